@@ -1,0 +1,251 @@
+"""The bricks of the networks: instance norms, residual blocks, up-sampling, and how z enters a feature map."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asymkit.checks import check_images, one_of
+from asymkit.ops import conditional_instance_norm, instance_norm
+from asymkit.ops.norm import Activation
+
+Upsampling = Literal["transposed", "resize"]
+
+
+class InstanceNorm2d(nn.Module):
+    """:func:`asymkit.ops.instance_norm` as a layer: ``nn.InstanceNorm2d`` that survives flat images.
+
+    Keeps no running statistics, so train and eval mode give the same output.
+
+    Args:
+        channels: feature maps of the input.
+        affine: learn one scale and one shift per channel.
+        eps: added to the variance.
+
+    Example:
+        >>> InstanceNorm2d(3)(torch.randn(2, 3, 8, 8), activation="relu").shape
+        torch.Size([2, 3, 8, 8])
+    """
+
+    def __init__(self, channels: int, affine: bool = False, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.channels, self.eps = channels, eps
+        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+
+    def forward(self, x: Tensor, activation: Activation | None = None, residual: Tensor | None = None) -> Tensor:
+        """Maps (N, C, H, W) in, the same shape out."""
+        check_images(x, "x", channels=self.channels)
+        return instance_norm(x, self.weight, self.bias, activation, residual, self.eps)
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"{self.channels}, affine={self.weight is not None}, eps={self.eps}"
+
+
+class ConditionalInstanceNorm2d(nn.Module):
+    """Instance norm whose scale 1 + γ(z) and shift β(z) are linear in an auxiliary variable [AsymGAN Fig. 12].
+
+    With a bare γ the usual N(0, 0.02) initialisation would shrink features to a twentieth in every block.
+
+    Args:
+        channels: feature maps of the input.
+        aux_channels: length of z.
+        eps: added to the variance.
+
+    Example:
+        >>> norm = ConditionalInstanceNorm2d(channels=16, aux_channels=8)
+        >>> norm(torch.randn(2, 16, 8, 8), torch.randn(2, 8)).shape
+        torch.Size([2, 16, 8, 8])
+    """
+
+    def __init__(self, channels: int, aux_channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.channels, self.aux_channels, self.eps = channels, aux_channels, eps
+        self.gamma = nn.Linear(aux_channels, channels)
+        self.beta = nn.Linear(aux_channels, channels)
+        init_normal(self)
+
+    def forward(
+        self, x: Tensor, z: Tensor, activation: Activation | None = None, residual: Tensor | None = None
+    ) -> Tensor:
+        """Maps (N, C, H, W) and z (N, aux_channels) in, maps of the same shape out."""
+        check_images(x, "x", channels=self.channels)
+        check_vector(z, "z", len(x), self.aux_channels)
+        return conditional_instance_norm(x, 1 + self.gamma(z), self.beta(z), activation, residual, self.eps)
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"{self.channels}, aux_channels={self.aux_channels}, eps={self.eps}"
+
+
+class ConvNormReLU(nn.Module):
+    """A convolution, an instance norm, a ReLU: what CycleGAN's generators are made of.
+
+    Args:
+        conv: any module (N, C, H, W) -> (N, channels, H', W').
+        channels: feature maps that ``conv`` gives.
+    """
+
+    def __init__(self, conv: nn.Module, channels: int) -> None:
+        super().__init__()
+        self.conv = conv
+        self.norm = InstanceNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images or maps in, non-negative maps out."""
+        out: Tensor = self.norm(self.conv(x), activation="relu")
+        return out
+
+
+class ResidualBlock(nn.Module):
+    """x + norm(conv(relu(norm(conv(x))))), reflect-padded, the block of Johnson et al. and CycleGAN.
+
+    Args:
+        channels: feature maps in and out.
+
+    Example:
+        >>> ResidualBlock(16)(torch.randn(1, 16, 8, 8)).shape
+        torch.Size([1, 16, 8, 8])
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = conv3x3(channels, channels), conv3x3(channels, channels)
+        self.norm1, self.norm2 = InstanceNorm2d(channels), InstanceNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, C, H, W) in, the same shape out."""
+        hidden = self.norm1(self.conv1(x), activation="relu")
+        out: Tensor = self.norm2(self.conv2(hidden), residual=x)
+        return out
+
+
+class ConditionalResidualBlock(nn.Module):
+    """A residual block both of whose norms are scaled and shifted by z [AsymGAN Fig. 12].
+
+    Args:
+        channels: feature maps in and out.
+        aux_channels: length of z.
+    """
+
+    def __init__(self, channels: int, aux_channels: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = conv3x3(channels, channels), conv3x3(channels, channels)
+        self.norm1 = ConditionalInstanceNorm2d(channels, aux_channels)
+        self.norm2 = ConditionalInstanceNorm2d(channels, aux_channels)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        """Maps (N, C, H, W) and z (N, aux_channels) in, maps of the same shape out."""
+        hidden = self.norm1(self.conv1(x), z, activation="relu")
+        out: Tensor = self.norm2(self.conv2(hidden), z, residual=x)
+        return out
+
+
+class PlainResidualBlock(nn.Module):
+    """A residual block without norms, for networks that must see colour and contrast.
+
+    Args:
+        channels: feature maps in and out.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = conv3x3(channels, channels), conv3x3(channels, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, C, H, W) in, the same shape out."""
+        out: Tensor = x + self.conv2(F.relu(self.conv1(x)))
+        return out
+
+
+class ResizeConv2d(nn.Conv2d):
+    """Nearest-neighbour resizing to twice the size, then a reflect-padded 3×3 convolution, as one operation.
+
+    After resizing, neighbouring taps of the kernel mostly fall on the same pixel. Summing them first gives a 4×4
+    transposed convolution on the small image: the same values, 4 products instead of 9 per output and input channel.
+    Reflection at the border of the large image is replication at that of the small one.
+
+    Args:
+        in_channels: feature maps in.
+        out_channels: feature maps out.
+
+    Example:
+        >>> conv, x = ResizeConv2d(4, 2), torch.randn(1, 4, 8, 8)
+        >>> plain = nn.functional.pad(nn.functional.interpolate(x, scale_factor=2), (1, 1, 1, 1), mode="reflect")
+        >>> torch.allclose(conv(x), nn.functional.conv2d(plain, conv.weight, conv.bias), atol=1e-6)
+        True
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, in_channels, H, W) in, (N, out_channels, 2·H, 2·W) out."""
+        kernel = F.avg_pool2d(self.weight, 2, stride=1, padding=1, divisor_override=1)  # sums of 2×2 taps: 4×4
+        kernel = kernel.transpose(0, 1).flip(2, 3)  # a transposed convolution turns its kernel around
+        return F.conv_transpose2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, self.bias, stride=2, padding=3)
+
+
+class AuxConcat(nn.Module):
+    """z as extra channels of a feature map, mixed in by a 1×1 convolution and a ReLU [AsymGAN Fig. 12].
+
+    The ReLU must come before the next instance norm: a vector z makes planes of one value, any linear layer turns
+    them into a constant per channel, and the norm would subtract exactly that, leaving z without effect.
+
+    Args:
+        channels: feature maps in and out.
+        aux_channels: length of z.
+    """
+
+    def __init__(self, channels: int, aux_channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(channels + aux_channels, channels, kernel_size=1)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        """Maps (N, C, H, W) and z, (N, aux_channels) or (N, aux_channels, h, w), in, maps of x's shape out."""
+        size = x.shape[2:]
+        planes = z[..., None, None].expand(*z.shape, *size) if z.ndim == 2 else F.interpolate(z, size, mode="bilinear")
+        return F.relu(self.mix(torch.cat([x, planes.to(x.dtype)], dim=1)))
+
+
+def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    """A 3×3 convolution: reflect-padded at stride 1, zero-padded where it halves the size, as in CycleGAN."""
+    if stride > 1:
+        return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
+    return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, padding_mode="reflect")
+
+
+def conv7x7(in_channels: int, out_channels: int) -> nn.Conv2d:
+    """The reflect-padded 7×7 convolution that CycleGAN's networks begin and end with."""
+    return nn.Conv2d(in_channels, out_channels, kernel_size=7, padding=3, padding_mode="reflect")
+
+
+def upsample2x(in_channels: int, out_channels: int, upsampling: Upsampling) -> nn.Module:
+    """Twice the size: a transposed convolution (CycleGAN's), or nearest-neighbour resizing and a convolution.
+
+    Resizing leaves no checkerboards in short trainings, and costs nearly twice as much.
+    """
+    one_of("upsampling", upsampling, ("transposed", "resize"))
+    if upsampling == "transposed":
+        return nn.ConvTranspose2d(in_channels, out_channels, kernel_size=3, stride=2, padding=1, output_padding=1)
+    return ResizeConv2d(in_channels, out_channels)
+
+
+def init_normal(module: nn.Module, std: float = 0.02) -> None:
+    """CycleGAN's initialisation: weights of convolutions and linear layers from N(0, std), biases zero."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.normal_(layer.weight, 0.0, std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def check_vector(z: Tensor, name: str, batch: int, length: int) -> None:
+    """Refuse a z that is not (batch, length)."""
+    if not isinstance(z, Tensor) or tuple(z.shape) != (batch, length) or not z.is_floating_point():
+        got = f"{z.dtype} of shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
+        raise ValueError(f"{name} must be a floating point vector for each image, ({batch}, {length}), got {got}")

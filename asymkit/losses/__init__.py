@@ -1,0 +1,18 @@
+"""Losses as modules: scalars out, float32 or wider, averaged over the batch."""
+
+from asymkit.losses.adversarial import LeastSquaresLoss, LogisticLoss
+from asymkit.losses.perceptual import ContentLoss, GramStyleLoss, LPIPSLoss, PerceptualLoss
+from asymkit.losses.reconstruction import ColorCycleLoss, MSSSIMLoss, SSIMLoss, TotalVariationLoss
+
+__all__ = [
+    "ColorCycleLoss",
+    "ContentLoss",
+    "GramStyleLoss",
+    "LPIPSLoss",
+    "LeastSquaresLoss",
+    "LogisticLoss",
+    "MSSSIMLoss",
+    "PerceptualLoss",
+    "SSIMLoss",
+    "TotalVariationLoss",
+]

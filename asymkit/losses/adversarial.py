@@ -1,0 +1,77 @@
+"""Adversarial losses: what critics and generators say of a critic's scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asymkit.checks import widen
+
+Scores: TypeAlias = "Tensor | Sequence[Scores]"
+"""A tensor of scores, or a list of them, one per scale, nested as deep as a critic likes."""
+
+
+class _AdversarialLoss(nn.Module):
+    """The two ways of asking: CycleGAN's ``loss(prediction, target_is_real)``, and by role."""
+
+    def forward(self, prediction: Scores, target_is_real: bool) -> Tensor:
+        """Distance of the scores from what real (or fake) ones should be, averaged over scales: a float32 scalar."""
+        if isinstance(prediction, Tensor):
+            if not prediction.is_floating_point() or prediction.numel() == 0:
+                raise ValueError(
+                    f"prediction must be non-empty floating point scores, got {prediction.dtype} {tuple(prediction.shape)}"
+                )
+            return self._distance(widen(prediction), target_is_real)
+        if not isinstance(prediction, list | tuple) or not prediction:
+            raise ValueError(
+                f"prediction must be a tensor of scores or a non-empty list of them, got {prediction!r:.80}"
+            )
+        return torch.stack([self(scores, target_is_real) for scores in prediction]).mean()
+
+    def generator(self, fake: Scores) -> Tensor:
+        """What a generator minimises: its fakes should score as real."""
+        loss: Tensor = self(fake, True)
+        return loss
+
+    def discriminator(self, real: Scores, fake: Scores) -> Tensor:
+        """What a critic minimises, both halves added; CycleGAN's code multiplies this by a half."""
+        loss: Tensor = self(real, True) + self(fake, False)
+        return loss
+
+    def _distance(self, scores: Tensor, real: bool) -> Tensor:
+        raise NotImplementedError
+
+
+class LeastSquaresLoss(_AdversarialLoss):
+    """(D − 1)² for real, D² for fake: least squares GAN [AsymGAN §IV-A].
+
+    Called as ``loss(prediction, target_is_real)`` it is CycleGAN's ``criterionGAN``.
+
+    Example:
+        >>> loss = LeastSquaresLoss()
+        >>> real, fake = torch.full((1, 1, 4, 4), 1.0), torch.full((1, 1, 4, 4), 0.5)
+        >>> loss.generator(fake), loss.discriminator(real, fake), loss([real, fake], False)
+        (tensor(0.2500), tensor(0.2500), tensor(0.6250))
+    """
+
+    def _distance(self, scores: Tensor, real: bool) -> Tensor:
+        return (scores - float(real)).square().mean()
+
+
+class LogisticLoss(_AdversarialLoss):
+    """−log σ(D) for real, −log(1 − σ(D)) for fake: the original GAN, on logits [AsymGAN Eq. 1, 2].
+
+    Generators minimise −log σ(D(fake)), which has the same fixed point as the printed log(1 − σ(D)) without its
+    vanishing gradient.
+
+    Example:
+        >>> LogisticLoss().discriminator(real=torch.zeros(1, 1), fake=torch.zeros(1, 1))
+        tensor(1.3863)
+    """
+
+    def _distance(self, scores: Tensor, real: bool) -> Tensor:
+        return F.softplus(-scores if real else scores).mean()

@@ -1,0 +1,199 @@
+"""Losses in the space of a frozen network's features."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from asymkit.checks import as_image_pair, check_images, one_of, widen
+from asymkit.networks.features import Weights, freeze_into_buffers, imagenet_state_dict, load_state_dict_file
+from asymkit.ops import gram_matrix
+
+
+class ContentLoss(nn.Module):
+    """Mean squared difference of features, summed over layers, target detached [AsymGAN Eq. 15].
+
+    Args:
+        features: images to a dict of feature maps, e.g. ``VGGFeatures(["relu2_2"])``, AsymGAN's choice.
+
+    Example:
+        >>> from asymkit import VGGFeatures
+        >>> content = ContentLoss(VGGFeatures(["relu2_2"], weights=None))
+        >>> image = torch.rand(1, 3, 32, 32)
+        >>> content(image, image)
+        tensor(0.)
+    """
+
+    def __init__(self, features: nn.Module) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Two batches (N, 3, H, W) of one shape in, a scalar out."""
+        pairs = _features_of_both(self.features, *as_image_pair(prediction, target, ("prediction", "target")))
+        return torch.stack([(p - t).square().mean() for p, t in pairs.values()]).sum()
+
+
+class GramStyleLoss(nn.Module):
+    """Squared Frobenius distance of Gram matrices, summed over layers, target detached [AsymGAN Eq. 16].
+
+    Args:
+        features: images to a dict of feature maps, e.g. ``VGGFeatures(["relu1_2", "relu2_2", "relu3_3", "relu4_3"])``,
+            AsymGAN's choice.
+
+    Example:
+        >>> from asymkit import VGGFeatures
+        >>> style = GramStyleLoss(VGGFeatures(["relu1_2"], weights=None))
+        >>> image = torch.rand(1, 3, 32, 32)
+        >>> style(image.flip(3), image) < style(1 - image, image)
+        tensor(True)
+    """
+
+    def __init__(self, features: nn.Module) -> None:
+        super().__init__()
+        self.features = features
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Two batches (N, 3, ...) of images, whose sizes may differ, in; a scalar out."""
+        check_images(prediction, "prediction")
+        check_images(target, "target")
+        if len(prediction) != len(target):
+            raise ValueError(
+                f"prediction and target must have the same batch size, got {len(prediction)} and {len(target)}"
+            )
+        pairs = _features_of_both(self.features, prediction, target)
+        distances = [(gram_matrix(p) - gram_matrix(t)).square().sum((1, 2)).mean() for p, t in pairs.values()]
+        return torch.stack(distances).sum()
+
+
+class PerceptualLoss(nn.Module):
+    """Mean absolute difference of features, weighted by layer, target detached [AsymmetricGAN §3.2].
+
+    Args:
+        features: images to a dict of feature maps.
+        layer_weights: a weight per layer of ``features``, by name or in their order. AsymmetricGAN: VGG19 relu1_1,
+            relu2_1, relu3_1, relu4_1, relu5_1 with 1/32, 1/16, 1/8, 1/4, 1.
+
+    Raises:
+        ValueError: in ``forward``, where weights and layers do not match.
+
+    Example:
+        >>> from asymkit import VGGFeatures
+        >>> loss = PerceptualLoss(VGGFeatures(["relu1_1", "relu2_1"], weights=None), layer_weights=[1 / 2, 1])
+        >>> image = torch.rand(1, 3, 32, 32)
+        >>> loss(image, image)
+        tensor(0.)
+    """
+
+    def __init__(self, features: nn.Module, layer_weights: Mapping[str, float] | Sequence[float]) -> None:
+        super().__init__()
+        self.features = features
+        self.layer_weights = dict(layer_weights) if isinstance(layer_weights, Mapping) else tuple(layer_weights)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Two batches (N, 3, H, W) of one shape in, a scalar out."""
+        pairs = _features_of_both(self.features, *as_image_pair(prediction, target, ("prediction", "target")))
+        given = self.layer_weights
+        weights = given if isinstance(given, dict) else dict(zip(pairs, given, strict=False))
+        if weights.keys() != pairs.keys() or len(given) != len(pairs):
+            raise ValueError(f"layer_weights must hold one weight for each of the layers {list(pairs)}, got {given!r}")
+        return torch.stack([(p - t).abs().mean() * weights[name] for name, (p, t) in pairs.items()]).sum()
+
+
+class LPIPSLoss(nn.Module):
+    """Learned perceptual distance of Zhang et al. (2018), by the lpips package's networks and weights.
+
+    Unlike ``lpips.LPIPS`` it has no trainable parameters and no checkpoint entries, always is in eval mode, refuses
+    one-channel images instead of broadcasting them, and has a finite gradient where features vanish.
+
+    Args:
+        net: "alex", "vgg" or "squeeze" (SqueezeNet 1.1), as lpips names them.
+        weights: of the feature network: "imagenet" (torchvision's, downloaded on first use); a path to, or a state
+            dict of, torchvision's network; None for random weights (then it is no LPIPS). The weights that lpips
+            learned on top ship with that package.
+
+    Raises:
+        ValueError: an unknown net, a weight file that is missing, unreadable or of another architecture.
+        RuntimeError: the download failed; the message says which file to place where.
+
+    Example:
+        >>> loss = LPIPSLoss(weights=None)
+        >>> image = torch.rand(1, 3, 64, 64) * 2 - 1
+        >>> loss(image, image)
+        tensor(0.)
+    """
+
+    TORCHVISION_NAMES: ClassVar = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
+    LEAST_SIDE = 32
+
+    def __init__(self, net: Literal["alex", "vgg", "squeeze"] = "alex", weights: Weights = "imagenet") -> None:
+        super().__init__()
+        one_of("net", net, tuple(self.TORCHVISION_NAMES))
+        name = self.TORCHVISION_NAMES[net]
+        if isinstance(weights, Mapping) or weights is None:
+            state = weights
+        else:
+            state = (
+                imagenet_state_dict(name)
+                if weights == "imagenet"
+                else load_state_dict_file(weights, f"torchvision's {name}")
+            )
+
+        import lpips
+
+        with warnings.catch_warnings():  # lpips calls torchvision the old way
+            warnings.simplefilter("ignore")
+            model = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
+        if state is not None:
+            _load_backbone(model.net, state, name)
+        self.net, self.scaling, self.heads = (
+            model.net,
+            model.scaling_layer,
+            nn.ModuleList(lin.model[-1] for lin in model.lins),
+        )
+        freeze_into_buffers(self)
+        self.eval()
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Two batches (N, 3, H, W) of one shape in [-1, 1] in, a scalar out."""
+        prediction, target = as_image_pair(prediction, target, ("prediction", "target"), least_side=self.LEAST_SIDE)
+        check_images(prediction, "prediction", channels=3)
+        distance = prediction.new_zeros(len(prediction))
+        both = zip(self.net(self.scaling(prediction)), self.net(self.scaling(target)), self.heads, strict=True)
+        for p, t, head in both:
+            difference = (_unit_length(p) - _unit_length(t)).square()
+            distance = distance + widen(head(difference)).mean((1, 2, 3))
+        return distance.mean()
+
+    def train(self, mode: bool = True) -> LPIPSLoss:
+        """Stay in eval mode, whatever a parent module is set to."""
+        return super().train(False)
+
+
+def _unit_length(features: Tensor) -> Tensor:
+    wide = widen(features)
+    return wide * (wide.square().sum(1, keepdim=True) + 1e-10).rsqrt()
+
+
+def _load_backbone(net: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    """Of lpips' slices of torchvision's ``features``, which keep their numbers: slice2.3 is features.3."""
+    own = net.state_dict()
+    wanted = {key: "features." + key.split(".", 1)[1] for key in own}
+    for key, source in wanted.items():
+        if source not in state or state[source].shape != own[key].shape:
+            got = tuple(state[source].shape) if source in state else "nothing"
+            raise ValueError(
+                f"weights are not those of torchvision's {name}: {source} should be {tuple(own[key].shape)}, got {got}"
+            )
+    net.load_state_dict({key: state[source] for key, source in wanted.items()})
+
+
+def _features_of_both(features: nn.Module, prediction: Tensor, target: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+    predicted: dict[str, Tensor] = features(prediction)
+    with torch.no_grad():
+        wanted: dict[str, Tensor] = features(target)
+    return {name: (widen(predicted[name]), widen(wanted[name])) for name in predicted}

@@ -1,0 +1,185 @@
+"""Losses between an image and what it should be: thin modules over :mod:`asymkit.ops`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from asymkit import ops
+from asymkit.checks import as_image_pair, one_of, span_of
+from asymkit.ops.pixel import Reduction
+from asymkit.ops.ssim import SCALE_WEIGHTS, scales_that_fit
+
+Backend = Literal["asymkit", "pytorch-msssim"]
+
+
+class ColorCycleLoss(nn.Module):
+    """Batch mean of :func:`asymkit.ops.color_l1`: in place of ``nn.L1Loss``, three times its scale [AsymmetricGAN Eq. 2].
+
+    Args:
+        channel_weights: one factor per channel; None for ones.
+
+    Example:
+        >>> prediction, target = torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)
+        >>> ColorCycleLoss()(prediction, target), nn.L1Loss()(prediction, target)
+        (tensor(3.), tensor(1.))
+    """
+
+    def __init__(self, channel_weights: Sequence[float] | None = None) -> None:
+        super().__init__()
+        self.channel_weights = None if channel_weights is None else tuple(channel_weights)
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Two batches (N, C, H, W) of one shape in, a scalar out."""
+        return ops.color_l1(prediction, target, self.channel_weights).mean()
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return "" if self.channel_weights is None else f"channel_weights={self.channel_weights}"
+
+
+class TotalVariationLoss(nn.Module):
+    """Batch mean of :func:`asymkit.ops.total_variation` [AsymGAN Eq. 18].
+
+    Args:
+        power: 1 or 2.
+        reduction: "mean" or "sum" over channels and pixels.
+
+    Example:
+        >>> TotalVariationLoss()(torch.eye(2).view(1, 1, 2, 2))
+        tensor(2.)
+    """
+
+    def __init__(self, power: int = 2, reduction: Reduction = "mean") -> None:
+        super().__init__()
+        one_of("reduction", reduction, ("mean", "sum"))
+        self.power, self.reduction = power, reduction
+
+    def forward(self, image: Tensor) -> Tensor:
+        """A batch (N, C, H, W) in, a scalar out."""
+        return ops.total_variation(image, self.power, self.reduction).mean()
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"power={self.power}, reduction={self.reduction!r}"
+
+
+class SSIMLoss(nn.Module):
+    """1 − :func:`asymkit.ops.ssim`, batch mean [AsymmetricGAN Eq. 5].
+
+    Args:
+        value_range: (low, high) of the images.
+        window_size: side of the Gaussian window in pixels, odd.
+        sigma: its standard deviation in pixels.
+        backend: "asymkit", or "pytorch-msssim" to compare with older runs to the last digit.
+
+    Example:
+        >>> image = torch.rand(1, 3, 32, 32) * 2 - 1
+        >>> SSIMLoss()(image, image)
+        tensor(0.)
+    """
+
+    def __init__(
+        self,
+        value_range: tuple[float, float] = (-1, 1),
+        window_size: int = 11,
+        sigma: float = 1.5,
+        backend: Backend = "asymkit",
+    ) -> None:
+        super().__init__()
+        self.value_range, self.window_size, self.sigma, self.backend = value_range, window_size, sigma, backend
+        span_of(value_range)
+        one_of("backend", backend, ("asymkit", "pytorch-msssim"))
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Two batches (N, C, H, W) of one shape in, a scalar from 0 for equal images to 2 out."""
+        if self.backend == "pytorch-msssim":
+            return (
+                1 - _pytorch_msssim("ssim", prediction, target, self.value_range, self.window_size, self.sigma).mean()
+            )
+        return 1 - ops.ssim(prediction, target, self.value_range, self.window_size, self.sigma).mean()
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"value_range={self.value_range}, backend={self.backend!r}"
+
+
+class MSSSIMLoss(nn.Module):
+    """1 − :func:`asymkit.ops.ms_ssim`, batch mean [AsymmetricGAN Eq. 6].
+
+    Args:
+        value_range: (low, high) of the images.
+        scales: 1 to 5; None takes as many as fit and warns where that is fewer than five.
+        window_size: side of the Gaussian window in pixels, odd.
+        sigma: its standard deviation in pixels.
+        backend: "asymkit", or "pytorch-msssim" to compare with older runs to the last digit.
+
+    Example:
+        >>> image = torch.rand(1, 3, 64, 64) * 2 - 1
+        >>> MSSSIMLoss(scales=3)(image, image)
+        tensor(0.)
+    """
+
+    def __init__(
+        self,
+        value_range: tuple[float, float] = (-1, 1),
+        scales: int | None = None,
+        window_size: int = 11,
+        sigma: float = 1.5,
+        backend: Backend = "asymkit",
+    ) -> None:
+        super().__init__()
+        self.value_range, self.scales = value_range, scales
+        self.window_size, self.sigma, self.backend = window_size, sigma, backend
+        span_of(value_range)
+        one_of("backend", backend, ("asymkit", "pytorch-msssim"))
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Two batches (N, C, H, W) of one shape in, a scalar from 0 for equal images to 1 out."""
+        if self.backend == "asymkit":
+            similarity = ops.ms_ssim(prediction, target, self.value_range, self.scales, self.window_size, self.sigma)
+            return 1 - similarity.mean()
+        scales = self.scales or len(SCALE_WEIGHTS)
+        height, width = prediction.shape[-2:]
+        if scales_that_fit(height, width, self.window_size) < scales:
+            raise ValueError(
+                f"backend='pytorch-msssim' needs sides above {(self.window_size - 1) * 2 ** (scales - 1)} for {scales} scales, got "
+                f"{height}×{width}; use larger images, scales={scales_that_fit(height, width, self.window_size)}, or backend='asymkit'"
+            )
+        weights = [weight / sum(SCALE_WEIGHTS[:scales]) for weight in SCALE_WEIGHTS[:scales]]
+        args = (self.value_range, self.window_size, self.sigma)
+        return 1 - _pytorch_msssim("ms_ssim", prediction, target, *args, weights=weights).mean()
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"value_range={self.value_range}, scales={self.scales}, backend={self.backend!r}"
+
+
+def _pytorch_msssim(
+    function: str,
+    x: Tensor,
+    y: Tensor,
+    value_range: tuple[float, float],
+    window_size: int,
+    sigma: float,
+    **options: Any,
+) -> Tensor:
+    """The same comparison by the pytorch-msssim package, one value per image."""
+    import pytorch_msssim
+
+    x, y = as_image_pair(x, y, ("prediction", "target"), least_side=window_size)
+    low = value_range[0]
+    with torch.autocast(x.device.type, enabled=False):
+        values: Tensor = getattr(pytorch_msssim, function)(
+            x - low,
+            y - low,
+            data_range=span_of(value_range),
+            size_average=False,
+            win_size=window_size,
+            win_sigma=sigma,
+            **options,
+        )
+    return values

@@ -1,0 +1,139 @@
+"""Critics: scores of how real an image, or an auxiliary variable, looks."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asymkit.checks import at_least, check_images
+from asymkit.layers import InstanceNorm2d, check_vector, init_normal
+
+SLOPE = 0.2
+
+
+class PatchDiscriminator(nn.Module):
+    """PatchGAN: one unbounded score for each overlapping patch, 70×70 pixels with three layers [AsymGAN §IV-A].
+
+    4×4 convolutions, ``layers`` of stride 2 and two of stride 1, instance norm on all but the first and the last,
+    LeakyReLU 0.2. Weights start from N(0, 0.02).
+
+    Args:
+        in_channels: of the images.
+        width: feature maps after the first layer; doubled by every layer, up to eight times.
+        layers: of stride 2; patches are 16, 34, 70, 142 pixels wide with 1, 2, 3, 4 of them.
+
+    Raises:
+        ValueError: a size below 1.
+
+    Example:
+        >>> PatchDiscriminator(width=8)(torch.zeros(1, 3, 64, 64)).shape
+        torch.Size([1, 1, 6, 6])
+    """
+
+    def __init__(self, in_channels: int = 3, width: int = 64, layers: int = 3) -> None:
+        super().__init__()
+        for name, value in (("in_channels", in_channels), ("width", width), ("layers", layers)):
+            at_least(name, value)
+        self.in_channels = in_channels
+        # the last norm sees a map of side / 2^layers − 1 pixels, and needs more than one
+        self.least_side = 3 * 2**layers
+        widths = [width * min(2**i, 8) for i in range(layers + 1)]
+        strides = [2] * layers + [1]
+        inputs = [in_channels, *widths]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(inputs[i], widths[i], kernel_size=4, stride=strides[i], padding=1) for i in range(layers + 1)
+        )
+        self.norms = nn.ModuleList(InstanceNorm2d(channels) for channels in widths[1:])
+        self.to_score = nn.Conv2d(widths[-1], 1, kernel_size=4, padding=1)
+        init_normal(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Score a batch.
+
+        Args:
+            image: (N, in_channels, H, W), in [-1, 1], sides at least 3·2^layers.
+
+        Returns:
+            One score per patch, (N, 1, h, w), not squashed.
+
+        Raises:
+            ValueError: wrong channels or too small.
+        """
+        check_images(image, "image", channels=self.in_channels, least_side=self.least_side)
+        hidden = F.leaky_relu(self.convs[0](image), SLOPE)
+        for conv, norm in zip(self.convs[1:], self.norms, strict=True):
+            hidden = norm(conv(hidden), activation="leaky_relu")
+        score: Tensor = self.to_score(hidden)
+        return score
+
+
+class AuxDiscriminator(nn.Module):
+    """D_Z: does this z come from N(0, I)? [AsymGAN Eq. 7].
+
+    For a vector an MLP, for a map a PatchGAN that sees exactly 20×20. Neither normalises: mean and spread of z are
+    what it has to judge, and with a batch norm it could not judge one image at a time. Weights start from N(0, 0.02).
+
+    Args:
+        aux_channels: length of z.
+        spatial: z is a map instead of a vector.
+        width: features of the hidden layers (of the map's first one).
+
+    Raises:
+        ValueError: a size below 1.
+
+    Example:
+        >>> AuxDiscriminator(8)(torch.randn(2, 8)).shape
+        torch.Size([2, 1])
+        >>> AuxDiscriminator(8, spatial=True)(torch.randn(2, 8, 8, 8)).shape
+        torch.Size([2, 1, 2, 2])
+    """
+
+    LEAST_SIDE = 8
+
+    def __init__(self, aux_channels: int, spatial: bool = False, width: int = 64) -> None:
+        super().__init__()
+        at_least("aux_channels", aux_channels)
+        at_least("width", width)
+        self.aux_channels, self.spatial = aux_channels, spatial
+        layers: list[nn.Module]
+        if spatial:
+            layers = [
+                nn.Conv2d(aux_channels, width, kernel_size=4, stride=2, padding=1),
+                nn.Conv2d(width, 2 * width, kernel_size=4, padding=1),
+                nn.Conv2d(2 * width, 4 * width, kernel_size=4, padding=1),
+                nn.Conv2d(4 * width, 1, kernel_size=3, padding=1),
+            ]
+        else:
+            layers = [
+                nn.Linear(aux_channels, width),
+                nn.Linear(width, width),
+                nn.Linear(width, width),
+                nn.Linear(width, 1),
+            ]
+        self.layers = nn.ModuleList(layers)
+        init_normal(self)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Score a batch.
+
+        Args:
+            z: (N, aux_channels), or (N, aux_channels, h, w) with sides of at least 8, from images of 64² or more.
+
+        Returns:
+            Scores, (N, 1), or (N, 1, h', w') for a map, not squashed.
+
+        Raises:
+            ValueError: z of the wrong shape.
+        """
+        if self.spatial:
+            check_images(z, "z", channels=self.aux_channels, least_side=self.LEAST_SIDE)
+        else:
+            check_vector(z, "z", len(z), self.aux_channels)
+        for layer in self.layers[:-1]:
+            z = F.leaky_relu(layer(z), SLOPE)
+        score: Tensor = self.layers[-1](z)
+        return score
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"aux_channels={self.aux_channels}, spatial={self.spatial}"

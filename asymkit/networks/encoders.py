@@ -1,0 +1,83 @@
+"""Encoders: what a rich image holds beyond its poor counterpart, as an auxiliary variable."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asymkit.checks import at_least, check_images
+from asymkit.layers import (
+    ConvNormReLU,
+    PlainResidualBlock,
+    ResidualBlock,
+    conv3x3,
+    conv7x7,
+    init_normal,
+)
+
+
+class AuxEncoder(nn.Module):
+    """E: a rich image to the auxiliary variable z that its poor counterpart lacks [AsymGAN §IV-A].
+
+    A 7×7 stem, three stride-2 convolutions (feature maps width, 2·width, then 4·width), three residual blocks and a
+    projection. The pooled form averages over the image and has **no instance norm**: a norm removes the very colour
+    and contrast that z exists to carry, and training then ignores z. Weights start from N(0, 0.02).
+
+    Args:
+        in_channels: of the rich image.
+        aux_channels: length of z.
+        pooled: True for a vector (extended version), False for a map of an eighth of the size (base version).
+        width: feature maps after the first layer.
+
+    Raises:
+        ValueError: a size below 1.
+
+    Example:
+        >>> photo = torch.zeros(2, 3, 64, 64)
+        >>> AuxEncoder(width=8)(photo).shape, AuxEncoder(width=8, pooled=False)(photo).shape
+        (torch.Size([2, 8]), torch.Size([2, 8, 8, 8]))
+    """
+
+    def __init__(self, in_channels: int = 3, aux_channels: int = 8, pooled: bool = True, width: int = 64) -> None:
+        super().__init__()
+        for name, value in (("in_channels", in_channels), ("aux_channels", aux_channels), ("width", width)):
+            at_least(name, value)
+        self.in_channels, self.aux_channels, self.pooled = in_channels, aux_channels, pooled
+        convs = [
+            (conv7x7(in_channels, width), width),
+            (conv3x3(width, 2 * width, stride=2), 2 * width),
+            (conv3x3(2 * width, 4 * width, stride=2), 4 * width),
+            (conv3x3(4 * width, 4 * width, stride=2), 4 * width),
+        ]
+        down: list[nn.Module]
+        blocks: list[nn.Module]
+        if pooled:
+            down = [nn.Sequential(conv, nn.ReLU()) for conv, _ in convs]
+            blocks = [PlainResidualBlock(4 * width) for _ in range(3)]
+        else:
+            down = [ConvNormReLU(conv, channels) for conv, channels in convs]
+            blocks = [ResidualBlock(4 * width) for _ in range(3)]
+        self.down = nn.Sequential(*down)
+        self.blocks = nn.Sequential(*blocks)
+        self.to_aux = nn.Conv2d(4 * width, aux_channels, kernel_size=1)
+        init_normal(self)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Encode a batch.
+
+        Args:
+            image: (N, in_channels, H, W), in [-1, 1], sides at least 16.
+
+        Returns:
+            z, (N, aux_channels), or (N, aux_channels, ⌈H/8⌉, ⌈W/8⌉) where it is not pooled.
+
+        Raises:
+            ValueError: wrong channels or too small.
+        """
+        check_images(image, "image", channels=self.in_channels, least_side=16)
+        z: Tensor = self.to_aux(F.relu(self.blocks(self.down(image))))
+        return z.mean((2, 3)) if self.pooled else z
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"aux_channels={self.aux_channels}, pooled={self.pooled}"

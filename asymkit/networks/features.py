@@ -1,0 +1,193 @@
+"""Frozen feature networks: what perceptual, content and style losses look at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asymkit.checks import check_images, one_of
+
+Weights: TypeAlias = str | os.PathLike[str] | Mapping[str, Tensor] | None
+
+CONVS_PER_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
+CHANNELS_OF_BLOCK = (64, 128, 256, 512, 512)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class VGGFeatures(nn.Module):
+    """Activations of a frozen VGG, φ of the content and style losses [AsymGAN Eq. 15–17].
+
+    Images in [-1, 1] are brought to ImageNet's statistics inside. The weights are buffers that are neither in
+    ``parameters()`` nor in checkpoints; random ones are drawn from a fixed seed, so a resumed run sees the same
+    network. Gradients flow to the images.
+
+    Args:
+        layers: names such as "relu2_2" (block 2, second convolution), in any order.
+        weights: "imagenet" (torchvision's, downloaded on first use); a path to, or a state dict of, a torchvision VGG;
+            None for random weights, whose features are edges and colours of no particular meaning.
+        net: "vgg16" (AsymGAN) or "vgg19" (AsymmetricGAN).
+
+    Raises:
+        ValueError: an unknown layer or net, a weight file that is missing, unreadable or of another architecture.
+        RuntimeError: the download failed; the message says which file to place where.
+
+    Example:
+        >>> features = VGGFeatures(["relu1_2", "relu2_2"], weights=None)
+        >>> {name: tuple(maps.shape) for name, maps in features(torch.zeros(1, 3, 32, 32)).items()}
+        {'relu1_2': (1, 64, 32, 32), 'relu2_2': (1, 128, 16, 16)}
+    """
+
+    scale: Tensor
+    offset: Tensor
+
+    def __init__(
+        self, layers: Sequence[str], weights: Weights = "imagenet", net: Literal["vgg16", "vgg19"] = "vgg16"
+    ) -> None:
+        super().__init__()
+        one_of("net", net, tuple(CONVS_PER_BLOCK))
+        self.net, self.pretrained = net, weights is not None
+        names = [f"relu{b}_{i}" for b, n in enumerate(CONVS_PER_BLOCK[net], 1) for i in range(1, n + 1)]
+        if isinstance(layers, str) or not layers:
+            raise ValueError(f"layers must be a list of names such as ['relu2_2'], got {layers!r}")
+        for layer in layers:
+            one_of("layers", layer, names)
+        self.layers = tuple(layers)
+        self.computed = names[: max(map(names.index, layers)) + 1]
+        self.least_side = 2 ** (int(self.computed[-1][4]) - 1)
+        for name, (weight, bias) in _convolutions(net, self.computed, weights).items():
+            self.register_buffer(f"{name}_weight", weight, persistent=False)
+            self.register_buffer(f"{name}_bias", bias, persistent=False)
+        mean, std = torch.tensor(IMAGENET_MEAN).view(3, 1, 1), torch.tensor(IMAGENET_STD).view(3, 1, 1)
+        self.register_buffer("scale", 0.5 / std, persistent=False)
+        self.register_buffer("offset", (0.5 - mean) / std, persistent=False)
+        self.eval()
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Compute the features of a batch.
+
+        Args:
+            image: (N, 3, H, W), in [-1, 1]; a grey one as ``image.expand(-1, 3, -1, -1)``.
+
+        Returns:
+            The maps of every layer asked for, by name, in the order asked for.
+
+        Raises:
+            ValueError: not three channels, or too small for the deepest layer.
+        """
+        check_images(image, "image", channels=3, least_side=self.least_side)
+        hidden = image * self.scale + self.offset
+        maps: dict[str, Tensor] = {}
+        for name in self.computed:
+            if name.endswith("_1") and name != "relu1_1":
+                hidden = F.max_pool2d(hidden, 2)
+            weight, bias = self.get_buffer(f"{name}_weight"), self.get_buffer(f"{name}_bias")
+            hidden = F.relu(F.conv2d(hidden, weight, bias, padding=1))
+            maps[name] = hidden
+        return {name: maps[name] for name in self.layers}
+
+    def train(self, mode: bool = True) -> VGGFeatures:
+        """Stay in eval mode, whatever a parent module is set to."""
+        return super().train(False)
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"{list(self.layers)}, net={self.net!r}, weights={'pretrained' if self.pretrained else 'random'}"
+
+
+def freeze_into_buffers(module: nn.Module) -> None:
+    """Turn every parameter into a buffer that no optimizer and no checkpoint sees."""
+    for layer in module.modules():
+        for name, parameter in list(layer.named_parameters(recurse=False)):
+            delattr(layer, name)
+            layer.register_buffer(name, parameter.detach(), persistent=False)
+        for name, buffer in list(layer.named_buffers(recurse=False)):
+            layer.register_buffer(name, buffer, persistent=False)
+
+
+def load_state_dict_file(path: str | os.PathLike[str], what: str) -> Mapping[str, Tensor]:
+    """Read a state dict from a file, safely, or say which file is at fault.
+
+    Raises:
+        ValueError: the file is missing, unreadable or holds no state dict.
+    """
+    if not Path(path).is_file():
+        raise ValueError(
+            f"weights: no file {str(path)!r}; expected a state dict of {what}, 'imagenet', or None for random weights"
+        )
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch.load raises whatever the broken byte happened to hit
+        raise ValueError(f"weights: cannot read {str(path)!r} as a state dict of {what}: {error}") from error
+    if not isinstance(loaded, Mapping):
+        raise ValueError(f"weights: {str(path)!r} holds a {type(loaded).__name__}, expected a state dict of {what}")
+    return loaded
+
+
+def imagenet_state_dict(net: str) -> Mapping[str, Tensor]:
+    """Torchvision's ImageNet weights, from its cache or downloaded.
+
+    Raises:
+        RuntimeError: the download failed; says which file to place where.
+    """
+    from torchvision.models import get_model_weights
+
+    published = get_model_weights(net)["IMAGENET1K_V1"]
+    try:
+        state: Mapping[str, Tensor] = published.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:
+        file = Path(torch.hub.get_dir()) / "checkpoints" / published.url.rsplit("/", 1)[1]
+        raise RuntimeError(
+            f"weights='imagenet': {net} could not be downloaded ({error}). Fetch {published.url} on a connected machine and "
+            f"place it at {file}, or pass its path as weights=..., or weights=None for random weights"
+        ) from error
+    return state
+
+
+def _convolutions(net: str, names: Sequence[str], weights: Weights) -> dict[str, tuple[Tensor, Tensor]]:
+    """Weight and bias of each convolution, by the name of the ReLU behind it."""
+    if weights is None:
+        return _random_convolutions(names)
+    if isinstance(weights, Mapping):
+        state = weights
+    elif weights == "imagenet":
+        state = imagenet_state_dict(net)
+    else:
+        state = load_state_dict_file(weights, f"torchvision's {net}")
+    prefix = "features." if any(key.startswith("features.") for key in state) else ""
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    position = 0
+    for name, (outputs, inputs) in _shapes(names).items():
+        if name.endswith("_1") and name != "relu1_1":
+            position += 1  # the pooling layer
+        pair = tuple(state.get(f"{prefix}{position}.{part}") for part in ("weight", "bias"))
+        shapes = [None if part is None else tuple(part.shape) for part in pair]
+        if shapes != [(outputs, inputs, 3, 3), (outputs,)]:
+            raise ValueError(
+                f"weights are not those of torchvision's {net}: {prefix}{position}.weight and .bias should have shapes "
+                f"{(outputs, inputs, 3, 3)} and {(outputs,)}, got {shapes[0]} and {shapes[1]}"
+            )
+        weight, bias = pair
+        assert weight is not None and bias is not None  # for the type checker: the shapes were compared above
+        found[name] = weight.detach().clone().float(), bias.detach().clone().float()
+        position += 2  # the convolution and its ReLU
+    return found
+
+
+def _random_convolutions(names: Sequence[str]) -> dict[str, tuple[Tensor, Tensor]]:
+    generator = torch.Generator().manual_seed(0)
+    found: dict[str, tuple[Tensor, Tensor]] = {}
+    for name, (outputs, inputs) in _shapes(names).items():
+        std = (2 / (9 * inputs)) ** 0.5  # He et al.: keeps the size of activations through ReLUs
+        found[name] = torch.randn(outputs, inputs, 3, 3, generator=generator) * std, torch.zeros(outputs)
+    return found
+
+
+def _shapes(names: Sequence[str]) -> dict[str, tuple[int, int]]:
+    outputs = [CHANNELS_OF_BLOCK[int(name[4]) - 1] for name in names]
+    return dict(zip(names, zip(outputs, [3, *outputs[:-1]], strict=True), strict=True))

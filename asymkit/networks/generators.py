@@ -1,0 +1,284 @@
+"""Generators: images of one domain in, images of the other out, in [-1, 1]."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from asymkit.checks import at_least, check_images, one_of
+from asymkit.layers import (
+    AuxConcat,
+    ConditionalResidualBlock,
+    ConvNormReLU,
+    ResidualBlock,
+    Upsampling,
+    check_vector,
+    conv3x3,
+    conv7x7,
+    init_normal,
+    upsample2x,
+)
+
+Injection = Literal["concat", "concat_all", "cin"]
+
+LEAST_SIDE = 8
+"""Reflect padding at a quarter of the size needs two pixels there."""
+
+
+class ResnetGenerator(nn.Module):
+    """The generator of Johnson et al. and CycleGAN: two stride-2 convolutions, residual blocks, two up-samplings.
+
+    AsymGAN's rich→poor translator [AsymGAN §IV-A] with ``blocks=6``. Weights start from N(0, 0.02).
+
+    Args:
+        in_channels: of the image, or of image and condition together.
+        out_channels: of the result.
+        width: feature maps after the first layer; the blocks have four times as many.
+        blocks: residual blocks, 9 for 256² and 6 for 128² in CycleGAN.
+        upsampling: "transposed" (CycleGAN's) or "resize" (no checkerboards).
+
+    Raises:
+        ValueError: a size below 1, an unknown up-sampling.
+
+    Example:
+        >>> generator = ResnetGenerator(width=8, blocks=2)
+        >>> generator(torch.zeros(1, 3, 32, 32)).shape
+        torch.Size([1, 3, 32, 32])
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        width: int = 64,
+        blocks: int = 9,
+        *,
+        upsampling: Upsampling = "transposed",
+    ) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        at_least("blocks", blocks)
+        self.encoder = _encoder(in_channels, width)
+        self.blocks = nn.Sequential(*(ResidualBlock(4 * width) for _ in range(blocks)))
+        self.decoder = _decoder(width, upsampling)
+        self.to_image = conv7x7(width, out_channels)
+        init_normal(self)
+
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Translate a batch.
+
+        Args:
+            image: (N, in_channels − k, H, W), in [-1, 1], sides divisible by 4 and at least 8.
+            condition: an image of k channels, (N, k, H, W), concatenated to the first; None for k = 0.
+
+        Returns:
+            Images, (N, out_channels, H, W), in [-1, 1].
+
+        Raises:
+            ValueError: channels do not add up, sides not divisible by 4, a condition that is no image (such as z).
+        """
+        if condition is not None:
+            image = self._joined(image, condition)
+        check_images(image, "image", channels=self.in_channels, least_side=LEAST_SIDE, multiple_of=4)
+        return torch.tanh(self.to_image(self.decoder(self.blocks(self.encoder(image)))))
+
+    def _joined(self, image: Tensor, condition: Tensor) -> Tensor:
+        check_images(image, "image")
+        room = self.in_channels - image.shape[1]
+        if room < 1:
+            raise ValueError(
+                f"condition given, but the {image.shape[1]} channels of image fill this generator's in_channels="
+                f"{self.in_channels}; build ResnetGenerator(in_channels={image.shape[1]} + k) for a condition image of k "
+                "channels, or use AuxGenerator for an auxiliary z"
+            )
+        check_images(condition, "condition", channels=room)
+        if condition.shape[0] != image.shape[0] or condition.shape[2:] != image.shape[2:]:
+            raise ValueError(
+                f"condition must have image's batch and size {tuple(image.shape)}, got {tuple(condition.shape)}; nothing is broadcast"
+            )
+        return torch.cat([image, condition], dim=1)
+
+
+class AuxGenerator(nn.Module):
+    """Poor→rich generator with an auxiliary variable z that carries what the poor image lacks [AsymGAN Fig. 12].
+
+    :class:`ResnetGenerator` in which z enters one of three ways: ``"cin"``, as scale and shift of the norms in the
+    middle three residual blocks; ``"concat"``, as channels of the middle feature map, after half of the blocks;
+    ``"concat_all"``, as channels of every feature map from there on. Weights start from N(0, 0.02), with which z
+    reaches the output from the first step.
+
+    Args:
+        in_channels: of the poor image.
+        out_channels: of the rich image.
+        aux_channels: length of z, or channels of a spatial z.
+        injection: "cin", "concat" or "concat_all".
+        width: feature maps after the first layer; the blocks have four times as many.
+        blocks: residual blocks.
+        spatial: z is a map of an eighth of the image's size instead of a vector; only with "concat".
+        upsampling: "transposed" (CycleGAN's) or "resize" (no checkerboards).
+
+    Raises:
+        ValueError: an unknown injection, a spatial z with another injection than "concat", a size below 1.
+
+    Example:
+        >>> generator = AuxGenerator(width=8, blocks=4)
+        >>> label = torch.zeros(2, 3, 32, 32)
+        >>> generator(label, generator.sample_aux(2)).shape, generator(label).shape
+        (torch.Size([2, 3, 32, 32]), torch.Size([2, 3, 32, 32]))
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        aux_channels: int = 8,
+        injection: Injection = "cin",
+        width: int = 64,
+        blocks: int = 6,
+        spatial: bool = False,
+        *,
+        upsampling: Upsampling = "transposed",
+    ) -> None:
+        super().__init__()
+        one_of("injection", injection, ("concat", "concat_all", "cin"))
+        at_least("blocks", blocks)
+        at_least("aux_channels", aux_channels)
+        if spatial and injection != "concat":
+            raise ValueError(f"spatial=True needs injection='concat', got {injection!r}: the others take a vector z")
+        self.in_channels, self.aux_channels, self.injection, self.spatial = (
+            in_channels,
+            aux_channels,
+            injection,
+            spatial,
+        )
+        conditional = middle_blocks(blocks) if injection == "cin" else range(0)
+        self.encoder = _encoder(in_channels, width)
+        self.blocks = nn.ModuleList(
+            ConditionalResidualBlock(4 * width, aux_channels) if i in conditional else ResidualBlock(4 * width)
+            for i in range(blocks)
+        )
+        self.decoder = _decoder(width, upsampling)
+        self.to_image = conv7x7(width, out_channels)
+        self.concats = self._concats(width, blocks)
+        init_normal(self)
+
+    def _concats(self, width: int, blocks: int) -> nn.ModuleDict:
+        """Where z is concatenated: the name of the layer that follows, and what mixes z in."""
+        middle = blocks // 2
+        places: dict[str, int] = {}
+        if self.injection == "concat":
+            places = {f"block{middle}": 4 * width}
+        elif self.injection == "concat_all":
+            places = {f"block{i}": 4 * width for i in range(middle, blocks)}
+            places |= {"up0": 4 * width, "up1": 2 * width, "image": width}
+        return nn.ModuleDict({place: AuxConcat(channels, self.aux_channels) for place, channels in places.items()})
+
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Translate a batch.
+
+        Args:
+            image: poor images, (N, in_channels, H, W), in [-1, 1], sides divisible by 4 and at least 8.
+            condition: z, (N, aux_channels), or (N, aux_channels, h, w) with "concat"; None samples it from N(0, I).
+
+        Returns:
+            Rich images, (N, out_channels, H, W), in [-1, 1].
+
+        Raises:
+            ValueError: wrong channels, sides not divisible by 4, a z of the wrong shape.
+        """
+        check_images(image, "image", channels=self.in_channels, least_side=LEAST_SIDE, multiple_of=4)
+        if condition is None:
+            z = self.sample_aux(len(image), aux_size(image) if self.spatial else None)
+        else:
+            z = self._checked(condition, len(image))
+        hidden = self.encoder(image)
+        for i, block in enumerate(self.blocks):
+            hidden = self._concat(f"block{i}", hidden, z)
+            hidden = block(hidden, z) if isinstance(block, ConditionalResidualBlock) else block(hidden)
+        for i, up in enumerate(self.decoder):
+            hidden = up(self._concat(f"up{i}", hidden, z))
+        return torch.tanh(self.to_image(self._concat("image", hidden, z)))
+
+    def sample_aux(self, n: int, size: tuple[int, int] | None = None) -> Tensor:
+        """Draw z from N(0, I), on the device and in the type of the weights.
+
+        Args:
+            n: how many.
+            size: height and width of a spatial z, an eighth of the image's, see :func:`aux_size`; None for a vector.
+
+        Returns:
+            (n, aux_channels), or (n, aux_channels, *size).
+
+        Raises:
+            ValueError: a size where z is a vector, or none where it is a map.
+
+        Example:
+            >>> AuxGenerator(width=4).sample_aux(2).shape
+            torch.Size([2, 8])
+        """
+        if size is not None and self.injection != "concat":
+            raise ValueError(f"size: injection={self.injection!r} takes a vector z, got size {size!r}; leave it out")
+        if size is None and self.spatial:
+            raise ValueError("size: this generator takes a spatial z, give (H / 8, W / 8) of the images, rounded up")
+        return torch.randn(
+            n, self.aux_channels, *(size or ()), device=self.to_image.weight.device, dtype=self.to_image.weight.dtype
+        )
+
+    def _concat(self, place: str, hidden: Tensor, z: Tensor) -> Tensor:
+        if place not in self.concats:
+            return hidden
+        mixed: Tensor = self.concats[place](hidden, z)
+        return mixed
+
+    def _checked(self, z: Tensor, batch: int) -> Tensor:
+        if self.injection == "concat" and isinstance(z, Tensor) and z.ndim == 4:
+            check_images(z, "condition (z)", channels=self.aux_channels)
+            if len(z) != batch:
+                raise ValueError(f"condition (z) must hold one map for each of the {batch} images, got {len(z)}")
+        else:
+            check_vector(z, "condition (z)", batch, self.aux_channels)
+        return z
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"aux_channels={self.aux_channels}, injection={self.injection!r}, spatial={self.spatial}"
+
+
+def middle_blocks(blocks: int) -> range:
+    """The three middle blocks of ``blocks``, or all where there are fewer.
+
+    Example:
+        >>> list(middle_blocks(6)), list(middle_blocks(9)), list(middle_blocks(2))
+        ([1, 2, 3], [3, 4, 5], [0, 1])
+    """
+    start = max(blocks - 3, 0) // 2
+    return range(start, min(start + 3, blocks))
+
+
+def aux_size(images: Tensor) -> tuple[int, int]:
+    """Height and width of a spatial z for these images: an eighth, rounded up.
+
+    Example:
+        >>> aux_size(torch.zeros(1, 3, 64, 36))
+        (8, 5)
+    """
+    return -(-images.shape[-2] // 8), -(-images.shape[-1] // 8)
+
+
+def _encoder(in_channels: int, width: int) -> nn.Sequential:
+    at_least("in_channels", in_channels)
+    at_least("width", width)
+    return nn.Sequential(
+        ConvNormReLU(conv7x7(in_channels, width), width),
+        ConvNormReLU(conv3x3(width, 2 * width, stride=2), 2 * width),
+        ConvNormReLU(conv3x3(2 * width, 4 * width, stride=2), 4 * width),
+    )
+
+
+def _decoder(width: int, upsampling: Upsampling) -> nn.Sequential:
+    return nn.Sequential(
+        ConvNormReLU(upsample2x(4 * width, 2 * width, upsampling), 2 * width),
+        ConvNormReLU(upsample2x(2 * width, width, upsampling), width),
+    )

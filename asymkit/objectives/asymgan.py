@@ -1,0 +1,352 @@
+"""AsymGAN: translation between a rich and a poor domain, the difference carried by an auxiliary variable z.
+
+Li et al., Asymmetric GAN for Unpaired Image-to-image Translation, TIP 2019. Its letters here:
+
+    X, Y   rich and poor images            G    rich_to_poor: X → Y
+    z      auxiliary variable, N(0, I)     F    poor_to_rich: (Y, z) → X
+    E      encoder: X → z                  D    critics: rich, poor, aux
+
+A forward pass of :class:`Translators` gives every image of both loops of Fig. 2, :func:`generator_terms` and
+:func:`discriminator_terms` the unweighted terms of the objective, :class:`Weights` the paper's λ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from asymkit.checks import as_image_pair, check_images, widen
+from asymkit.losses import LeastSquaresLoss, TotalVariationLoss
+from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
+from asymkit.objectives.weights import TermWeights
+from asymkit.pool import ImagePool
+
+
+class Cycles(NamedTuple):
+    """Every image and code of both loops [AsymGAN Fig. 2]; what an objective has no use for is None."""
+
+    x: Tensor
+    """Rich images."""
+    y: Tensor
+    """Poor images."""
+    fake_poor: Tensor
+    """G(x)."""
+    rebuilt_rich: Tensor
+    """x* = F(G(x), E(x)), or F(G(x)) without an encoder."""
+    fake_rich: Tensor
+    """F(y, z), or F(y) without an encoder."""
+    rebuilt_poor: Tensor
+    """y* = G(F(y, z))."""
+    z: Tensor | None = None
+    """A sample of N(0, I)."""
+    code: Tensor | None = None
+    """E(x)."""
+    rebuilt_z: Tensor | None = None
+    """z* = E(F(y, z))."""
+    resampled: Tensor | None = None
+    """F(G(x), z), extended objective."""
+    encoded: Tensor | None = None
+    """F(y, E(x)), extended objective."""
+
+    def detach(self) -> Cycles:
+        """The same without a graph, for the critics' step."""
+        return Cycles(**{name: None if t is None else t.detach() for name, t in self._asdict().items()})
+
+
+class Translators(nn.Module):
+    """The generators and the encoder, all their work inside one ``forward`` [AsymGAN Fig. 2].
+
+    Args:
+        rich_to_poor: G, images to images.
+        poor_to_rich: F, ``(images, z)`` to images; without an encoder, images to images.
+        encoder: E, images to z; None is the CycleGAN baseline.
+        extended: also compute the two images of the extended objective.
+
+    Raises:
+        ValueError: extended without an encoder.
+
+    Example:
+        >>> from asymkit import AuxEncoder, AuxGenerator, ResnetGenerator
+        >>> small = {"width": 4, "blocks": 2}
+        >>> model = Translators(ResnetGenerator(**small), AuxGenerator(**small), AuxEncoder(width=4), extended=True)
+        >>> photos, labels = torch.randn(2, 3, 32, 32).tanh(), torch.randn(2, 3, 32, 32).tanh()
+        >>> cycles = model(photos, labels)
+        >>> cycles.fake_rich.shape, cycles.z.shape
+        (torch.Size([2, 3, 32, 32]), torch.Size([2, 8]))
+    """
+
+    def __init__(
+        self, rich_to_poor: nn.Module, poor_to_rich: nn.Module, encoder: nn.Module | None = None, extended: bool = False
+    ) -> None:
+        super().__init__()
+        if extended and encoder is None:
+            raise ValueError("extended=True needs an encoder: its terms compare images made with E(x)")
+        self.rich_to_poor, self.poor_to_rich, self.encoder, self.extended = (
+            rich_to_poor,
+            poor_to_rich,
+            encoder,
+            extended,
+        )
+
+    def forward(self, x: Tensor, y: Tensor, z: Tensor | None = None) -> Cycles:
+        """Both loops, x → G(x) → x* and y → F(y, z) → y*.
+
+        Args:
+            x: rich images, (N, C, H, W), in [-1, 1].
+            y: poor images, (N, C', H, W), unpaired.
+            z: auxiliary variables of the shape the encoder gives; None samples them from N(0, I).
+
+        Returns:
+            All images and codes.
+
+        Raises:
+            ValueError: batches or sizes differ, z is not of the encoder's shape.
+        """
+        check_images(x, "x")
+        check_images(y, "y")
+        if x.shape[0] != y.shape[0] or x.shape[2:] != y.shape[2:]:
+            raise ValueError(
+                f"x and y must agree in batch and size, got {tuple(x.shape)} and {tuple(y.shape)}; "
+                "drop the longer loader's last batch, crop to one size"
+            )
+        fake_poor = self.rich_to_poor(x)
+        if self.encoder is None:
+            if z is not None:
+                raise ValueError("z given, but this model has no encoder: it is the CycleGAN baseline")
+            fake_rich = self.poor_to_rich(y)
+            return Cycles(x, y, fake_poor, self.poor_to_rich(fake_poor), fake_rich, self.rich_to_poor(fake_rich))
+        code = self.encoder(x)
+        if z is None:
+            z = torch.randn_like(code)
+        elif z.shape != code.shape:
+            raise ValueError(f"z must have the shape of the encoder's codes, {tuple(code.shape)}, got {tuple(z.shape)}")
+        # all four images that F makes in one batched call, which small batches on a GPU need
+        pairs = [(fake_poor, code), (y, z), (fake_poor, z), (y, code)][: 4 if self.extended else 2]
+        poor, aux = (torch.cat(tensors) for tensors in zip(*pairs, strict=True))
+        rebuilt_rich, fake_rich, *extra = self.poor_to_rich(poor, aux).chunk(len(pairs))
+        resampled, encoded = extra or (None, None)
+        rebuilt_poor, rebuilt_z = self.rich_to_poor(fake_rich), self.encoder(fake_rich)
+        return Cycles(
+            x, y, fake_poor, rebuilt_rich, fake_rich, rebuilt_poor, z, code, rebuilt_z, resampled, encoded
+        )
+
+    def to_poor(self, x: Tensor) -> Tensor:
+        """Rich to poor, G(x): the first inference configuration [AsymGAN Fig. 2 (3)]."""
+        image: Tensor = self.rich_to_poor(x)
+        return image
+
+    def to_rich(self, y: Tensor, z: Tensor | None = None) -> Tensor:
+        """Poor to rich with a sampled z, F(y, z): the second configuration [AsymGAN Fig. 2 (4)]."""
+        image: Tensor = self.poor_to_rich(y) if z is None else self.poor_to_rich(y, z)
+        return image
+
+    def to_rich_like(self, y: Tensor, reference: Tensor) -> Tensor:
+        """Poor to rich in the manner of a rich image, F(y, E(reference)): the third one [AsymGAN Fig. 2 (5)]."""
+        if self.encoder is None:
+            raise ValueError("to_rich_like needs an encoder; this model is the CycleGAN baseline")
+        image: Tensor = self.poor_to_rich(y, self.encoder(reference))
+        return image
+
+    def interpolate(self, y: Tensor, start: Tensor, end: Tensor, steps: int = 8) -> Tensor:
+        """Poor to rich with z going in a straight line from one value to another [AsymGAN §IV-C].
+
+        Args:
+            y: poor images, (N, C, H, W).
+            start: the first z, sampled or encoded, one per image.
+            end: the last z.
+            steps: how many images to make of each, both ends included, at least 2.
+
+        Returns:
+            (N, steps, C', H, W).
+
+        Raises:
+            ValueError: start and end differ in shape, fewer than two steps.
+        """
+        if start.shape != end.shape:
+            raise ValueError(f"start and end must have the same shape, got {tuple(start.shape)} and {tuple(end.shape)}")
+        if steps < 2:
+            raise ValueError(f"steps must be at least 2, the two ends, got {steps}")
+        return torch.stack([self.to_rich(y, torch.lerp(start, end, i / (steps - 1))) for i in range(steps)], dim=1)
+
+
+class Critics(nn.Module):
+    """D_X, D_Y and D_Z.
+
+    Args:
+        rich: scores rich images.
+        poor: scores poor images.
+        aux: scores z; None for the CycleGAN baseline.
+    """
+
+    def __init__(self, rich: nn.Module, poor: nn.Module, aux: nn.Module | None = None) -> None:
+        super().__init__()
+        self.rich, self.poor, self.aux = rich, poor, aux
+
+
+@dataclass(frozen=True)
+class Weights(TermWeights):
+    """The paper's λ, by the term they weight, CycleGAN's for the baseline's terms [AsymGAN Eq. 5, 12, 19].
+
+    Example:
+        >>> Weights(cycle_rich=5.0).total({"cycle_rich": torch.tensor(2.0), "content": torch.tensor(1.0)})
+        tensor(10.2000)
+    """
+
+    adversarial_poor: float = 1.0
+    adversarial_rich: float = 1.0
+    adversarial_aux: float = 1.0
+    """λ₁."""
+    cycle_rich: float = 10.0
+    """λ₂."""
+    cycle_poor: float = 10.0
+    """λ₃."""
+    cycle_aux: float = 10.0
+    """λ₄."""
+    adversarial_resampled: float = 1.0
+    """λ₅."""
+    adversarial_encoded: float = 1.0
+    """λ₆."""
+    content: float = 0.2
+    """λ₇."""
+    style: float = 0.1
+    """λ₈."""
+    total_variation: float = 10.0
+    """λ₉."""
+
+
+def generator_terms(
+    cycles: Cycles,
+    critics: Critics,
+    content: nn.Module | None = None,
+    style: nn.Module | None = None,
+    adversarial: AdversarialLoss | None = None,
+) -> dict[str, Tensor]:
+    """What both generators and the encoder minimise, unweighted [AsymGAN Eq. 5, 6, 12, 19].
+
+    Which terms there are follows from what the cycles hold: the baseline's four, the base objective's six, or the
+    extended one's eleven (nine without content and style).
+
+    Args:
+        cycles: of :class:`Translators`.
+        critics: D; hold them still with :func:`asymkit.frozen`.
+        content: images, target to a scalar, e.g. :class:`asymkit.ContentLoss`; extended objective only.
+        style: images, target to a scalar, e.g. :class:`asymkit.GramStyleLoss`; extended objective only.
+        adversarial: None for least squares, or :class:`asymkit.LogisticLoss`.
+
+    Returns:
+        Scalars by the names of :class:`Weights`.
+
+    Raises:
+        ValueError: cycles with z but critics without ``aux``; content or style without extended cycles.
+    """
+    gan = adversarial or LeastSquaresLoss()
+    terms = {
+        "adversarial_poor": gan.generator(critics.poor(cycles.fake_poor)),  # Eq. 1
+        "adversarial_rich": gan.generator(critics.rich(cycles.fake_rich)),  # Eq. 2, 9
+    }
+    if cycles.code is not None:
+        terms["adversarial_aux"] = gan.generator(_aux_critic(critics)(cycles.code))  # Eq. 7
+    terms["cycle_rich"] = _l1(cycles.rebuilt_rich, cycles.x)  # Eq. 3, 8
+    terms["cycle_poor"] = _l1(cycles.rebuilt_poor, cycles.y)  # Eq. 4, 10
+    if cycles.z is not None and cycles.rebuilt_z is not None:
+        terms["cycle_aux"] = (widen(cycles.rebuilt_z) - widen(cycles.z)).abs().mean()  # Eq. 11
+    if cycles.resampled is None or cycles.encoded is None:
+        if content is not None or style is not None:
+            raise ValueError("content and style compare F(y, E(x)): build Translators(..., extended=True) to have it")
+        return terms
+    terms["adversarial_resampled"] = gan.generator(critics.rich(cycles.resampled))  # Eq. 13
+    terms["adversarial_encoded"] = gan.generator(critics.rich(cycles.encoded))  # Eq. 14
+    if content is not None:
+        terms["content"] = content(cycles.encoded, cycles.y)  # Eq. 15
+    if style is not None:
+        terms["style"] = style(cycles.encoded, cycles.x)  # Eq. 16
+    synthesised = (
+        cycles.fake_poor,
+        cycles.rebuilt_rich,
+        cycles.resampled,
+        cycles.fake_rich,
+        cycles.rebuilt_poor,
+        cycles.encoded,
+    )
+    terms["total_variation"] = torch.stack([TotalVariationLoss()(image) for image in synthesised]).sum()  # Eq. 18
+    return terms
+
+
+def discriminator_terms(
+    cycles: Cycles, critics: Critics, adversarial: AdversarialLoss | None = None
+) -> dict[str, Tensor]:
+    """What the critics minimise, unweighted [AsymGAN Eq. 1, 2, 7, 9, 13, 14].
+
+    Equations 9, 13 and 14 each contain D_X(x); its score is computed once and stands in all three terms, so that the
+    sum weights it 1 + λ₅ + λ₆. No term carries CycleGAN's factor of a half.
+
+    Args:
+        cycles: detached, ``cycles.detach()`` or :class:`FakeHistory`'s.
+        critics: D.
+        adversarial: None for least squares, or :class:`asymkit.LogisticLoss`.
+
+    Returns:
+        Scalars by the names of :class:`Weights`.
+
+    Raises:
+        ValueError: cycles that still carry a graph; cycles with z but critics without ``aux``.
+    """
+    gan = adversarial or LeastSquaresLoss()
+    if any(tensor is not None and tensor.requires_grad for tensor in cycles[2:]):
+        raise ValueError("cycles still carry the generators' graph; give discriminator_terms(cycles.detach(), critics)")
+    real_rich = gan(critics.rich(cycles.x), True)
+    terms = {
+        "adversarial_poor": gan.discriminator(critics.poor(cycles.y), critics.poor(cycles.fake_poor)),  # Eq. 1
+        "adversarial_rich": real_rich + gan(critics.rich(cycles.fake_rich), False),  # Eq. 2, 9
+    }
+    if cycles.code is not None and cycles.z is not None:
+        aux = _aux_critic(critics)
+        terms["adversarial_aux"] = gan.discriminator(aux(cycles.z), aux(cycles.code))  # Eq. 7
+    if cycles.resampled is not None:
+        terms["adversarial_resampled"] = real_rich + gan(critics.rich(cycles.resampled), False)  # Eq. 13
+    if cycles.encoded is not None:
+        terms["adversarial_encoded"] = real_rich + gan(critics.rich(cycles.encoded), False)  # Eq. 14
+    return terms
+
+
+class FakeHistory:
+    """An :class:`asymkit.ImagePool` for every kind of fake that the image critics see.
+
+    Args:
+        size: images in each pool; 0 only detaches.
+    """
+
+    KINDS = ("fake_poor", "fake_rich", "resampled", "encoded")
+
+    def __init__(self, size: int = 50) -> None:
+        self.pools = {kind: ImagePool(size) for kind in self.KINDS}
+
+    def __call__(self, cycles: Cycles) -> Cycles:
+        """Detached cycles whose fakes are mixed with earlier ones; for :func:`discriminator_terms` only."""
+        cycles = cycles.detach()
+        fakes = {kind: getattr(cycles, kind) for kind in self.KINDS}
+        return cycles._replace(**{kind: self.pools[kind](fake) for kind, fake in fakes.items() if fake is not None})
+
+    def state_dict(self) -> dict[str, dict[str, list[Tensor]]]:
+        """All pools, for a checkpoint."""
+        return {kind: pool.state_dict() for kind, pool in self.pools.items()}
+
+    def load_state_dict(self, state: Mapping[str, dict[str, list[Tensor]]]) -> None:
+        """Take over the pools of a checkpoint."""
+        for kind, pool in self.pools.items():
+            pool.load_state_dict(state[kind])
+
+
+def _l1(prediction: Tensor, target: Tensor) -> Tensor:
+    prediction, target = as_image_pair(prediction, target, ("the rebuilt image", "the original"))
+    return (prediction - target).abs().mean()
+
+
+def _aux_critic(critics: Critics) -> nn.Module:
+    if critics.aux is None:
+        raise ValueError("critics.aux is missing: cycles with z need Critics(..., aux=AuxDiscriminator(aux_channels))")
+    return critics.aux

@@ -1,0 +1,19 @@
+"""Pure functions on batches of images and features: the sums behind every loss and layer."""
+
+from asymkit.ops.entropy import shannon_entropy
+from asymkit.ops.gram import gram_matrix
+from asymkit.ops.norm import conditional_instance_norm, instance_norm
+from asymkit.ops.pixel import color_l1, total_variation
+from asymkit.ops.ssim import ms_ssim, scales_that_fit, ssim
+
+__all__ = [
+    "color_l1",
+    "conditional_instance_norm",
+    "gram_matrix",
+    "instance_norm",
+    "ms_ssim",
+    "scales_that_fit",
+    "shannon_entropy",
+    "ssim",
+    "total_variation",
+]

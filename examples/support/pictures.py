@@ -1,0 +1,89 @@
+"""Grids that show what a pair of translators does, and the figures beside them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from asymkit import ops
+from asymkit.objectives.asymgan import Translators
+
+
+@torch.inference_mode()
+def asymgan_pictures(model: Translators, x: Tensor, y: Tensor, rows: int = 6, columns: int = 7) -> dict[str, Tensor]:
+    """Grids (3, H, W) in [0, 1] by caption: both cycles and all three ways to choose z.
+
+    Args:
+        model: trained, on x's device.
+        x: rich images, at least ``rows`` and ``columns``.
+        y: poor images, as many.
+        rows: pictures below each other.
+        columns: values of z side by side.
+    """
+    references, x, y = x[:columns], x[:rows], y[:rows]
+    cycles = model(x, y)
+    samples = torch.randn(columns, *cycles.z.shape[1:], generator=torch.Generator().manual_seed(1)).to(x)
+
+    def each(z: Tensor) -> Tensor:
+        return torch.stack([model.to_rich(y, row.expand(rows, *row.shape)) for row in z], dim=1)
+
+    corner = torch.ones_like(x[:1])
+    encoded = torch.cat([y[:, None], each(model.encoder(references))], dim=1).flatten(0, 1)
+    line = model.interpolate(y, samples[:1].expand(rows, -1), samples[1:2].expand(rows, -1), steps=columns)
+    return {
+        "Rich → poor → rich: x, G(x), F(G(x), E(x))": _grid(_rows(x, cycles.fake_poor, cycles.rebuilt_rich)),
+        "Poor → rich → poor: y, F(y, z), G(F(y, z))": _grid(_rows(y, cycles.fake_rich, cycles.rebuilt_poor)),
+        "Sampled z: y, then F(y, z), one z to a column": _grid(_rows(y, *each(samples).unbind(1))),
+        "Encoded z: y, then F(y, E(x)) in the manner of the photo x above": _grid(
+            torch.cat([corner, references, encoded]).unflatten(0, (rows + 1, columns + 1))
+        ),
+        "Interpolation: y, then F(y, z) for z going from one sample to another": _grid(_rows(y, *line.unbind(1))),
+    }
+
+
+@torch.inference_mode()
+def asymgan_figures(model: Translators, x: Tensor, y: Tensor, batch: int = 16) -> dict[str, float]:
+    """What the pictures show, in numbers: means over the images given.
+
+    Args:
+        model: trained, on x's device.
+        x: rich images.
+        y: poor images, as many.
+        batch: images at a time.
+    """
+    sums: dict[str, float] = {}
+    for rich, poor in zip(x.split(batch), y.split(batch), strict=True):
+        cycles = model(rich, poor)
+        other = model.to_rich(poor, torch.randn_like(cycles.z))
+        values = {
+            "z_cycle_l1": (cycles.rebuilt_z - cycles.z).abs().mean(),
+            "z_diversity": (cycles.fake_rich - other).abs().mean() / 2,  # of the range [-1, 1]
+            "rich_cycle_l1": (cycles.rebuilt_rich - rich).abs().mean(),
+            "poor_cycle_l1": (cycles.rebuilt_poor - poor).abs().mean(),
+            "checkerboard_fake_rich": checkerboard(cycles.fake_rich),
+            "checkerboard_real_rich": checkerboard(rich),
+            "entropy_rich_bits": ops.shannon_entropy(rich).mean(),
+            "entropy_poor_bits": ops.shannon_entropy(poor).mean(),
+            "entropy_fake_rich_bits": ops.shannon_entropy(cycles.fake_rich).mean(),
+            "entropy_fake_poor_bits": ops.shannon_entropy(cycles.fake_poor).mean(),
+        }
+        for name, value in values.items():
+            sums[name] = sums.get(name, 0.0) + value.item() * len(rich) / len(x)
+    return sums
+
+
+def checkerboard(images: Tensor) -> Tensor:
+    """How strongly neighbouring pixels alternate: mean |a − b − c + d| over 2×2 squares, per unit of contrast."""
+    a, b = images[..., :-1, :-1], images[..., :-1, 1:]
+    c, d = images[..., 1:, :-1], images[..., 1:, 1:]
+    return (a - b - c + d).abs().mean() / images.std((2, 3)).mean()
+
+
+def _rows(*columns: Tensor) -> Tensor:
+    """Batches side by side: (rows, columns, 3, H, W)."""
+    return torch.stack(columns, dim=1)
+
+
+def _grid(pictures: Tensor) -> Tensor:
+    return make_grid(pictures.flatten(0, 1), nrow=pictures.shape[1], normalize=True, value_range=(-1, 1), pad_value=1)
