@@ -69,6 +69,7 @@ class Settings:
     """Earlier fakes that the critics are shown again."""
     features: str = "imagenet"
     """Weights of the VGG16 behind content and style: imagenet, random, a file, or auto: imagenet, random where offline."""
+    content_layer: str = "relu2_2"
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
     precision: Literal["auto", "no", "bf16"] = "auto"
     """auto: bfloat16 on a GPU that has it."""
@@ -90,8 +91,10 @@ def main(settings: Settings) -> None:
     shown = new_folder(settings.out, settings, settings.resume)
     data, source = unpaired(settings.data, settings.poor, settings.rich, settings.size, settings.seed)
     fresh = [images.to(accelerator.device) for images in data.fresh(64)]
-    (relu2_2, style_features), notes = vgg_features(settings.features, ["relu2_2"], list(settings.style_layers))
-    content = ContentLoss(relu2_2).to(accelerator.device)
+    (content_features, style_features), notes = vgg_features(
+        settings.features, [settings.content_layer], list(settings.style_layers)
+    )
+    content = ContentLoss(content_features).to(accelerator.device)
     style = GramStyleLoss(style_features).to(accelerator.device)
 
     width, blocks, aux, up = settings.width, settings.blocks, settings.aux_channels, settings.upsampling

@@ -1,0 +1,40 @@
+# Two commands from a bare clone: `make demo` and `make test`. Each makes its own environment in .venv first.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# glibc gives freed memory back to the system and asks for it again in every step; keeping it saves a tenth of the time
+KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648
+
+.PHONY: demo test lint types docs clean
+
+# DATA=folder trains on your own photos or a CycleGAN folder, ARGS=... adds any option of examples/asymgan.py
+demo: $(VENV)/.examples
+	rm -rf runs/demo
+	$(KEEP_MEMORY) $(BIN)/python examples/asymgan.py demo --out runs/demo $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+test: lint types
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+docs: $(VENV)/.docs
+	$(BIN)/sphinx-build -W -b html docs docs/_build/html
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "asymkit needs Python 3.10 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# one stamp for each set of extras, so that the environment is made anew only when pyproject.toml changes
+$(VENV)/.examples $(VENV)/.dev $(VENV)/.docs: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist runs docs/_build

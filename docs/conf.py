@@ -1,0 +1,13 @@
+"""Sphinx configuration."""
+
+import asymkit
+
+project = "asymkit"
+author = "The asymkit authors"
+release = asymkit.__version__
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+html_theme = "furo"
+exclude_patterns = ["_build", "images/README.md"]
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_format = "short"

@@ -1,0 +1,24 @@
+"""What all tests share."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def images() -> Tensor:
+    """Smooth and noisy at once, odd and rectangular, in [-1, 1]."""
+    return images_like(2, 3, 19, 24)
+
+
+def images_like(n: int, c: int, h: int, w: int) -> Tensor:
+    coarse = torch.randn(n, c, 4, 4, dtype=torch.float64)
+    smooth = torch.nn.functional.interpolate(coarse, (h, w), mode="bicubic", align_corners=False)
+    return (smooth + 0.3 * torch.randn(n, c, h, w, dtype=torch.float64)).tanh()

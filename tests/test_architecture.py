@@ -1,0 +1,123 @@
+"""The house rules of DESIGN: imports run one way, files stay small, equations are listed, importing is cheap."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import asymkit
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "asymkit"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+ORDER = ["checks", "ops", "layers", "networks", "losses", "pool", "objectives", "schedule"]
+"""Each may import what stands before it, and itself."""
+
+
+def imported(path: Path) -> set[str]:
+    """Parts of asymkit that a file imports, at any depth of the code."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            module = node.module or ""
+            found |= {f"{module}.{alias.name}" for alias in node.names} if module == "asymkit" else {module}
+        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
+    return found
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_one_way(path: Path) -> None:
+    part = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    names = imported(path)
+    assert not {name for name in names if name.split(".")[0] in {"examples", "tests", "benchmarks", "support"}}
+    if part == "__init__":
+        return
+    for name in names:
+        if name.startswith("asymkit."):
+            target = name.split(".")[1]
+            assert ORDER.index(target) <= ORDER.index(part), f"{path.name} imports {name} against the arrow"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_no_file_holds_two_ideas(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 320
+
+
+def test_every_file_of_the_package_has_a_place_in_the_order() -> None:
+    parts = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in FILES}
+    assert parts - {"__init__"} == set(ORDER)
+
+
+def test_importing_is_light() -> None:
+    heavy = ["torchvision", "lpips", "triton", "torch._dynamo", "pytorch_msssim", "matplotlib", "accelerate"]
+    code = f"import torch, sys; before = set(sys.modules); import asymkit; print([m for m in {heavy} if m in set(sys.modules) - before])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_all_lists_every_public_name() -> None:
+    assert sorted(asymkit.__all__) == sorted(set(asymkit.__all__))
+    for name in asymkit.__all__:
+        assert getattr(asymkit, name).__doc__ or name == "__version__"
+    public = {name for name in vars(asymkit) if name[0].isupper() or name in {"frozen", "linear_decay"}}
+    assert public <= set(asymkit.__all__)
+
+
+TAG = re.compile(r"\[(AsymmetricGAN|AsymGAN|Async-GAN) ([^\]]+)\]")
+
+
+def tags_in_code() -> set[tuple[str, str]]:
+    """(paper, equation) of every tag in a docstring, ranges and lists taken apart."""
+    found: set[tuple[str, str]] = set()
+    for path in FILES:
+        for paper, text in TAG.findall(path.read_text()):
+            text = re.sub(r"^Eq\. ", "", text)
+            for part in re.split(r", ", text):
+                bounds = re.fullmatch(r"(\d+)–(\d+)", part)
+                numbers = range(int(bounds[1]), int(bounds[2]) + 1) if bounds else [part]
+                found |= {(paper, str(number)) for number in numbers}
+    return found
+
+
+def listed_equations() -> dict[tuple[str, str], str]:
+    """(paper, equation) to the cell that names its object, from docs/equations.md."""
+    page, paper, found = (ROOT / "docs" / "equations.md").read_text(), "", {}
+    for line in page.splitlines():
+        if line.startswith("## "):
+            paper = line[3:].strip()
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("|") and len(cells) >= 3 and not set(cells[0]) <= {"-", " "} and cells[0] != "Eq.":
+            for part in cells[0].split(", "):
+                found[paper, part] = cells[2]
+    return found
+
+
+def test_the_equations_page_is_complete() -> None:
+    listed = listed_equations()
+    missing = {tag for tag in tags_in_code() if tag not in listed}
+    assert not missing, f"docs/equations.md lacks {sorted(missing)}"
+    assert {("AsymGAN", str(n)) for n in range(1, 20)} <= listed.keys()
+
+
+def test_every_object_on_the_equations_page_exists() -> None:
+    import importlib
+
+    objects = {name for cell in listed_equations().values() for name in re.findall(r"`([\w.]+)`", cell)}
+    assert len(objects) > 15
+    for name in objects:
+        holder, *path = name.split(".")
+        target = importlib.import_module(f"asymkit.{holder}") if holder in {"ops", "objectives", "layers"} else asymkit
+        for step in path if target is not asymkit else name.split("."):
+            target = getattr(target, step, None) or importlib.import_module(f"{target.__name__}.{step}")
+
+
+def test_the_version_is_in_the_changelog() -> None:
+    assert f"## {asymkit.__version__}" in (ROOT / "CHANGELOG.md").read_text()

@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import reference
+import torch
+from conftest import images_like
+from torch import Tensor, nn
+
+from asymkit import (
+    AuxDiscriminator,
+    AuxEncoder,
+    AuxGenerator,
+    ContentLoss,
+    GramStyleLoss,
+    LogisticLoss,
+    PatchDiscriminator,
+    ResnetGenerator,
+    VGGFeatures,
+    frozen,
+)
+from asymkit.objectives import asymgan
+
+SMALL: dict[str, Any] = {"width": 4, "blocks": 3}
+BASELINE = ["adversarial_poor", "adversarial_rich", "cycle_rich", "cycle_poor"]
+BASE = ["adversarial_poor", "adversarial_rich", "adversarial_aux", "cycle_rich", "cycle_poor", "cycle_aux"]
+EXTENDED = [*BASE, "adversarial_resampled", "adversarial_encoded", "content", "style", "total_variation"]
+
+
+def translators(extended: bool = True, spatial: bool = False) -> asymgan.Translators:
+    return asymgan.Translators(
+        ResnetGenerator(**SMALL),
+        AuxGenerator(**SMALL, injection="concat" if spatial else "cin", spatial=spatial),
+        AuxEncoder(width=4, pooled=not spatial),
+        extended=extended,
+    ).double()
+
+
+def judges(spatial: bool = False) -> asymgan.Critics:
+    patches = [PatchDiscriminator(width=4, layers=2) for _ in range(2)]
+    return asymgan.Critics(*patches, AuxDiscriminator(8, spatial=spatial, width=8)).double()
+
+
+@pytest.fixture
+def pair() -> tuple[Tensor, Tensor]:
+    return images_like(2, 3, 32, 36), images_like(2, 3, 32, 36)
+
+
+def perceptual() -> tuple[nn.Module, nn.Module]:
+    return ContentLoss(VGGFeatures(["relu1_1"], None)).double(), GramStyleLoss(VGGFeatures(["relu1_1"], None)).double()
+
+
+def test_the_cycles_are_those_of_the_figure(pair: tuple[Tensor, Tensor]) -> None:
+    model, (x, y) = translators(), pair
+    z = torch.randn(2, 8).double()
+    g, f, e = model.rich_to_poor, model.poor_to_rich, model.encoder
+    assert e is not None
+    cycles = model(x, y, z)
+    expected = {
+        "fake_poor": g(x),
+        "rebuilt_rich": f(g(x), e(x)),
+        "fake_rich": f(y, z),
+        "rebuilt_poor": g(f(y, z)),
+        "code": e(x),
+        "rebuilt_z": e(f(y, z)),
+        "resampled": f(g(x), z),
+        "encoded": f(y, e(x)),
+    }
+    for name, tensor in expected.items():
+        torch.testing.assert_close(getattr(cycles, name), tensor)
+    assert cycles.x is x
+    assert cycles.y is y
+    assert cycles.z is z
+    base = asymgan.Translators(g, f, e)(x, y, z)
+    assert base.resampled is None
+    assert base.encoded is None
+    torch.testing.assert_close(base.fake_rich, cycles.fake_rich)
+
+
+def test_z_is_sampled_where_it_is_not_given(pair: tuple[Tensor, Tensor]) -> None:
+    model = translators()
+    one, other = model(*pair), model(*pair)
+    assert one.z.shape == (2, 8)
+    assert not torch.equal(one.fake_rich, other.fake_rich)
+    torch.testing.assert_close(one.fake_poor, other.fake_poor)
+
+
+def test_generator_terms_are_the_equations(pair: tuple[Tensor, Tensor]) -> None:
+    model, critics = translators(), judges()
+    content, style = perceptual()
+    cycles = model(*pair)
+    terms = asymgan.generator_terms(cycles, critics, content, style)
+    assert list(terms) == [n for n in EXTENDED if n in terms] + [n for n in terms if n not in EXTENDED]
+    assert sorted(terms) == sorted(EXTENDED)
+
+    def phi(image: Tensor) -> Tensor:
+        maps: Tensor = content.get_submodule("features")(image)["relu1_1"]
+        return maps
+
+    assert critics.aux is not None
+    images = [cycles.fake_poor, cycles.rebuilt_rich, cycles.resampled, cycles.fake_rich, cycles.rebuilt_poor, cycles.encoded]
+    expected = {
+        "adversarial_poor": reference.least_squares(critics.poor(cycles.fake_poor), True),
+        "adversarial_rich": reference.least_squares(critics.rich(cycles.fake_rich), True),
+        "adversarial_aux": reference.least_squares(critics.aux(cycles.code), True),
+        "cycle_rich": reference.mean_l1(cycles.rebuilt_rich, cycles.x),
+        "cycle_poor": reference.mean_l1(cycles.rebuilt_poor, cycles.y),
+        "cycle_aux": reference.mean_l1(cycles.rebuilt_z, cycles.z),
+        "adversarial_resampled": reference.least_squares(critics.rich(cycles.resampled), True),
+        "adversarial_encoded": reference.least_squares(critics.rich(cycles.encoded), True),
+        "content": reference.content(phi(cycles.encoded), phi(cycles.y)),
+        "style": reference.style(phi(cycles.encoded), phi(cycles.x)),
+        "total_variation": sum(reference.total_variation(image).mean().item() for image in images),
+    }
+    for name, value in expected.items():
+        assert terms[name].item() == pytest.approx(value, rel=1e-6), name
+    lambdas = [1, 1, 1, 10, 10, 10, 1, 1, 0.2, 0.1, 10]
+    total = sum(weight * expected[name] for name, weight in zip(EXTENDED, lambdas, strict=True))
+    assert asymgan.Weights().total(terms).item() == pytest.approx(total, rel=1e-6)
+
+
+def test_discriminator_terms_are_the_equations(pair: tuple[Tensor, Tensor]) -> None:
+    cycles, critics = translators()(*pair).detach(), judges()
+    terms = asymgan.discriminator_terms(cycles, critics)
+    assert critics.aux is not None
+    real = reference.least_squares(critics.rich(cycles.x), True)
+    expected = {
+        "adversarial_poor": reference.least_squares(critics.poor(cycles.y), True)
+        + reference.least_squares(critics.poor(cycles.fake_poor), False),
+        "adversarial_rich": real + reference.least_squares(critics.rich(cycles.fake_rich), False),
+        "adversarial_aux": reference.least_squares(critics.aux(cycles.z), True)
+        + reference.least_squares(critics.aux(cycles.code), False),
+        "adversarial_resampled": real + reference.least_squares(critics.rich(cycles.resampled), False),
+        "adversarial_encoded": real + reference.least_squares(critics.rich(cycles.encoded), False),
+    }
+    assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected)
+
+
+def test_the_real_score_is_computed_once_and_weighted_one_plus_both_lambdas(pair: tuple[Tensor, Tensor]) -> None:
+    cycles, critics = translators()(*pair).detach(), judges()
+    calls: list[Tensor] = []
+    critics.rich.register_forward_pre_hook(lambda _, args: calls.append(args[0]))
+    weights = asymgan.Weights(adversarial_resampled=2.0, adversarial_encoded=3.0)
+    total = weights.total(asymgan.discriminator_terms(cycles, critics))
+    assert sum(image is cycles.x for image in calls) == 1
+    assert len(calls) == 4
+    aux_and_poor = asymgan.discriminator_terms(cycles._replace(resampled=None, encoded=None), critics)
+    real = reference.least_squares(critics.rich(cycles.x), True)
+    fakes = 2 * reference.least_squares(critics.rich(cycles.resampled), False)
+    fakes += 3 * reference.least_squares(critics.rich(cycles.encoded), False)
+    assert total.item() == pytest.approx(sum(t.item() for t in aux_and_poor.values()) + 5 * real + fakes)
+
+
+def test_logistic_adversarial_terms(pair: tuple[Tensor, Tensor]) -> None:
+    cycles, critics = translators()(*pair), judges()
+    terms = asymgan.generator_terms(cycles, critics, adversarial=LogisticLoss())
+    assert terms["adversarial_rich"].item() == pytest.approx(reference.logistic(critics.rich(cycles.fake_rich), True))
+    terms = asymgan.discriminator_terms(cycles.detach(), critics, LogisticLoss())
+    expected = reference.logistic(critics.poor(cycles.y), True) + reference.logistic(critics.poor(cycles.fake_poor), False)
+    assert terms["adversarial_poor"].item() == pytest.approx(expected)
+
+
+def test_base_and_baseline_objectives(pair: tuple[Tensor, Tensor]) -> None:
+    base = asymgan.generator_terms(translators(extended=False)(*pair), judges())
+    assert sorted(base) == sorted(BASE)
+    cyclegan = asymgan.Translators(ResnetGenerator(**SMALL), ResnetGenerator(**SMALL)).double()
+    x, y = pair
+    cycles = cyclegan(x, y)
+    torch.testing.assert_close(cycles.rebuilt_rich, cyclegan.poor_to_rich(cyclegan.rich_to_poor(x)))
+    critics = asymgan.Critics(*(PatchDiscriminator(width=4, layers=2) for _ in range(2))).double()
+    terms = asymgan.generator_terms(cycles, critics)
+    assert sorted(terms) == sorted(BASELINE)
+    assert sorted(asymgan.discriminator_terms(cycles.detach(), critics)) == BASELINE[:2]
+    expected = sum(terms[n].item() * w for n, w in zip(BASELINE, (1, 1, 10, 10), strict=True))
+    assert asymgan.Weights().total(terms).item() == pytest.approx(expected)
+
+
+def test_a_spatial_z_goes_through_both_loops() -> None:
+    x, y = images_like(1, 3, 64, 72), images_like(1, 3, 64, 72)
+    model, critics = translators(spatial=True), judges(spatial=True)
+    cycles = model(x, y)
+    assert cycles.z.shape == cycles.rebuilt_z.shape == (1, 8, 8, 9)
+    asymgan.Weights().total(asymgan.generator_terms(cycles, critics)).backward()
+
+
+def test_who_gets_gradients_from_what(pair: tuple[Tensor, Tensor]) -> None:
+    model, critics = translators(), judges()
+    assert model.encoder is not None
+
+    def reached(term: Tensor, module: nn.Module) -> bool:
+        gradients = torch.autograd.grad(term, list(module.parameters()), retain_graph=True, allow_unused=True)
+        return any(g is not None and g.abs().sum() > 0 for g in gradients)
+
+    with frozen(critics):
+        terms = asymgan.generator_terms(model(*pair), critics)
+        assert reached(terms["cycle_aux"], model.encoder)  # Eq. 11 trains E and F together
+        assert reached(terms["cycle_aux"], model.poor_to_rich)
+        assert not reached(terms["cycle_aux"], model.rich_to_poor)
+        assert reached(terms["adversarial_aux"], model.encoder)
+        assert not reached(terms["adversarial_aux"], model.poor_to_rich)
+        assert reached(terms["cycle_rich"], model.encoder)
+        assert reached(terms["adversarial_encoded"], model.encoder)
+        assert not reached(terms["adversarial_poor"], model.poor_to_rich)
+        asymgan.Weights().total(terms).backward()
+    assert all(p.grad is None for p in critics.parameters())
+    assert all(p.grad is not None for p in model.parameters())
+    asymgan.Weights().total(asymgan.discriminator_terms(model(*pair).detach(), critics)).backward()
+    assert all(p.grad is not None for p in critics.parameters())
+
+
+def test_fifty_steps_lower_the_cycle_losses() -> None:
+    model, critics = translators().float(), judges().float()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, betas=(0.5, 0.999))
+    x, y = images_like(2, 3, 32, 32).float(), images_like(2, 3, 32, 32).float()
+    losses = []
+    for _ in range(50):
+        with frozen(critics):
+            terms = asymgan.generator_terms(model(x, y), critics)
+            optimizer.zero_grad()
+            asymgan.Weights().total(terms).backward()
+            optimizer.step()
+        losses.append((terms["cycle_rich"] + terms["cycle_poor"]).item())
+    assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
+
+
+def test_the_three_inference_configurations(pair: tuple[Tensor, Tensor]) -> None:
+    model, (x, y) = translators(), pair
+    assert model.encoder is not None
+    z, end = torch.randn(2, 8).double(), torch.randn(2, 8).double()
+    torch.testing.assert_close(model.to_poor(x), model.rich_to_poor(x))
+    torch.testing.assert_close(model.to_rich(y, z), model.poor_to_rich(y, z))
+    assert not torch.equal(model.to_rich(y), model.to_rich(y))
+    torch.testing.assert_close(model.to_rich_like(y, x), model.poor_to_rich(y, model.encoder(x)))
+    line = model.interpolate(y, z, end, steps=5)
+    assert line.shape == (2, 5, 3, 32, 36)
+    torch.testing.assert_close(line[:, 0], model.to_rich(y, z))
+    torch.testing.assert_close(line[:, 4], model.to_rich(y, end))
+    torch.testing.assert_close(line[:, 1], model.to_rich(y, 0.75 * z + 0.25 * end))
+
+
+def test_the_history_mixes_only_fakes(pair: tuple[Tensor, Tensor]) -> None:
+    model, history = translators(), asymgan.FakeHistory(size=2)
+    first = model(*pair)
+    assert torch.equal(history(first).fake_rich, first.fake_rich)
+    swapped = [history(model(*pair)) for _ in range(8)]
+    earlier = torch.cat([first.fake_rich, *(cycles.fake_rich for cycles in swapped)])
+    assert len({round(image.sum().item(), 6) for image in earlier}) < len(earlier) or len(history.pools["fake_rich"]) == 2
+    assert all(torch.equal(cycles.x, pair[0]) and not cycles.fake_rich.requires_grad for cycles in swapped)
+    other = asymgan.FakeHistory(size=2)
+    other.load_state_dict(history.state_dict())
+    assert all(torch.equal(a, b) for k in other.KINDS for a, b in zip(other.pools[k].images, history.pools[k].images, strict=True))
+
+
+def test_a_model_can_be_copied(pair: tuple[Tensor, Tensor]) -> None:
+    model, z = translators(), torch.randn(2, 8).double()
+    torch.testing.assert_close(copy.deepcopy(model)(*pair, z).rebuilt_rich, model(*pair, z).rebuilt_rich)
+
+
+def test_bad_input_is_refused(pair: tuple[Tensor, Tensor]) -> None:
+    x, y = pair
+    model, critics = translators(), judges()
+    cycles = model(x, y)
+    without_aux = asymgan.Critics(critics.rich, critics.poor)
+    calls: list[tuple[Any, str]] = [
+        (lambda: model(x, y[:1]), r"x and y must agree in batch and size, got \(2, 3, 32, 36\) and \(1, 3, 32, 36\)"),
+        (lambda: model(x, y[..., :32]), "x and y must agree"),
+        (lambda: model(x, y, torch.randn(2, 7).double()), r"shape of the encoder's codes, \(2, 8\), got \(2, 7\)"),
+        (lambda: model(x.int(), y), "x must be floating point"),
+        (lambda: model(x[:0], y[:0]), "x is empty"),
+        (lambda: asymgan.Translators(model.rich_to_poor, model.poor_to_rich, extended=True), "needs an encoder"),
+        (lambda: asymgan.Translators(model.rich_to_poor, model.rich_to_poor)(x, y, torch.randn(2, 8)), "no encoder"),
+        (lambda: asymgan.Translators(model.rich_to_poor, model.rich_to_poor).to_rich_like(y, x), "needs an encoder"),
+        (lambda: model.interpolate(y, torch.zeros(2, 8), torch.zeros(1, 8)), "must have the same shape"),
+        (lambda: model.interpolate(y, torch.zeros(2, 8), torch.zeros(2, 8), 1), "steps must be at least 2"),
+        (lambda: asymgan.generator_terms(cycles, without_aux), "critics.aux is missing"),
+        (lambda: asymgan.discriminator_terms(cycles, critics), r"give discriminator_terms\(cycles.detach\(\), critics\)"),
+        (lambda: asymgan.generator_terms(translators(extended=False)(x, y), critics, nn.L1Loss()), "extended=True"),
+        (lambda: asymgan.Weights().total({"cycle_ritch": x.mean()}), "unknown 'cycle_ritch', did you mean 'cycle_rich'"),
+        (lambda: asymgan.Weights().total({"cycle_rich": x}), "must be a scalar"),
+        (lambda: asymgan.Weights().total({}), "terms is empty"),
+    ]
+    for call, message in calls:
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_a_weight_of_zero_leaves_a_term_out() -> None:
+    weights = asymgan.Weights(content=0.0, cycle_rich=2.0)
+    terms = {"content": torch.tensor(torch.nan), "cycle_rich": torch.tensor(3.0)}
+    assert weights.total(terms).item() == 6.0
+    assert weights.total({"content": torch.tensor(1.0)}).item() == 0.0

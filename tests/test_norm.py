@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import reference
+import torch
+import torch.nn.functional as F
+from conftest import images_like
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from asymkit import AuxGenerator, ResnetGenerator, ops
+from asymkit.layers import ConditionalInstanceNorm2d, InstanceNorm2d
+
+
+def test_conditional_instance_norm_is_the_equation(images: Tensor) -> None:
+    scale, shift = torch.randn(2, 3).double(), torch.randn(2, 3).double()
+    expected = reference.conditional_instance_norm(images, scale, shift)
+    torch.testing.assert_close(ops.conditional_instance_norm(images, scale, shift), expected)
+    fused = ops.conditional_instance_norm(images, scale, shift, activation="relu", residual=images)
+    torch.testing.assert_close(fused, expected.relu() + images)
+    leaky = ops.conditional_instance_norm(images, scale, shift, activation="leaky_relu")
+    torch.testing.assert_close(leaky, F.leaky_relu(expected, 0.2))
+
+
+def test_plain_norm_is_torchs(images: Tensor) -> None:
+    torch.testing.assert_close(ops.instance_norm(images), F.instance_norm(images))
+    affine, theirs = InstanceNorm2d(3, affine=True).double(), nn.InstanceNorm2d(3, affine=True).double()
+    nn.init.normal_(theirs.weight)
+    nn.init.normal_(theirs.bias)
+    affine.load_state_dict(theirs.state_dict())
+    x = images.requires_grad_()
+    torch.testing.assert_close(affine(x), theirs(x))
+    ours = torch.autograd.grad(affine(x).square().sum(), [x, *affine.parameters()])
+    expected = torch.autograd.grad(theirs(x).square().sum(), [x, *theirs.parameters()])
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_first_and_second_gradients() -> None:
+    x = torch.randn(2, 3, 5, 4).double().requires_grad_()
+    scale, shift = (torch.randn(2, 3).double().requires_grad_() for _ in range(2))
+    call = lambda *a: ops.conditional_instance_norm(*a, activation="leaky_relu", residual=a[0])  # noqa: E731
+    assert torch.autograd.gradcheck(call, (x, scale, shift))
+    assert torch.autograd.gradgradcheck(call, (x, scale, shift))
+
+
+def test_both_ways_of_computing_the_gradient_agree_on_flat_maps_too() -> None:
+    x = torch.cat([torch.full((1, 2, 6, 6), 0.3), 1e-3 * torch.randn(1, 2, 6, 6)]).requires_grad_()
+    scale, shift = torch.randn(2, 2, requires_grad=True), torch.randn(2, 2, requires_grad=True)
+    loss = (ops.conditional_instance_norm(x, scale, shift) * torch.randn(2, 2, 6, 6)).sum()
+    fused = torch.autograd.grad(loss, (x, scale, shift), retain_graph=True)
+    plain = torch.autograd.grad(loss, (x, scale, shift), create_graph=True)
+    torch.testing.assert_close(fused, plain, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_keeps_its_type_and_is_computed_in_float32(dtype: torch.dtype) -> None:
+    x = (images_like(2, 3, 16, 16) * 3 + 40).to(dtype)
+    out = ops.instance_norm(x)
+    assert out.dtype == dtype
+    torch.testing.assert_close(out.double(), ops.instance_norm(x.double()), rtol=0, atol=2e-2)
+    x.requires_grad_()
+    ops.instance_norm(x, residual=x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.dtype == dtype
+
+
+def test_memory_layout_is_kept(images: Tensor) -> None:
+    x = images.contiguous(memory_format=torch.channels_last)
+    out = InstanceNorm2d(3)(x, activation="relu", residual=x)
+    assert out.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(out, InstanceNorm2d(3)(images, activation="relu", residual=images))
+
+
+@given(n=st.integers(1, 3), c=st.integers(1, 4), h=st.integers(1, 7), w=st.integers(2, 7))
+@settings(deadline=None, max_examples=30)
+def test_any_shape_comes_out_with_mean_and_variance_of_z(n: int, c: int, h: int, w: int) -> None:
+    x, z = torch.randn(n, c, h, w, dtype=torch.float64), torch.randn(n, 5, dtype=torch.float64)
+    layer = ConditionalInstanceNorm2d(c, 5).double()
+    out = layer(x, z)
+    assert out.shape == x.shape
+    torch.testing.assert_close(out.mean((2, 3)), layer.beta(z))
+
+
+def test_train_and_eval_mode_agree(images: Tensor) -> None:
+    layer = InstanceNorm2d(3, affine=True).double()
+    torch.testing.assert_close(layer.train()(images), layer.eval()(images), rtol=0, atol=0)
+
+
+def test_compiles_into_one_graph() -> None:
+    norm = torch.compile(ConditionalInstanceNorm2d(3, 4), fullgraph=True)
+    x, z = torch.randn(2, 3, 8, 8, requires_grad=True), torch.randn(2, 4)
+    out = norm(x, z, activation="relu", residual=x)
+    torch.testing.assert_close(out, norm._orig_mod(x, z, activation="relu", residual=x))
+    out.sum().backward()
+    assert x.grad is not None
+
+
+def input_gradient(generator: nn.Module, image: Tensor) -> float:
+    """Size of the gradient of a reconstruction loss with respect to the input and all weights."""
+    x = image.clone().requires_grad_()
+    target = torch.randn(image.shape, generator=torch.Generator().manual_seed(1))
+    generator.zero_grad()
+    (generator(x) - target).square().mean().backward()
+    gradients = [x.grad, *(p.grad for p in generator.parameters())]
+    assert all(g is None or torch.isfinite(g).all() for g in gradients)
+    return max(g.norm().item() for g in gradients if g is not None)
+
+
+def label_maps(side: int) -> dict[str, Tensor]:
+    blocks = torch.full((1, 3, side, side), -1.0)
+    blocks[:, 0, : side // 2, : side // 3] = 0.6
+    blocks[:, 1, side // 4 :, side // 2 :] = 1.0
+    dot = torch.zeros(1, 3, side, side)
+    dot[..., side // 2, side // 2] = 1.0
+    return {
+        "black": torch.full((1, 3, side, side), -1.0),
+        "grey": torch.zeros(1, 3, side, side),
+        "one colour": torch.tensor([0.2, -0.7, 0.6]).view(1, 3, 1, 1).expand(1, 3, side, side).contiguous(),
+        "blocks": blocks,
+        "one dot": dot,
+    }
+
+
+def photograph(side: int) -> Tensor:
+    from skimage import data
+    from skimage.transform import resize
+
+    return torch.tensor(resize(data.astronaut(), (side, side))).permute(2, 0, 1)[None].float() * 2 - 1
+
+
+@pytest.mark.parametrize("build", [lambda: ResnetGenerator(width=16, blocks=9), lambda: AuxGenerator(width=16, blocks=9)])
+def test_label_maps_do_not_explode_in_the_deepest_generator(build: Callable[[], nn.Module]) -> None:
+    generator = build()
+    on_photo = input_gradient(generator, photograph(64))
+    for name, label in label_maps(64).items():
+        assert input_gradient(generator, label) < 100 * on_photo, name
+
+
+def test_torchs_norm_does_explode_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trap exists: with torch's norm in its place the same test fails by orders of magnitude."""
+
+    def theirs(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
+        return F.instance_norm(x, eps=eps) * scale[..., None, None] + shift[..., None, None]
+
+    generator = ResnetGenerator(width=16, blocks=9)
+    ours = input_gradient(generator, label_maps(64)["grey"])
+    monkeypatch.setattr("asymkit.ops.norm._BoundedInstanceNorm.apply", theirs)
+    assert input_gradient(generator, label_maps(64)["grey"]) > 1e3 * max(ours, input_gradient(generator, photograph(64)))
+
+
+def test_ordinary_images_are_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gradients(x: Tensor) -> tuple[Tensor, Tensor]:
+        x = x.clone().requires_grad_()
+        out = generator(x)
+        return out, torch.autograd.grad((out - 0.3).abs().mean(), x)[0]
+
+    generator = ResnetGenerator(width=16, blocks=9)
+    out, gradient = gradients(photograph(64))
+    monkeypatch.setattr("asymkit.ops.norm.VARIANCE_FLOOR", 0.0)
+    plain_out, plain_gradient = gradients(photograph(64))
+    assert torch.equal(out, plain_out)
+    assert (gradient - plain_gradient).norm() / plain_gradient.norm() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: ops.instance_norm(x[..., :1, :1]), "more than one pixel per map"),
+        (lambda x: ops.conditional_instance_norm(x, torch.ones(3), torch.ones(2, 3)), r"scale must hold .*\(2, 3\), got \(3,\)"),
+        (lambda x: ops.conditional_instance_norm(x, torch.ones(2, 3), torch.ones(1, 3)), r"shift must hold .*got \(1, 3\)"),
+        (lambda x: ops.instance_norm(x, torch.ones(2)), r"weight must hold one value per channel, \(3,\), got \(2,\)"),
+        (lambda x: ops.instance_norm(x, residual=x[:1]), "residual must have x's shape"),
+        (lambda x: ops.instance_norm(x, activation="rely"), "did you mean 'relu'"),  # type: ignore[arg-type]
+        (lambda x: InstanceNorm2d(4)(x), "x must have 4 channels, got 3"),
+        (lambda x: ConditionalInstanceNorm2d(3, 8)(x, torch.randn(2, 7)), r"z must be .*\(2, 8\), got .*\(2, 7\)"),
+        (lambda x: ConditionalInstanceNorm2d(3, 8)(x, torch.randn(1, 8)), r"\(2, 8\), got .*\(1, 8\)"),
+        (lambda x: ConditionalInstanceNorm2d(3, 8)(x, None), "got NoneType"),
+    ],
+)
+def test_bad_input_is_refused(images: Tensor, call: Callable[[Tensor], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(images.float())
+
+

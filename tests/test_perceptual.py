@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import reference
+import torch
+from conftest import images_like
+from torch import Tensor, nn
+
+from asymkit import ContentLoss, GramStyleLoss, LPIPSLoss, PerceptualLoss, VGGFeatures
+
+
+class TwoLayers(nn.Module):
+    """Smooth features for gradcheck, small enough for loops."""
+
+    weight: ClassVar[Tensor] = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        first = torch.tanh(torch.nn.functional.conv2d(image, self.weight.to(image.dtype)))
+        return {"first": first, "second": first[..., ::2, ::2] ** 2}
+
+
+def features(x: Tensor) -> dict[str, Tensor]:
+    return {name: maps.double() for name, maps in TwoLayers()(x).items()}
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 6, 7), (2, 3, 9, 8)])
+def test_content_and_style_are_the_equations(shape: tuple[int, int, int, int]) -> None:
+    x, y = images_like(*shape), images_like(*shape)
+    p, t = features(x), features(y)
+    content = sum(reference.content(p[name], t[name]) for name in p)
+    style = sum(reference.style(p[name], t[name]) for name in p)
+    assert ContentLoss(TwoLayers())(x, y).item() == pytest.approx(content)
+    assert GramStyleLoss(TwoLayers())(x, y).item() == pytest.approx(style)
+
+
+def test_perceptual_is_a_weighted_mean_difference(images: Tensor) -> None:
+    p, t = features(images), features(images.flip(3))
+    expected = 0.25 * reference.mean_l1(p["first"], t["first"]) + 2 * reference.mean_l1(p["second"], t["second"])
+    by_order = PerceptualLoss(TwoLayers(), [0.25, 2])
+    by_name = PerceptualLoss(TwoLayers(), {"second": 2, "first": 0.25})
+    assert by_order(images, images.flip(3)).item() == pytest.approx(expected)
+    assert by_name(images, images.flip(3)).item() == pytest.approx(expected)
+    with pytest.raises(ValueError, match=r"one weight for each of the layers \['first', 'second'\]"):
+        PerceptualLoss(TwoLayers(), [1])(images, images)
+
+
+def test_gradients_reach_the_prediction_only(images: Tensor) -> None:
+    for loss in (ContentLoss(TwoLayers()), GramStyleLoss(TwoLayers()), PerceptualLoss(TwoLayers(), [1, 1])):
+        x, y = images[..., :5, :6].requires_grad_(), images[..., 6:11, 6:12].requires_grad_()
+        assert torch.autograd.gradcheck(lambda a, loss=loss, y=y: loss(a, y.detach()), x)
+        assert torch.autograd.grad(loss(x, y), [x, y], allow_unused=True)[1] is None
+
+
+def test_style_ignores_where_things_are_and_content_does_not(images: Tensor) -> None:
+    features_ = VGGFeatures(["relu1_2"], None)
+    image = images.float()
+    mirrored = image.flip(2, 3)
+    bright = (image + 0.5).clamp(-1, 1)
+    assert GramStyleLoss(features_)(mirrored, image) < 0.1 * GramStyleLoss(features_)(bright, image)
+    assert ContentLoss(features_)(mirrored, image) > ContentLoss(features_)(bright, image)
+
+
+def test_style_compares_images_of_different_sizes() -> None:
+    x, y = images_like(2, 3, 20, 24).float(), images_like(2, 3, 32, 18).float()
+    assert GramStyleLoss(VGGFeatures(["relu1_2"], None))(x, y) > 0
+
+
+def test_half_precision_in_float32_out(images: Tensor) -> None:
+    x = images.bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for loss in (ContentLoss(VGGFeatures(["relu2_2"], None)), GramStyleLoss(VGGFeatures(["relu2_2"], None))):
+            value = loss(x, x.flip(3))
+            assert value.dtype == torch.float32
+            assert torch.isfinite(value)
+
+
+@pytest.mark.parametrize("loss", [ContentLoss(TwoLayers()), GramStyleLoss(TwoLayers()), PerceptualLoss(TwoLayers(), [1, 1])])
+def test_bad_input_is_refused(images: Tensor, loss: nn.Module) -> None:
+    with pytest.raises(ValueError, match="prediction"):
+        loss(images, images[:1])
+    with pytest.raises(ValueError, match="prediction must be floating point"):
+        loss(images.int(), images)
+    with pytest.raises(ValueError, match="prediction must be a batch"):
+        loss(images[0], images[0])
+
+
+@pytest.fixture(scope="module")
+def backbone() -> nn.Module:
+    import torchvision
+
+    torch.manual_seed(0)
+    net: nn.Module = torchvision.models.alexnet(weights=None)
+    return net
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lpips_is_the_packages_distance(backbone: nn.Module, tmp_path: Path) -> None:
+    import lpips
+
+    theirs = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
+    ours = LPIPSLoss("alex", backbone.state_dict())
+    theirs.net.load_state_dict({k: backbone.state_dict()["features." + k.split(".", 1)[1]] for k in theirs.net.state_dict()})
+    x, y = images_like(3, 3, 64, 72).float(), images_like(3, 3, 64, 72).float()
+    torch.testing.assert_close(ours(x, y), theirs(x, y).mean(), rtol=1e-4, atol=1e-6)
+    path = tmp_path / "alexnet.pth"
+    torch.save(backbone.state_dict(), path)
+    assert torch.equal(LPIPSLoss("alex", path)(x, y), ours(x, y))
+
+
+@pytest.mark.parametrize("net", ["alex", "vgg", "squeeze"])
+def test_lpips_is_frozen_silent_and_finite_where_features_vanish(net: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    loss = LPIPSLoss(net, weights=None)
+    assert capsys.readouterr().out == ""
+    assert list(loss.parameters()) == []
+    assert nn.Sequential(loss).state_dict() == {}
+    assert not any(module.training for module in nn.Sequential(loss).train()[0].modules())
+    for buffer in loss.net.buffers():
+        buffer.zero_()
+    x = images_like(1, 3, 64, 64).float().requires_grad_()
+    value = copy.deepcopy(loss)(x, x.detach().flip(3))
+    (gradient,) = torch.autograd.grad(value, x)
+    assert torch.isfinite(gradient).all()
+
+
+def test_lpips_refuses_what_lpips_broadcasts(backbone: nn.Module) -> None:
+    loss = LPIPSLoss("alex", backbone.state_dict())
+    x = images_like(1, 3, 64, 64).float()
+    with pytest.raises(ValueError, match="prediction must have 3 channels, got 1"):
+        loss(x[:, :1], x[:, :1])
+    with pytest.raises(ValueError, match="nothing is broadcast"):
+        loss(x, x[:, :1])
+    with pytest.raises(ValueError, match="prediction is too small: got 31×31"):
+        loss(x[..., :31, :31], x[..., :31, :31])
+    with pytest.raises(ValueError, match="net: unknown 'alexnet', did you mean 'alex'"):
+        LPIPSLoss("alexnet", None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not those of torchvision's squeezenet1_1: features.0.weight"):
+        LPIPSLoss("squeeze", backbone.state_dict())
+    with pytest.raises(ValueError, match=r"no file .*nowhere.pth"):
+        LPIPSLoss("alex", "nowhere.pth")

@@ -1,0 +1,226 @@
+"""Data, checkpoints and reports of the examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support.checkpoint import load_checkpoint, save_checkpoint
+from support.data import Domain, Unpaired, unpaired
+from support.images import DERIVE, PoorKind, bundled_photos, image_files, read_image
+from support.pictures import checkerboard
+from support.report import LossLog, read_losses, write_report
+from support.start import new_folder, numbers, vgg_features
+from torch import nn
+
+from asymkit import ops
+
+
+def save(path: Path, size: tuple[int, int] = (40, 32), **options: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Unpaired:
+    data, source = unpaired(None, "grey", "A", 32, 0)
+    assert "astronaut" in source
+    assert "grey" in source
+    return data
+
+
+def test_crops_are_the_same_in_every_run_and_differ_from_each_other(bundled: Unpaired) -> None:
+    again, _ = unpaired(None, "grey", "A", 32, 0)
+    for index in (0, 5, 400):
+        x, y = bundled[index]
+        assert x.shape == y.shape == (3, 32, 32)
+        assert x.dtype == torch.float32
+        assert -1 <= x.min() < x.max() <= 1
+        assert torch.equal(x, again[index][0])
+        assert torch.equal(y, again[index][1])
+    assert not torch.equal(bundled[0][0], bundled[7][0])
+    other, _ = unpaired(None, "grey", "A", 32, seed=1)
+    assert not torch.equal(bundled[0][0], other[0][0])
+
+
+def test_poor_images_are_not_made_of_the_rich_crop_beside_them(bundled: Unpaired) -> None:
+    x, y = bundled.fresh(16)
+    luminance = (x * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1)
+    assert ((luminance - y[:, 0]).abs().mean((1, 2)) > 0.02).all()
+    assert torch.equal(y[:, 0], y[:, 2])
+
+
+def test_every_image_comes_once_before_any_comes_again() -> None:
+    colours = [Image.new("RGB", (16, 16), (10 * i, 0, 0)) for i in range(7)]
+    domain = Domain(colours, zoom=2.0)
+    for turn in range(3):
+        reds = {round((domain.crop(i, 8, (0, 0))[0, 0, 0].item() + 1) * 127.5) for i in range(7 * turn, 7 * turn + 7)}
+        assert reds == {10 * i for i in range(7)}
+
+
+@pytest.mark.parametrize("poor", DERIVE)
+def test_derived_domains_are_poorer(poor: PoorKind) -> None:
+    data, _ = unpaired(None, poor, "A", 64, 0)
+    x, y = data.fresh(24)
+    assert ops.shannon_entropy(y).mean() < ops.shannon_entropy(x).mean()
+    assert y.shape == x.shape
+
+
+def test_seven_photographs_are_bundled() -> None:
+    photos = bundled_photos()
+    assert len(photos) == 7
+    assert all(photo.mode == "RGB" and min(photo.size) >= 300 for photo in photos)
+
+
+def test_a_folder_of_photos(tmp_path: Path) -> None:
+    for name in ("a.jpg", "ü b.png", "C.WEBP"):
+        save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "folder.jpg").mkdir()
+    data, source = unpaired(tmp_path, "edges", "A", 16, 0)
+    assert "3 photos" in source
+    assert data[0][0].shape == (3, 16, 16)
+
+
+def test_a_cyclegan_folder_and_its_sides(tmp_path: Path) -> None:
+    for i in range(5):
+        save(tmp_path / "trainA" / f"{i}.png")
+    for i in range(3):
+        Image.new("RGB", (30, 30), (255, 0, 0)).save(save(tmp_path / "trainB" / f"{i}.png"))
+    data, source = unpaired(tmp_path, "grey", "A", 16, 0)
+    assert "5 rich images (trainA), 3 poor ones" in source
+    assert data.epoch == 5
+    assert data[0][1].amax((1, 2)).tolist() == [1.0, -1.0, -1.0]
+    swapped, _ = unpaired(tmp_path, "grey", "B", 16, 0)
+    assert swapped[0][0].amax((1, 2)).tolist() == [1.0, -1.0, -1.0]
+
+
+def test_images_are_turned_upright_and_made_rgb(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a phone held upright
+    save(tmp_path / "phone.jpg", (40, 20), exif=exif)
+    assert read_image(tmp_path / "phone.jpg").size == (20, 40)
+    Image.new("RGBA", (9, 9), (1, 2, 3, 0)).save(tmp_path / "rgba.png")
+    Image.new("L", (9, 9), 7).save(tmp_path / "grey.png")
+    assert {read_image(tmp_path / name).mode for name in ("rgba.png", "grey.png")} == {"RGB"}
+
+
+def broken(path: Path) -> Path:
+    path.write_bytes(b"\xff\xd8\xff no jpeg")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda d: unpaired(d / "none", "grey", "A", 16, 0), "no folder .*none"),
+        (lambda d: unpaired(d, "grey", "A", 16, 0), "no images in"),
+        (lambda d: image_files(save(d / "a.png")), "no folder .*a.png"),
+        (lambda d: read_image(d / "gone.jpg"), "cannot read .*gone.jpg"),
+        (lambda d: read_image(broken(d / "broken.jpg")), "cannot read .*broken.jpg"),
+        (lambda d: unpaired(broken(d / "broken.jpg").parent, "grey", "A", 16, 0)[0][0], "cannot read .*broken.jpg"),
+        (lambda d: load_checkpoint(d / "checkpoint.pt", {}), "no checkpoint .*checkpoint.pt"),
+        (lambda d: load_checkpoint(broken(d / "checkpoint.pt"), {}), "cannot read .*checkpoint.pt"),
+    ],
+)
+def test_file_problems_name_the_file(tmp_path: Path, call: Callable[[Path], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(tmp_path)
+
+
+def test_checkpoints_restore_parts_and_the_random_state(tmp_path: Path) -> None:
+    path, net = tmp_path / "checkpoint.pt", nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    save_checkpoint(path, 7, 1.5, {"net": net, "optimizer": optimizer})
+    expected = torch.randn(3)
+    other = nn.Linear(2, 2)
+    fresh = torch.optim.Adam(other.parameters())
+    assert load_checkpoint(path, {"net": other, "optimizer": fresh}) == (7, 1.5)
+    assert torch.equal(torch.randn(3), expected)
+    assert torch.equal(other.weight, net.weight)
+    assert fresh.state_dict()["state"][0]["step"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+    with pytest.raises(ValueError, match=r"holds \['net', 'optimizer'\], this run has \['net'\]"):
+        load_checkpoint(path, {"net": other})
+    with pytest.raises(ValueError, match="net in .* is of other settings"):
+        load_checkpoint(path, {"net": nn.Linear(3, 2), "optimizer": fresh})
+
+
+def test_an_interrupted_write_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, net = tmp_path / "checkpoint.pt", nn.Linear(2, 2)
+    save_checkpoint(path, 1, 0.0, {"net": net})
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        save_checkpoint(path, 2, 0.0, {"net": net})
+    assert load_checkpoint(path, {"net": net})[0] == 1
+
+
+def test_losses_are_cut_where_a_run_is_resumed(tmp_path: Path) -> None:
+    log = LossLog(tmp_path / "losses.csv")
+    for step in (1, 11, 21):
+        log.write(step, {"a": step / 2})
+    log = LossLog(tmp_path / "losses.csv", resume_at=12)
+    log.write(21, {"a": 0.0})
+    assert read_losses(tmp_path / "losses.csv") == [{"step": 1, "a": 0.5}, {"step": 11, "a": 5.5}, {"step": 21, "a": 0.0}]
+
+
+def test_the_report_is_one_file_that_shows_everything(tmp_path: Path) -> None:
+    log = LossLog(tmp_path / "losses.csv")
+    log.write(1, {"cycle": 1.0})
+    page = write_report(tmp_path, "A <run>", {"caption & more": torch.rand(3, 8, 8)}, {"z": 0.5}, {"size": 64}, ["a note"])
+    text = page.read_text()
+    for piece in ("A &lt;run&gt;", "caption &amp; more", "a note", "0.5", "64", "asymkit 0.", "torch 2."):
+        assert piece in text
+    assert text.count("data:image/png;base64,") == 2
+    assert "http" not in text
+    assert {p.name for p in tmp_path.iterdir()} == {"losses.csv", "losses.png", "metrics.json", "pictures-1.png", "report.html"}
+
+
+def test_checkerboards_are_seen() -> None:
+    grid = torch.zeros(1, 3, 16, 16)
+    grid[..., ::2, ::2] = grid[..., 1::2, 1::2] = 1
+    ramp = torch.linspace(-1, 1, 16).expand(1, 3, 16, 16)
+    assert checkerboard(grid) > 2
+    assert checkerboard(ramp) < 1e-5
+
+
+def test_diverged_losses_are_named() -> None:
+    with pytest.raises(RuntimeError, match="critic_b is nan"):
+        numbers({"a": torch.tensor(1.0), "b": torch.tensor(torch.nan)}, prefix="critic_")
+
+
+def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    from asymkit.objectives.asymgan import Weights
+
+    assert new_folder(tmp_path / "run", Weights(), resume=False)["content"] == 0.2
+    (tmp_path / "run" / "checkpoint.pt").touch()
+    with pytest.raises(ValueError, match="holds a run already; add --resume"):
+        new_folder(tmp_path / "run", Weights(), resume=False)
+    new_folder(tmp_path / "run", Weights(), resume=True)
+
+
+def test_features_fall_back_to_random_weights_only_on_request_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: Any) -> None:
+        raise RuntimeError("place vgg16.pth at /cache")
+
+    monkeypatch.setattr("asymkit.networks.features.imagenet_state_dict", offline)
+    networks, notes = vgg_features("auto", ["relu1_1"], ["relu1_2"])
+    assert [n.layers for n in networks] == [("relu1_1",), ("relu1_2",)]
+    assert "random weights" in notes[0]
+    assert "place vgg16.pth" in notes[1]
+    assert "random weights" in vgg_features("random", ["relu1_1"])[1][0]
+    with pytest.raises(RuntimeError, match="place vgg16.pth"):
+        vgg_features("imagenet", ["relu1_1"])
