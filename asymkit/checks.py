@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -79,6 +80,11 @@ def as_image_pair(
 def widen(x: Tensor) -> Tensor:
     """The tensor in float32, or as it is where it is wider already."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def full_precision(x: Tensor) -> AbstractContextManager[object]:
+    """A context in which autocast leaves computations on x's device in the precision of their inputs."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def one_of(name: str, value: str, valid: Sequence[str]) -> None:

@@ -246,6 +246,8 @@ def init_normal(module: nn.Module, std: float = 0.02) -> None:
 
 def check_vector(z: Tensor, name: str, batch: int, length: int) -> None:
     """Refuse a z that is not (batch, length)."""
+    if batch == 0:
+        raise ValueError(f"{name} is empty: expected at least one vector of {length} values")
     if not isinstance(z, Tensor) or tuple(z.shape) != (batch, length) or not z.is_floating_point():
         got = f"{z.dtype} of shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
         raise ValueError(f"{name} must be a floating point vector for each image, ({batch}, {length}), got {got}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, TypeVar
+
 import torch
 from torch import Tensor
 
@@ -64,3 +67,36 @@ class ImagePool:
                 f"the checkpoint's pool holds {len(state['images'])} images, this one has size={self.size}"
             )
         self.images = list(state["images"])
+
+
+AnyCycles = TypeVar("AnyCycles", bound=Any)
+"""A named tuple of images with a ``detach`` method, such as :class:`asymkit.objectives.asymgan.Cycles`."""
+
+
+class History(Generic[AnyCycles]):
+    """An :class:`ImagePool` for every kind of fake in an objective's cycles; subclasses name the kinds.
+
+    Args:
+        size: images in each pool; 0 only detaches.
+    """
+
+    KINDS: ClassVar[tuple[str, ...]]
+
+    def __init__(self, size: int = 50) -> None:
+        self.pools = {kind: ImagePool(size) for kind in self.KINDS}
+
+    def __call__(self, cycles: AnyCycles) -> AnyCycles:
+        """Detached cycles whose fakes are mixed with earlier ones, for the critics' step only."""
+        fakes = {kind: getattr(cycles, kind) for kind in self.KINDS}
+        mixed = {kind: self.pools[kind](fake) for kind, fake in fakes.items() if fake is not None}
+        result: AnyCycles = cycles.detach()._replace(**mixed)
+        return result
+
+    def state_dict(self) -> dict[str, dict[str, list[Tensor]]]:
+        """All pools, for a checkpoint."""
+        return {kind: pool.state_dict() for kind, pool in self.pools.items()}
+
+    def load_state_dict(self, state: Mapping[str, dict[str, list[Tensor]]]) -> None:
+        """Take over the pools of a checkpoint."""
+        for kind, pool in self.pools.items():
+            pool.load_state_dict(state[kind])

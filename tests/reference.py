@@ -49,7 +49,8 @@ def total_variation(x: Tensor, power: int = 2, reduction: str = "mean") -> Tenso
 
 def gaussian(size: int = 11, sigma: float = 1.5) -> list[list[float]]:
     heights = [
-        [math.exp(-((i - size // 2) ** 2 + (j - size // 2) ** 2) / (2 * sigma**2)) for j in range(size)] for i in range(size)
+        [math.exp(-((i - size // 2) ** 2 + (j - size // 2) ** 2) / (2 * sigma**2)) for j in range(size)]
+        for i in range(size)
     ]
     total = sum(map(sum, heights))
     return [[height / total for height in row] for row in heights]
@@ -79,7 +80,9 @@ def ssim_parts(
     return math.fsum(contrasts) / len(contrasts), math.fsum(products) / len(products)
 
 
-def ssim(x: Tensor, y: Tensor, value_range: tuple[float, float] = (-1, 1), size: int = 11, sigma: float = 1.5) -> Tensor:
+def ssim(
+    x: Tensor, y: Tensor, value_range: tuple[float, float] = (-1, 1), size: int = 11, sigma: float = 1.5
+) -> Tensor:
     """[AsymmetricGAN Eq. 5]."""
     low, span = value_range[0], value_range[1] - value_range[0]
     window = gaussian(size, sigma)
@@ -113,7 +116,8 @@ def power(similarity: float, weight: float, floor: float = 1e-3) -> float:
 def ms_ssim(x: Tensor, y: Tensor, scales: int, value_range: tuple[float, float] = (-1, 1)) -> Tensor:
     """[AsymmetricGAN Eq. 6]."""
     exponents = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333][:scales]
-    exponents = [exponent / sum(exponents) for exponent in exponents]
+    if scales < 5:
+        exponents = [exponent / sum(exponents) for exponent in exponents]
     low, span = value_range[0], value_range[1] - value_range[0]
     window = gaussian()
     values = []
@@ -138,7 +142,10 @@ def gram_matrix(features: Tensor) -> Tensor:
         flat = [[value for row in channel for value in row] for channel in maps]
         out.append(
             [
-                [math.fsum(p * q for p, q in zip(flat[c], flat[d], strict=True)) / (channels * pixels) for d in range(channels)]
+                [
+                    math.fsum(p * q for p, q in zip(flat[c], flat[d], strict=True)) / (channels * pixels)
+                    for d in range(channels)
+                ]
                 for c in range(channels)
             ]
         )

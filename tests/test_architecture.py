@@ -79,8 +79,7 @@ def tags_in_code() -> set[tuple[str, str]]:
     found: set[tuple[str, str]] = set()
     for path in FILES:
         for paper, text in TAG.findall(path.read_text()):
-            text = re.sub(r"^Eq\. ", "", text)
-            for part in re.split(r", ", text):
+            for part in re.split(r", ", re.sub(r"^Eq\. ", "", text)):
                 bounds = re.fullmatch(r"(\d+)–(\d+)", part)
                 numbers = range(int(bounds[1]), int(bounds[2]) + 1) if bounds else [part]
                 found |= {(paper, str(number)) for number in numbers}

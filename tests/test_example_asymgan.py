@@ -11,12 +11,26 @@ import pytest
 import torch
 
 ROOT = Path(__file__).parent.parent
-TINY = "--size 32 --width 4 --blocks 3 --batch 2 --features random --style-layers relu1_2 --content-layer relu1_2".split()
-UNTIMED = ["--minutes", "None", "--report-every", "4"]
+TINY = [
+    "--size",
+    "32",
+    "--width",
+    "4",
+    "--blocks",
+    "3",
+    "--batch",
+    "2",
+    "--features",
+    "random",
+    "--style-layers",
+    "relu1_2",
+    "--content-layer",
+    "relu1_2",
+]
 
 
 def run(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, ROOT / "examples" / "asymgan.py", "demo", "--out", out, *TINY, *arguments]
+    command = [sys.executable, str(ROOT / "examples" / "asymgan.py"), "demo", "--out", str(out), *TINY, *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=out.parent)
 
 
@@ -36,7 +50,15 @@ def test_a_timed_run_leaves_a_folder_that_shows_it(tmp_path: Path) -> None:
     assert "report.html" in result.stdout
     assert "cycle_rich=" in result.stderr
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert {"report.html", "metrics.json", "settings.json", "losses.csv", "losses.png", "checkpoint.pt", "pictures-5.png"} <= names
+    assert {
+        "report.html",
+        "metrics.json",
+        "settings.json",
+        "losses.csv",
+        "losses.png",
+        "checkpoint.pt",
+        "pictures-5.png",
+    } <= names
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert 2 < metrics["seconds"] < 30
     assert metrics["entropy_poor_bits"] < metrics["entropy_rich_bits"] < 8
@@ -49,42 +71,55 @@ def test_a_timed_run_leaves_a_folder_that_shows_it(tmp_path: Path) -> None:
     assert "holds a run already" in again.stderr
 
 
+RESUMED = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import asymgan
+from support.settings import DEMO
+
+whole_epoch, save = asymgan.unpaired, asymgan.save_checkpoint
+saves = []
+
+def short_epoch(*arguments):
+    data, source = whole_epoch(*arguments)
+    data.epoch = 24
+    return data, source
+
+def interrupted(path, step, *rest):
+    save(path, step, *rest)
+    saves.append(step)
+    if len(saves) == 2:
+        raise KeyboardInterrupt
+
+asymgan.unpaired = short_epoch
+photos, out, how = sys.argv[1:]
+if how == "interrupt":
+    asymgan.save_checkpoint = interrupted
+asymgan.main(replace(
+    DEMO, data=Path(photos), out=Path(out), resume=how == "resume", minutes=None, epochs=1, size=32, width=4, pool=3,
+    features="random", report_every=4,
+))
+"""
+
+
 @pytest.mark.slow
 def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
     photos = folder_of_photos(tmp_path / "photos", 4)
-    options = ["--data", str(photos), *UNTIMED]
-    # an epoch of a small folder is 400 pairs, 200 steps: cut two copies of one run at different places
-    code = (
-        "import sys, asymgan, support.data as d; from dataclasses import replace; from pathlib import Path\n"
-        "make = asymgan.unpaired\n"
-        "def short(*a):\n    data, source = make(*a); data.epoch = 24; return data, source\n"
-        "asymgan.unpaired = short\n"
-    )
-    whole, halves = tmp_path / "whole", tmp_path / "halves"
-    base = f"replace(asymgan.DEMO, data=Path({str(photos)!r}), minutes=None, epochs=1, size=32, width=4, blocks=3, batch=2, " \
-        "features='random', style_layers=('relu1_2',), content_layer='relu1_2', report_every=4, pool=3, "
-    stop = (
-        "saves = []\nreal = asymgan.save_checkpoint\n"
-        "def once(*a):\n    real(*a); saves.append(a[1])\n    if len(saves) == 2: raise KeyboardInterrupt\n"
-    )
-    scripts = [
-        f"{code}asymgan.main({base}out=Path({str(whole)!r})))",
-        f"{code}{stop}asymgan.save_checkpoint = once\nasymgan.main({base}out=Path({str(halves)!r})))",
-        f"{code}asymgan.main({base}out=Path({str(halves)!r}), resume=True))",
+    runs = [("whole", "go"), ("halves", "interrupt"), ("halves", "resume")]
+    commands = [[sys.executable, "-c", RESUMED, str(photos), str(tmp_path / name), how] for name, how in runs]
+    results = [
+        subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT / "examples")
+        for command in commands
     ]
-    codes = [
-        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT / "examples")
-        for script in scripts
-    ]
-    assert options
-    assert codes[0].returncode == 0, codes[0].stderr
-    assert "KeyboardInterrupt" in codes[1].stderr
-    assert codes[2].returncode == 0, codes[2].stderr
-    one, other = (torch.load(folder / "checkpoint.pt", weights_only=True) for folder in (whole, halves))
+    assert results[0].returncode == 0, results[0].stderr
+    assert "KeyboardInterrupt" in results[1].stderr
+    assert results[2].returncode == 0, results[2].stderr
+    one, other = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "halves"))
     assert one["step"] == other["step"] == 12
     flat = [torch.utils._pytree.tree_leaves(saved["parts"]) for saved in (one, other)]
     assert all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in zip(*flat, strict=True))
-    assert (whole / "losses.csv").read_text() == (halves / "losses.csv").read_text()
+    assert (tmp_path / "whole" / "losses.csv").read_text() == (tmp_path / "halves" / "losses.csv").read_text()
 
 
 @pytest.mark.slow

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import reference
 import torch
-from conftest import images_like
 from torch import Tensor
 
 from asymkit import ops
+from conftest import images_like
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3, 3), (2, 4, 5, 6), (3, 2, 1, 7)])
@@ -58,7 +58,7 @@ def test_grey_photos_are_poorer_than_coloured_ones() -> None:
 def test_bad_input_is_refused() -> None:
     with pytest.raises(ValueError, match="features must be a batch of images"):
         ops.gram_matrix(torch.ones(3, 4))
-    with pytest.raises(ValueError, match="images must be floating point, got torch.uint8"):
+    with pytest.raises(ValueError, match=r"images must be floating point, got torch\.uint8"):
         ops.shannon_entropy(torch.zeros(1, 3, 4, 4, dtype=torch.uint8))
     with pytest.raises(ValueError, match="value_range must be"):
         ops.shannon_entropy(torch.zeros(1, 3, 4, 4), (1, 0))

@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import pytest
 import reference
 import torch
-from conftest import images_like
 from torch import Tensor, nn
 
 from asymkit import ContentLoss, GramStyleLoss, LPIPSLoss, PerceptualLoss, VGGFeatures
+from conftest import images_like
 
 
 class TwoLayers(nn.Module):
@@ -78,7 +78,9 @@ def test_half_precision_in_float32_out(images: Tensor) -> None:
             assert torch.isfinite(value)
 
 
-@pytest.mark.parametrize("loss", [ContentLoss(TwoLayers()), GramStyleLoss(TwoLayers()), PerceptualLoss(TwoLayers(), [1, 1])])
+@pytest.mark.parametrize(
+    "loss", [ContentLoss(TwoLayers()), GramStyleLoss(TwoLayers()), PerceptualLoss(TwoLayers(), [1, 1])]
+)
 def test_bad_input_is_refused(images: Tensor, loss: nn.Module) -> None:
     with pytest.raises(ValueError, match="prediction"):
         loss(images, images[:1])
@@ -103,7 +105,9 @@ def test_lpips_is_the_packages_distance(backbone: nn.Module, tmp_path: Path) -> 
 
     theirs = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
     ours = LPIPSLoss("alex", backbone.state_dict())
-    theirs.net.load_state_dict({k: backbone.state_dict()["features." + k.split(".", 1)[1]] for k in theirs.net.state_dict()})
+    theirs.net.load_state_dict(
+        {k: backbone.state_dict()["features." + k.split(".", 1)[1]] for k in theirs.net.state_dict()}
+    )
     x, y = images_like(3, 3, 64, 72).float(), images_like(3, 3, 64, 72).float()
     torch.testing.assert_close(ours(x, y), theirs(x, y).mean(), rtol=1e-4, atol=1e-6)
     path = tmp_path / "alexnet.pth"
@@ -137,7 +141,7 @@ def test_lpips_refuses_what_lpips_broadcasts(backbone: nn.Module) -> None:
         loss(x[..., :31, :31], x[..., :31, :31])
     with pytest.raises(ValueError, match="net: unknown 'alexnet', did you mean 'alex'"):
         LPIPSLoss("alexnet", None)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="not those of torchvision's squeezenet1_1: features.0.weight"):
+    with pytest.raises(ValueError, match=r"not those of torchvision's squeezenet1_1: features\.0\.weight"):
         LPIPSLoss("squeeze", backbone.state_dict())
     with pytest.raises(ValueError, match=r"no file .*nowhere.pth"):
         LPIPSLoss("alex", "nowhere.pth")

@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 import reference
 import torch
-from conftest import images_like
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from asymkit import ColorCycleLoss, TotalVariationLoss, ops
+from conftest import images_like
 
 SHAPES = [(1, 1, 2, 2), (2, 3, 7, 9), (3, 4, 5, 16)]
 
@@ -82,7 +82,10 @@ def test_half_precision_in_float32_out(images: Tensor, dtype: torch.dtype) -> No
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x: ops.color_l1(x, x[:, :1]), r"x and y must have the same shape, got \(2, 3, 19, 24\) and \(2, 1, 19, 24\)"),
+        (
+            lambda x: ops.color_l1(x, x[:, :1]),
+            r"x and y must have the same shape, got \(2, 3, 19, 24\) and \(2, 1, 19, 24\)",
+        ),
         (lambda x: ops.color_l1(x, x[:1]), "nothing is broadcast"),
         (lambda x: ops.color_l1(x, x, [1.0]), "channel_weights must hold one weight for each of the 3 channels"),
         (lambda x: ops.color_l1(x.int(), x), "x must be floating point, got torch.int32"),
@@ -90,7 +93,10 @@ def test_half_precision_in_float32_out(images: Tensor, dtype: torch.dtype) -> No
         (lambda x: ops.color_l1(x[:0], x[:0]), "x is empty"),
         (lambda x: ops.color_l1(x.tolist(), x), "x must be a tensor of images .*, got list"),
         (lambda x: ops.total_variation(x[..., :1]), "x is too small: got 19×1"),
-        (lambda x: ops.total_variation(x, 2, "men"), "unknown 'men', did you mean 'mean'"),
+        (
+            lambda x: ops.total_variation(x, 2, "men"),  # type: ignore[arg-type]
+            "unknown 'men', did you mean 'mean'",
+        ),
         (lambda x: ops.total_variation(x, 0), "power must be at least 1, got 0"),
         (lambda _: TotalVariationLoss(reduction="summ"), "did you mean 'sum'"),  # type: ignore[arg-type]
     ],

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -7,8 +9,10 @@ from torch import nn
 from asymkit import ImagePool, frozen, linear_decay
 
 
-def network() -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Sequential(nn.Dropout(), nn.Conv2d(4, 1, 1)))
+def network() -> Any:
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Sequential(nn.Dropout(), nn.Conv2d(4, 1, 1))
+    )
 
 
 def test_frozen_parameters_do_not_move_and_gradients_flow_through() -> None:
@@ -34,7 +38,7 @@ def test_everything_is_restored_also_after_an_exception() -> None:
     net[2].eval()
     net(torch.randn(2, 3, 8, 8)).sum().backward()
     before = [(p.requires_grad, p.grad) for p in net.parameters()], [m.training for m in net.modules()]
-    with pytest.raises(KeyError), frozen(net):
+    with pytest.raises(KeyError), frozen(net):  # noqa: PT012
         assert not any(p.requires_grad or p.grad is not None for p in net.parameters())
         assert not any(m.training for m in net.modules())
         raise KeyError

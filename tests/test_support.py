@@ -151,7 +151,7 @@ def test_checkpoints_restore_parts_and_the_random_state(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
     with pytest.raises(ValueError, match=r"holds \['net', 'optimizer'\], this run has \['net'\]"):
         load_checkpoint(path, {"net": other})
-    with pytest.raises(ValueError, match="net in .* is of other settings"):
+    with pytest.raises(ValueError, match=r"net in .* is of other settings"):
         load_checkpoint(path, {"net": nn.Linear(3, 2), "optimizer": fresh})
 
 
@@ -174,19 +174,31 @@ def test_losses_are_cut_where_a_run_is_resumed(tmp_path: Path) -> None:
         log.write(step, {"a": step / 2})
     log = LossLog(tmp_path / "losses.csv", resume_at=12)
     log.write(21, {"a": 0.0})
-    assert read_losses(tmp_path / "losses.csv") == [{"step": 1, "a": 0.5}, {"step": 11, "a": 5.5}, {"step": 21, "a": 0.0}]
+    assert read_losses(tmp_path / "losses.csv") == [
+        {"step": 1, "a": 0.5},
+        {"step": 11, "a": 5.5},
+        {"step": 21, "a": 0.0},
+    ]
 
 
 def test_the_report_is_one_file_that_shows_everything(tmp_path: Path) -> None:
     log = LossLog(tmp_path / "losses.csv")
     log.write(1, {"cycle": 1.0})
-    page = write_report(tmp_path, "A <run>", {"caption & more": torch.rand(3, 8, 8)}, {"z": 0.5}, {"size": 64}, ["a note"])
+    page = write_report(
+        tmp_path, "A <run>", {"caption & more": torch.rand(3, 8, 8)}, {"z": 0.5}, {"size": 64}, ["a note"]
+    )
     text = page.read_text()
     for piece in ("A &lt;run&gt;", "caption &amp; more", "a note", "0.5", "64", "asymkit 0.", "torch 2."):
         assert piece in text
     assert text.count("data:image/png;base64,") == 2
     assert "http" not in text
-    assert {p.name for p in tmp_path.iterdir()} == {"losses.csv", "losses.png", "metrics.json", "pictures-1.png", "report.html"}
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "losses.csv",
+        "losses.png",
+        "metrics.json",
+        "pictures-1.png",
+        "report.html",
+    }
 
 
 def test_checkerboards_are_seen() -> None:
@@ -207,7 +219,7 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
 
     assert new_folder(tmp_path / "run", Weights(), resume=False)["content"] == 0.2
     (tmp_path / "run" / "checkpoint.pt").touch()
-    with pytest.raises(ValueError, match="holds a run already; add --resume"):
+    with pytest.raises(ValueError, match=r"holds a run already; add --resume"):
         new_folder(tmp_path / "run", Weights(), resume=False)
     new_folder(tmp_path / "run", Weights(), resume=True)
 
@@ -222,5 +234,5 @@ def test_features_fall_back_to_random_weights_only_on_request_and_say_so(monkeyp
     assert "random weights" in notes[0]
     assert "place vgg16.pth" in notes[1]
     assert "random weights" in vgg_features("random", ["relu1_1"])[1][0]
-    with pytest.raises(RuntimeError, match="place vgg16.pth"):
+    with pytest.raises(RuntimeError, match=r"place vgg16\.pth"):
         vgg_features("imagenet", ["relu1_1"])

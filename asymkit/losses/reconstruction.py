@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from asymkit import ops
-from asymkit.checks import as_image_pair, one_of, span_of
+from asymkit.checks import as_image_pair, full_precision, one_of, span_of
 from asymkit.ops.pixel import Reduction
-from asymkit.ops.ssim import SCALE_WEIGHTS, scales_that_fit
+from asymkit.ops.ssim import SCALE_WEIGHTS, scale_weights, scales_that_fit
 
 Backend = Literal["asymkit", "pytorch-msssim"]
 
@@ -149,9 +148,8 @@ class MSSSIMLoss(nn.Module):
                 f"backend='pytorch-msssim' needs sides above {(self.window_size - 1) * 2 ** (scales - 1)} for {scales} scales, got "
                 f"{height}×{width}; use larger images, scales={scales_that_fit(height, width, self.window_size)}, or backend='asymkit'"
             )
-        weights = [weight / sum(SCALE_WEIGHTS[:scales]) for weight in SCALE_WEIGHTS[:scales]]
         args = (self.value_range, self.window_size, self.sigma)
-        return 1 - _pytorch_msssim("ms_ssim", prediction, target, *args, weights=weights).mean()
+        return 1 - _pytorch_msssim("ms_ssim", prediction, target, *args, weights=scale_weights(scales)).mean()
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
@@ -172,7 +170,7 @@ def _pytorch_msssim(
 
     x, y = as_image_pair(x, y, ("prediction", "target"), least_side=window_size)
     low = value_range[0]
-    with torch.autocast(x.device.type, enabled=False):
+    with full_precision(x):
         values: Tensor = getattr(pytorch_msssim, function)(
             x - low,
             y - low,

@@ -172,8 +172,7 @@ def _convolutions(net: str, names: Sequence[str], weights: Weights) -> dict[str,
                 f"weights are not those of torchvision's {net}: {prefix}{position}.weight and .bias should have shapes "
                 f"{(outputs, inputs, 3, 3)} and {(outputs,)}, got {shapes[0]} and {shapes[1]}"
             )
-        weight, bias = pair
-        assert weight is not None and bias is not None  # for the type checker: the shapes were compared above
+        weight, bias = state[f"{prefix}{position}.weight"], state[f"{prefix}{position}.bias"]
         found[name] = weight.detach().clone().float(), bias.detach().clone().float()
         position += 2  # the convolution and its ReLU
     return found

@@ -12,7 +12,6 @@ A forward pass of :class:`Translators` gives every image of both loops of Fig. 2
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,38 +22,28 @@ from asymkit.checks import as_image_pair, check_images, widen
 from asymkit.losses import LeastSquaresLoss, TotalVariationLoss
 from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
 from asymkit.objectives.weights import TermWeights
-from asymkit.pool import ImagePool
+from asymkit.pool import History
 
 
 class Cycles(NamedTuple):
     """Every image and code of both loops [AsymGAN Fig. 2]; what an objective has no use for is None."""
 
-    x: Tensor
-    """Rich images."""
-    y: Tensor
-    """Poor images."""
-    fake_poor: Tensor
-    """G(x)."""
-    rebuilt_rich: Tensor
-    """x* = F(G(x), E(x)), or F(G(x)) without an encoder."""
-    fake_rich: Tensor
-    """F(y, z), or F(y) without an encoder."""
-    rebuilt_poor: Tensor
-    """y* = G(F(y, z))."""
-    z: Tensor | None = None
-    """A sample of N(0, I)."""
-    code: Tensor | None = None
-    """E(x)."""
-    rebuilt_z: Tensor | None = None
-    """z* = E(F(y, z))."""
-    resampled: Tensor | None = None
-    """F(G(x), z), extended objective."""
-    encoded: Tensor | None = None
-    """F(y, E(x)), extended objective."""
+    x: Tensor  # rich images
+    y: Tensor  # poor images
+    fake_poor: Tensor  # G(x)
+    rebuilt_rich: Tensor  # x* = F(G(x), E(x)), or F(G(x)) without an encoder
+    fake_rich: Tensor  # F(y, z), or F(y) without an encoder
+    rebuilt_poor: Tensor  # y* = G(F(y, z))
+    z: Tensor | None = None  # a sample of N(0, I)
+    code: Tensor | None = None  # E(x)
+    rebuilt_z: Tensor | None = None  # z* = E(F(y, z))
+    resampled: Tensor | None = None  # F(G(x), z), extended objective
+    encoded: Tensor | None = None  # F(y, E(x)), extended objective
 
     def detach(self) -> Cycles:
         """The same without a graph, for the critics' step."""
-        return Cycles(**{name: None if t is None else t.detach() for name, t in self._asdict().items()})
+        held = {name: tensor.detach() for name, tensor in self._asdict().items() if tensor is not None}
+        return Cycles(**held)
 
 
 class Translators(nn.Module):
@@ -130,9 +119,7 @@ class Translators(nn.Module):
         rebuilt_rich, fake_rich, *extra = self.poor_to_rich(poor, aux).chunk(len(pairs))
         resampled, encoded = extra or (None, None)
         rebuilt_poor, rebuilt_z = self.rich_to_poor(fake_rich), self.encoder(fake_rich)
-        return Cycles(
-            x, y, fake_poor, rebuilt_rich, fake_rich, rebuilt_poor, z, code, rebuilt_z, resampled, encoded
-        )
+        return Cycles(x, y, fake_poor, rebuilt_rich, fake_rich, rebuilt_poor, z, code, rebuilt_z, resampled, encoded)
 
     def to_poor(self, x: Tensor) -> Tensor:
         """Rich to poor, G(x): the first inference configuration [AsymGAN Fig. 2 (3)]."""
@@ -313,32 +300,10 @@ def discriminator_terms(
     return terms
 
 
-class FakeHistory:
-    """An :class:`asymkit.ImagePool` for every kind of fake that the image critics see.
-
-    Args:
-        size: images in each pool; 0 only detaches.
-    """
+class FakeHistory(History[Cycles]):
+    """Earlier fakes of every kind that the image critics see, for :func:`discriminator_terms`."""
 
     KINDS = ("fake_poor", "fake_rich", "resampled", "encoded")
-
-    def __init__(self, size: int = 50) -> None:
-        self.pools = {kind: ImagePool(size) for kind in self.KINDS}
-
-    def __call__(self, cycles: Cycles) -> Cycles:
-        """Detached cycles whose fakes are mixed with earlier ones; for :func:`discriminator_terms` only."""
-        cycles = cycles.detach()
-        fakes = {kind: getattr(cycles, kind) for kind in self.KINDS}
-        return cycles._replace(**{kind: self.pools[kind](fake) for kind, fake in fakes.items() if fake is not None})
-
-    def state_dict(self) -> dict[str, dict[str, list[Tensor]]]:
-        """All pools, for a checkpoint."""
-        return {kind: pool.state_dict() for kind, pool in self.pools.items()}
-
-    def load_state_dict(self, state: Mapping[str, dict[str, list[Tensor]]]) -> None:
-        """Take over the pools of a checkpoint."""
-        for kind, pool in self.pools.items():
-            pool.load_state_dict(state[kind])
 
 
 def _l1(prediction: Tensor, target: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from asymkit.checks import as_images
+from asymkit.checks import as_images, full_precision
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def gram_matrix(features: Tensor) -> Tensor:
                  [0.5000, 0.5000]]])
     """
     flat = as_images(features, "features").flatten(2)
-    with torch.autocast(flat.device.type, enabled=False):
+    with full_precision(flat):
         # divided before the product, so that no intermediate is larger than the result
         flat = flat / (flat.shape[1] * flat.shape[2]) ** 0.5
         return torch.bmm(flat, flat.mT)

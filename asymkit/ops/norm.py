@@ -115,7 +115,7 @@ def _norm(
     if residual is not None and residual.shape != x.shape:
         raise ValueError(f"residual must have x's shape {tuple(x.shape)}, got {tuple(residual.shape)}")
     wide = widen(x)
-    out: Tensor = _BoundedInstanceNorm.apply(x, scale.to(wide.dtype), shift.to(wide.dtype), eps)  # type: ignore[no-untyped-call]
+    out: Tensor = _BoundedInstanceNorm.apply(x, scale.to(wide.dtype), shift.to(wide.dtype), eps)
     if activation is not None:
         one_of("activation", activation, ("relu", "leaky_relu"))
         out = F.relu(out) if activation == "relu" else F.leaky_relu(out, 0.2)

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from asymkit.checks import as_image_pair, at_least, span_of
+from asymkit.checks import as_image_pair, at_least, full_precision, span_of
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of Wang et al. (2003), finest scale first."""
@@ -126,6 +126,12 @@ def scales_that_fit(height: int, width: int, window_size: int = 11) -> int:
     return sum(math.ceil(side / 2**scale) >= window_size for scale in range(len(SCALE_WEIGHTS)))
 
 
+def scale_weights(scales: int) -> list[float]:
+    """The published exponents of all five scales, which sum to 1.0001, or the first few divided by their sum."""
+    weights = list(SCALE_WEIGHTS[:scales])
+    return weights if scales == len(SCALE_WEIGHTS) else [weight / sum(weights) for weight in weights]
+
+
 def gaussian_window(size: int, sigma: float) -> list[float]:
     """Weights of a Gaussian over ``size`` pixels, summing to one, in float64."""
     at_least("window_size", size)
@@ -155,8 +161,7 @@ def _scale_weights(height: int, width: int, scales: int | None, window_size: int
             f"scales={scales} needs sides of more than {(window_size - 1) * 2 ** (scales - 1)} pixels, "
             f"got {height}×{width}; use scales={fit} or larger images"
         )
-    total = sum(SCALE_WEIGHTS[:scales])
-    return [weight / total for weight in SCALE_WEIGHTS[:scales]]
+    return scale_weights(scales)
 
 
 def _similarities(u: Tensor, v: Tensor, span: float, window: list[float]) -> tuple[Tensor, Tensor]:
@@ -185,7 +190,9 @@ def _blur_columns(x: Tensor, window: list[float]) -> Tensor:
     # A contiguous (B, H, W) is, without a copy, a channels-last (B, W, H, 1): W vectorised channels of one column each.
     width = x.shape[2]
     kernel = x.new_tensor(window).view(1, 1, -1, 1).expand(width, 1, -1, 1)
-    return F.conv2d(x.unsqueeze(2).permute(0, 3, 1, 2), kernel, groups=width).permute(0, 2, 3, 1).squeeze(2)
+    with full_precision(x):
+        blurred = F.conv2d(x.unsqueeze(2).permute(0, 3, 1, 2), kernel, groups=width)
+    return blurred.permute(0, 2, 3, 1).squeeze(2)
 
 
 def _halve(x: Tensor) -> Tensor:

@@ -41,22 +41,22 @@ td.number {{ text-align: right; font-variant-numeric: tabular-nums; }} .notes {{
 
 
 class LossLog:
-    """losses.csv: one line a step, read back when a run is resumed."""
+    """losses.csv: a line for a step; what a resumed run does again is dropped."""
 
     def __init__(self, path: Path, resume_at: int = 0) -> None:
-        kept = [row for row in read_losses(path) if row["step"] < resume_at] if resume_at else []
-        self._file = path.open("w", newline="")
-        self._writer: csv.DictWriter[str] | None = None
+        self._path = path
+        kept = [row for row in read_losses(path) if row["step"] <= resume_at] if resume_at else []
+        path.write_text("")
         for row in kept:
             self.write(int(row.pop("step")), row)
 
     def write(self, step: int, losses: Mapping[str, float]) -> None:
         """Add one step."""
-        if self._writer is None:
-            self._writer = csv.DictWriter(self._file, ["step", *losses])
-            self._writer.writeheader()
-        self._writer.writerow({"step": step, **losses})
-        self._file.flush()
+        with self._path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, ["step", *losses])
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerow({"step": step, **losses})
 
 
 def read_losses(path: Path) -> list[dict[str, float]]:

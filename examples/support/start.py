@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import set_seed
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from asymkit import VGGFeatures
+from asymkit.layers import ConditionalInstanceNorm2d, init_normal
+from asymkit.objectives.asymgan import Critics, Translators
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -51,7 +53,9 @@ def new_folder(folder: Path, settings: DataclassInstance, resume: bool) -> dict[
         ValueError: the folder holds a run already and this is not to resume it.
     """
     if not resume and (folder / "checkpoint.pt").exists():
-        raise ValueError(f"out: {str(folder)!r} holds a run already; add --resume to go on with it, or give another --out")
+        raise ValueError(
+            f"out: {str(folder)!r} holds a run already; add --resume to go on with it, or give another --out"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     plain: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
     (folder / "settings.json").write_text(json.dumps(plain, indent=2) + "\n")
@@ -79,6 +83,21 @@ def vgg_features(weights: str, *layers: list[str]) -> tuple[list[VGGFeatures], l
     return networks, notes
 
 
+def start_strong(model: Translators, critics: Critics) -> None:
+    """First weights with which z matters at once: N(0, 0.02) needs a thousand steps to get there in narrow networks.
+
+    Encoder and critic of z, which have no norms, get weights that keep the size of activations (He et al. 2015), and
+    the scales and shifts that z controls N(0, 0.3).
+    """
+    for network in filter(None, (model.encoder, critics.aux)):
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    for layer in model.poor_to_rich.modules():
+        if isinstance(layer, ConditionalInstanceNorm2d):
+            init_normal(layer, std=0.3)
+
+
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """The same rate for all parameters."""
     for group in optimizer.param_groups:
@@ -94,7 +113,9 @@ def numbers(terms: Mapping[str, Tensor], prefix: str = "") -> dict[str, float]:
     values = {f"{prefix}{name}": term.item() for name, term in terms.items()}
     for name, value in values.items():
         if not math.isfinite(value):
-            raise RuntimeError(f"{name} is {value}: the training has diverged; lower the learning rates or resume earlier")
+            raise RuntimeError(
+                f"{name} is {value}: the training has diverged; lower the learning rates or resume earlier"
+            )
     return values
 
 
@@ -105,7 +126,7 @@ class Progress:
         style = "{percentage:3.0f}%|{bar:12}| {elapsed}<{remaining} {postfix}"
         self._bar = tqdm(total=1.0, bar_format=style, disable=not visible, dynamic_ncols=True)
 
-    def show(self, done: float, losses: Mapping[str, float], names: Iterator[str] | tuple[str, ...]) -> None:
+    def show(self, done: float, losses: Mapping[str, float], names: tuple[str, ...]) -> None:
         """Update the bar; ``names`` are the losses worth the room."""
         self._bar.set_postfix({name: f"{losses[name]:.2f}" for name in names}, refresh=False)
         self._bar.update(min(done, 1.0) - self._bar.n)

@@ -1,0 +1,82 @@
+"""What can be set from the command line: one typed dataclass per example, and its presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from asymkit.objectives import asymgan
+from support.images import PoorKind
+from support.start import Precision
+
+
+@dataclass(frozen=True)
+class AsymGANSettings:
+    """Train AsymGAN."""
+
+    data: Path | None = None
+    """A folder of photos, or a CycleGAN folder with trainA and trainB; without it, photographs that ship with
+    scikit-image and scikit-learn."""
+    rich: Literal["A", "B"] = "A"
+    """Which side of a CycleGAN folder is the rich one."""
+    poor: PoorKind = "grey"
+    """What the poor domain is made of where there is no second folder."""
+    out: Path = Path("runs/asymgan")
+    """Folder of the run."""
+    resume: bool = False
+    """Go on from the checkpoint in that folder."""
+    seed: int = 0
+    epochs: int = 200
+    """Half at the full learning rate, half decaying to zero."""
+    minutes: float | None = None
+    """Stop after this much training instead; the learning rate then follows the clock."""
+    size: int = 128
+    batch: int = 1
+    width: int = 64
+    blocks: int = 6
+    aux_channels: int = 8
+    critic_layers: int = 3
+    upsampling: Literal["transposed", "resize"] = "transposed"
+    start: Literal["normal", "strong"] = "normal"
+    """First weights: N(0, 0.02) as in the paper's family, or larger ones around z, for short trainings of narrow networks."""
+    lr_generators: float = 2e-4
+    lr_critics: float = 1e-4
+    pool: int = 50
+    """Earlier fakes that the critics are shown again."""
+    features: str = "imagenet"
+    """Weights of the VGG16 behind content and style: imagenet, random, a file, or auto: imagenet, and random where
+    they cannot be downloaded."""
+    content_layer: str = "relu2_2"
+    style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+    precision: Precision = "auto"
+    """auto: bfloat16 on a GPU that has it."""
+    workers: int = 2
+    report_every: int = 1000
+    """Steps between checkpoints and reports."""
+    weights: asymgan.Weights = field(default_factory=asymgan.Weights)
+
+
+DEMO = AsymGANSettings(
+    out=Path("runs/demo"),
+    minutes=3.7,
+    size=48,
+    batch=2,
+    width=16,
+    blocks=3,
+    aux_channels=3,
+    critic_layers=2,
+    upsampling="resize",
+    start="strong",
+    lr_generators=1e-3,
+    lr_critics=2e-4,
+    features="auto",
+    content_layer="relu1_2",
+    style_layers=("relu1_2",),
+    workers=0,
+    report_every=500,
+    # content and style of the paper's weights belong to ImageNet features, whose values are larger
+    weights=asymgan.Weights(content=4.0, style=15.0, total_variation=2.0),
+)
+
+ASYMGAN_PRESETS = {"paper": ("The paper's settings.", AsymGANSettings()), "demo": ("Minutes on a CPU.", DEMO)}
