@@ -61,8 +61,8 @@ def test_backend_pytorch_msssim_is_that_package() -> None:
     torch.testing.assert_close(SSIMLoss(backend="pytorch-msssim")(x, y), ssim)
     torch.testing.assert_close(MSSSIMLoss(backend="pytorch-msssim")(x, y), ms_ssim, rtol=0, atol=3e-6)
     torch.testing.assert_close(MSSSIMLoss()(x, y), ms_ssim, rtol=0, atol=3e-6)
-    few = MSSSIMLoss(scales=2, backend="pytorch-msssim")(x[..., :40, :40], y[..., :40, :40])
-    torch.testing.assert_close(few, MSSSIMLoss(scales=2)(x[..., :40, :40], y[..., :40, :40]), rtol=0, atol=3e-6)
+    few = MSSSIMLoss(scales=2, backend="pytorch-msssim")(x, y)
+    torch.testing.assert_close(few, MSSSIMLoss(scales=2)(x, y), rtol=0, atol=3e-6)
 
 
 @pytest.mark.parametrize("value", [-1.0, 0.0, 0.2, 1.0])
@@ -172,7 +172,10 @@ def test_fewer_scales_are_said() -> None:
         (lambda x: ops.ssim(x, x, sigma=0), "sigma must be above 0"),
         (lambda x: ops.ssim(x, x[:, :1]), "nothing is broadcast"),
         (lambda x: ops.ssim(x.byte(), x.byte()), "must be floating point"),
-        (lambda x: MSSSIMLoss(backend="pytorch-msssim")(x, x), r"needs sides above 160 for 5 scales, got 48×48"),
+        (
+            lambda x: MSSSIMLoss(backend="pytorch-msssim")(x, x),
+            r"needs sides above 160, whatever the scales, got 48×48",
+        ),
         (lambda x: SSIMLoss(backend="pytorch_msssim"), "did you mean 'pytorch-msssim'"),  # type: ignore[arg-type]
         (lambda x: MSSSIMLoss(value_range=(0, 0)), "value_range must be"),
     ],

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from asymkit import ops
 from asymkit.checks import as_image_pair, full_precision, one_of, span_of
 from asymkit.ops.pixel import Reduction
-from asymkit.ops.ssim import SCALE_WEIGHTS, scale_weights, scales_that_fit
+from asymkit.ops.ssim import SCALE_WEIGHTS, scale_weights
 
 Backend = Literal["asymkit", "pytorch-msssim"]
 
@@ -141,15 +141,19 @@ class MSSSIMLoss(nn.Module):
         if self.backend == "asymkit":
             similarity = ops.ms_ssim(prediction, target, self.value_range, self.scales, self.window_size, self.sigma)
             return 1 - similarity.mean()
-        scales = self.scales or len(SCALE_WEIGHTS)
         height, width = prediction.shape[-2:]
-        if scales_that_fit(height, width, self.window_size) < scales:
+        if min(height, width) <= (self.window_size - 1) * 16:
             raise ValueError(
-                f"backend='pytorch-msssim' needs sides above {(self.window_size - 1) * 2 ** (scales - 1)} for {scales} scales, got "
-                f"{height}×{width}; use larger images, scales={scales_that_fit(height, width, self.window_size)}, or backend='asymkit'"
+                f"backend='pytorch-msssim' needs sides above {(self.window_size - 1) * 16}, whatever the scales, got "
+                f"{height}×{width}; use larger images or backend='asymkit'"
             )
         args = (self.value_range, self.window_size, self.sigma)
-        return 1 - _pytorch_msssim("ms_ssim", prediction, target, *args, weights=scale_weights(scales)).mean()
+        return (
+            1
+            - _pytorch_msssim(
+                "ms_ssim", prediction, target, *args, weights=scale_weights(self.scales or len(SCALE_WEIGHTS))
+            ).mean()
+        )
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
