@@ -69,14 +69,14 @@ DEMO = AsymGANSettings(
     upsampling="resize",
     start="strong",
     lr_generators=1e-3,
-    lr_critics=2e-4,
+    lr_critics=1e-4,
     features="auto",
     content_layer="relu1_2",
     style_layers=("relu1_2",),
     workers=0,
     report_every=500,
     # content and style of the paper's weights belong to ImageNet features, whose values are larger
-    weights=asymgan.Weights(content=4.0, style=15.0, total_variation=2.0),
+    weights=asymgan.Weights(content=10.0, style=10.0, total_variation=1.0),
 )
 
 ASYMGAN_PRESETS = {"paper": ("The paper's settings.", AsymGANSettings()), "demo": ("Minutes on a CPU.", DEMO)}
