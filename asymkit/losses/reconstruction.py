@@ -148,12 +148,8 @@ class MSSSIMLoss(nn.Module):
                 f"{height}×{width}; use larger images or backend='asymkit'"
             )
         args = (self.value_range, self.window_size, self.sigma)
-        return (
-            1
-            - _pytorch_msssim(
-                "ms_ssim", prediction, target, *args, weights=scale_weights(self.scales or len(SCALE_WEIGHTS))
-            ).mean()
-        )
+        weights = scale_weights(self.scales or len(SCALE_WEIGHTS))
+        return 1 - _pytorch_msssim("ms_ssim", prediction, target, *args, weights=weights).mean()
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
