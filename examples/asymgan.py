@@ -36,7 +36,7 @@ from asymkit.objectives import asymgan
 
 def main(settings: AsymGANSettings) -> None:
     accelerator = start(settings.precision, settings.seed, settings.minutes)
-    shown = new_folder(settings.out, settings, settings.resume)
+    shown = new_folder(settings.out, settings, settings.resume, writing=accelerator.is_main_process)
     data, source = unpaired(settings.data, settings.poor, settings.rich, settings.size, settings.seed)
     fresh_x, fresh_y = (images.to(accelerator.device) for images in data.fresh(64))
     (content_features, style_features), notes = vgg_features(
@@ -64,17 +64,19 @@ def main(settings: AsymGANSettings) -> None:
 
     translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
     judges = asymgan.Critics(*(accelerator.prepare(critic) for critic in critics.children()))
-    step, seconds = load_checkpoint(settings.out / "checkpoint.pt", parts) if settings.resume else (0, 0.0)
+    checkpoint, step, seconds = settings.out / "checkpoint.pt", 0, 0.0
+    if settings.resume:
+        step, seconds = load_checkpoint(checkpoint, parts, accelerator.process_index)
     pairs = settings.batch * accelerator.num_processes
     steps = settings.epochs * max(1, data.epoch // pairs)
     order, chance = range(step * pairs, steps * pairs), torch.Generator()  # its own, so that loading disturbs nothing
     batches = DataLoader(data, settings.batch, sampler=order, num_workers=settings.workers, generator=chance)
-    log = LossLog(settings.out / "losses.csv", resume_at=step)
+    log = LossLog(settings.out / "losses.csv", resume_at=step, writing=accelerator.is_main_process)
     bar, losses = Progress(accelerator.is_main_process), dict[str, float]()
 
     def save() -> None:
         if accelerator.is_main_process:
-            save_checkpoint(settings.out / "checkpoint.pt", step, seconds, parts)
+            save_checkpoint(checkpoint, step, seconds, parts)
             pictures, figures = asymgan_pictures(model, fresh_x, fresh_y), asymgan_figures(model, fresh_x, fresh_y)
             figures |= {"steps": step, "seconds": seconds} | losses
             write_report(settings.out, "AsymGAN", pictures, figures, shown, [source, *notes])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,60 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
     flat = [torch.utils._pytree.tree_leaves(saved["parts"]) for saved in (one, other)]
     assert all(torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b for a, b in zip(*flat, strict=True))
     assert (tmp_path / "whole" / "losses.csv").read_text() == (tmp_path / "halves" / "losses.csv").read_text()
+
+
+TWO_PROCESSES = """
+import os, sys
+from dataclasses import replace
+from pathlib import Path
+import torch
+import asymgan
+from support.settings import DEMO
+
+kept = []
+
+class Remembered(asymgan.asymgan.Translators):
+    def __init__(self, **networks):
+        super().__init__(**networks)
+        kept.append(self)
+
+whole_epoch = asymgan.unpaired
+
+def short_epoch(*arguments):
+    data, source = whole_epoch(*arguments)
+    data.epoch = 16
+    return data, source
+
+asymgan.unpaired, asymgan.asymgan.Translators = short_epoch, Remembered
+photos, out, resume = sys.argv[1:]
+asymgan.main(replace(
+    DEMO, data=Path(photos), out=Path(out), resume=bool(int(resume)), minutes=None, epochs=1 + int(resume), size=32,
+    width=4, pool=3, features="random",
+))
+seen = {"weights": kept[0].state_dict(), "random": torch.get_rng_state()}
+torch.save(seen, f"{out}/rank{os.environ['RANK']}.pt")
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_end_with_the_same_weights(tmp_path: Path) -> None:
+    photos = folder_of_photos(tmp_path / "photos", 4)
+    script, out = tmp_path / "train.py", tmp_path / "run"
+    script.write_text(TWO_PROCESSES)
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "examples")}
+    for resume in ("0", "1"):
+        command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", str(script), str(photos)]
+        command += [str(out), resume]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert result.returncode == 0, result.stderr
+        one, other = (torch.load(out / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+        assert all(torch.equal(one["weights"][name], other["weights"][name]) for name in one["weights"])
+        assert not torch.equal(one["random"], other["random"])  # each samples its own z
+    saved = torch.load(out / "checkpoint.pt", weights_only=True)
+    assert saved["step"] == 8
+    assert all(torch.equal(saved["parts"]["model"][name], one["weights"][name]) for name in one["weights"])
+    steps = [line.split(",")[0] for line in (out / "losses.csv").read_text().splitlines()]
+    assert steps == ["step", "1"]  # written once, by the main process, and kept through the resume
 
 
 @pytest.mark.slow

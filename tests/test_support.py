@@ -217,11 +217,11 @@ def test_diverged_losses_are_named() -> None:
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
     from asymkit.objectives.asymgan import Weights
 
-    assert new_folder(tmp_path / "run", Weights(), resume=False)["content"] == 0.2
+    assert new_folder(tmp_path / "run", Weights(), resume=False, writing=True)["content"] == 0.2
     (tmp_path / "run" / "checkpoint.pt").touch()
     with pytest.raises(ValueError, match=r"holds a run already; add --resume"):
-        new_folder(tmp_path / "run", Weights(), resume=False)
-    new_folder(tmp_path / "run", Weights(), resume=True)
+        new_folder(tmp_path / "run", Weights(), resume=False, writing=True)
+    new_folder(tmp_path / "run", Weights(), resume=True, writing=True)
 
 
 def test_features_fall_back_to_random_weights_only_on_request_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,8 +39,14 @@ def save_checkpoint(path: Path, step: int, seconds: float, parts: Mapping[str, S
     new.replace(path)
 
 
-def load_checkpoint(path: Path, parts: Mapping[str, Stateful]) -> tuple[int, float]:
+def load_checkpoint(path: Path, parts: Mapping[str, Stateful], process: int = 0) -> tuple[int, float]:
     """Read what :func:`save_checkpoint` wrote into the same parts.
+
+    Args:
+        path: the file.
+        parts: by name, the same names as when saving.
+        process: number of this process. The first one goes on with the random state it saved; the others get a new
+            one of their own, or all would sample the same z.
 
     Returns:
         Steps done and the seconds they took.
@@ -61,6 +67,9 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful]) -> tuple[int, flo
             part.load_state_dict(saved["parts"][name])
         except (RuntimeError, ValueError) as error:
             raise ValueError(f"resume: {name} in {str(path)!r} is of other settings than this run: {error}") from error
+    if process > 0:
+        torch.manual_seed(1000 * saved["step"] + process)
+        return saved["step"], saved["seconds"]
     torch.set_rng_state(saved["random"]["cpu"])
     if saved["random"]["cuda"] and torch.cuda.is_available():
         torch.cuda.set_rng_state_all(saved["random"]["cuda"])

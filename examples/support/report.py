@@ -41,10 +41,18 @@ td.number {{ text-align: right; font-variant-numeric: tabular-nums; }} .notes {{
 
 
 class LossLog:
-    """losses.csv: a line for a step; what a resumed run does again is dropped."""
+    """losses.csv: a line for a step; what a resumed run does again is dropped.
 
-    def __init__(self, path: Path, resume_at: int = 0) -> None:
-        self._path = path
+    Args:
+        path: the file.
+        resume_at: the step a resumed run goes on from.
+        writing: False on all processes but the main one, whose losses are the ones written.
+    """
+
+    def __init__(self, path: Path, resume_at: int = 0, writing: bool = True) -> None:
+        self._path, self._writing = path, writing
+        if not writing:
+            return
         kept = [row for row in read_losses(path) if row["step"] <= resume_at] if resume_at else []
         path.write_text("")
         for row in kept:
@@ -52,6 +60,8 @@ class LossLog:
 
     def write(self, step: int, losses: Mapping[str, float]) -> None:
         """Add one step."""
+        if not self._writing:
+            return
         with self._path.open("a", newline="") as file:
             writer = csv.DictWriter(file, ["step", *losses])
             if file.tell() == 0:

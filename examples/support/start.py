@@ -46,8 +46,14 @@ def start(precision: Precision, seed: int, minutes: float | None) -> Accelerator
     return accelerator
 
 
-def new_folder(folder: Path, settings: DataclassInstance, resume: bool) -> dict[str, Any]:
+def new_folder(folder: Path, settings: DataclassInstance, resume: bool, writing: bool) -> dict[str, Any]:
     """Make the run's folder and write settings.json; the settings as plain values.
+
+    Args:
+        folder: of the run.
+        settings: everything the run was started with.
+        resume: whether the folder is to hold a run already.
+        writing: False on all processes but the main one.
 
     Raises:
         ValueError: the folder holds a run already and this is not to resume it.
@@ -56,9 +62,10 @@ def new_folder(folder: Path, settings: DataclassInstance, resume: bool) -> dict[
         raise ValueError(
             f"out: {str(folder)!r} holds a run already; add --resume to go on with it, or give another --out"
         )
-    folder.mkdir(parents=True, exist_ok=True)
     plain: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
-    (folder / "settings.json").write_text(json.dumps(plain, indent=2) + "\n")
+    if writing:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "settings.json").write_text(json.dumps(plain, indent=2) + "\n")
     return plain
 
 
