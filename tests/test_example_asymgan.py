@@ -161,7 +161,11 @@ def test_two_processes_end_with_the_same_weights(tmp_path: Path) -> None:
     photos = folder_of_photos(tmp_path / "photos", 4)
     script, out = tmp_path / "train.py", tmp_path / "run"
     script.write_text(TWO_PROCESSES)
-    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "examples")}
+    environment = os.environ | {
+        "ACCELERATE_USE_CPU": "true",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT / "examples"),
+    }
     for resume in ("0", "1"):
         command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", str(script), str(photos)]
         command += [str(out), resume]
