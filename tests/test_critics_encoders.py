@@ -1,0 +1,98 @@
+"""What critics and encoders see, and at which sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from asymkit import AuxDiscriminator, AuxEncoder, PatchDiscriminator, ResnetGenerator
+from asymkit.layers import InstanceNorm2d
+from asymkit.networks.generators import aux_size
+
+
+@given(h=st.integers(24, 60), w=st.integers(24, 60), n=st.integers(1, 2))
+@settings(deadline=None, max_examples=15)
+def test_critics_and_encoders_take_odd_sizes(h: int, w: int, n: int) -> None:
+    x = torch.randn(n, 3, h, w)
+    assert PatchDiscriminator(width=4)(x).shape == (n, 1, h // 8 - 2, w // 8 - 2)
+    assert AuxEncoder(width=4)(x).shape == (n, 8)
+    assert AuxEncoder(width=4, pooled=False)(x).shape == (n, 8, *aux_size(x))
+
+
+def test_the_smallest_sizes_work_and_smaller_ones_are_refused() -> None:
+    for layers in (1, 2, 3, 4):
+        critic = PatchDiscriminator(width=4, layers=layers)
+        side = 3 * 2**layers
+        assert critic(torch.randn(1, 3, side, side)).shape == (1, 1, 1, 1)
+        with pytest.raises(ValueError, match=f"image is too small.* at least {side}"):
+            critic(torch.randn(1, 3, side - 1, side))
+    assert ResnetGenerator(width=8, blocks=4)(torch.randn(1, 3, 8, 8)).shape == (1, 3, 8, 8)
+    assert AuxEncoder(width=4, pooled=False)(torch.randn(1, 3, 16, 16)).shape == (1, 8, 2, 2)
+
+
+def receptive_field(critic: nn.Module, x: Tensor) -> tuple[int, int]:
+    """Height and width of the pixels that the score in the middle depends on; norms would couple all of them."""
+    for layer in list(critic.modules()):
+        if isinstance(layer, InstanceNorm2d):
+            layer.forward = lambda x, activation=None, residual=None: x  # type: ignore[method-assign]
+    x = x.requires_grad_()
+    scores = critic(x)
+    scores[0, 0, scores.shape[2] // 2, scores.shape[3] // 2].backward()
+    assert x.grad is not None
+    touched = x.grad[0].abs().sum(0) > 0
+    rows, columns = touched.any(1).nonzero(), touched.any(0).nonzero()
+    return int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1
+
+
+@pytest.mark.parametrize(("layers", "pixels"), [(1, 16), (2, 34), (3, 70), (4, 142)])
+def test_receptive_field_of_the_image_critic(layers: int, pixels: int) -> None:
+    critic = PatchDiscriminator(width=4, layers=layers).double()
+    x = torch.rand(1, 3, 320, 288).double()
+    assert receptive_field(critic, x) == (pixels, pixels)
+
+
+def test_receptive_field_of_the_spatial_aux_critic_is_exactly_20() -> None:
+    assert receptive_field(AuxDiscriminator(8, spatial=True, width=4).double(), torch.rand(1, 8, 64, 72).double()) == (
+        20,
+        20,
+    )
+
+
+def test_the_pooled_encoder_has_no_norm_and_sees_colour_and_contrast() -> None:
+    assert not any(isinstance(m, InstanceNorm2d) for m in AuxEncoder(width=4).modules())
+    encoder = AuxEncoder(width=16)
+    image = torch.rand(1, 3, 32, 32) - 0.5
+    z = encoder(image)
+    for changed in (image * 1.5, image + torch.tensor([0.4, 0.0, -0.4]).view(1, 3, 1, 1)):
+        assert (encoder(changed) - z).abs().max() > 0.05 * z.abs().max()
+
+
+def test_a_critic_allows_a_gradient_penalty() -> None:
+    critic, x = PatchDiscriminator(width=4, layers=2), torch.rand(1, 3, 24, 24, requires_grad=True)
+    (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    (gradient.norm() - 1).square().backward()
+    assert all(
+        p.grad is not None and torch.isfinite(p.grad).all() for n, p in critic.named_parameters() if "weight" in n
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: AuxEncoder()(torch.rand(1, 3, 15, 32)), "image is too small: got 15×32, .* at least 16"),
+        (lambda: AuxEncoder(aux_channels=0), "aux_channels must be"),
+        (lambda: PatchDiscriminator()(torch.rand(1, 4, 64, 64)), "image must have 3 channels, got 4"),
+        (lambda: AuxDiscriminator(8)(torch.randn(2, 8, 8, 8)), r"z must be .*\(2, 8\), got .*\(2, 8, 8, 8\)"),
+        (lambda: AuxDiscriminator(8)(torch.randn(0, 8)), "z is empty"),
+        (lambda: AuxDiscriminator(8, spatial=True)(torch.randn(2, 8)), "z must be a batch of images"),
+        (lambda: AuxDiscriminator(8, spatial=True)(torch.randn(2, 8, 7, 8)), "z is too small"),
+    ],
+)
+def test_bad_input_is_refused(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()

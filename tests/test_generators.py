@@ -1,0 +1,145 @@
+"""What generators do with an image and a condition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from asymkit import AuxGenerator, ResnetGenerator
+from asymkit.layers import ConditionalInstanceNorm2d, ResizeConv2d
+
+SMALL: dict[str, Any] = {"width": 8, "blocks": 4}
+INJECTIONS = ("concat", "concat_all", "cin")
+
+
+def build(injection: Any = "cin", **options: Any) -> AuxGenerator:
+    return AuxGenerator(injection=injection, **(SMALL | options))
+
+
+@given(
+    h=st.integers(2, 12).map(lambda k: 4 * k),
+    w=st.integers(2, 12).map(lambda k: 4 * k),
+    n=st.integers(1, 2),
+    c=st.sampled_from([1, 3, 4]),
+    upsampling=st.sampled_from(["transposed", "resize"]),
+)
+@settings(deadline=None, max_examples=20)
+def test_generators_keep_the_size(h: int, w: int, n: int, c: int, upsampling: Any) -> None:
+    x = torch.randn(n, c, h, w)
+    generators: list[nn.Module] = [ResnetGenerator(c, 2, width=4, blocks=1, upsampling=upsampling)]
+    generators += [
+        build(i, in_channels=c, out_channels=2, width=4, blocks=1, upsampling=upsampling) for i in INJECTIONS
+    ]
+    for generator in generators:
+        out = generator(x)
+        assert out.shape == (n, 2, h, w)
+        assert out.abs().max() <= 1
+
+
+def label_map() -> Tensor:
+    image = torch.full((2, 3, 32, 32), -1.0)
+    image[:, 0, 8:24, 8:15] = image[:, 1, 10:18, 12:28] = 1.0
+    return image
+
+
+@pytest.mark.parametrize("injection", INJECTIONS)
+@pytest.mark.parametrize("image", [torch.rand(2, 3, 32, 32), label_map()], ids=["photo", "label map"])
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+def test_z_changes_the_output_at_initialisation(injection: str, image: Tensor, upsampling: Any) -> None:
+    generator = build(injection, width=16, blocks=6, upsampling=upsampling)
+    one, other = generator(image, torch.randn(2, 8)), generator(image, torch.randn(2, 8))
+    # in the middle of the picture too, not only where padding lets a constant plane leave a trace
+    assert (one - other)[..., 12:20, 12:20].abs().mean() > 1e-3
+    assert torch.equal(generator.eval()(image, torch.ones(2, 8)), generator.train()(image, torch.ones(2, 8)))
+
+
+def test_spatial_z_changes_its_own_place_most() -> None:
+    generator = build("concat", width=16, blocks=6, spatial=True)
+    image, z = torch.rand(1, 3, 64, 64), torch.randn(1, 8, 8, 8)
+    moved = z.clone()
+    moved[..., :4] += 3
+    difference = (generator(image, moved) - generator(image, z)).abs()
+    assert difference[..., :24].mean() > 1.5 * difference[..., 40:].mean()
+
+
+def test_generators_called_without_z_sample_it() -> None:
+    generator, image = build(), torch.rand(2, 3, 32, 32)
+    assert not torch.equal(generator(image), generator(image))
+    assert generator.sample_aux(5).shape == (5, 8)
+    spatial = build("concat", spatial=True)
+    assert spatial.sample_aux(2, (4, 5)).shape == (2, 8, 4, 5)
+    assert spatial(torch.rand(1, 3, 36, 40)).shape == (1, 3, 36, 40)
+    assert build("concat").sample_aux(1, (4, 4)).shape == (1, 8, 4, 4)
+    samples = generator.double().sample_aux(4000)
+    assert samples.dtype == torch.float64
+    assert samples.mean().abs() < 0.05
+    assert abs(samples.std() - 1) < 0.05
+
+
+def test_cin_is_in_the_middle_three_blocks() -> None:
+    conditional = [
+        i
+        for i, block in enumerate(AuxGenerator(width=4).blocks)
+        if any(isinstance(m, ConditionalInstanceNorm2d) for m in block.modules())
+    ]
+    assert conditional == [1, 2, 3]
+
+
+def test_a_condition_image_is_concatenated() -> None:
+    generator = ResnetGenerator(in_channels=5, **SMALL)
+    image, condition = torch.rand(2, 3, 16, 16), torch.rand(2, 2, 16, 16)
+    assert torch.equal(generator(image, condition), generator(torch.cat([image, condition], 1)))
+
+
+def test_resize_convolution_is_nearest_upsampling_and_a_convolution() -> None:
+    fast, x = ResizeConv2d(5, 3).double(), torch.randn(2, 5, 6, 7, dtype=torch.float64, requires_grad=True)
+    slow = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(5, 3, 3, padding=1, padding_mode="reflect")).double()
+    slow[1].load_state_dict(fast.state_dict())
+    torch.testing.assert_close(fast(x), slow(x))
+    ours = torch.autograd.grad(fast(x).square().sum(), [x, *fast.parameters()])
+    theirs = torch.autograd.grad(slow(x).square().sum(), [x, *slow.parameters()])
+    torch.testing.assert_close(ours, theirs)
+
+
+IMAGE = torch.rand(2, 3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: ResnetGenerator(**SMALL)(torch.rand(1, 3, 30, 32)), "image must have sides divisible by 4, got 30×32"),
+        (lambda: ResnetGenerator(**SMALL)(torch.rand(1, 1, 32, 32)), "image must have 3 channels, got 1"),
+        (lambda: ResnetGenerator(**SMALL)(IMAGE, torch.randn(2, 8)), "use AuxGenerator for an auxiliary z"),
+        (
+            lambda: ResnetGenerator(6, **SMALL)(IMAGE, torch.randn(2, 8)),
+            r"condition must be a batch of images .* \(2, 8\)",
+        ),
+        (lambda: ResnetGenerator(6, **SMALL)(IMAGE, IMAGE[:1]), "nothing is broadcast"),
+        (lambda: ResnetGenerator(6, **SMALL)(IMAGE), "image must have 6 channels, got 3"),
+        (lambda: ResnetGenerator(**SMALL)(IMAGE[:0]), "image is empty"),
+        (lambda: ResnetGenerator(**SMALL)(IMAGE.byte()), r"floating point, got torch.uint8; for 0–255 images"),
+        (lambda: ResnetGenerator(**SMALL)(IMAGE[..., :4, :4]), "image is too small: got 4×4, .* at least 8"),
+        (lambda: ResnetGenerator(blocks=0), "blocks must be a whole number of at least 1, got 0"),
+        (lambda: ResnetGenerator(width=-4), "width must be"),
+        (lambda: ResnetGenerator(upsampling="resized"), "upsampling: unknown 'resized', did you mean 'resize'"),  # type: ignore[arg-type]
+        (lambda: build("cinn"), "injection: unknown 'cinn', did you mean 'cin'"),
+        (lambda: build("cin", spatial=True), "spatial=True needs injection='concat', got 'cin'"),
+        (lambda: build()(IMAGE, torch.randn(2, 7)), r"condition \(z\) must be .*\(2, 8\), got .*\(2, 7\)"),
+        (lambda: build()(IMAGE, torch.randn(1, 8)), r"condition \(z\) must be .*\(2, 8\), got .*\(1, 8\)"),
+        (lambda: build()(IMAGE, torch.zeros(2, 8).long()), "got torch.int64"),
+        (lambda: build("cin")(IMAGE, torch.randn(2, 8, 4, 4)), r"got .*\(2, 8, 4, 4\)"),
+        (lambda: build("concat")(IMAGE, torch.randn(2, 7, 4, 4)), r"condition \(z\) must have 8 channels, got 7"),
+        (lambda: build("concat")(IMAGE, torch.randn(1, 8, 4, 4)), "one map for each of the 2 images, got 1"),
+        (lambda: build("cin").sample_aux(2, (4, 4)), "takes a vector z, got size"),
+        (lambda: build("concat", spatial=True).sample_aux(2), "takes a spatial z, give"),
+    ],
+)
+def test_bad_input_is_refused(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
