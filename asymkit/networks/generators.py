@@ -209,7 +209,7 @@ class AuxGenerator(nn.Module):
             size: height and width of a spatial z, an eighth of the image's, see :func:`aux_size`; None for a vector.
 
         Returns:
-            (n, aux_channels), or (n, aux_channels, *size).
+            (n, aux_channels), or (n, aux_channels, h, w) for a size (h, w).
 
         Raises:
             ValueError: a size where z is a vector, or none where it is a map.
