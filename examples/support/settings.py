@@ -59,7 +59,7 @@ class AsymGANSettings:
 
 DEMO = AsymGANSettings(
     out=Path("runs/demo"),
-    minutes=3.7,
+    minutes=3.5,
     size=48,
     batch=2,
     width=16,
@@ -71,8 +71,8 @@ DEMO = AsymGANSettings(
     lr_generators=1e-3,
     lr_critics=1e-4,
     features="auto",
-    content_layer="relu1_2",
-    style_layers=("relu1_2",),
+    content_layer="relu1_1",
+    style_layers=("relu1_1",),
     workers=0,
     report_every=500,
     # content and style of the paper's weights belong to ImageNet features, whose values are larger
