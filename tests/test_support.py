@@ -57,6 +57,13 @@ def test_poor_images_are_not_made_of_the_rich_crop_beside_them(bundled: Unpaired
     assert torch.equal(y[:, 0], y[:, 2])
 
 
+def test_pictures_may_be_larger_than_the_crops_of_training(bundled: Unpaired) -> None:
+    (x, y), (small, _) = bundled.fresh(3, size=96), bundled.fresh(3)
+    assert x.shape == y.shape == (3, 3, 96, 96)
+    shrunk = torch.nn.functional.interpolate(x, small.shape[2:], mode="area")
+    assert (shrunk - small).abs().mean() < 0.1  # the same crops
+
+
 def test_every_image_comes_once_before_any_comes_again() -> None:
     colours = [Image.new("RGB", (16, 16), (10 * i, 0, 0)) for i in range(7)]
     domain = Domain(colours, zoom=2.0)

@@ -58,11 +58,14 @@ class Unpaired(Dataset[tuple[Tensor, Tensor]]):
         self.rich, self.poor, self.size, self.epoch, self.seed = rich, poor, size, epoch, seed
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        return self.rich.crop(index, self.size, (self.seed, 0)), self.poor.crop(index, self.size, (self.seed, 1))
+        return self._pair(index, self.size)
 
-    def fresh(self, count: int) -> tuple[Tensor, Tensor]:
+    def _pair(self, index: int, size: int) -> tuple[Tensor, Tensor]:
+        return self.rich.crop(index, size, (self.seed, 0)), self.poor.crop(index, size, (self.seed, 1))
+
+    def fresh(self, count: int, size: int | None = None) -> tuple[Tensor, Tensor]:
         """Crops of both domains that training never draws, of the same photos, (count, 3, size, size) each."""
-        pairs = [self[index] for index in range(FRESH, FRESH + count)]
+        pairs = [self._pair(index, size or self.size) for index in range(FRESH, FRESH + count)]
         return torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs])
 
 
@@ -85,9 +88,11 @@ def unpaired(
         a, b = (Domain(image_files(folder / side), zoom=1.12) for side in ("trainA", "trainB"))
         rich, other = (a, b) if rich_side == "A" else (b, a)
         source = f"{folder.name}: {len(rich.images)} rich images (train{rich_side}), {len(other.images)} poor ones"
-        return Unpaired(rich, other, size, max(len(a.images), len(b.images)), seed), source
+        return Unpaired(
+            rich, other, size, max(len(a.images), len(b.images)), seed
+        ), f"{source}; {size} pixels in training"
     photos: Sequence[Image.Image | Path] = bundled_photos() if folder is None else image_files(folder)
     name = f"the photographs {', '.join(BUNDLED)}" if folder is None else f"the {len(photos)} photos in {folder.name}"
     rich, derived = Domain(photos, zoom=2.5), Domain(photos, zoom=2.5, derive=DERIVE[poor])
-    source = f"rich: random crops of {name}; poor: {poor}, derived from other crops of them"
+    source = f"rich: random crops of {name}; poor: {poor}, derived from other crops of them; {size} pixels in training"
     return Unpaired(rich, derived, size, max(400, len(photos)), seed), source

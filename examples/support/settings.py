@@ -32,6 +32,9 @@ class AsymGANSettings:
     minutes: float | None = None
     """Stop after this much training instead; the learning rate then follows the clock."""
     size: int = 128
+    """Side of the crops in training, in pixels."""
+    picture_size: int | None = None
+    """Side of the crops in the report's pictures, which the networks take in any size; None: that of training."""
     batch: int = 1
     width: int = 64
     blocks: int = 6
@@ -61,6 +64,7 @@ DEMO = AsymGANSettings(
     out=Path("runs/demo"),
     minutes=3.5,
     size=48,
+    picture_size=128,
     batch=2,
     width=16,
     blocks=3,
