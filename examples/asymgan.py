@@ -38,8 +38,8 @@ def main(settings: AsymGANSettings) -> None:
     accelerator = start(settings.precision, settings.seed, settings.minutes)
     plain = new_folder(settings.out, settings, settings.resume, writing=accelerator.is_main_process)
     data, source = unpaired(settings.data, settings.poor, settings.rich, settings.size, settings.seed)
-    fresh = [images.to(accelerator.device) for images in data.fresh(64)]
-    shown = [images.to(accelerator.device) for images in data.fresh(8, settings.picture_size)]
+    fresh_x, fresh_y = (images.to(accelerator.device) for images in data.fresh(64))
+    shown_x, shown_y = (images.to(accelerator.device) for images in data.fresh(8, settings.picture_size))
     (content_features, style_features), notes = vgg_features(
         settings.features, [settings.content_layer], list(settings.style_layers)
     )
@@ -78,7 +78,7 @@ def main(settings: AsymGANSettings) -> None:
     def save() -> None:
         if accelerator.is_main_process:
             save_checkpoint(checkpoint, step, seconds, parts)
-            pictures, figures = asymgan_pictures(model, *shown), asymgan_figures(model, *fresh)
+            pictures, figures = asymgan_pictures(model, shown_x, shown_y), asymgan_figures(model, fresh_x, fresh_y)
             figures |= {"steps": step, "seconds": seconds} | losses
             write_report(settings.out, "AsymGAN", pictures, figures, plain, [source, *notes])
 
