@@ -10,7 +10,7 @@ KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=21474836
 
 # DATA=folder trains on your own photos or a CycleGAN folder, ARGS=... adds any option of examples/asymgan.py
 demo: $(VENV)/.examples
-	rm -rf runs/demo
+	$(if $(findstring --resume,$(ARGS)),,rm -rf runs/demo)
 	$(KEEP_MEMORY) $(BIN)/python examples/asymgan.py demo --out runs/demo $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 test: lint types

@@ -11,7 +11,13 @@ from torch import Tensor
 
 
 def check_images(
-    x: Tensor, name: str, *, channels: int | None = None, least_side: int = 1, multiple_of: int = 1
+    x: Tensor,
+    name: str,
+    *,
+    channels: int | None = None,
+    least_side: int = 1,
+    multiple_of: int = 1,
+    like: Tensor | None = None,
 ) -> None:
     """Refuse anything but a non-empty floating point batch (N, C, H, W) of usable size.
 
@@ -21,6 +27,7 @@ def check_images(
         channels: the exact channel count wanted, if there is one.
         least_side: H and W must be at least this, in pixels.
         multiple_of: H and W must be divisible by this.
+        like: a weight of the network that is to take the images: their types must agree, or autocast be on.
 
     Raises:
         ValueError: with the argument's name, what was given, what is expected and how to get there.
@@ -37,7 +44,12 @@ def check_images(
             f"for 0–255 images use {name}.float() / 127.5 - 1 to reach [-1, 1]"
         )
     if channels is not None and shape[1] != channels:
-        raise ValueError(f"{name} must have {channels} channels, got {shape[1]} in shape {shape}")
+        hint = ""
+        if shape[3] == channels:
+            hint = f"; did you mean {name}.permute(0, 3, 1, 2)?"
+        elif shape[1] == 1:
+            hint = f"; for grey images use {name}.expand(-1, {channels}, -1, -1), or build for 1 channel"
+        raise ValueError(f"{name} must have {channels} channels, got {shape[1]} in shape {shape}{hint}")
     if 0 in shape:
         raise ValueError(f"{name} is empty: got shape {shape}, expected at least one image with at least one pixel")
     if min(shape[2:]) < least_side:
@@ -50,6 +62,14 @@ def check_images(
             f"{name} must have sides divisible by {multiple_of}, got {shape[2]}×{shape[3]}; "
             f"crop it, or pad it with torch.nn.functional.pad(..., mode='reflect') and crop the result back"
         )
+    if like is not None:
+        check_dtype(x, name, like)
+
+
+def check_dtype(x: Tensor, name: str, like: Tensor) -> None:
+    """Refuse a tensor of another floating point type than the weights it meets, unless autocast is on."""
+    if x.dtype != like.dtype and not torch.is_autocast_enabled(x.device.type):
+        raise ValueError(f"{name} must be {like.dtype} as the weights are, got {x.dtype}; use {name}.to({like.dtype})")
 
 
 def as_images(x: Tensor, name: str = "x", least_side: int = 1) -> Tensor:
@@ -113,7 +133,8 @@ def at_least(name: str, value: int, least: int = 1) -> None:
 
 def span_of(value_range: tuple[float, float]) -> float:
     """The width of a value range (low, high), refused where it is none."""
-    if len(value_range) != 2 or not value_range[0] < value_range[1]:
+    pair = isinstance(value_range, tuple | list) and len(value_range) == 2
+    if not pair or not value_range[0] < value_range[1]:
         raise ValueError(
             f"value_range must be (low, high) with low < high, got {value_range!r}; e.g. (-1, 1), (0, 1) or (0, 255)"
         )

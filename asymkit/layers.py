@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asymkit.checks import check_images, one_of
+from asymkit.checks import check_dtype, check_images, one_of, widen
 from asymkit.ops import conditional_instance_norm, instance_norm
 from asymkit.ops.norm import Activation
 
@@ -74,8 +74,9 @@ class ConditionalInstanceNorm2d(nn.Module):
     ) -> Tensor:
         """Maps (N, C, H, W) and z (N, aux_channels) in, maps of the same shape out."""
         check_images(x, "x", channels=self.channels)
-        check_vector(z, "z", len(x), self.aux_channels)
-        return conditional_instance_norm(x, 1 + self.gamma(z), self.beta(z), activation, residual, self.eps)
+        check_vector(z, "z", self.aux_channels, len(x), like=self.gamma.weight)
+        scale = 1 + widen(self.gamma(z))  # under autocast bfloat16 would round it to steps of 1/128
+        return conditional_instance_norm(x, scale, self.beta(z), activation, residual, self.eps)
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
@@ -199,17 +200,21 @@ class AuxConcat(nn.Module):
     Args:
         channels: feature maps in and out.
         aux_channels: length of z.
+        norm: bring the result to mean 0 and variance 1, where no norm follows that would: weights from N(0, 0.02)
+            make it eight times fainter than the features that came in.
     """
 
-    def __init__(self, channels: int, aux_channels: int) -> None:
+    def __init__(self, channels: int, aux_channels: int, norm: bool = False) -> None:
         super().__init__()
         self.mix = nn.Conv2d(channels + aux_channels, channels, kernel_size=1)
+        self.norm = InstanceNorm2d(channels) if norm else None
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """Maps (N, C, H, W) and z, (N, aux_channels) or (N, aux_channels, h, w), in, maps of x's shape out."""
         size = x.shape[2:]
         planes = z[..., None, None].expand(*z.shape, *size) if z.ndim == 2 else F.interpolate(z, size, mode="bilinear")
-        return F.relu(self.mix(torch.cat([x, planes.to(x.dtype)], dim=1)))
+        mixed = F.relu(self.mix(torch.cat([x, planes.to(x.dtype)], dim=1)))
+        return mixed if self.norm is None else self.norm(mixed)
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
@@ -244,10 +249,25 @@ def init_normal(module: nn.Module, std: float = 0.02) -> None:
                 nn.init.zeros_(layer.bias)
 
 
-def check_vector(z: Tensor, name: str, batch: int, length: int) -> None:
-    """Refuse a z that is not (batch, length)."""
-    if batch == 0:
-        raise ValueError(f"{name} is empty: expected at least one vector of {length} values")
-    if not isinstance(z, Tensor) or tuple(z.shape) != (batch, length) or not z.is_floating_point():
-        got = f"{z.dtype} of shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
-        raise ValueError(f"{name} must be a floating point vector for each image, ({batch}, {length}), got {got}")
+def check_vector(z: Tensor, name: str, length: int, batch: int | None = None, like: Tensor | None = None) -> None:
+    """Refuse a z that is not (batch, length), any batch where it is None, of the type of a weight."""
+    wanted = f"({'N' if batch is None else batch}, {length})"
+    if not isinstance(z, Tensor):
+        raise ValueError(
+            f"{name} must be a floating point tensor {wanted}, one vector per image, got {type(z).__name__}"
+        )
+    shape = tuple(z.shape)
+    if z.ndim == 2 and z.is_floating_point() and shape[1] == length and shape[0] == (batch or shape[0]) > 0:
+        if like is not None:
+            check_dtype(z, name, like)
+        return
+    hint = ""
+    if 0 in shape:
+        hint = "; it is empty"
+    elif not z.is_floating_point():
+        hint = f"; for labels use torch.nn.functional.one_hot(labels, {length}).float()"
+    elif shape == (length,):
+        hint = "; for a single vector use unsqueeze(0)"
+    elif z.ndim == 2 and shape[1] != length:
+        hint = "; generator, encoder and critic of z need the same aux_channels"
+    raise ValueError(f"{name} must be floating point, one vector for each image, {wanted}, got {z.dtype} {shape}{hint}")

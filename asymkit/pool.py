@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from asymkit.checks import at_least
+from asymkit.checks import at_least, check_images
 
 
 class ImagePool:
@@ -35,9 +35,22 @@ class ImagePool:
         self.images: list[Tensor] = []
 
     def __call__(self, images: Tensor) -> Tensor:
-        """A batch (N, ...) in, a batch of the same shape out, some of it from earlier."""
+        """A batch (N, C, H, W) in, a batch of the same shape out, some of it from earlier.
+
+        Raises:
+            ValueError: no batch of images, or of another shape than the images kept.
+        """
+        check_images(images, "images")
+        if self.images and self.images[0].shape != images.shape[1:]:
+            raise ValueError(
+                f"images must be of the shape of those in the pool, {tuple(self.images[0].shape)}, got "
+                f"{tuple(images.shape[1:])}; use one size, or a pool for each"
+            )
         images = images.detach()
         return images if self.size == 0 else torch.stack([self._exchange(image) for image in images])
+
+    query = __call__
+    """CycleGAN's name for it."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -50,7 +63,7 @@ class ImagePool:
             return image
         place = int(torch.randint(self.size, ()))
         kept, self.images[place] = self.images[place], image.clone()
-        return kept
+        return kept.to(image.device)  # those of a checkpoint come back on the CPU
 
     def state_dict(self) -> dict[str, list[Tensor]]:
         """What a checkpoint needs to go on with the same fakes."""
@@ -97,6 +110,12 @@ class History(Generic[AnyCycles]):
         return {kind: pool.state_dict() for kind, pool in self.pools.items()}
 
     def load_state_dict(self, state: Mapping[str, dict[str, list[Tensor]]]) -> None:
-        """Take over the pools of a checkpoint."""
+        """Take over the pools of a checkpoint.
+
+        Raises:
+            ValueError: pools of other kinds, or larger ones.
+        """
+        if state.keys() != self.pools.keys():
+            raise ValueError(f"the checkpoint's pools are {sorted(state)}, these are {sorted(self.pools)}")
         for kind, pool in self.pools.items():
             pool.load_state_dict(state[kind])

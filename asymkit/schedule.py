@@ -66,14 +66,18 @@ def linear_decay(progress: float, constant: float = 0.5) -> float:
         The factor, 0 to 1.
 
     Raises:
-        ValueError: constant is outside [0, 1].
+        ValueError: progress or constant is outside [0, 1].
 
     Example:
         >>> [linear_decay(epoch / 200) for epoch in (0, 100, 150, 200)]
         [1.0, 1.0, 0.5, 0.0]
+
+        In CycleGAN's ``get_scheduler``: ``LambdaLR(optimizer, lambda epoch: linear_decay(epoch / 200))``.
     """
+    if not 0 <= progress <= 1:
+        raise ValueError(f"progress must be the part that is done, 0 to 1, got {progress!r}; give epoch / epochs")
     if not 0 <= constant <= 1:
         raise ValueError(f"constant must be a part of the training between 0 and 1, got {constant!r}")
     if progress <= constant:
         return 1.0
-    return max(0.0, (1 - progress) / (1 - constant))
+    return (1 - progress) / (1 - constant)

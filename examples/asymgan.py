@@ -4,20 +4,21 @@
     python examples/asymgan.py paper --data datasets/facades  # the paper's settings; trainA rich, trainB poor
     accelerate launch examples/asymgan.py paper --data ...    # several GPUs
 
-Where it differs from the paper: the learning rate decays with every step instead of every
-epoch. The demo is smaller, trains faster than it should, and up-samples without transposed convolutions.
+Where it differs from the paper: the learning rate decays with every step instead of every epoch, and GPUs that have
+bfloat16 compute in it (--precision no turns that off). The demo is smaller, trains faster than it should, and up-samples
+without transposed convolutions.
 """
 
 from time import monotonic
 
 import torch
-import tyro
 from support.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from support.data import unpaired
 from support.pictures import asymgan_figures, asymgan_pictures
 from support.report import LossLog, write_report
+from support.run import Progress, command, open_run, stop_at_ctrl_c
 from support.settings import ASYMGAN_PRESETS, AsymGANSettings
-from support.start import Progress, new_folder, numbers, set_learning_rate, start, start_strong, vgg_features
+from support.start import numbers, set_learning_rate, start, start_strong, vgg_features
 from torch.utils.data import DataLoader
 
 from asymkit import (
@@ -36,7 +37,7 @@ from asymkit.objectives import asymgan
 
 def main(settings: AsymGANSettings) -> None:
     accelerator = start(settings.precision, settings.seed, settings.minutes)
-    plain = new_folder(settings.out, settings, settings.resume, writing=accelerator.is_main_process)
+    plain = open_run(settings.out, settings, settings.resume)
     data, source = unpaired(settings.data, settings.poor, settings.rich, settings.size, settings.seed)
     fresh_x, fresh_y = (images.to(accelerator.device) for images in data.fresh(64))
     shown_x, shown_y = (images.to(accelerator.device) for images in data.fresh(8, settings.picture_size))
@@ -82,10 +83,10 @@ def main(settings: AsymGANSettings) -> None:
             figures |= {"steps": step, "seconds": seconds} | losses
             write_report(settings.out, "AsymGAN", pictures, figures, plain, [source, *notes])
 
-    before = monotonic()
+    stop, before = stop_at_ctrl_c(accelerator.num_processes), monotonic()
     for x, y in accelerator.prepare(batches):
         done = seconds / (60 * settings.minutes) if settings.minutes else step / steps
-        if done >= 1:
+        if done >= 1 or stop.is_set():
             break
         set_learning_rate(optimizer_g, settings.lr_generators * linear_decay(done))
         set_learning_rate(optimizer_d, settings.lr_critics * linear_decay(done))
@@ -110,10 +111,12 @@ def main(settings: AsymGANSettings) -> None:
         if step % settings.report_every == 0:
             save()
             before = monotonic()
+    bar.show(1.0 if not stop.is_set() else done)
     bar.close()
     save()
-    accelerator.print(f"{step} steps in {seconds:.0f} s: open {settings.out / 'report.html'}")
+    ended = "stopped, --resume goes on" if stop.is_set() else "done, --resume with more --minutes or --epochs goes on"
+    accelerator.print(f"{ended}: {step} steps in {seconds:.0f} s; open {settings.out / 'report.html'}")
 
 
 if __name__ == "__main__":
-    main(tyro.extras.overridable_config_cli(ASYMGAN_PRESETS))
+    command(main, ASYMGAN_PRESETS)

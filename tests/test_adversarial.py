@@ -49,3 +49,10 @@ def test_halves_in_float32_out_and_extreme_logits_stay_finite() -> None:
 def test_bad_scores_are_refused(bad: Any) -> None:
     with pytest.raises(ValueError, match="prediction must be"):
         LeastSquaresLoss()(bad, True)
+
+
+@pytest.mark.parametrize("loss", [LeastSquaresLoss(), LogisticLoss()])
+@pytest.mark.parametrize("target", [0.9, 1, "real", torch.ones(1)])
+def test_a_target_is_real_or_it_is_not(loss: Any, target: Any) -> None:
+    with pytest.raises(ValueError, match="target_is_real must be True or False"):
+        loss(torch.zeros(2, 1), target)

@@ -249,23 +249,29 @@ def test_the_three_inference_configurations(pair: tuple[Tensor, Tensor]) -> None
     torch.testing.assert_close(line[:, 1], model.to_rich(y, 0.75 * z + 0.25 * end))
 
 
-def test_the_history_mixes_only_fakes(pair: tuple[Tensor, Tensor]) -> None:
+def test_the_history_mixes_all_fakes_with_earlier_ones_and_nothing_else(pair: tuple[Tensor, Tensor]) -> None:
     model, history = translators(), asymgan.FakeHistory(size=2)
     first = model(*pair)
-    assert torch.equal(history(first).fake_rich, first.fake_rich)
-    swapped = [history(model(*pair)) for _ in range(8)]
-    earlier = torch.cat([first.fake_rich, *(cycles.fake_rich for cycles in swapped)])
-    assert (
-        len({round(image.sum().item(), 6) for image in earlier}) < len(earlier) or len(history.pools["fake_rich"]) == 2
-    )
-    assert all(torch.equal(cycles.x, pair[0]) and not cycles.fake_rich.requires_grad for cycles in swapped)
+    assert torch.equal(history(first).fake_rich, first.fake_rich)  # fills the pools
+    made = [model(images_like(2, 3, 32, 36), images_like(2, 3, 32, 36)) for _ in range(8)]
+    shown = [history(cycles) for cycles in made]
+    for kind in ("fake_poor", "fake_rich", "resampled", "encoded"):
+        new = [image for cycles in made for image in getattr(cycles, kind)]
+        old = [*getattr(first, kind), *new]
+        given = [image for cycles in shown for image in getattr(cycles, kind)]
+        assert any(not torch.equal(a, b) for a, b in zip(given, new, strict=True))
+        assert all(any(torch.equal(image, earlier) for earlier in old) for image in given)
+        assert len(history.pools[kind]) == 2
+    for cycles, mixed in zip(made, shown, strict=True):
+        for name in ("x", "y", "z", "code", "rebuilt_rich", "rebuilt_poor"):
+            assert torch.equal(getattr(cycles, name), getattr(mixed, name))
+        assert not any(tensor is not None and tensor.requires_grad for tensor in mixed)
     other = asymgan.FakeHistory(size=2)
     other.load_state_dict(history.state_dict())
-    assert all(
-        torch.equal(a, b)
-        for k in other.KINDS
-        for a, b in zip(other.pools[k].images, history.pools[k].images, strict=True)
-    )
+    for kind, pool in history.pools.items():
+        assert all(torch.equal(a, b) for a, b in zip(other.pools[kind].images, pool.images, strict=True))
+    with pytest.raises(ValueError, match=r"the checkpoint's pools are \['fake_poor'\]"):
+        other.load_state_dict({"fake_poor": {"images": []}})
 
 
 def test_a_model_can_be_copied(pair: tuple[Tensor, Tensor]) -> None:
@@ -285,6 +291,8 @@ def test_bad_input_is_refused(pair: tuple[Tensor, Tensor]) -> None:
         (lambda: model(x.int(), y), "x must be floating point"),
         (lambda: model(x[:0], y[:0]), "x is empty"),
         (lambda: asymgan.Translators(model.rich_to_poor, model.poor_to_rich, extended=True), "needs an encoder"),
+        (lambda: asymgan.Translators(ResnetGenerator(), AuxGenerator(), AuxEncoder(3, 4)), "aux_channels, got 8 and 4"),
+        (lambda: model(x.float(), y.float()), "image must be torch.float64 as the weights are, got torch.float32"),
         (lambda: asymgan.Translators(model.rich_to_poor, model.rich_to_poor)(x, y, torch.randn(2, 8)), "no encoder"),
         (lambda: asymgan.Translators(model.rich_to_poor, model.rich_to_poor).to_rich_like(y, x), "needs an encoder"),
         (lambda: model.interpolate(y, torch.zeros(2, 8), torch.zeros(1, 8)), "must have the same shape"),

@@ -184,8 +184,10 @@ def test_two_processes_end_with_the_same_weights(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_problems_are_one_clear_line(tmp_path: Path) -> None:
     result = run(tmp_path / "run", "--data", str(tmp_path / "nowhere"))
-    assert result.returncode != 0
-    assert "no folder" in result.stderr.splitlines()[-1]
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "nowhere' is missing; expected a folder of photos" in result.stderr
+    assert not (tmp_path / "run").exists()
     result = run(tmp_path / "run", "--poor", "gray")
     assert result.returncode != 0
     assert "grey" in result.stdout + result.stderr

@@ -82,6 +82,12 @@ def test_generators_called_without_z_sample_it() -> None:
     assert abs(samples.std() - 1) < 0.05
 
 
+def test_all_injections_start_with_pictures_of_the_same_strength() -> None:
+    image = torch.rand(2, 3, 32, 32) * 2 - 1
+    spread = [build(injection, width=32, blocks=6)(image, torch.randn(2, 8)).std().item() for injection in INJECTIONS]
+    assert max(spread) < 2 * min(spread)
+
+
 def test_cin_is_in_the_middle_three_blocks() -> None:
     conditional = [
         i
@@ -136,6 +142,17 @@ IMAGE = torch.rand(2, 3, 32, 32)
         (lambda: build("cin")(IMAGE, torch.randn(2, 8, 4, 4)), r"got .*\(2, 8, 4, 4\)"),
         (lambda: build("concat")(IMAGE, torch.randn(2, 7, 4, 4)), r"condition \(z\) must have 8 channels, got 7"),
         (lambda: build("concat")(IMAGE, torch.randn(1, 8, 4, 4)), "one map for each of the 2 images, got 1"),
+        (lambda: build()(IMAGE, torch.randn(8)), r"got torch.float32 \(8,\); for a single vector use unsqueeze\(0\)"),
+        (lambda: build()(IMAGE, torch.tensor([0, 1])), r"for labels use .*one_hot\(labels, 8\)"),
+        (
+            lambda: build()(IMAGE, torch.randn(2, 8).double()),
+            r"condition \(z\) must be torch.float32 .* got torch.float64",
+        ),
+        (lambda: build()(IMAGE.double()), r"image must be torch.float32 as the weights are, .* use image.to\("),
+        (lambda: build()(IMAGE, 0.5), "one vector per image, got float"),
+        (lambda: build()(IMAGE.permute(0, 2, 3, 1)), r"did you mean image.permute\(0, 3, 1, 2\)\?"),
+        (lambda: build()(IMAGE[:, :1]), r"for grey images use image.expand\(-1, 3, -1, -1\)"),
+        (lambda: build("concat").sample_aux(2, 4), r"size must be \(height, width\) .*, got 4"),  # type: ignore[arg-type]
         (lambda: build("cin").sample_aux(2, (4, 4)), "takes a vector z, got size"),
         (lambda: build("concat", spatial=True).sample_aux(2), "takes a spatial z, give"),
     ],

@@ -130,6 +130,25 @@ def test_lpips_is_frozen_silent_and_finite_where_features_vanish(net: Any, capsy
     assert torch.isfinite(gradient).all()
 
 
+@pytest.mark.parametrize("weights", [torch.float16, torch.bfloat16, torch.float64])
+@pytest.mark.parametrize("given", [torch.float16, torch.float32, torch.float64])
+def test_images_follow_the_type_of_the_weights(weights: torch.dtype, given: torch.dtype) -> None:
+    prediction, target = torch.rand(1, 3, 32, 32, dtype=given), torch.rand(1, 3, 32, 32, dtype=given)
+    features = VGGFeatures(["relu1_2"], None).to(weights)
+    for loss in (ContentLoss(features), GramStyleLoss(features), PerceptualLoss(features, [1.0])):
+        value = loss(prediction, target)
+        assert value > 0
+        assert value.dtype in (torch.float32, torch.float64)
+    value = LPIPSLoss(weights=None).to(weights)(prediction, target)
+    assert value > 0
+    assert value.dtype in (torch.float32, torch.float64)
+
+
+def test_a_list_of_layers_is_no_network() -> None:
+    with pytest.raises(ValueError, match=r"features must be a network such as VGGFeatures"):
+        ContentLoss(["relu2_2"])  # type: ignore[arg-type]
+
+
 def test_lpips_refuses_what_lpips_broadcasts(backbone: nn.Module) -> None:
     loss = LPIPSLoss("alex", backbone.state_dict())
     x = images_like(1, 3, 64, 64).float()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import pytest
 import pytorch_msssim
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from asymkit import MSSSIMLoss, SSIMLoss, ops
+from asymkit import ColorCycleLoss, MSSSIMLoss, SSIMLoss, ops
 from conftest import images_like
 
 
@@ -183,3 +184,25 @@ def test_fewer_scales_are_said() -> None:
 def test_bad_input_is_refused(call: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call(torch.rand(1, 3, 48, 48))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("backend", ["asymkit", "pytorch-msssim"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scales": 0}, "scales must be 1 to 5"),
+        ({"scales": 7}, "scales must be 1 to 5"),
+        ({"value_range": 1.0}, r"value_range must be \(low, high\)"),
+    ],
+)
+def test_losses_are_refused_where_they_are_built(backend: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MSSSIMLoss(**options, backend=backend)
+
+
+def test_losses_name_their_own_arguments() -> None:
+    for loss in (MSSSIMLoss(), SSIMLoss(), ColorCycleLoss()):
+        with pytest.raises(ValueError, match="prediction and target must have the same shape"):
+            loss(torch.rand(1, 3, 32, 32), torch.rand(1, 1, 32, 32))
+    with pytest.raises(ValueError, match=r"channel_weights must hold one number per channel, got 2\.0"):
+        ColorCycleLoss(2.0)  # type: ignore[arg-type]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,9 @@ from support.data import Domain, Unpaired, unpaired
 from support.images import DERIVE, PoorKind, bundled_photos, image_files, read_image
 from support.pictures import checkerboard
 from support.report import LossLog, read_losses, write_report
-from support.start import new_folder, numbers, vgg_features
+from support.run import open_run, stop_at_ctrl_c
+from support.settings import DEMO
+from support.start import numbers, vgg_features
 from torch import nn
 
 from asymkit import ops
@@ -124,17 +129,26 @@ def broken(path: Path) -> Path:
     return path
 
 
+def saved(path: Path, content: object) -> Path:
+    torch.save(content, path)
+    return path
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda d: unpaired(d / "none", "grey", "A", 16, 0), "no folder .*none"),
+        (lambda d: unpaired(d / "none", "grey", "A", 16, 0), "none' is missing; expected a folder"),
         (lambda d: unpaired(d, "grey", "A", 16, 0), "no images in"),
-        (lambda d: image_files(save(d / "a.png")), "no folder .*a.png"),
+        (lambda d: image_files(save(d / "a.png")), "a.png' is a file; expected a folder"),
+        (lambda d: image_files(save(d / "photos" / "a.png").parent.parent), "no images in .*, only the folders photos"),
+        (lambda d: unpaired(save(d / "trainA" / "a.png").parent.parent, "grey", "A", 16, 0), "has trainA only"),
         (lambda d: read_image(d / "gone.jpg"), "cannot read .*gone.jpg"),
         (lambda d: read_image(broken(d / "broken.jpg")), "cannot read .*broken.jpg"),
-        (lambda d: unpaired(broken(d / "broken.jpg").parent, "grey", "A", 16, 0)[0][0], "cannot read .*broken.jpg"),
+        (lambda d: unpaired(broken(d / "broken.jpg").parent, "grey", "A", 16, 0), "cannot read .*broken.jpg"),
         (lambda d: load_checkpoint(d / "checkpoint.pt", {}), "no checkpoint .*checkpoint.pt"),
         (lambda d: load_checkpoint(broken(d / "checkpoint.pt"), {}), "cannot read .*checkpoint.pt"),
+        (lambda d: load_checkpoint(saved(d / "checkpoint.pt", [1]), {}), "checkpoint.pt' is no checkpoint of a run"),
+        (lambda d: load_checkpoint(saved(d / "checkpoint.pt", {"a": 1}), {}), "is no checkpoint of a run"),
     ],
 )
 def test_file_problems_name_the_file(tmp_path: Path, call: Callable[[Path], object], message: str) -> None:
@@ -205,6 +219,7 @@ def test_the_report_is_one_file_that_shows_everything(tmp_path: Path) -> None:
         "metrics.json",
         "pictures-1.png",
         "report.html",
+        "settings.json",
     }
 
 
@@ -217,18 +232,58 @@ def test_checkerboards_are_seen() -> None:
 
 
 def test_diverged_losses_are_named() -> None:
-    with pytest.raises(RuntimeError, match="critic_b is nan"):
+    with pytest.raises(FloatingPointError, match="critic_b is nan"):
         numbers({"a": torch.tensor(1.0), "b": torch.tensor(torch.nan)}, prefix="critic_")
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
-    from asymkit.objectives.asymgan import Weights
-
-    assert new_folder(tmp_path / "run", Weights(), resume=False, writing=True)["content"] == 0.2
-    (tmp_path / "run" / "checkpoint.pt").touch()
+    run = tmp_path / "run"
+    assert open_run(run, DEMO, resume=False)["weights"]["content"] == 10
+    assert not run.exists()
+    run.mkdir()
+    (run / "checkpoint.pt").touch()
     with pytest.raises(ValueError, match=r"holds a run already; add --resume"):
-        new_folder(tmp_path / "run", Weights(), resume=False, writing=True)
-    new_folder(tmp_path / "run", Weights(), resume=True, writing=True)
+        open_run(run, DEMO, resume=False)
+    open_run(run, DEMO, resume=True)
+
+
+def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps(open_run(tmp_path, DEMO, resume=False)))
+    open_run(tmp_path, replace(DEMO, resume=True, minutes=9.0, epochs=3), resume=True)
+    weights = replace(DEMO.weights, style=0.0)
+    other = replace(DEMO, width=8, data=Path("photos"), style_layers=("relu2_1", "relu2_2"), weights=weights)
+    message = "add --data None --width 16 --style-layers relu1_1 --weights.style 10.0, or"
+    with pytest.raises(ValueError, match=message):
+        open_run(tmp_path, other, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"size": 50}, "size must be divisible by 4 and at least 16, got 50"),
+        ({"picture_size": 12}, "picture_size must be divisible by 4 and at least 16, got 12"),
+        ({"critic_layers": 4}, "size must be divisible by 4 and at least 48, got 40"),
+        ({"minutes": 0}, "minutes must be above 0"),
+        ({"epochs": 0}, "epochs must be a whole number of at least 1"),
+        ({"batch": 0}, "batch must be"),
+        ({"seed": -1}, "seed must be a whole number of at least 0"),
+        ({"lr_critics": -1.0}, "lr_critics must be above 0"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_at_once(setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(DEMO, **({"size": 40} | setting))
+
+
+def test_ctrl_c_asks_a_loop_to_end_and_the_second_one_ends_it() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    stop = stop_at_ctrl_c(processes=1)
+    assert not stop.is_set()
+    signal.raise_signal(signal.SIGINT)
+    assert stop.is_set()
+    assert signal.getsignal(signal.SIGINT) is before
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
 
 
 def test_features_fall_back_to_random_weights_only_on_request_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,5 +296,5 @@ def test_features_fall_back_to_random_weights_only_on_request_and_say_so(monkeyp
     assert "random weights" in notes[0]
     assert "place vgg16.pth" in notes[1]
     assert "random weights" in vgg_features("random", ["relu1_1"])[1][0]
-    with pytest.raises(RuntimeError, match=r"place vgg16\.pth"):
+    with pytest.raises(ValueError, match=r"place vgg16\.pth at /cache; here that is --features FILE or"):
         vgg_features("imagenet", ["relu1_1"])

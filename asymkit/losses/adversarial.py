@@ -18,8 +18,13 @@ Scores: TypeAlias = "Tensor | Sequence[Scores]"
 class _AdversarialLoss(nn.Module):
     """The two ways of asking: CycleGAN's ``loss(prediction, target_is_real)``, and by role."""
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, prediction: Scores, target_is_real: bool) -> Tensor:
         """Distance of the scores from what real (or fake) ones should be, averaged over scales: a float32 scalar."""
+        if not isinstance(target_is_real, bool):
+            raise ValueError(f"target_is_real must be True or False, got {target_is_real!r:.80}; there is no smoothing")
         if isinstance(prediction, Tensor):
             if not prediction.is_floating_point() or prediction.numel() == 0:
                 raise ValueError(

@@ -30,6 +30,7 @@ class ContentLoss(nn.Module):
 
     def __init__(self, features: nn.Module) -> None:
         super().__init__()
+        _check_features(features)
         self.features = features
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -55,6 +56,7 @@ class GramStyleLoss(nn.Module):
 
     def __init__(self, features: nn.Module) -> None:
         super().__init__()
+        _check_features(features)
         self.features = features
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
@@ -91,6 +93,7 @@ class PerceptualLoss(nn.Module):
 
     def __init__(self, features: nn.Module, layer_weights: Mapping[str, float] | Sequence[float]) -> None:
         super().__init__()
+        _check_features(features)
         self.features = features
         self.layer_weights = dict(layer_weights) if isinstance(layer_weights, Mapping) else tuple(layer_weights)
 
@@ -162,16 +165,23 @@ class LPIPSLoss(nn.Module):
         """Two batches (N, 3, H, W) of one shape in [-1, 1] in, a scalar out."""
         prediction, target = as_image_pair(prediction, target, ("prediction", "target"), least_side=self.LEAST_SIDE)
         check_images(prediction, "prediction", channels=3)
-        distance = prediction.new_zeros(len(prediction))
+        dtype = next(self.buffers()).dtype
+        prediction, target = prediction.to(dtype), target.to(dtype)
+        distance = widen(prediction.new_zeros(len(prediction)))
         both = zip(self.net(self.scaling(prediction)), self.net(self.scaling(target)), self.heads, strict=True)
         for p, t, head in both:
             difference = (_unit_length(p) - _unit_length(t)).square()
-            distance = distance + widen(head(difference)).mean((1, 2, 3))
+            distance = distance + (difference * widen(head.weight)).sum(1).mean((1, 2))  # a 1×1 convolution
         return distance.mean()
 
     def train(self, mode: bool = True) -> LPIPSLoss:
         """Stay in eval mode, whatever a parent module is set to."""
         return super().train(False)
+
+
+def _check_features(features: nn.Module) -> None:
+    if not callable(features):
+        raise ValueError(f"features must be a network such as VGGFeatures(['relu2_2']), got {features!r:.80}")
 
 
 def _unit_length(features: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from torch import Tensor, nn
@@ -29,11 +29,13 @@ class ColorCycleLoss(nn.Module):
 
     def __init__(self, channel_weights: Sequence[float] | None = None) -> None:
         super().__init__()
-        self.channel_weights = None if channel_weights is None else tuple(channel_weights)
+        if channel_weights is not None and not isinstance(channel_weights, Iterable):
+            raise ValueError(f"channel_weights must hold one number per channel, got {channel_weights!r}")
+        self.channel_weights = None if channel_weights is None else tuple(map(float, channel_weights))
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Two batches (N, C, H, W) of one shape in, a scalar out."""
-        return ops.color_l1(prediction, target, self.channel_weights).mean()
+        return ops.color_l1(*_pair(prediction, target), self.channel_weights).mean()
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
@@ -44,7 +46,7 @@ class TotalVariationLoss(nn.Module):
     """Batch mean of :func:`asymkit.ops.total_variation` [AsymGAN Eq. 18].
 
     Args:
-        power: 1 or 2.
+        power: 1 for absolute differences, 2 for squares.
         reduction: "mean" or "sum" over channels and pixels.
 
     Example:
@@ -99,7 +101,7 @@ class SSIMLoss(nn.Module):
             return (
                 1 - _pytorch_msssim("ssim", prediction, target, self.value_range, self.window_size, self.sigma).mean()
             )
-        return 1 - ops.ssim(prediction, target, self.value_range, self.window_size, self.sigma).mean()
+        return 1 - ops.ssim(*_pair(prediction, target), self.value_range, self.window_size, self.sigma).mean()
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
@@ -111,7 +113,7 @@ class MSSSIMLoss(nn.Module):
 
     Args:
         value_range: (low, high) of the images.
-        scales: 1 to 5; None takes as many as fit and warns where that is fewer than five.
+        scales: 1 to 5; None takes as many as fit, five above 160 pixels, and warns where that is fewer.
         window_size: side of the Gaussian window in pixels, odd.
         sigma: its standard deviation in pixels.
         backend: "asymkit", or "pytorch-msssim" to compare with older runs to the last digit.
@@ -131,6 +133,8 @@ class MSSSIMLoss(nn.Module):
         backend: Backend = "asymkit",
     ) -> None:
         super().__init__()
+        if scales is not None and scales not in range(1, len(SCALE_WEIGHTS) + 1):
+            raise ValueError(f"scales must be 1 to {len(SCALE_WEIGHTS)}, or None for as many as fit, got {scales!r}")
         self.value_range, self.scales = value_range, scales
         self.window_size, self.sigma, self.backend = window_size, sigma, backend
         span_of(value_range)
@@ -139,7 +143,8 @@ class MSSSIMLoss(nn.Module):
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Two batches (N, C, H, W) of one shape in, a scalar from 0 for equal images to 1 out."""
         if self.backend == "asymkit":
-            similarity = ops.ms_ssim(prediction, target, self.value_range, self.scales, self.window_size, self.sigma)
+            pair = _pair(prediction, target)
+            similarity = ops.ms_ssim(*pair, self.value_range, self.scales, self.window_size, self.sigma)
             return 1 - similarity.mean()
         height, width = prediction.shape[-2:]
         if min(height, width) <= (self.window_size - 1) * 16:
@@ -154,6 +159,10 @@ class MSSSIMLoss(nn.Module):
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
         return f"value_range={self.value_range}, scales={self.scales}, backend={self.backend!r}"
+
+
+def _pair(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    return as_image_pair(prediction, target, ("prediction", "target"))
 
 
 def _pytorch_msssim(

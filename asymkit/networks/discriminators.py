@@ -59,7 +59,7 @@ class PatchDiscriminator(nn.Module):
         Raises:
             ValueError: wrong channels or too small.
         """
-        check_images(image, "image", channels=self.in_channels, least_side=self.least_side)
+        check_images(image, "image", channels=self.in_channels, least_side=self.least_side, like=self.to_score.weight)
         hidden = F.leaky_relu(self.convs[0](image), SLOPE)
         for conv, norm in zip(self.convs[1:], self.norms, strict=True):
             hidden = norm(conv(hidden), activation="leaky_relu")
@@ -125,10 +125,11 @@ class AuxDiscriminator(nn.Module):
         Raises:
             ValueError: z of the wrong shape.
         """
+        like = next(self.parameters())
         if self.spatial:
-            check_images(z, "z", channels=self.aux_channels, least_side=self.LEAST_SIDE)
+            check_images(z, "z", channels=self.aux_channels, least_side=self.LEAST_SIDE, like=like)
         else:
-            check_vector(z, "z", len(z), self.aux_channels)
+            check_vector(z, "z", self.aux_channels, like=like)
         for layer in self.layers[:-1]:
             z = F.leaky_relu(layer(z), SLOPE)
         score: Tensor = self.layers[-1](z)

@@ -23,9 +23,9 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class VGGFeatures(nn.Module):
     """Activations of a frozen VGG, φ of the content and style losses [AsymGAN Eq. 15–17].
 
-    Images in [-1, 1] are brought to ImageNet's statistics inside. The weights are buffers that are neither in
-    ``parameters()`` nor in checkpoints; random ones are drawn from a fixed seed, so a resumed run sees the same
-    network. Gradients flow to the images.
+    Images in [-1, 1] are brought to ImageNet's statistics inside, and to the type of the weights. The weights are
+    buffers that are neither in ``parameters()`` nor in checkpoints; random ones are drawn from a fixed seed, so a
+    resumed run sees the same network. Gradients flow to the images.
 
     Args:
         layers: names such as "relu2_2" (block 2, second convolution), in any order.
@@ -81,7 +81,7 @@ class VGGFeatures(nn.Module):
             ValueError: not three channels, or too small for the deepest layer.
         """
         check_images(image, "image", channels=3, least_side=self.least_side)
-        hidden = image * self.scale + self.offset
+        hidden = image.to(self.scale.dtype) * self.scale + self.offset
         maps: dict[str, Tensor] = {}
         for name in self.computed:
             if name.endswith("_1") and name != "relu1_1":

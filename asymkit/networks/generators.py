@@ -81,7 +81,9 @@ class ResnetGenerator(nn.Module):
         """
         if condition is not None:
             image = self._joined(image, condition)
-        check_images(image, "image", channels=self.in_channels, least_side=LEAST_SIDE, multiple_of=4)
+        check_images(
+            image, "image", channels=self.in_channels, least_side=LEAST_SIDE, multiple_of=4, like=self.to_image.weight
+        )
         return torch.tanh(self.to_image(self.decoder(self.blocks(self.encoder(image)))))
 
     def _joined(self, image: Tensor, condition: Tensor) -> Tensor:
@@ -173,14 +175,17 @@ class AuxGenerator(nn.Module):
         elif self.injection == "concat_all":
             places = {f"block{i}": 4 * width for i in range(middle, blocks)}
             places |= {"up0": 4 * width, "up1": 2 * width, "image": width}
-        return nn.ModuleDict({place: AuxConcat(channels, self.aux_channels) for place, channels in places.items()})
+        return nn.ModuleDict(
+            {place: AuxConcat(channels, self.aux_channels, norm=place == "image") for place, channels in places.items()}
+        )
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
         """Translate a batch.
 
         Args:
             image: poor images, (N, in_channels, H, W), in [-1, 1], sides divisible by 4 and at least 8.
-            condition: z, (N, aux_channels), or (N, aux_channels, h, w) with "concat"; None samples it from N(0, I).
+            condition: z, (N, aux_channels), or (N, aux_channels, h, w) with "concat", where a
+                map of another size than an eighth of the image's is resized; None samples z from N(0, I).
 
         Returns:
             Rich images, (N, out_channels, H, W), in [-1, 1].
@@ -188,7 +193,8 @@ class AuxGenerator(nn.Module):
         Raises:
             ValueError: wrong channels, sides not divisible by 4, a z of the wrong shape.
         """
-        check_images(image, "image", channels=self.in_channels, least_side=LEAST_SIDE, multiple_of=4)
+        like = self.to_image.weight
+        check_images(image, "image", channels=self.in_channels, least_side=LEAST_SIDE, multiple_of=4, like=like)
         if condition is None:
             z = self.sample_aux(len(image), aux_size(image) if self.spatial else None)
         else:
@@ -222,9 +228,10 @@ class AuxGenerator(nn.Module):
             raise ValueError(f"size: injection={self.injection!r} takes a vector z, got size {size!r}; leave it out")
         if size is None and self.spatial:
             raise ValueError("size: this generator takes a spatial z, give (H / 8, W / 8) of the images, rounded up")
-        return torch.randn(
-            n, self.aux_channels, *(size or ()), device=self.to_image.weight.device, dtype=self.to_image.weight.dtype
-        )
+        if size is not None and (not isinstance(size, tuple | list) or len(size) != 2):
+            raise ValueError(f"size must be (height, width) of a spatial z, got {size!r}")
+        like = self.to_image.weight
+        return torch.randn(n, self.aux_channels, *(size or ()), device=like.device, dtype=like.dtype)
 
     def _concat(self, place: str, hidden: Tensor, z: Tensor) -> Tensor:
         if place not in self.concats:
@@ -234,11 +241,11 @@ class AuxGenerator(nn.Module):
 
     def _checked(self, z: Tensor, batch: int) -> Tensor:
         if self.injection == "concat" and isinstance(z, Tensor) and z.ndim == 4:
-            check_images(z, "condition (z)", channels=self.aux_channels)
+            check_images(z, "condition (z)", channels=self.aux_channels, like=self.to_image.weight)
             if len(z) != batch:
                 raise ValueError(f"condition (z) must hold one map for each of the {batch} images, got {len(z)}")
         else:
-            check_vector(z, "condition (z)", batch, self.aux_channels)
+            check_vector(z, "condition (z)", self.aux_channels, batch, like=self.to_image.weight)
         return z
 
     def extra_repr(self) -> str:

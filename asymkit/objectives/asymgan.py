@@ -18,10 +18,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import as_image_pair, check_images, widen
+from asymkit.checks import check_images, widen
 from asymkit.losses import LeastSquaresLoss, TotalVariationLoss
 from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
-from asymkit.objectives.weights import TermWeights
+from asymkit.objectives.terms import TermWeights, l1, refuse_graph
 from asymkit.pool import History
 
 
@@ -56,7 +56,7 @@ class Translators(nn.Module):
         extended: also compute the two images of the extended objective.
 
     Raises:
-        ValueError: extended without an encoder.
+        ValueError: extended without an encoder, or an encoder whose z is not as long as the generator's.
 
     Example:
         >>> from asymkit import AuxEncoder, AuxGenerator, ResnetGenerator
@@ -74,12 +74,11 @@ class Translators(nn.Module):
         super().__init__()
         if extended and encoder is None:
             raise ValueError("extended=True needs an encoder: its terms compare images made with E(x)")
-        self.rich_to_poor, self.poor_to_rich, self.encoder, self.extended = (
-            rich_to_poor,
-            poor_to_rich,
-            encoder,
-            extended,
-        )
+        lengths = [getattr(network, "aux_channels", None) for network in (poor_to_rich, encoder)]
+        if None not in lengths and lengths[0] != lengths[1]:
+            raise ValueError(f"poor_to_rich and encoder must agree in aux_channels, got {lengths[0]} and {lengths[1]}")
+        self.rich_to_poor, self.poor_to_rich = rich_to_poor, poor_to_rich
+        self.encoder, self.extended = encoder, extended
 
     def forward(self, x: Tensor, y: Tensor, z: Tensor | None = None) -> Cycles:
         """Both loops, x → G(x) → x* and y → F(y, z) → y*.
@@ -113,6 +112,7 @@ class Translators(nn.Module):
             z = torch.randn_like(code)
         elif z.shape != code.shape:
             raise ValueError(f"z must have the shape of the encoder's codes, {tuple(code.shape)}, got {tuple(z.shape)}")
+        z = z.to(code)
         # all four images that F makes in one batched call, which small batches on a GPU need
         pairs = [(fake_poor, code), (y, z), (fake_poor, z), (y, code)][: 4 if self.extended else 2]
         poor, aux = (torch.cat(tensors) for tensors in zip(*pairs, strict=True))
@@ -237,8 +237,8 @@ def generator_terms(
     }
     if cycles.code is not None:
         terms["adversarial_aux"] = gan.generator(_aux_critic(critics)(cycles.code))  # Eq. 7
-    terms["cycle_rich"] = _l1(cycles.rebuilt_rich, cycles.x)  # Eq. 3, 8
-    terms["cycle_poor"] = _l1(cycles.rebuilt_poor, cycles.y)  # Eq. 4, 10
+    terms["cycle_rich"] = l1(cycles.rebuilt_rich, cycles.x)  # Eq. 3, 8
+    terms["cycle_poor"] = l1(cycles.rebuilt_poor, cycles.y)  # Eq. 4, 10
     if cycles.z is not None and cycles.rebuilt_z is not None:
         terms["cycle_aux"] = (widen(cycles.rebuilt_z) - widen(cycles.z)).abs().mean()  # Eq. 11
     if cycles.resampled is None or cycles.encoded is None:
@@ -283,8 +283,7 @@ def discriminator_terms(
         ValueError: cycles that still carry a graph; cycles with z but critics without ``aux``.
     """
     gan = adversarial or LeastSquaresLoss()
-    if any(tensor is not None and tensor.requires_grad for tensor in cycles[2:]):
-        raise ValueError("cycles still carry the generators' graph; give discriminator_terms(cycles.detach(), critics)")
+    refuse_graph(cycles[2:])  # a gradient penalty may need one at the real images
     real_rich = gan(critics.rich(cycles.x), True)
     terms = {
         "adversarial_poor": gan.discriminator(critics.poor(cycles.y), critics.poor(cycles.fake_poor)),  # Eq. 1
@@ -304,11 +303,6 @@ class FakeHistory(History[Cycles]):
     """Earlier fakes of every kind that the image critics see, for :func:`discriminator_terms`."""
 
     KINDS = ("fake_poor", "fake_rich", "resampled", "encoded")
-
-
-def _l1(prediction: Tensor, target: Tensor) -> Tensor:
-    prediction, target = as_image_pair(prediction, target, ("the rebuilt image", "the original"))
-    return (prediction - target).abs().mean()
 
 
 def _aux_critic(critics: Critics) -> nn.Module:

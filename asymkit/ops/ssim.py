@@ -186,7 +186,10 @@ def _blur(x: Tensor, window: list[float]) -> Tensor:
 def _blur_columns(x: Tensor, window: list[float]) -> Tensor:
     if x.is_cuda:  # a convolution would round to TF32 there, whose error is of the size of C₂
         length = x.shape[1] - len(window) + 1
-        return torch.stack([x.narrow(1, i, length) * weight for i, weight in enumerate(window)]).sum(0)
+        blurred = x.narrow(1, 0, length) * window[0]
+        for i, weight in enumerate(window[1:], 1):
+            blurred = torch.add(blurred, x.narrow(1, i, length), alpha=weight)
+        return blurred
     # A contiguous (B, H, W) is, without a copy, a channels-last (B, W, H, 1): W vectorised channels of one column each.
     width = x.shape[2]
     kernel = x.new_tensor(window).view(1, 1, -1, 1).expand(width, 1, -1, 1)

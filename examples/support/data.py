@@ -84,7 +84,10 @@ def unpaired(
     Raises:
         ValueError: a folder that is missing or empty.
     """
-    if folder is not None and (folder / "trainA").is_dir() and (folder / "trainB").is_dir():
+    sides = [side for side in ("trainA", "trainB") if folder is not None and (folder / side).is_dir()]
+    if len(sides) == 1:
+        raise ValueError(f"data: {str(folder)!r} has {sides[0]} only; expected both trainA and trainB, or photos")
+    if folder is not None and sides:
         a, b = (Domain(image_files(folder / side), zoom=1.12) for side in ("trainA", "trainB"))
         rich, other = (a, b) if rich_side == "A" else (b, a)
         source = f"{folder.name}: {len(rich.images)} rich images (train{rich_side}), {len(other.images)} poor ones"

@@ -36,14 +36,30 @@ def image_files(folder: Path) -> list[Path]:
     """The image files directly in a folder, sorted by name.
 
     Raises:
-        ValueError: the folder does not exist or holds no images.
+        ValueError: the folder does not exist, holds no images, or a file that is none.
     """
     if not folder.is_dir():
-        raise ValueError(f"data: no folder {str(folder)!r}; expected a folder of photos, or one with trainA and trainB")
+        what = "a file" if folder.exists() else "missing"
+        raise ValueError(
+            f"data: {str(folder)!r} is {what}; expected a folder of photos, or one with the folders trainA and trainB"
+        )
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
-        raise ValueError(f"data: no images in {str(folder)!r}; expected files ending in {', '.join(SUFFIXES)}")
+        folders = [path.name for path in folder.iterdir() if path.is_dir()]
+        inside = f", only the folders {', '.join(sorted(folders))}" if folders else ""
+        raise ValueError(f"data: no images in {str(folder)!r}{inside}; expected files ending in {', '.join(SUFFIXES)}")
+    for file in files:
+        _check_header(file)
     return files
+
+
+def _check_header(path: Path) -> None:
+    """Find a file that is no image before the training, not hours into it."""
+    try:
+        with Image.open(path) as image:
+            image.verify()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"data: cannot read {str(path)!r} as an image: {error}") from error
 
 
 def read_image(path: Path) -> Image.Image:

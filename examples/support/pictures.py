@@ -16,7 +16,8 @@ from asymkit.objectives.asymgan import Translators
 @contextmanager
 def looking() -> Iterator[None]:
     """No gradients, the same random numbers every time, and none taken from the training."""
-    with torch.inference_mode(), torch.random.fork_rng():
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.inference_mode(), torch.random.fork_rng(devices):
         torch.manual_seed(0)
         yield
 

@@ -53,6 +53,7 @@ class LossLog:
         self._path, self._writing = path, writing
         if not writing:
             return
+        path.parent.mkdir(parents=True, exist_ok=True)
         kept = [row for row in read_losses(path) if row["step"] <= resume_at] if resume_at else []
         path.write_text("")
         for row in kept:
@@ -70,7 +71,9 @@ class LossLog:
 
 
 def read_losses(path: Path) -> list[dict[str, float]]:
-    """The lines of losses.csv."""
+    """The lines of losses.csv; none where there is no such file."""
+    if not path.exists():
+        return []
     with path.open(newline="") as file:
         return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
 
@@ -83,7 +86,7 @@ def write_report(
     settings: Mapping[str, object],
     notes: list[str],
 ) -> Path:
-    """Write the pictures, metrics.json and report.html of a run; losses.csv is there already.
+    """Write the pictures, settings.json, metrics.json and report.html of a run; losses.csv is there already.
 
     Args:
         folder: the run's folder.
@@ -104,7 +107,8 @@ def write_report(
         figures.append(
             f"<figure><figcaption>{html.escape(caption)}</figcaption>{_img(path.read_bytes(), caption, 'pixels')}</figure>"
         )
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    for name, values in (("settings", settings), ("metrics", metrics)):
+        (folder / f"{name}.json").write_text(json.dumps(values, indent=2) + "\n")
     curves = _loss_curves(read_losses(folder / "losses.csv"))
     (folder / "losses.png").write_bytes(curves)
     page = PAGE.format(
@@ -124,6 +128,8 @@ def write_report(
 
 def _loss_curves(rows: list[dict[str, float]]) -> bytes:
     """A small plot for every loss: each step pale, a running mean on top."""
+    if not rows:
+        rows = [{"step": 0.0, "no losses yet": 0.0}]
     names = [name for name in rows[0] if name != "step"]
     lines = -(-len(names) // 4)
     with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):

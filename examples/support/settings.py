@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from asymkit.checks import at_least
 from asymkit.objectives import asymgan
 from support.images import PoorKind
 from support.start import Precision
@@ -30,7 +31,8 @@ class AsymGANSettings:
     epochs: int = 200
     """Half at the full learning rate, half decaying to zero."""
     minutes: float | None = None
-    """Stop after this much training instead; the learning rate then follows the clock."""
+    """Stop after this much training, if that is before the last epoch; the learning rate then follows the clock. None:
+    train by epochs."""
     size: int = 128
     """Side of the crops in training, in pixels."""
     picture_size: int | None = None
@@ -58,6 +60,21 @@ class AsymGANSettings:
     report_every: int = 1000
     """Steps between checkpoints and reports."""
     weights: asymgan.Weights = field(default_factory=asymgan.Weights)
+
+    def __post_init__(self) -> None:
+        whole = ("epochs", "batch", "width", "blocks", "aux_channels", "critic_layers", "report_every")
+        for name in whole:
+            at_least(name, getattr(self, name))
+        for name in ("pool", "workers", "seed"):
+            at_least(name, getattr(self, name), least=0)
+        least = max(16, 3 * 2**self.critic_layers)
+        for name in ("size", "picture_size"):
+            side = getattr(self, name)
+            if side is not None and (side < least or side % 4):
+                raise ValueError(f"{name} must be divisible by 4 and at least {least}, got {side}")
+        for name in ("minutes", "lr_generators", "lr_critics"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
 
 
 DEMO = AsymGANSettings(

@@ -1,26 +1,19 @@
-"""What happens before the first step: the accelerator, the run's folder, the feature network; and small helpers."""
+"""What happens before the first step: the accelerator, the feature network, first weights; and small helpers."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import set_seed
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from asymkit import VGGFeatures
 from asymkit.layers import ConditionalInstanceNorm2d, init_normal
 from asymkit.objectives.asymgan import Critics, Translators
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 Precision = Literal["auto", "no", "bf16"]
 
@@ -46,35 +39,15 @@ def start(precision: Precision, seed: int, minutes: float | None) -> Accelerator
     return accelerator
 
 
-def new_folder(folder: Path, settings: DataclassInstance, resume: bool, writing: bool) -> dict[str, Any]:
-    """Make the run's folder and write settings.json; the settings as plain values.
-
-    Args:
-        folder: of the run.
-        settings: everything the run was started with.
-        resume: whether the folder is to hold a run already.
-        writing: False on all processes but the main one.
-
-    Raises:
-        ValueError: the folder holds a run already and this is not to resume it.
-    """
-    if not resume and (folder / "checkpoint.pt").exists():
-        raise ValueError(
-            f"out: {str(folder)!r} holds a run already; add --resume to go on with it, or give another --out"
-        )
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
-    if writing:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "settings.json").write_text(json.dumps(plain, indent=2) + "\n")
-    return plain
-
-
 def vgg_features(weights: str, *layers: list[str]) -> tuple[list[VGGFeatures], list[str]]:
     """A frozen VGG16 for each list of layers, and what a reader of the results must know about them.
 
     Args:
         weights: "imagenet", "random", the path of a file, or "auto": imagenet, and random where they cannot be had.
         *layers: names such as "relu2_2".
+
+    Raises:
+        ValueError: the weights cannot be had; the message says which option helps.
     """
     chosen = None if weights == "random" else "imagenet" if weights == "auto" else weights
     notes: list[str] = []
@@ -82,7 +55,7 @@ def vgg_features(weights: str, *layers: list[str]) -> tuple[list[VGGFeatures], l
         networks = [VGGFeatures(names, chosen) for names in layers]
     except RuntimeError as error:
         if weights != "auto":
-            raise
+            raise ValueError(f"features: {error}; here that is --features FILE or --features random") from error
         notes.append(str(error))
         networks = [VGGFeatures(names, None) for names in layers]
     if not networks[0].pretrained:
@@ -115,29 +88,12 @@ def numbers(terms: Mapping[str, Tensor], prefix: str = "") -> dict[str, float]:
     """Losses as floats.
 
     Raises:
-        RuntimeError: one is not finite; the message names it.
+        FloatingPointError: one is not finite; the message names it.
     """
     values = {f"{prefix}{name}": term.item() for name, term in terms.items()}
     for name, value in values.items():
         if not math.isfinite(value):
-            raise RuntimeError(
+            raise FloatingPointError(
                 f"{name} is {value}: the training has diverged; lower the learning rates or resume earlier"
             )
     return values
-
-
-class Progress:
-    """A bar with losses and time to go, fed with the part of the training that is done."""
-
-    def __init__(self, visible: bool) -> None:
-        style = "{percentage:3.0f}%|{bar:12}| {elapsed}<{remaining} {postfix}"
-        self._bar = tqdm(total=1.0, bar_format=style, disable=not visible, dynamic_ncols=True)
-
-    def show(self, done: float, losses: Mapping[str, float], names: tuple[str, ...]) -> None:
-        """Update the bar; ``names`` are the losses worth the room."""
-        self._bar.set_postfix({name: f"{losses[name]:.2f}" for name in names}, refresh=False)
-        self._bar.update(min(done, 1.0) - self._bar.n)
-
-    def close(self) -> None:
-        """Leave the finished bar on the screen."""
-        self._bar.close()

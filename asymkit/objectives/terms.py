@@ -1,14 +1,14 @@
-"""Summing named terms with the weights of a paper."""
+"""What objectives are made of: the weighted sum of named terms, and the distance and the check inside them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
-from asymkit.checks import one_of
+from asymkit.checks import as_image_pair, one_of
 
 
 @dataclass(frozen=True)
@@ -38,3 +38,15 @@ class TermWeights:
             raise ValueError("terms is empty: nothing to sum")
         weighted = [weights[name] * term for name, term in terms.items() if weights[name] != 0]
         return torch.stack(weighted).sum() if weighted else torch.zeros_like(next(iter(terms.values())))
+
+
+def l1(made: Tensor, original: Tensor) -> Tensor:
+    """Mean absolute difference of two batches of images, a scalar in float32 or wider."""
+    made, original = as_image_pair(made, original, ("the image made", "the original"))
+    return (made - original).abs().mean()
+
+
+def refuse_graph(cycles: Iterable[Tensor | None]) -> None:
+    """Refuse cycles from which a critic's loss would reach the generators."""
+    if any(tensor is not None and tensor.requires_grad for tensor in cycles):
+        raise ValueError("cycles still carry the generators' graph; give discriminator_terms(cycles.detach(), critics)")
