@@ -171,7 +171,7 @@ class LPIPSLoss(nn.Module):
         both = zip(self.net(self.scaling(prediction)), self.net(self.scaling(target)), self.heads, strict=True)
         for p, t, head in both:
             difference = (_unit_length(p) - _unit_length(t)).square()
-            distance = distance + (difference * widen(head.weight)).sum(1).mean((1, 2))  # a 1×1 convolution
+            distance = distance + (difference * widen(head.get_buffer("weight"))).sum(1).mean((1, 2))  # a 1×1 convolution
         return distance.mean()
 
     def train(self, mode: bool = True) -> LPIPSLoss:
