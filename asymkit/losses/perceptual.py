@@ -171,7 +171,8 @@ class LPIPSLoss(nn.Module):
         both = zip(self.net(self.scaling(prediction)), self.net(self.scaling(target)), self.heads, strict=True)
         for p, t, head in both:
             difference = (_unit_length(p) - _unit_length(t)).square()
-            distance = distance + (difference * widen(head.get_buffer("weight"))).sum(1).mean((1, 2))  # a 1×1 convolution
+            weighted = difference * widen(head.get_buffer("weight"))  # the head is a 1×1 convolution
+            distance = distance + weighted.sum(1).mean((1, 2))
         return distance.mean()
 
     def train(self, mode: bool = True) -> LPIPSLoss:
