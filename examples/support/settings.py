@@ -95,7 +95,7 @@ DEMO = AsymGANSettings(
     content_layer="relu1_1",
     style_layers=("relu1_1",),
     workers=0,
-    report_every=500,
+    report_every=2000,
     # content and style of the paper's weights belong to ImageNet features, whose values are larger
     weights=asymgan.Weights(content=10.0, style=10.0, total_variation=1.0),
 )

@@ -67,7 +67,7 @@ def start_strong(model: Translators, critics: Critics) -> None:
     """First weights with which z matters at once: N(0, 0.02) needs a thousand steps to get there in narrow networks.
 
     Encoder and critic of z, which have no norms, get weights that keep the size of activations (He et al. 2015), and
-    the scales and shifts that z controls N(0, 0.3).
+    the scales and shifts that z controls N(0, 0.5).
     """
     for network in filter(None, (model.encoder, critics.aux)):
         for layer in network.modules():
@@ -75,7 +75,7 @@ def start_strong(model: Translators, critics: Critics) -> None:
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     for layer in model.poor_to_rich.modules():
         if isinstance(layer, ConditionalInstanceNorm2d):
-            init_normal(layer, std=0.3)
+            init_normal(layer, std=0.5)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
