@@ -111,7 +111,8 @@ def main(settings: AsymGANSettings) -> None:
         if step % settings.report_every == 0:
             save()
             before = monotonic()
-    bar.show(1.0 if not stop.is_set() else done)
+    if not stop.is_set():
+        bar.show(1.0)
     bar.close()
     save()
     ended = "stopped, --resume goes on" if stop.is_set() else "done, --resume with more --minutes or --epochs goes on"

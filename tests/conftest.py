@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
+
+from asymkit import AuxGenerator
 
 
 @pytest.fixture(autouse=True)
@@ -22,3 +26,11 @@ def images_like(n: int, c: int, h: int, w: int) -> Tensor:
     coarse = torch.randn(n, c, 4, 4, dtype=torch.float64)
     smooth = torch.nn.functional.interpolate(coarse, (h, w), mode="bicubic", align_corners=False)
     return (smooth + 0.3 * torch.randn(n, c, h, w, dtype=torch.float64)).tanh()
+
+
+SMALL: dict[str, Any] = {"width": 8, "blocks": 4}
+INJECTIONS = ("concat", "concat_all", "cin")
+
+
+def build(injection: Any = "cin", **options: Any) -> AuxGenerator:
+    return AuxGenerator(injection=injection, **(SMALL | options))

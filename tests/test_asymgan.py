@@ -100,14 +100,8 @@ def test_generator_terms_are_the_equations(pair: tuple[Tensor, Tensor]) -> None:
         return maps
 
     assert critics.aux is not None
-    images = [
-        cycles.fake_poor,
-        cycles.rebuilt_rich,
-        cycles.resampled,
-        cycles.fake_rich,
-        cycles.rebuilt_poor,
-        cycles.encoded,
-    ]
+    made = ("fake_poor", "rebuilt_rich", "resampled", "fake_rich", "rebuilt_poor", "encoded")
+    images = [getattr(cycles, name) for name in made]
     expected = {
         "adversarial_poor": reference.least_squares(critics.poor(cycles.fake_poor), True),
         "adversarial_rich": reference.least_squares(critics.rich(cycles.fake_rich), True),
@@ -247,31 +241,6 @@ def test_the_three_inference_configurations(pair: tuple[Tensor, Tensor]) -> None
     torch.testing.assert_close(line[:, 0], model.to_rich(y, z))
     torch.testing.assert_close(line[:, 4], model.to_rich(y, end))
     torch.testing.assert_close(line[:, 1], model.to_rich(y, 0.75 * z + 0.25 * end))
-
-
-def test_the_history_mixes_all_fakes_with_earlier_ones_and_nothing_else(pair: tuple[Tensor, Tensor]) -> None:
-    model, history = translators(), asymgan.FakeHistory(size=2)
-    first = model(*pair)
-    assert torch.equal(history(first).fake_rich, first.fake_rich)  # fills the pools
-    made = [model(images_like(2, 3, 32, 36), images_like(2, 3, 32, 36)) for _ in range(8)]
-    shown = [history(cycles) for cycles in made]
-    for kind in ("fake_poor", "fake_rich", "resampled", "encoded"):
-        new = [image for cycles in made for image in getattr(cycles, kind)]
-        old = [*getattr(first, kind), *new]
-        given = [image for cycles in shown for image in getattr(cycles, kind)]
-        assert any(not torch.equal(a, b) for a, b in zip(given, new, strict=True))
-        assert all(any(torch.equal(image, earlier) for earlier in old) for image in given)
-        assert len(history.pools[kind]) == 2
-    for cycles, mixed in zip(made, shown, strict=True):
-        for name in ("x", "y", "z", "code", "rebuilt_rich", "rebuilt_poor"):
-            assert torch.equal(getattr(cycles, name), getattr(mixed, name))
-        assert not any(tensor is not None and tensor.requires_grad for tensor in mixed)
-    other = asymgan.FakeHistory(size=2)
-    other.load_state_dict(history.state_dict())
-    for kind, pool in history.pools.items():
-        assert all(torch.equal(a, b) for a, b in zip(other.pools[kind].images, pool.images, strict=True))
-    with pytest.raises(ValueError, match=r"the checkpoint's pools are \['fake_poor'\]"):
-        other.load_state_dict({"fake_poor": {"images": []}})
 
 
 def test_a_model_can_be_copied(pair: tuple[Tensor, Tensor]) -> None:

@@ -13,13 +13,7 @@ from torch import Tensor, nn
 
 from asymkit import AuxGenerator, ResnetGenerator
 from asymkit.layers import ConditionalInstanceNorm2d, ResizeConv2d
-
-SMALL: dict[str, Any] = {"width": 8, "blocks": 4}
-INJECTIONS = ("concat", "concat_all", "cin")
-
-
-def build(injection: Any = "cin", **options: Any) -> AuxGenerator:
-    return AuxGenerator(injection=injection, **(SMALL | options))
+from conftest import INJECTIONS, SMALL, build
 
 
 @given(

@@ -3,7 +3,6 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -12,14 +11,7 @@ from torch import Tensor, nn
 import asymkit
 from asymkit import AuxDiscriminator, AuxEncoder, AuxGenerator, PatchDiscriminator, ResnetGenerator
 from asymkit.networks.generators import aux_size
-
-SMALL: dict[str, Any] = {"width": 8, "blocks": 4}
-INJECTIONS = ("concat", "concat_all", "cin")
-
-
-def build(injection: Any = "cin", **options: Any) -> AuxGenerator:
-    return AuxGenerator(injection=injection, **(SMALL | options))
-
+from conftest import SMALL, build
 
 ALL: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "resnet": (lambda: ResnetGenerator(**SMALL), (2, 3, 32, 32)),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from asymkit import ImagePool, frozen, linear_decay
+from asymkit import frozen, linear_decay
 
 
 def network() -> Any:
@@ -86,63 +86,3 @@ def test_learning_rate_is_constant_then_falls_to_zero() -> None:
     for epoch in (2, -1, 1.01):  # an epoch is no part of a training
         with pytest.raises(ValueError, match=r"progress must be the part that is done, .* give epoch / epochs"):
             linear_decay(epoch)
-
-
-def test_a_pool_hands_out_old_images_about_half_the_time() -> None:
-    pool = ImagePool(size=10)
-    for i in range(10):
-        assert pool(torch.full((1, 1, 1, 1), float(i))).item() == i
-    assert len(pool) == 10
-    returned = [pool(torch.full((1, 1, 1, 1), float(i))).item() for i in range(10, 2010)]
-    swapped = sum(value != i for i, value in enumerate(returned, 10))
-    assert 900 < swapped < 1100
-    assert len(set(returned)) == 2000  # an image leaves the pool when it is handed out
-
-
-def test_a_pool_detaches_copies_and_can_be_switched_off() -> None:
-    images = torch.zeros(2, 3, 1, 1, requires_grad=True)
-    pool = ImagePool(size=2)
-    assert not pool(images).requires_grad
-    with torch.no_grad():
-        images += 1
-    assert all(image.sum() == 0 for image in pool.images)
-    off = ImagePool(size=0)
-    assert torch.equal(off(images), images)
-    assert len(off) == 0
-
-
-def test_a_pool_survives_a_checkpoint() -> None:
-    pool, other = ImagePool(4), ImagePool(4)
-    pool(torch.randn(4, 2, 1, 1))
-    other.load_state_dict(pool.state_dict())
-    torch.manual_seed(1)
-    first = pool(torch.ones(3, 2, 1, 1))
-    torch.manual_seed(1)
-    assert torch.equal(other(torch.ones(3, 2, 1, 1)), first)
-    with pytest.raises(ValueError, match="holds 4 images, this one has size=2"):
-        ImagePool(2).load_state_dict(pool.state_dict())
-    with pytest.raises(ValueError, match="size must be a whole number of at least 0, got -1"):
-        ImagePool(-1)
-
-
-def test_a_pool_is_called_as_in_cyclegan_and_gives_images_on_the_device_of_new_ones() -> None:
-    pool, images = ImagePool(4), torch.rand(4, 3, 2, 2)
-    assert torch.equal(pool.query(images), images)
-    returned = [pool(images[:1].to("meta")) for _ in range(30)]  # as after a checkpoint, whose images are on the CPU
-    assert {image.device.type for image in returned} == {"meta"}
-
-
-@pytest.mark.parametrize(
-    ("images", "message"),
-    [
-        (torch.rand(3, 8, 8), r"images must be a batch of images .*images.unsqueeze\(0\)"),
-        (torch.rand(0, 3, 8, 8), "images is empty"),
-        (torch.rand(1, 3, 4, 8), r"shape of those in the pool, \(3, 8, 8\), got \(3, 4, 8\)"),
-        ([torch.rand(3, 8, 8)], "images must be a tensor .* got list"),
-    ],
-)
-def test_a_pool_refuses_what_it_cannot_mix(images: Any, message: str) -> None:
-    pool = ImagePool(4)
-    pool(torch.rand(2, 3, 8, 8))
-    with pytest.raises(ValueError, match=message):
-        pool(images)

@@ -161,8 +161,8 @@ class MSSSIMLoss(nn.Module):
         return f"value_range={self.value_range}, scales={self.scales}, backend={self.backend!r}"
 
 
-def _pair(prediction: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    return as_image_pair(prediction, target, ("prediction", "target"))
+def _pair(prediction: Tensor, target: Tensor, least_side: int = 1) -> tuple[Tensor, Tensor]:
+    return as_image_pair(prediction, target, ("prediction", "target"), least_side)
 
 
 def _pytorch_msssim(
@@ -177,7 +177,7 @@ def _pytorch_msssim(
     """The same comparison by the pytorch-msssim package, one value per image."""
     import pytorch_msssim
 
-    x, y = as_image_pair(x, y, ("prediction", "target"), least_side=window_size)
+    x, y = _pair(x, y, least_side=window_size)
     low = value_range[0]
     with full_precision(x):
         values: Tensor = getattr(pytorch_msssim, function)(

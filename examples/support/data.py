@@ -91,9 +91,8 @@ def unpaired(
         a, b = (Domain(image_files(folder / side), zoom=1.12) for side in ("trainA", "trainB"))
         rich, other = (a, b) if rich_side == "A" else (b, a)
         source = f"{folder.name}: {len(rich.images)} rich images (train{rich_side}), {len(other.images)} poor ones"
-        return Unpaired(
-            rich, other, size, max(len(a.images), len(b.images)), seed
-        ), f"{source}; {size} pixels in training"
+        source += f"; {size} pixels in training"
+        return Unpaired(rich, other, size, max(len(a.images), len(b.images)), seed), source
     photos: Sequence[Image.Image | Path] = bundled_photos() if folder is None else image_files(folder)
     name = f"the photographs {', '.join(BUNDLED)}" if folder is None else f"the {len(photos)} photos in {folder.name}"
     rich, derived = Domain(photos, zoom=2.5), Domain(photos, zoom=2.5, derive=DERIVE[poor])

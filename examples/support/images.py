@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -49,17 +50,9 @@ def image_files(folder: Path) -> list[Path]:
         inside = f", only the folders {', '.join(sorted(folders))}" if folders else ""
         raise ValueError(f"data: no images in {str(folder)!r}{inside}; expected files ending in {', '.join(SUFFIXES)}")
     for file in files:
-        _check_header(file)
+        with _opened(file) as image:
+            image.verify()  # what is no image is found before the training, not hours into it
     return files
-
-
-def _check_header(path: Path) -> None:
-    """Find a file that is no image before the training, not hours into it."""
-    try:
-        with Image.open(path) as image:
-            image.verify()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"data: cannot read {str(path)!r} as an image: {error}") from error
 
 
 def read_image(path: Path) -> Image.Image:
@@ -68,9 +61,16 @@ def read_image(path: Path) -> Image.Image:
     Raises:
         ValueError: the file is missing or no readable image.
     """
+    with _opened(path) as image:
+        return ImageOps.exif_transpose(image).convert("RGB")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file; whatever goes wrong in reading it is said with its name."""
     try:
         with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).convert("RGB")
+            yield image
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"data: cannot read {str(path)!r} as an image: {error}") from error
 

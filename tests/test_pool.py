@@ -1,0 +1,102 @@
+"""Pools of earlier fakes, one kind at a time and for all kinds of an objective."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from asymkit import ImagePool
+from asymkit.objectives import asymgan
+from conftest import images_like
+
+
+def test_a_pool_hands_out_old_images_about_half_the_time() -> None:
+    pool = ImagePool(size=10)
+    for i in range(10):
+        assert pool(torch.full((1, 1, 1, 1), float(i))).item() == i
+    assert len(pool) == 10
+    returned = [pool(torch.full((1, 1, 1, 1), float(i))).item() for i in range(10, 2010)]
+    swapped = sum(value != i for i, value in enumerate(returned, 10))
+    assert 900 < swapped < 1100
+    assert len(set(returned)) == 2000  # an image leaves the pool when it is handed out
+
+
+def test_a_pool_detaches_copies_and_can_be_switched_off() -> None:
+    images = torch.zeros(2, 3, 1, 1, requires_grad=True)
+    pool = ImagePool(size=2)
+    assert not pool(images).requires_grad
+    with torch.no_grad():
+        images += 1
+    assert all(image.sum() == 0 for image in pool.images)
+    off = ImagePool(size=0)
+    assert torch.equal(off(images), images)
+    assert len(off) == 0
+
+
+def test_a_pool_survives_a_checkpoint() -> None:
+    pool, other = ImagePool(4), ImagePool(4)
+    pool(torch.randn(4, 2, 1, 1))
+    other.load_state_dict(pool.state_dict())
+    torch.manual_seed(1)
+    first = pool(torch.ones(3, 2, 1, 1))
+    torch.manual_seed(1)
+    assert torch.equal(other(torch.ones(3, 2, 1, 1)), first)
+    with pytest.raises(ValueError, match="holds 4 images, this one has size=2"):
+        ImagePool(2).load_state_dict(pool.state_dict())
+    with pytest.raises(ValueError, match="size must be a whole number of at least 0, got -1"):
+        ImagePool(-1)
+
+
+def test_a_pool_is_called_as_in_cyclegan_and_gives_images_on_the_device_of_new_ones() -> None:
+    pool, images = ImagePool(4), torch.rand(4, 3, 2, 2)
+    assert torch.equal(pool.query(images), images)
+    returned = [pool(images[:1].to("meta")) for _ in range(30)]  # as after a checkpoint, whose images are on the CPU
+    assert {image.device.type for image in returned} == {"meta"}
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.rand(3, 8, 8), r"images must be a batch of images .*images.unsqueeze\(0\)"),
+        (torch.rand(0, 3, 8, 8), "images is empty"),
+        (torch.rand(1, 3, 4, 8), r"shape of those in the pool, \(3, 8, 8\), got \(3, 4, 8\)"),
+        ([torch.rand(3, 8, 8)], "images must be a tensor .* got list"),
+    ],
+)
+def test_a_pool_refuses_what_it_cannot_mix(images: Any, message: str) -> None:
+    pool = ImagePool(4)
+    pool(torch.rand(2, 3, 8, 8))
+    with pytest.raises(ValueError, match=message):
+        pool(images)
+
+
+def cycles_with_a_graph() -> asymgan.Cycles:
+    images = [images_like(2, 3, 8, 9).requires_grad_() for _ in range(8)]
+    codes = [torch.randn(2, 4, requires_grad=True) for _ in range(3)]
+    return asymgan.Cycles(*images[:6], *codes, *images[6:])
+
+
+def test_the_history_mixes_all_fakes_with_earlier_ones_and_nothing_else() -> None:
+    history, first = asymgan.FakeHistory(size=2), cycles_with_a_graph()
+    assert torch.equal(history(first).fake_rich, first.fake_rich)  # fills the pools
+    made = [cycles_with_a_graph() for _ in range(8)]
+    shown = [history(cycles) for cycles in made]
+    for kind in ("fake_poor", "fake_rich", "resampled", "encoded"):
+        new = [image for cycles in made for image in getattr(cycles, kind)]
+        old = [*getattr(first, kind), *new]
+        given = [image for cycles in shown for image in getattr(cycles, kind)]
+        assert any(not torch.equal(a, b) for a, b in zip(given, new, strict=True))
+        assert all(any(torch.equal(image, earlier) for earlier in old) for image in given)
+        assert len(history.pools[kind]) == 2
+    for cycles, mixed in zip(made, shown, strict=True):
+        for name in ("x", "y", "z", "code", "rebuilt_rich", "rebuilt_poor"):
+            assert torch.equal(getattr(cycles, name), getattr(mixed, name))
+        assert not any(tensor is not None and tensor.requires_grad for tensor in mixed)
+    other = asymgan.FakeHistory(size=2)
+    other.load_state_dict(history.state_dict())
+    for kind, pool in history.pools.items():
+        assert all(torch.equal(a, b) for a, b in zip(other.pools[kind].images, pool.images, strict=True))
+    with pytest.raises(ValueError, match=r"the checkpoint's pools are \['fake_poor'\]"):
+        other.load_state_dict({"fake_poor": {"images": []}})
