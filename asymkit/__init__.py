@@ -4,9 +4,11 @@ Networks, losses and the schedule are here; objectives in :mod:`asymkit.objectiv
 :mod:`asymkit.ops`.
 """
 
+from asymkit.checkpoints import load_stargan_generator
 from asymkit.losses import (
     ColorCycleLoss,
     ContentLoss,
+    DomainClassificationLoss,
     GramStyleLoss,
     LeastSquaresLoss,
     LogisticLoss,
@@ -20,8 +22,12 @@ from asymkit.networks import (
     AuxDiscriminator,
     AuxEncoder,
     AuxGenerator,
+    DomainDiscriminator,
+    DualGenerator,
     PatchDiscriminator,
+    PlainGenerator,
     ResnetGenerator,
+    StarGenerator,
     VGGFeatures,
 )
 from asymkit.pool import ImagePool
@@ -35,6 +41,9 @@ __all__ = [
     "AuxGenerator",
     "ColorCycleLoss",
     "ContentLoss",
+    "DomainClassificationLoss",
+    "DomainDiscriminator",
+    "DualGenerator",
     "GramStyleLoss",
     "ImagePool",
     "LPIPSLoss",
@@ -43,11 +52,14 @@ __all__ = [
     "MSSSIMLoss",
     "PatchDiscriminator",
     "PerceptualLoss",
+    "PlainGenerator",
     "ResnetGenerator",
     "SSIMLoss",
+    "StarGenerator",
     "TotalVariationLoss",
     "VGGFeatures",
     "__version__",
     "frozen",
     "linear_decay",
+    "load_stargan_generator",
 ]

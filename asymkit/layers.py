@@ -89,12 +89,13 @@ class ConvNormReLU(nn.Module):
     Args:
         conv: any module (N, C, H, W) -> (N, channels, H', W').
         channels: feature maps that ``conv`` gives.
+        affine: learn a scale and a shift in the norm, StarGAN's form.
     """
 
-    def __init__(self, conv: nn.Module, channels: int) -> None:
+    def __init__(self, conv: nn.Module, channels: int, affine: bool = False) -> None:
         super().__init__()
         self.conv = conv
-        self.norm = InstanceNorm2d(channels)
+        self.norm = InstanceNorm2d(channels, affine)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images or maps in, non-negative maps out."""
@@ -107,16 +108,18 @@ class ResidualBlock(nn.Module):
 
     Args:
         channels: feature maps in and out.
+        affine: StarGAN's form: scale and shift in the norms, no biases in the convolutions, zeros as padding.
 
     Example:
         >>> ResidualBlock(16)(torch.randn(1, 16, 8, 8)).shape
         torch.Size([1, 16, 8, 8])
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, affine: bool = False) -> None:
         super().__init__()
-        self.conv1, self.conv2 = conv3x3(channels, channels), conv3x3(channels, channels)
-        self.norm1, self.norm2 = InstanceNorm2d(channels), InstanceNorm2d(channels)
+        conv = zero_padded_conv if affine else conv3x3
+        self.conv1, self.conv2 = conv(channels, channels), conv(channels, channels)
+        self.norm1, self.norm2 = InstanceNorm2d(channels, affine), InstanceNorm2d(channels, affine)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, C, H, W) in, the same shape out."""
@@ -173,6 +176,7 @@ class ResizeConv2d(nn.Conv2d):
     Args:
         in_channels: feature maps in.
         out_channels: feature maps out.
+        bias: learn a bias.
 
     Example:
         >>> conv, x = ResizeConv2d(4, 2), torch.randn(1, 4, 8, 8)
@@ -181,8 +185,8 @@ class ResizeConv2d(nn.Conv2d):
         True
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(in_channels, out_channels, kernel_size=3, padding=1)
+    def __init__(self, in_channels: int, out_channels: int, bias: bool = True) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_channels, H, W) in, (N, out_channels, 2·H, 2·W) out."""
@@ -222,6 +226,15 @@ def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     if stride > 1:
         return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
     return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, padding_mode="reflect")
+
+
+def zero_padded_conv(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> nn.Conv2d:
+    """A convolution without bias, padded with zeros, as in StarGAN.
+
+    The zeros are what lets a constant plane, a domain label, through the instance norm that follows.
+    """
+    padding = (kernel_size - 1) // 2
+    return nn.Conv2d(in_channels, out_channels, kernel_size, stride=stride, padding=padding, bias=False)
 
 
 def conv7x7(in_channels: int, out_channels: int) -> nn.Conv2d:

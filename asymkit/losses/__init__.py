@@ -1,12 +1,14 @@
 """Losses as modules: scalars out, float32 or wider, averaged over the batch."""
 
 from asymkit.losses.adversarial import LeastSquaresLoss, LogisticLoss
+from asymkit.losses.classification import DomainClassificationLoss
 from asymkit.losses.perceptual import ContentLoss, GramStyleLoss, LPIPSLoss, PerceptualLoss
 from asymkit.losses.reconstruction import ColorCycleLoss, MSSSIMLoss, SSIMLoss, TotalVariationLoss
 
 __all__ = [
     "ColorCycleLoss",
     "ContentLoss",
+    "DomainClassificationLoss",
     "GramStyleLoss",
     "LPIPSLoss",
     "LeastSquaresLoss",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from asymkit.checks import as_image_pair, check_images, one_of, widen
-from asymkit.networks.features import Weights, freeze_into_buffers, imagenet_state_dict, load_state_dict_file
+from asymkit.networks.features import WeightSource, freeze_into_buffers, imagenet_state_dict, load_state_dict_file
 from asymkit.ops import gram_matrix
 
 
@@ -133,7 +133,7 @@ class LPIPSLoss(nn.Module):
     TORCHVISION_NAMES: ClassVar = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
     LEAST_SIDE = 32
 
-    def __init__(self, net: Literal["alex", "vgg", "squeeze"] = "alex", weights: Weights = "imagenet") -> None:
+    def __init__(self, net: Literal["alex", "vgg", "squeeze"] = "alex", weights: WeightSource = "imagenet") -> None:
         super().__init__()
         one_of("net", net, tuple(self.TORCHVISION_NAMES))
         name = self.TORCHVISION_NAMES[net]

@@ -1,8 +1,21 @@
 """Generators, critics, encoders and frozen feature networks."""
 
-from asymkit.networks.discriminators import AuxDiscriminator, PatchDiscriminator
+from asymkit.networks.discriminators import AuxDiscriminator, DomainDiscriminator, PatchDiscriminator
+from asymkit.networks.dual import DualGenerator
 from asymkit.networks.encoders import AuxEncoder
 from asymkit.networks.features import VGGFeatures
 from asymkit.networks.generators import AuxGenerator, ResnetGenerator
+from asymkit.networks.label_generators import PlainGenerator, StarGenerator
 
-__all__ = ["AuxDiscriminator", "AuxEncoder", "AuxGenerator", "PatchDiscriminator", "ResnetGenerator", "VGGFeatures"]
+__all__ = [
+    "AuxDiscriminator",
+    "AuxEncoder",
+    "AuxGenerator",
+    "DomainDiscriminator",
+    "DualGenerator",
+    "PatchDiscriminator",
+    "PlainGenerator",
+    "ResnetGenerator",
+    "StarGenerator",
+    "VGGFeatures",
+]

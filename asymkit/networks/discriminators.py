@@ -67,6 +67,81 @@ class PatchDiscriminator(nn.Module):
         return score
 
 
+class DomainDiscriminator(nn.Module):
+    """StarGAN's critic: patch scores D_s, and logits D_c of the domain of the whole image [AsymmetricGAN §3.1].
+
+    4×4 convolutions of stride 2 without norms, LeakyReLU 0.01, then two heads: 3×3 for the scores, and one as large as
+    the last map for the domains.
+
+    Args:
+        domains: how many domains there are.
+        image_size: side of the square images, divisible by 2^layers.
+        width: feature maps after the first layer; doubled by every layer.
+        in_channels: of the images.
+        layers: of stride 2, six in StarGAN; images below 64 pixels need fewer.
+
+    Raises:
+        ValueError: a size below 1, an image size that does not fit the layers.
+
+    Example:
+        >>> scores, logits = DomainDiscriminator(domains=5, image_size=64, width=4)(torch.zeros(2, 3, 64, 64))
+        >>> scores.shape, logits.shape
+        (torch.Size([2, 1, 1, 1]), torch.Size([2, 5]))
+    """
+
+    SLOPE = 0.01
+
+    def __init__(
+        self, domains: int, image_size: int = 128, width: int = 64, in_channels: int = 3, layers: int = 6
+    ) -> None:
+        super().__init__()
+        sizes = {"domains": domains, "width": width, "in_channels": in_channels, "layers": layers}
+        for name, value in sizes.items():
+            at_least(name, value)
+        at_least("image_size", image_size, least=2**layers)
+        if image_size % 2**layers:
+            below = image_size - image_size % 2**layers
+            raise ValueError(
+                f"image_size must be divisible by {2**layers}, which is 2^layers, got {image_size}; "
+                f"resize the images to {below} or {below + 2**layers}, or take fewer layers"
+            )
+        self.domains, self.in_channels, self.image_size = domains, in_channels, image_size
+        widths = [width * 2**i for i in range(layers)]
+        self.convs = nn.ModuleList(
+            nn.Conv2d(i, o, kernel_size=4, stride=2, padding=1)
+            for i, o in zip([in_channels, *widths], widths, strict=False)
+        )
+        self.to_score = nn.Conv2d(widths[-1], 1, kernel_size=3, padding=1, bias=False)
+        self.to_domain = nn.Conv2d(widths[-1], domains, kernel_size=image_size // 2**layers, bias=False)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Score and classify a batch.
+
+        Args:
+            image: (N, in_channels, image_size, image_size), in [-1, 1].
+
+        Returns:
+            Scores, one per patch, (N, 1, h, w), not squashed, and domain logits, (N, domains).
+
+        Raises:
+            ValueError: wrong channels or another size.
+        """
+        check_images(image, "image", channels=self.in_channels)
+        if tuple(image.shape[2:]) != (self.image_size, self.image_size):
+            raise ValueError(
+                f"image must be {self.image_size}×{self.image_size}, got {image.shape[2]}×{image.shape[3]}; "
+                "resize it, or build DomainDiscriminator(..., image_size=...) for this size"
+            )
+        hidden = image
+        for conv in self.convs:
+            hidden = F.leaky_relu(conv(hidden), self.SLOPE)
+        return self.to_score(hidden), self.to_domain(hidden).flatten(1)
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"domains={self.domains}, image_size={self.image_size}"
+
+
 class AuxDiscriminator(nn.Module):
     """D_Z: does this z come from N(0, I)? [AsymGAN Eq. 7].
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from asymkit.checks import check_images, one_of
 
-Weights: TypeAlias = str | os.PathLike[str] | Mapping[str, Tensor] | None
+WeightSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Tensor] | None
 
 CONVS_PER_BLOCK = {"vgg16": (2, 2, 3, 3, 3), "vgg19": (2, 2, 4, 4, 4)}
 CHANNELS_OF_BLOCK = (64, 128, 256, 512, 512)
@@ -47,7 +47,7 @@ class VGGFeatures(nn.Module):
     offset: Tensor
 
     def __init__(
-        self, layers: Sequence[str], weights: Weights = "imagenet", net: Literal["vgg16", "vgg19"] = "vgg16"
+        self, layers: Sequence[str], weights: WeightSource = "imagenet", net: Literal["vgg16", "vgg19"] = "vgg16"
     ) -> None:
         super().__init__()
         one_of("net", net, tuple(CONVS_PER_BLOCK))
@@ -149,7 +149,7 @@ def imagenet_state_dict(net: str) -> Mapping[str, Tensor]:
     return state
 
 
-def _convolutions(net: str, names: Sequence[str], weights: Weights) -> dict[str, tuple[Tensor, Tensor]]:
+def _convolutions(net: str, names: Sequence[str], weights: WeightSource) -> dict[str, tuple[Tensor, Tensor]]:
     """Weight and bias of each convolution, by the name of the ReLU behind it."""
     if weights is None:
         return _random_convolutions(names)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from asymkit.checks import as_image_pair, one_of
+from asymkit.checks import as_image_pair, check_images, one_of
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,17 @@ def l1(made: Tensor, original: Tensor) -> Tensor:
     """Mean absolute difference of two batches of images, a scalar in float32 or wider."""
     made, original = as_image_pair(made, original, ("the image made", "the original"))
     return (made - original).abs().mean()
+
+
+def check_pair(x: Tensor, y: Tensor) -> None:
+    """Refuse two batches of images that are not of one shape."""
+    check_images(x, "x")
+    check_images(y, "y")
+    if x.shape != y.shape:
+        raise ValueError(
+            f"x and y must have the same shape, got {tuple(x.shape)} and {tuple(y.shape)}; "
+            "drop the longer loader's last batch, crop to one size"
+        )
 
 
 def refuse_graph(cycles: Iterable[Tensor | None]) -> None:

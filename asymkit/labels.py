@@ -1,0 +1,49 @@
+"""Domain labels: whole numbers or vectors in, vectors out, without reading values from a GPU."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def label_vectors(labels: Tensor | None, domains: int, batch: int, name: str = "condition") -> Tensor:
+    """Labels as vectors, one-hot where they were whole numbers.
+
+    Numbers out of range are refused where that costs nothing, on a CPU and outside ``torch.compile``; on a GPU the
+    data set must have refused them, as reading them back would stall it.
+
+    Args:
+        labels: domain numbers (batch,), integers from 0, or vectors (batch, domains), floating point.
+        domains: how many domains there are.
+        batch: how many labels to expect.
+        name: the argument's name, for the message.
+
+    Returns:
+        (batch, domains); floating point vectors as they are, float32 for numbers.
+
+    Raises:
+        ValueError: no labels, a shape or type that is neither form, a number out of range.
+
+    Example:
+        >>> label_vectors(torch.tensor([2, 0]), domains=3, batch=2)
+        tensor([[0., 0., 1.],
+                [1., 0., 0.]])
+    """
+    if not isinstance(labels, Tensor):
+        raise ValueError(
+            f"{name} must be domain labels: ({batch},) whole numbers below {domains}, or ({batch}, {domains}) floats, "
+            f"got {type(labels).__name__}; e.g. torch.full(({batch},), 0)"
+        )
+    if labels.is_floating_point() and tuple(labels.shape) == (batch, domains):
+        return labels
+    whole = labels.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+    if not whole or tuple(labels.shape) != (batch,):
+        raise ValueError(
+            f"{name} must be domain labels: ({batch},) whole numbers below {domains}, or ({batch}, {domains}) floats, "
+            f"got {labels.dtype} of shape {tuple(labels.shape)}"
+        )
+    if labels.device.type == "cpu" and not torch.compiler.is_compiling() and batch:
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= domains:
+            raise ValueError(f"{name}: domains are numbered 0 to {domains - 1}, got {low if low < 0 else high}")
+    return (labels[:, None] == torch.arange(domains, device=labels.device)).float()

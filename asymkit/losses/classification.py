@@ -1,0 +1,65 @@
+"""Domain classification: is an image of the domain it should be of?"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asymkit.checks import widen
+from asymkit.labels import label_vectors
+
+
+class DomainClassificationLoss(nn.Module):
+    """−log D_c(z | x) of a critic's domain logits [AsymmetricGAN Eq. 7].
+
+    Args:
+        multi_label: False where each image is of one domain: cross-entropy. True where domains are attributes of which
+            an image has any number (CelebA): binary cross-entropies, added over domains as in StarGAN.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.tensor([[9.0, 0.0, 0.0], [0.0, 0.0, 9.0]])
+        >>> loss = DomainClassificationLoss()
+        >>> loss(logits, torch.tensor([0, 2])) < 0.001 < loss(logits, torch.tensor([1, 1]))
+        tensor(True)
+    """
+
+    def __init__(self, multi_label: bool = False) -> None:
+        super().__init__()
+        self.multi_label = multi_label
+
+    def forward(self, logits: Tensor, domains: Tensor) -> Tensor:
+        """Compare a batch.
+
+        Args:
+            logits: (N, domains), not squashed.
+            domains: (N,) whole numbers, or (N, domains) floats: probabilities that add up to 1, or, with
+                ``multi_label``, attributes from 0 to 1.
+
+        Returns:
+            The batch mean, a float32 scalar.
+
+        Raises:
+            ValueError: shapes that do not match, labels out of range, whole numbers with ``multi_label``.
+        """
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point() or 0 in logits.shape:
+            got = (
+                f"{logits.dtype} of shape {tuple(logits.shape)}"
+                if isinstance(logits, Tensor)
+                else type(logits).__name__
+            )
+            raise ValueError(f"logits must be floating point, (N, domains), not empty, got {got}")
+        batch, count = logits.shape
+        if self.multi_label and isinstance(domains, Tensor) and not domains.is_floating_point():
+            raise ValueError(
+                f"domains must be (N, domains) floats with multi_label=True, got {domains.dtype} of shape "
+                f"{tuple(domains.shape)}; an image may have several attributes"
+            )
+        wanted = label_vectors(domains, count, batch, name="domains").to(logits.device)
+        if self.multi_label:
+            return F.binary_cross_entropy_with_logits(widen(logits), widen(wanted), reduction="sum") / batch
+        return F.cross_entropy(widen(logits), widen(wanted))
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"multi_label={self.multi_label}"

@@ -1,0 +1,160 @@
+"""Two generators of unequal size: one translates, a lighter one reconstructs."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from asymkit.checks import one_of
+from asymkit.layers import Upsampling
+from asymkit.networks.generators import ResnetGenerator
+from asymkit.networks.label_generators import PlainGenerator, StarGenerator
+
+Preset = Literal["S1", "S2", "S3"]
+Sharing = Literal["none", "partial", "full"]
+
+
+class DualGenerator(nn.Module):
+    """A strong translator Gᵗ and a light reconstructor Gʳ [AsymmetricGAN §3.1].
+
+    Translating is the task, reconstructing a constraint on it: the reconstructor is needed in training only, may be
+    much smaller, and may share weights. Called like any generator it translates.
+
+    Args:
+        translator: Gᵗ, any ``(image, condition) -> image``.
+        reconstructor: Gʳ, another one, or parts of it the translator's own modules, or the translator itself (StarGAN).
+
+    Example:
+        >>> dual = DualGenerator.preset("S2", domains=3, width=8)
+        >>> photo, summer, winter = torch.zeros(1, 3, 32, 32), torch.tensor([0]), torch.tensor([2])
+        >>> snowy = dual.translate(photo, winter)
+        >>> dual.reconstruct(snowy, summer).shape
+        torch.Size([1, 3, 32, 32])
+    """
+
+    def __init__(self, translator: nn.Module, reconstructor: nn.Module) -> None:
+        super().__init__()
+        self.translator, self.reconstructor = translator, reconstructor
+
+    @classmethod
+    def preset(
+        cls,
+        name: Preset,
+        domains: int,
+        sharing: Sharing = "none",
+        width: int = 64,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        **options: Any,
+    ) -> DualGenerator:
+        """One of the paper's three combinations, Gᵗ always architecture III [AsymmetricGAN §3.1].
+
+        Args:
+            name: what Gʳ is: "S1", architecture I; "S2", II, the paper's and the examples' choice; "S3", III.
+            domains: how many domains there are.
+            sharing: "none"; "partial", all layers before the up-sampling that both have; "full", one generator for
+                both tasks, which is StarGAN.
+            width: feature maps after the first layer of architectures II and III.
+            in_channels: of the images.
+            out_channels: of the results; Gʳ takes and gives them the other way round.
+            **options: ``label_embedding`` and ``upsampling`` of :class:`asymkit.StarGenerator`.
+
+        Returns:
+            Both generators.
+
+        Raises:
+            ValueError: an unknown name or sharing, or architectures that cannot share.
+
+        Example:
+            >>> dual = DualGenerator.preset("S3", domains=7, sharing="full")
+            >>> dual.translator is dual.reconstructor, sum(p.numel() for p in dual.parameters() if p.ndim > 1)
+            (True, 8429376)
+        """
+        one_of("name", name, ("S1", "S2", "S3"))
+        one_of("sharing", sharing, ("none", "partial", "full"))
+        if name == "S1" and sharing != "none":
+            raise ValueError(
+                f"sharing={sharing!r} is impossible with S1: architectures III and I have no layer of one shape; "
+                "use sharing='none', or preset S2 or S3"
+            )
+        if name == "S2" and sharing == "full":
+            raise ValueError(
+                "sharing='full' is impossible with S2: its two architectures differ, and full sharing means one network "
+                "for both tasks; use S3 for it, or sharing='partial'"
+            )
+        if sharing != "none" and in_channels != out_channels:
+            raise ValueError(
+                f"sharing={sharing!r} needs as many channels in as out, got in_channels={in_channels} and "
+                f"out_channels={out_channels}; use sharing='none'"
+            )
+        star: dict[str, Any] = {"domains": domains, "width": width, **options}
+        back: dict[str, Any] = {"in_channels": out_channels, "out_channels": in_channels}
+        translator = StarGenerator(**star, in_channels=in_channels, out_channels=out_channels)
+        if sharing == "full":
+            return cls(translator, translator)
+        if name == "S1":
+            return cls(translator, PlainGenerator(domains, **back))
+        reconstructor = StarGenerator(**star, **back, blocks=0 if name == "S2" else 6)
+        if sharing == "partial":
+            _share_before_upsampling(translator, reconstructor)
+        return cls(translator, reconstructor)
+
+    @classmethod
+    def supervised(
+        cls,
+        width: int = 64,
+        reconstructor_width: int = 4,
+        blocks: int = 9,
+        in_channels: int = 3,
+        skeleton_channels: int = 3,
+        *,
+        upsampling: Upsampling = "transposed",
+    ) -> DualGenerator:
+        """The pair for hand skeletons: two :class:`asymkit.ResnetGenerator` of unequal width [AsymmetricGAN §3.2].
+
+        Args:
+            width: feature maps after Gᵗ's first layer; 11.388M weights and biases with the paper's 64.
+            reconstructor_width: the same of Gʳ; 0.046M with the paper's 4.
+            blocks: residual blocks of both.
+            in_channels: of the images.
+            skeleton_channels: of the skeleton images, the condition.
+            upsampling: "transposed" or "resize".
+
+        Example:
+            >>> dual = DualGenerator.supervised(width=8, blocks=2)
+            >>> photo, skeleton = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
+            >>> dual.translate(photo, skeleton).shape
+            torch.Size([1, 3, 32, 32])
+        """
+        channels = in_channels + skeleton_channels
+        return cls(
+            ResnetGenerator(channels, in_channels, width, blocks, upsampling=upsampling),
+            ResnetGenerator(channels, in_channels, reconstructor_width, blocks, upsampling=upsampling),
+        )
+
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Translate: the same as :meth:`translate`."""
+        return self.translate(image, condition)
+
+    def translate(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Gᵗ(x, g_y): an image, and the label or skeleton it is to have."""
+        translated: Tensor = self.translator(image, condition)
+        return translated
+
+    def reconstruct(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Gʳ(y', g_x): a translated image, and the label or skeleton it had before."""
+        rebuilt: Tensor = self.reconstructor(image, condition)
+        return rebuilt
+
+
+def _share_before_upsampling(translator: StarGenerator, reconstructor: StarGenerator) -> None:
+    if len(translator.blocks) != len(reconstructor.blocks) and translator.embed is not None:
+        raise ValueError(
+            "sharing='partial' is impossible with S2 and a label embedding: it enters before the blocks of one generator "
+            "and at the image of the other, so their first layers differ; use S3, or label_embedding=None"
+        )
+    reconstructor.encoder, reconstructor.embed = translator.encoder, translator.embed
+    reconstructor.label_at_blocks = translator.label_at_blocks
+    if len(translator.blocks) == len(reconstructor.blocks):
+        reconstructor.blocks = translator.blocks

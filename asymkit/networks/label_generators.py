@@ -1,0 +1,182 @@
+"""Generators told by a domain label what to make of an image: AsymmetricGAN's three architectures."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from asymkit.checks import at_least, check_images, one_of
+from asymkit.labels import label_vectors
+from asymkit.layers import AuxConcat, ConvNormReLU, ResidualBlock, ResizeConv2d, Upsampling, zero_padded_conv
+
+
+class PlainGenerator(nn.Module):
+    """Architecture I: seven convolutions at full size, 2.9K weights with seven domains [AsymmetricGAN Table 1].
+
+    3×3 convolutions with 9, 8, 7, 6, 5, 4 feature maps and the image, zero-padded and without biases, affine instance
+    norms. The one-hot label is tiled onto the image.
+
+    Args:
+        domains: how many domains there are.
+        in_channels: of the images.
+        out_channels: of the result.
+
+    Raises:
+        ValueError: a size below 1.
+
+    Example:
+        >>> PlainGenerator(domains=7)(torch.zeros(2, 3, 32, 32), torch.tensor([0, 6])).shape
+        torch.Size([2, 3, 32, 32])
+    """
+
+    WIDTHS = (9, 8, 7, 6, 5, 4)
+    LEAST_SIDE = 2
+
+    def __init__(self, domains: int, in_channels: int = 3, out_channels: int = 3) -> None:
+        super().__init__()
+        for name, value in (("domains", domains), ("in_channels", in_channels), ("out_channels", out_channels)):
+            at_least(name, value)
+        self.domains, self.in_channels = domains, in_channels
+        inputs = (in_channels + domains, *self.WIDTHS)
+        self.encoder = nn.Sequential(
+            *(ConvNormReLU(zero_padded_conv(i, o), o, affine=True) for i, o in zip(inputs, self.WIDTHS, strict=False))
+        )
+        self.to_image = zero_padded_conv(self.WIDTHS[-1], out_channels)
+
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Translate a batch.
+
+        Args:
+            image: (N, in_channels, H, W), in [-1, 1].
+            condition: target domains, (N,) whole numbers or (N, domains) floats; required.
+
+        Returns:
+            Images, (N, out_channels, H, W), in [-1, 1].
+
+        Raises:
+            ValueError: wrong channels, labels missing, of the wrong form or out of range.
+        """
+        check_images(image, "image", channels=self.in_channels, least_side=self.LEAST_SIDE)
+        label = label_vectors(condition, self.domains, len(image)).to(image)
+        return torch.tanh(self.to_image(self.encoder(tiled(image, label))))
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"domains={self.domains}"
+
+
+class StarGenerator(nn.Module):
+    """Architecture III, StarGAN's generator; without residual blocks architecture II [AsymmetricGAN Table 2, Table 3].
+
+    A 7×7 stem, two stride-2 convolutions, residual blocks, two transposed convolutions, a 7×7 convolution. All are
+    zero-padded and without biases, instance norms are affine and keep no statistics, so that train and eval mode agree.
+
+    Args:
+        domains: how many domains there are.
+        blocks: residual blocks: 6 for architecture III, 0 for II.
+        width: feature maps after the first layer; the blocks have four times as many.
+        label_embedding: None tiles the one-hot label onto the image (StarGAN; the paper's counts). A number, 64 in the
+            paper's text, passes it through a linear layer of that size and tiles the result onto the features before
+            the residual blocks, or onto the image where there are none [AsymmetricGAN §3.1].
+        in_channels: of the images.
+        out_channels: of the result.
+        upsampling: "transposed" (StarGAN's) or "resize" (no checkerboards in short trainings).
+
+    Raises:
+        ValueError: a size below 1, blocks below 0, an unknown up-sampling.
+
+    Example:
+        >>> generator = StarGenerator(domains=5, blocks=2, width=8)
+        >>> image = torch.zeros(2, 3, 32, 32)
+        >>> generator(image, torch.tensor([0, 4])).shape
+        torch.Size([2, 3, 32, 32])
+        >>> generator(image, torch.tensor([[0.5, 0.5, 0, 0, 0], [0, 0, 0, 0, 1]])).shape
+        torch.Size([2, 3, 32, 32])
+    """
+
+    LEAST_SIDE = 8
+
+    def __init__(
+        self,
+        domains: int,
+        blocks: int = 6,
+        width: int = 64,
+        label_embedding: int | None = None,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        *,
+        upsampling: Upsampling = "transposed",
+    ) -> None:
+        super().__init__()
+        sizes = {"domains": domains, "width": width, "in_channels": in_channels, "out_channels": out_channels}
+        for name, value in sizes.items():
+            at_least(name, value)
+        at_least("blocks", blocks, least=0)
+        self.domains, self.in_channels, self.label_embedding = domains, in_channels, label_embedding
+        self.embed: nn.Linear | None = None
+        self.label_at_blocks: AuxConcat | None = None
+        extra = domains
+        if label_embedding is not None:
+            at_least("label_embedding", label_embedding)
+            self.embed = nn.Linear(domains, label_embedding)
+            extra = 0 if blocks else label_embedding
+            self.label_at_blocks = AuxConcat(4 * width, label_embedding) if blocks else None
+        self.encoder = nn.Sequential(
+            ConvNormReLU(zero_padded_conv(in_channels + extra, width, kernel_size=7), width, affine=True),
+            ConvNormReLU(zero_padded_conv(width, 2 * width, kernel_size=4, stride=2), 2 * width, affine=True),
+            ConvNormReLU(zero_padded_conv(2 * width, 4 * width, kernel_size=4, stride=2), 4 * width, affine=True),
+        )
+        self.blocks = nn.Sequential(*(ResidualBlock(4 * width, affine=True) for _ in range(blocks)))
+        self.decoder = nn.Sequential(
+            ConvNormReLU(_upsample2x(4 * width, 2 * width, upsampling), 2 * width, affine=True),
+            ConvNormReLU(_upsample2x(2 * width, width, upsampling), width, affine=True),
+        )
+        self.to_image = zero_padded_conv(width, out_channels, kernel_size=7)
+
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Translate a batch.
+
+        Args:
+            image: (N, in_channels, H, W), in [-1, 1], sides divisible by 4 and at least 8.
+            condition: target domains, (N,) whole numbers or (N, domains) floats; required.
+
+        Returns:
+            Images, (N, out_channels, H, W), in [-1, 1].
+
+        Raises:
+            ValueError: wrong channels, sides not divisible by 4, labels missing, of the wrong form or out of range.
+        """
+        check_images(image, "image", channels=self.in_channels, least_side=self.LEAST_SIDE, multiple_of=4)
+        label = label_vectors(condition, self.domains, len(image)).to(image)
+        if self.embed is not None:
+            label = self.embed(label)
+        hidden = (
+            self.encoder(tiled(image, label))
+            if self.label_at_blocks is None
+            else self.label_at_blocks(self.encoder(image), label)
+        )
+        return torch.tanh(self.to_image(self.decoder(self.blocks(hidden))))
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"domains={self.domains}, label_embedding={self.label_embedding}"
+
+
+def tiled(image: Tensor, label: Tensor) -> Tensor:
+    """An image with one plane more for every value of its label.
+
+    Example:
+        >>> tiled(torch.zeros(1, 1, 1, 2), torch.tensor([[0.0, 1.0]]))[0]
+        tensor([[[0., 0.]],
+                [[0., 0.]],
+                [[1., 1.]]])
+    """
+    planes = label.to(image.dtype)[..., None, None].expand(*label.shape, *image.shape[2:])
+    return torch.cat([image, planes], dim=1)
+
+
+def _upsample2x(in_channels: int, out_channels: int, upsampling: Upsampling) -> nn.Module:
+    one_of("upsampling", upsampling, ("transposed", "resize"))
+    if upsampling == "resize":
+        return ResizeConv2d(in_channels, out_channels, bias=False)
+    return nn.ConvTranspose2d(in_channels, out_channels, kernel_size=4, stride=2, padding=1, bias=False)

@@ -1,0 +1,178 @@
+"""AsymmetricGAN, supervised: pairs of images of one person, told by skeletons what to become [AsymmetricGAN §3.2].
+
+Tang and Sebe, Asymmetric GANs for Image-to-Image Translation. Its letters here:
+
+    x, skeleton_x   an image and its skeleton l_x         Gᵗ   dual.translate
+    y, skeleton_y   the same person's other one, and l_y  Gʳ   dual.reconstruct
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from asymkit.checks import check_images
+from asymkit.losses import ColorCycleLoss, LogisticLoss, TotalVariationLoss
+from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
+from asymkit.networks import DualGenerator
+from asymkit.objectives.terms import TermWeights, check_pair, l1, refuse_graph
+
+
+class Cycles(NamedTuple):
+    """Every image of x → y' → x̂ and y → x' → ŷ between two skeletons [AsymmetricGAN Fig. 2]."""
+
+    x: Tensor  # an image
+    skeleton_x: Tensor  # l_x
+    y: Tensor  # what it should become, the same person
+    skeleton_y: Tensor  # l_y
+    fake_y: Tensor  # y' = Gᵗ(x, l_y)
+    rebuilt_x: Tensor  # x̂ = Gʳ(y', l_x)
+    fake_x: Tensor  # x' = Gᵗ(y, l_x)
+    rebuilt_y: Tensor  # ŷ = Gʳ(x', l_y)
+    same_x: Tensor  # Gᵗ(x, l_x)
+    same_y: Tensor  # Gᵗ(y, l_y)
+
+    def detach(self) -> Cycles:
+        """The same without a graph, for the critics' step."""
+        return Cycles(*(tensor.detach() for tensor in self))
+
+
+class Translators(nn.Module):
+    """Both generators of the supervised framework, all their work inside one ``forward`` [AsymmetricGAN Fig. 2].
+
+    Args:
+        dual: Gᵗ and Gʳ, conditioned on skeleton images; e.g. ``DualGenerator.supervised()``, the paper's.
+
+    Example:
+        >>> model = Translators(DualGenerator.supervised(width=8, blocks=2))
+        >>> x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+        >>> skeleton_x, skeleton_y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+        >>> model(x, skeleton_x, y, skeleton_y).fake_y.shape
+        torch.Size([2, 3, 32, 32])
+    """
+
+    def __init__(self, dual: DualGenerator) -> None:
+        super().__init__()
+        self.dual = dual
+
+    def forward(self, x: Tensor, skeleton_x: Tensor, y: Tensor, skeleton_y: Tensor) -> Cycles:
+        """Give each image the other's skeleton, and back.
+
+        Args:
+            x: images, (N, C, H, W), in [-1, 1].
+            skeleton_x: their skeletons, (N, K, H, W).
+            y: images of the same persons, of x's shape.
+            skeleton_y: their skeletons, of skeleton_x's shape.
+
+        Returns:
+            All images.
+
+        Raises:
+            ValueError: shapes differ.
+        """
+        check_pair(x, y)
+        for name, skeleton in (("skeleton_x", skeleton_x), ("skeleton_y", skeleton_y)):
+            check_images(skeleton, name, channels=skeleton_x.shape[1])
+            if skeleton.shape[0] != len(x) or skeleton.shape[2:] != x.shape[2:]:
+                raise ValueError(
+                    f"{name} must have one skeleton for each image, of its size: images {tuple(x.shape)}, "
+                    f"got {tuple(skeleton.shape)}"
+                )
+        images, skeletons = torch.cat([x, y, x, y]), torch.cat([skeleton_y, skeleton_x, skeleton_x, skeleton_y])
+        fake_y, fake_x, same_x, same_y = self.dual.translate(images, skeletons).chunk(4)
+        rebuilt = self.dual.reconstruct(torch.cat([fake_y, fake_x]), torch.cat([skeleton_x, skeleton_y]))
+        rebuilt_x, rebuilt_y = rebuilt.chunk(2)
+        return Cycles(x, skeleton_x, y, skeleton_y, fake_y, rebuilt_x, fake_x, rebuilt_y, same_x, same_y)
+
+
+class Critics(nn.Module):
+    """D of the supervised framework; with both, their losses are averaged [AsymmetricGAN Eq. 9, 10].
+
+    Args:
+        triplet: scores (x, l_y, y), their channels concatenated, e.g. ``PatchDiscriminator(in_channels=9)``.
+        pair: scores (x, y), e.g. ``PatchDiscriminator(in_channels=6)``: the second of the double discriminators.
+    """
+
+    def __init__(self, triplet: nn.Module, pair: nn.Module | None = None) -> None:
+        super().__init__()
+        self.triplet, self.pair = triplet, pair
+
+    def forward(self, image: Tensor, skeleton: Tensor, result: Tensor) -> list[Tensor]:
+        """Scores of every critic for (x, l_y, y) or (x, l_y, y')."""
+        scores = [self.triplet(torch.cat([image, skeleton, result], dim=1))]
+        return scores if self.pair is None else [*scores, self.pair(torch.cat([image, result], dim=1))]
+
+
+@dataclass(frozen=True)
+class Weights(TermWeights):
+    """The paper's λ, by the term they weight [AsymmetricGAN Eq. 12]."""
+
+    adversarial: float = 1.0
+    color: float = 800.0
+    """λ_c."""
+    cycle: float = 0.1
+    """λ_cyc."""
+    identity: float = 0.01
+    """λ_id."""
+    perceptual: float = 1000.0
+    """λ_vgg."""
+    total_variation: float = 1e-6
+    """λ_tv, on a sum over pixels."""
+
+
+def generator_terms(
+    cycles: Cycles,
+    critics: Critics,
+    perceptual: nn.Module | None = None,
+    adversarial: AdversarialLoss | None = None,
+) -> dict[str, Tensor]:
+    """What both generators minimise, unweighted; the two cycles are added [AsymmetricGAN Eq. 12].
+
+    Args:
+        cycles: of :class:`Translators`.
+        critics: D; hold them still with :func:`asymkit.frozen`.
+        perceptual: images, target to a scalar, e.g. :class:`asymkit.PerceptualLoss`; None leaves the term out.
+        adversarial: None for the logistic loss of Eq. 9 and 10, or :class:`asymkit.LeastSquaresLoss`.
+
+    Returns:
+        Scalars by the names of :class:`Weights`.
+    """
+    gan, color, c = adversarial or LogisticLoss(), ColorCycleLoss(), cycles
+    roughness = TotalVariationLoss(power=1, reduction="sum")
+    terms = {
+        "adversarial": gan.generator(critics(c.x, c.skeleton_y, c.fake_y))  # Eq. 9, 10
+        + gan.generator(critics(c.y, c.skeleton_x, c.fake_x)),
+        "color": color(c.fake_y, c.y) + color(c.fake_x, c.x),  # Eq. 11
+        "cycle": color(c.rebuilt_x, c.x) + color(c.rebuilt_y, c.y),  # Eq. 1, 2
+        "identity": l1(c.same_x, c.x) + l1(c.same_y, c.y),  # Eq. 3
+    }
+    if perceptual is not None:
+        terms["perceptual"] = perceptual(c.fake_y, c.y) + perceptual(c.fake_x, c.x)
+    terms["total_variation"] = roughness(c.fake_y) + roughness(c.fake_x)
+    return terms
+
+
+def discriminator_terms(
+    cycles: Cycles, critics: Critics, adversarial: AdversarialLoss | None = None
+) -> dict[str, Tensor]:
+    """What the critics minimise, unweighted; the two cycles are added [AsymmetricGAN Eq. 9, 10].
+
+    Args:
+        cycles: detached.
+        critics: D.
+        adversarial: as for the generators.
+
+    Returns:
+        One scalar, ``adversarial``.
+
+    Raises:
+        ValueError: cycles that still carry a graph.
+    """
+    refuse_graph(cycles)
+    gan, c = adversarial or LogisticLoss(), cycles
+    towards_y = gan.discriminator(critics(c.x, c.skeleton_y, c.y), critics(c.x, c.skeleton_y, c.fake_y))
+    towards_x = gan.discriminator(critics(c.y, c.skeleton_x, c.x), critics(c.y, c.skeleton_x, c.fake_x))
+    return {"adversarial": towards_y + towards_x}

@@ -1,0 +1,170 @@
+"""AsymmetricGAN, unsupervised: images of many domains, unpaired, told by labels where to go [AsymmetricGAN §3.1].
+
+Tang and Sebe, Asymmetric GANs for Image-to-Image Translation. Its letters here:
+
+    x, source    images and their domains z_x        Gᵗ   dual.translate
+    y, target    others and theirs, z_y              Gʳ   dual.reconstruct
+    D_s, D_c     scores and domain logits of critics
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from asymkit.losses import ColorCycleLoss, DomainClassificationLoss, LeastSquaresLoss, MSSSIMLoss
+from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
+from asymkit.networks import DualGenerator
+from asymkit.objectives.terms import TermWeights, check_pair, l1, refuse_graph
+
+
+class Cycle(NamedTuple):
+    """Every image of x → y' → x̂ between two domains [AsymmetricGAN Fig. 1]."""
+
+    x: Tensor  # images
+    source: Tensor  # z_x, their domains
+    y: Tensor  # other images
+    target: Tensor  # z_y, their domains
+    fake: Tensor  # y' = Gᵗ(x, z_y)
+    rebuilt: Tensor  # x̂ = Gʳ(y', z_x)
+    same_x: Tensor  # Gᵗ(x, z_x)
+    same_y: Tensor  # Gᵗ(y, z_y)
+
+    def detach(self) -> Cycle:
+        """The same without a graph, for the critics' step."""
+        return Cycle(*(tensor.detach() for tensor in self))
+
+
+class Translators(nn.Module):
+    """Both generators of the unsupervised framework, all their work inside one ``forward`` [AsymmetricGAN Fig. 1].
+
+    Args:
+        dual: Gᵗ and Gʳ, conditioned on domain labels.
+
+    Example:
+        >>> model = Translators(DualGenerator.preset("S2", domains=4, width=4))
+        >>> x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+        >>> cycle = model(x, torch.tensor([0, 3]), y, torch.tensor([1, 2]))
+        >>> cycle.fake.shape, cycle.rebuilt.shape
+        (torch.Size([2, 3, 32, 32]), torch.Size([2, 3, 32, 32]))
+    """
+
+    def __init__(self, dual: DualGenerator) -> None:
+        super().__init__()
+        self.dual = dual
+
+    def forward(self, x: Tensor, source: Tensor, y: Tensor, target: Tensor) -> Cycle:
+        """Translate x to the domains of y and back.
+
+        Args:
+            x: images, (N, C, H, W), in [-1, 1].
+            source: their domains, (N,) whole numbers or (N, domains) floats.
+            y: other images, of x's shape, unpaired.
+            target: their domains, in the same form.
+
+        Returns:
+            All images.
+
+        Raises:
+            ValueError: shapes differ, labels of the wrong form.
+        """
+        check_pair(x, y)
+        if not isinstance(source, Tensor) or not isinstance(target, Tensor) or source.shape != target.shape:
+            raise ValueError(f"source and target must be labels of one form, got {_form(source)} and {_form(target)}")
+        # one batched call for all that Gᵗ makes, which small batches on a GPU need
+        images, labels = torch.cat([x, x, y]), torch.cat([target, source, target])
+        fake, same_x, same_y = self.dual.translate(images, labels).chunk(3)
+        return Cycle(x, source, y, target, fake, self.dual.reconstruct(fake, source), same_x, same_y)
+
+
+@dataclass(frozen=True)
+class Weights(TermWeights):
+    """The paper's λ, by the term they weight [AsymmetricGAN Eq. 8]."""
+
+    adversarial: float = 1.0
+    classification: float = 1.0
+    """λ_c."""
+    cycle: float = 10.0
+    """λ_cyc, on a sum over three channels: 30 where a mean absolute difference is weighted."""
+    structure: float = 1.0
+    """λ_m."""
+    identity: float = 0.5
+    """λ_id."""
+
+
+def generator_terms(
+    cycle: Cycle,
+    critics: nn.Module,
+    classification: nn.Module | None = None,
+    structure: nn.Module | None = None,
+    adversarial: AdversarialLoss | None = None,
+) -> dict[str, Tensor]:
+    """What both generators minimise, unweighted [AsymmetricGAN Eq. 8].
+
+    Args:
+        cycle: of :class:`Translators`.
+        critics: D, images to (scores, domain logits), or an ``nn.ModuleList`` of several whose losses are averaged
+            (the double discriminators of Table 9); hold them still with :func:`asymkit.frozen`.
+        classification: None for :class:`asymkit.DomainClassificationLoss`.
+        structure: None for :class:`asymkit.MSSSIMLoss`, which warns of images too small for all five scales.
+        adversarial: None for least squares, or :class:`asymkit.LogisticLoss`.
+
+    Returns:
+        Scalars by the names of :class:`Weights`.
+    """
+    gan, classify = adversarial or LeastSquaresLoss(), classification or DomainClassificationLoss()
+    verdicts = [critic(cycle.fake) for critic in _each(critics)]
+    return {
+        "adversarial": _mean([gan.generator(scores) for scores, _ in verdicts]),  # Eq. 4
+        "classification": _mean([classify(logits, cycle.target) for _, logits in verdicts]),  # Eq. 7
+        "cycle": ColorCycleLoss()(cycle.rebuilt, cycle.x),  # Eq. 1, 2
+        "structure": (structure or MSSSIMLoss())(cycle.rebuilt, cycle.x),  # Eq. 5, 6
+        "identity": l1(cycle.same_x, cycle.x) + l1(cycle.same_y, cycle.y),  # Eq. 3
+    }
+
+
+def discriminator_terms(
+    cycle: Cycle,
+    critics: nn.Module,
+    classification: nn.Module | None = None,
+    adversarial: AdversarialLoss | None = None,
+) -> dict[str, Tensor]:
+    """What the critics minimise, unweighted [AsymmetricGAN Eq. 4, 7].
+
+    Args:
+        cycle: detached.
+        critics: D, one or an ``nn.ModuleList``.
+        classification: as for the generators.
+        adversarial: as for the generators.
+
+    Returns:
+        Scalars by the names of :class:`Weights`.
+
+    Raises:
+        ValueError: a cycle that still carries a graph.
+    """
+    refuse_graph(cycle)
+    gan, classify = adversarial or LeastSquaresLoss(), classification or DomainClassificationLoss()
+    real, right = [], []
+    for critic in _each(critics):
+        scores, logits = critic(torch.cat([cycle.x, cycle.y, cycle.fake]))
+        _, real_scores, fake_scores = scores.chunk(3)
+        real.append(gan.discriminator(real_scores, fake_scores))  # Eq. 4
+        right.append(classify(logits.chunk(3)[0], cycle.source))  # Eq. 7
+    return {"adversarial": _mean(real), "classification": _mean(right)}
+
+
+def _each(critics: nn.Module) -> Sequence[nn.Module]:
+    return list(critics) if isinstance(critics, nn.ModuleList) else [critics]
+
+
+def _mean(losses: list[Tensor]) -> Tensor:
+    return torch.stack(losses).mean()
+
+
+def _form(labels: object) -> str:
+    return f"shape {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__

@@ -1,0 +1,223 @@
+"""Both frameworks of AsymmetricGAN against their equations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import reference
+import torch
+from torch import Tensor, nn
+
+from asymkit import (
+    DomainDiscriminator,
+    DualGenerator,
+    LeastSquaresLoss,
+    LogisticLoss,
+    MSSSIMLoss,
+    PatchDiscriminator,
+    PerceptualLoss,
+    VGGFeatures,
+    frozen,
+)
+from asymkit.objectives.asymmetricgan import supervised, unsupervised
+from conftest import images_like
+
+
+@pytest.fixture
+def cycle() -> unsupervised.Cycle:
+    model = unsupervised.Translators(DualGenerator.preset("S2", domains=3, width=4)).double()
+    x, y = images_like(2, 3, 32, 32), images_like(2, 3, 32, 32)
+    made: unsupervised.Cycle = model(x, torch.tensor([0, 2]), y, torch.tensor([1, 1]))
+    return made
+
+
+@pytest.fixture
+def cycles() -> supervised.Cycles:
+    model = supervised.Translators(DualGenerator.supervised(width=4, reconstructor_width=2, blocks=1)).double()
+    made: supervised.Cycles = model(*(images_like(2, 3, 32, 32) for _ in range(4)))
+    return made
+
+
+def critic() -> nn.Module:
+    return DomainDiscriminator(domains=3, image_size=32, width=4, layers=3).double()
+
+
+def judges(pair: bool = False) -> supervised.Critics:
+    second = PatchDiscriminator(6, width=4, layers=2) if pair else None
+    return supervised.Critics(PatchDiscriminator(9, width=4, layers=2), second).double()
+
+
+def test_the_unsupervised_cycle_is_that_of_the_figure() -> None:
+    dual = DualGenerator.preset("S2", domains=3, width=4).double()
+    x, y = images_like(2, 3, 32, 32), images_like(2, 3, 32, 32)
+    source, target = torch.tensor([0, 2]), torch.tensor([1, 1])
+    cycle = unsupervised.Translators(dual)(x, source, y, target)
+    torch.testing.assert_close(cycle.fake, dual.translator(x, target))
+    torch.testing.assert_close(cycle.rebuilt, dual.reconstructor(dual.translator(x, target), source))
+    torch.testing.assert_close(cycle.same_x, dual.translator(x, source))
+    torch.testing.assert_close(cycle.same_y, dual.translator(y, target))
+    soft = unsupervised.Translators(dual)(x, torch.eye(3)[[0, 2]], y, torch.eye(3)[[1, 1]])
+    torch.testing.assert_close(soft.fake, cycle.fake)
+
+
+def test_the_supervised_cycles_are_those_of_the_figure(cycles: supervised.Cycles) -> None:
+    dual = DualGenerator.supervised(width=4, reconstructor_width=2, blocks=1).double()
+    c = supervised.Translators(dual)(cycles.x, cycles.skeleton_x, cycles.y, cycles.skeleton_y)
+    translate, reconstruct = dual.translator, dual.reconstructor
+    torch.testing.assert_close(c.fake_y, translate(c.x, c.skeleton_y))
+    torch.testing.assert_close(c.rebuilt_x, reconstruct(translate(c.x, c.skeleton_y), c.skeleton_x))
+    torch.testing.assert_close(c.fake_x, translate(c.y, c.skeleton_x))
+    torch.testing.assert_close(c.rebuilt_y, reconstruct(translate(c.y, c.skeleton_x), c.skeleton_y))
+    torch.testing.assert_close(c.same_x, translate(c.x, c.skeleton_x))
+    torch.testing.assert_close(c.same_y, translate(c.y, c.skeleton_y))
+
+
+def mean_l1(a: Tensor, b: Tensor) -> Tensor:
+    return reference.color_l1(a, b).mean() / a.shape[1]
+
+
+def test_unsupervised_terms_are_the_equations(cycle: unsupervised.Cycle) -> None:
+    judge = critic()
+    terms = unsupervised.generator_terms(cycle, judge, structure=MSSSIMLoss(scales=1))
+    scores, logits = judge(cycle.fake)
+    likelihoods = torch.softmax(logits, 1).log()
+    torch.testing.assert_close(terms["adversarial"], (scores - 1).square().mean())
+    torch.testing.assert_close(terms["classification"], -(likelihoods[0, 1] + likelihoods[1, 1]) / 2)
+    torch.testing.assert_close(terms["cycle"], reference.color_l1(cycle.rebuilt, cycle.x).mean())
+    torch.testing.assert_close(terms["structure"], MSSSIMLoss(scales=1)(cycle.rebuilt, cycle.x))
+    torch.testing.assert_close(terms["identity"], mean_l1(cycle.same_x, cycle.x) + mean_l1(cycle.same_y, cycle.y))
+    assert terms.keys() == vars(unsupervised.Weights()).keys()
+    judged = unsupervised.discriminator_terms(cycle.detach(), judge)
+    real, fake = judge(cycle.y)[0], judge(cycle.fake)[0]
+    known = torch.softmax(judge(cycle.x)[1], 1).log()
+    torch.testing.assert_close(judged["adversarial"], (real - 1).square().mean() + fake.square().mean())
+    torch.testing.assert_close(judged["classification"], -(known[0, 0] + known[1, 2]) / 2)
+
+
+def test_supervised_terms_are_the_equations(cycles: supervised.Cycles) -> None:
+    judge, c = judges(), cycles
+    perceptual = PerceptualLoss(VGGFeatures(["relu1_1"], None, net="vgg19"), [1.0]).double()
+    terms = supervised.generator_terms(c, judge, perceptual)
+
+    def score(image: Tensor, skeleton: Tensor, result: Tensor) -> Tensor:
+        out: Tensor = torch.sigmoid(judge.triplet(torch.cat([image, skeleton, result], 1)))
+        return out
+
+    adversarial = -score(c.x, c.skeleton_y, c.fake_y).log().mean() - score(c.y, c.skeleton_x, c.fake_x).log().mean()
+    torch.testing.assert_close(terms["adversarial"], adversarial)
+    color = reference.color_l1(c.fake_y, c.y) + reference.color_l1(c.fake_x, c.x)
+    torch.testing.assert_close(terms["color"], color.mean())
+    back = reference.color_l1(c.rebuilt_x, c.x) + reference.color_l1(c.rebuilt_y, c.y)
+    torch.testing.assert_close(terms["cycle"], back.mean())
+    torch.testing.assert_close(terms["identity"], mean_l1(c.same_x, c.x) + mean_l1(c.same_y, c.y))
+    torch.testing.assert_close(terms["perceptual"], perceptual(c.fake_y, c.y) + perceptual(c.fake_x, c.x))
+    rough = reference.total_variation(c.fake_y, 1, "sum") + reference.total_variation(c.fake_x, 1, "sum")
+    torch.testing.assert_close(terms["total_variation"], rough.mean())
+    assert terms.keys() == vars(supervised.Weights()).keys()
+    judged = supervised.discriminator_terms(c.detach(), judge)["adversarial"]
+    expected = sum(
+        -score(image, skeleton, real).log().mean() - (1 - score(image, skeleton, fake)).log().mean()
+        for image, skeleton, real, fake in [(c.x, c.skeleton_y, c.y, c.fake_y), (c.y, c.skeleton_x, c.x, c.fake_x)]
+    )
+    torch.testing.assert_close(judged, expected)
+
+
+def test_the_papers_weights() -> None:
+    one = {name: torch.tensor(1.0) for name in vars(unsupervised.Weights())}
+    assert unsupervised.Weights().total(one) == 1 + 1 + 10 + 1 + 0.5
+    assert vars(supervised.Weights()) == {
+        "adversarial": 1, "color": 800, "cycle": 0.1, "identity": 0.01, "perceptual": 1000, "total_variation": 1e-6,
+    }  # fmt: skip
+
+
+def test_double_discriminators_are_averaged(cycle: unsupervised.Cycle, cycles: supervised.Cycles) -> None:
+    one, other = critic(), critic()
+    structure = MSSSIMLoss(scales=1)
+
+    def generator(critics: nn.Module) -> dict[str, Tensor]:
+        return unsupervised.generator_terms(cycle, critics, structure=structure)
+
+    def discriminator(critics: nn.Module) -> dict[str, Tensor]:
+        return unsupervised.discriminator_terms(cycle.detach(), critics)
+
+    for terms_of in (generator, discriminator):
+        both, first, second = terms_of(nn.ModuleList([one, other])), terms_of(one), terms_of(other)
+        for name in ("adversarial", "classification"):
+            torch.testing.assert_close(both[name], (first[name] + second[name]) / 2)
+    judge, gan = judges(pair=True), LeastSquaresLoss()
+    assert judge.pair is not None
+    expected = [
+        (gan.generator(judge.triplet(torch.cat([a, s, b], 1))) + gan.generator(judge.pair(torch.cat([a, b], 1)))) / 2
+        for a, s, b in [
+            (cycles.x, cycles.skeleton_y, cycles.fake_y), (cycles.y, cycles.skeleton_x, cycles.fake_x),
+        ]
+    ]  # fmt: skip
+    terms = supervised.generator_terms(cycles, judge, adversarial=gan)
+    torch.testing.assert_close(terms["adversarial"], expected[0] + expected[1])
+
+
+def test_the_triplet_sees_the_skeleton(cycles: supervised.Cycles) -> None:
+    skeleton = cycles.skeleton_y.clone().requires_grad_()
+    seen = cycles.detach()._replace(skeleton_y=skeleton)
+    supervised.generator_terms(seen, judges())["adversarial"].backward()
+    assert skeleton.grad is not None
+    assert skeleton.grad.abs().sum() > 0
+
+
+def test_unsupervised_gradients_go_where_they_should(cycle: unsupervised.Cycle) -> None:
+    model, judge = unsupervised.Translators(DualGenerator.preset("S2", domains=3, width=4)).double(), critic()
+    with frozen(judge):
+        terms = unsupervised.generator_terms(model(*cycle[:4]), judge, structure=MSSSIMLoss(scales=1))
+        unsupervised.Weights().total(terms).backward()
+    assert_gradients(model, judge)
+    unsupervised.Weights().total(unsupervised.discriminator_terms(cycle.detach(), judge)).backward()
+    assert all(p.grad is not None for p in judge.parameters())
+
+
+def test_supervised_gradients_go_where_they_should(cycles: supervised.Cycles) -> None:
+    dual = DualGenerator.supervised(width=4, reconstructor_width=2, blocks=1)
+    model, judge = supervised.Translators(dual).double(), judges()
+    with frozen(judge):
+        supervised.Weights().total(supervised.generator_terms(model(*cycles[:4]), judge)).backward()
+    assert_gradients(model, judge)
+    supervised.Weights().total(supervised.discriminator_terms(cycles.detach(), judge)).backward()
+    assert all(p.grad is not None for p in judge.parameters())
+
+
+def assert_gradients(model: nn.Module, judge: nn.Module) -> None:
+    assert all(p.grad is None for p in judge.parameters())
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+X = torch.rand(2, 3, 32, 32)
+LABELS = torch.tensor([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda u, s: u(X, LABELS, X[:1], LABELS), "x and y must have the same shape"),
+        (lambda u, s: u(X, LABELS, X, LABELS[:1]), r"labels of one form, got shape \(2,\) and shape \(1,\)"),
+        (lambda u, s: u(X, LABELS, X, None), "labels of one form, got shape .* and NoneType"),
+        (lambda u, s: u(X, LABELS + 5, X, LABELS), "domains are numbered 0 to 2"),
+        (lambda u, s: u(X, X, X, X), "condition must be domain labels"),
+        (lambda u, s: s(X, X, X[:1], X), "x and y must have the same shape"),
+        (lambda u, s: s(X, X, X, X[:, :1]), "skeleton_y must have 3 channels, got 1"),
+        (lambda u, s: s(X, X[:1], X, X[:1]), "skeleton_x must have one skeleton for each image"),
+        (lambda u, s: s(X, X[..., :16], X, X), "skeleton_x must have one skeleton"),
+    ],
+)
+def test_bad_input_is_refused(call: Callable[[Any, Any], object], message: str) -> None:
+    u = unsupervised.Translators(DualGenerator.preset("S2", domains=3, width=4))
+    s = supervised.Translators(DualGenerator.supervised(width=4, blocks=1))
+    with pytest.raises(ValueError, match=message):
+        call(u, s)
+
+
+def test_critics_refuse_a_graph(cycle: unsupervised.Cycle, cycles: supervised.Cycles) -> None:
+    with pytest.raises(ValueError, match="still carry the generators' graph"):
+        unsupervised.discriminator_terms(cycle, critic())
+    with pytest.raises(ValueError, match="still carry the generators' graph"):
+        supervised.discriminator_terms(cycles, judges(), LogisticLoss())
