@@ -77,7 +77,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import asymgan
-from support.settings import DEMO
+from support.settings import ASYMGAN_DEMO
 
 whole_epoch, save = asymgan.unpaired, asymgan.save_checkpoint
 saves = []
@@ -98,7 +98,7 @@ photos, out, how = sys.argv[1:]
 if how == "interrupt":
     asymgan.save_checkpoint = interrupted
 asymgan.main(replace(
-    DEMO, data=Path(photos), out=Path(out), resume=how == "resume", minutes=None, epochs=1, size=32, width=4, pool=3,
+    ASYMGAN_DEMO, data=Path(photos), out=Path(out), resume=how == "resume", minutes=None, epochs=1, size=32, width=4, pool=3,
     features="random", report_every=4,
 ))
 """
@@ -129,7 +129,7 @@ from dataclasses import replace
 from pathlib import Path
 import torch
 import asymgan
-from support.settings import DEMO
+from support.settings import ASYMGAN_DEMO
 
 kept = []
 
@@ -148,7 +148,7 @@ def short_epoch(*arguments):
 asymgan.unpaired, asymgan.asymgan.Translators = short_epoch, Remembered
 photos, out, resume = sys.argv[1:]
 asymgan.main(replace(
-    DEMO, data=Path(photos), out=Path(out), resume=bool(int(resume)), minutes=None, epochs=1 + int(resume), size=32,
+    ASYMGAN_DEMO, data=Path(photos), out=Path(out), resume=bool(int(resume)), minutes=None, epochs=1 + int(resume), size=32,
     width=4, pool=3, features="random",
 ))
 seen = {"weights": kept[0].state_dict(), "random": torch.get_rng_state()}

@@ -19,7 +19,7 @@ from support.images import DERIVE, PoorKind, bundled_photos, image_files, read_i
 from support.pictures import checkerboard
 from support.report import LossLog, read_losses, write_report
 from support.run import open_run, stop_at_ctrl_c
-from support.settings import DEMO
+from support.settings import ASYMGAN_DEMO
 from support.start import numbers, vgg_features
 from torch import nn
 
@@ -238,21 +238,21 @@ def test_diverged_losses_are_named() -> None:
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    assert open_run(run, DEMO, resume=False)["weights"]["content"] == 10
+    assert open_run(run, ASYMGAN_DEMO, resume=False)["weights"]["content"] == 10
     assert not run.exists()
     run.mkdir()
     (run / "checkpoint.pt").touch()
     with pytest.raises(ValueError, match=r"holds a run already; add --resume"):
-        open_run(run, DEMO, resume=False)
-    open_run(run, DEMO, resume=True)
+        open_run(run, ASYMGAN_DEMO, resume=False)
+    open_run(run, ASYMGAN_DEMO, resume=True)
 
 
 def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_text(json.dumps(open_run(tmp_path, DEMO, resume=False)))
-    open_run(tmp_path, replace(DEMO, resume=True, minutes=9.0, epochs=3), resume=True)
-    weights = replace(DEMO.weights, style=0.0)
-    other = replace(DEMO, width=8, data=Path("photos"), style_layers=("relu2_1", "relu2_2"), weights=weights)
-    message = "add --data None --width 16 --style-layers relu1_1 --weights.style 10.0, or"
+    (tmp_path / "settings.json").write_text(json.dumps(open_run(tmp_path, ASYMGAN_DEMO, resume=False)))
+    open_run(tmp_path, replace(ASYMGAN_DEMO, resume=True, minutes=9.0, epochs=3), resume=True)
+    weights = replace(ASYMGAN_DEMO.weights, style=0.0)
+    other = replace(ASYMGAN_DEMO, width=8, data=Path("photos"), style_layers=("relu2_1", "relu2_2"), weights=weights)
+    message = "add --width 16 --data None --style-layers relu1_1 --weights.style 10.0, or"
     with pytest.raises(ValueError, match=message):
         open_run(tmp_path, other, resume=True)
 
@@ -272,7 +272,7 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
 )
 def test_settings_that_cannot_work_are_refused_at_once(setting: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        replace(DEMO, **({"size": 40} | setting))
+        replace(ASYMGAN_DEMO, **({"size": 40} | setting))
 
 
 def test_ctrl_c_asks_a_loop_to_end_and_the_second_one_ends_it() -> None:

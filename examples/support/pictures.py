@@ -11,6 +11,9 @@ from torchvision.utils import make_grid
 
 from asymkit import ops
 from asymkit.objectives.asymgan import Translators
+from asymkit.objectives.asymmetricgan import supervised, unsupervised
+
+Pairs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 @contextmanager
@@ -84,6 +87,80 @@ def asymgan_figures(model: Translators, x: Tensor, y: Tensor, batch: int = 16) -
         for name, value in values.items():
             sums[name] = sums.get(name, 0.0) + value.item() * len(rich) / len(x)
     return sums
+
+
+@looking()
+def domain_pictures(model: unsupervised.Translators, images: list[Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:
+    """Grids (3, H, W) in [0, 1] by caption: every input to every domain, and the way back.
+
+    Args:
+        model: trained, on the images' device.
+        images: held-out images of every domain, as many rows of each as there are.
+        names: of the domains.
+    """
+    grids: dict[str, Tensor] = {}
+    inputs = torch.cat([batch[:2] for batch in images])
+    sources = torch.arange(len(images), device=inputs.device).repeat_interleave(2)[: len(inputs)]
+    targets = [torch.full_like(sources, d) for d in range(len(images))]
+    fakes = [model.dual.translate(inputs, target) for target in targets]
+    grids[f"Every input to every domain: x, then {', '.join(names)}"] = _grid(_rows(inputs, *fakes))
+    other = (sources + 1) % len(images)
+    fake = model.dual.translate(inputs, other)
+    rebuilt = model.dual.reconstruct(fake, sources)
+    grids["There and back: x, its translation to the next domain, its reconstruction"] = _grid(
+        _rows(inputs, fake, rebuilt)
+    )
+    return grids
+
+
+@looking()
+def gesture_pictures(model: supervised.Translators, pairs: Pairs, rows: int = 5, columns: int = 7) -> dict[str, Tensor]:
+    """Grids (3, H, W) in [0, 1] by caption: one photo with many skeletons as in Fig. 10, and the way there and back.
+
+    Args:
+        model: trained, on the pairs' device.
+        pairs: x, its skeleton, y, its skeleton, held out.
+        rows: photos below each other.
+        columns: skeletons side by side.
+    """
+    x, _skeleton_x, _y, skeleton_y = pairs
+    photos, wanted = x[:rows], skeleton_y[:columns]
+    fakes = [model.dual.translate(photos, skeleton.expand(rows, -1, -1, -1)) for skeleton in wanted]
+    corner = torch.ones_like(x[:1])
+    table = torch.cat([torch.cat([corner, wanted])[None], _rows(photos, *fakes)])
+    cycles = model(*(part[:rows] for part in pairs))
+    there = _rows(cycles.x, cycles.skeleton_y, cycles.fake_y, cycles.y, cycles.skeleton_x, cycles.rebuilt_x)
+    return {
+        "One photo, many skeletons: x, then Gᵗ(x, l) for the skeleton l above": _grid(table),
+        "There and back: x, l_y, y' = Gᵗ(x, l_y), y, l_x, x̂ = Gʳ(y', l_x)": _grid(there),
+    }
+
+
+@looking()
+def gesture_figures(model: supervised.Translators, pairs: Pairs, batch: int = 8) -> dict[str, float]:
+    """Peak signal-to-noise ratios in decibels, means over held-out pairs.
+
+    Args:
+        model: trained, on the pairs' device.
+        pairs: x, its skeleton, y, its skeleton.
+        batch: pairs at a time.
+    """
+    sums: dict[str, float] = {}
+    for part in zip(*(images.split(batch) for images in pairs), strict=True):
+        cycles = model(*part)
+        values = {
+            "psnr_translated_db": psnr(cycles.fake_y, cycles.y),
+            "psnr_rebuilt_db": psnr(cycles.rebuilt_x, cycles.x),
+            "psnr_of_copying_x_db": psnr(cycles.x, cycles.y),
+        }
+        for name, value in values.items():
+            sums[name] = sums.get(name, 0.0) + value.sum().item() / len(pairs[0])
+    return sums
+
+
+def psnr(made: Tensor, wanted: Tensor) -> Tensor:
+    """Peak signal-to-noise ratio of images in [-1, 1], (N,), in decibels."""
+    return 10 * torch.log10(4 / (made - wanted).square().mean((1, 2, 3)).clamp_min(1e-10))
 
 
 def checkerboard(images: Tensor) -> Tensor:

@@ -39,12 +39,15 @@ def start(precision: Precision, seed: int, minutes: float | None) -> Accelerator
     return accelerator
 
 
-def vgg_features(weights: str, *layers: list[str]) -> tuple[list[VGGFeatures], list[str]]:
-    """A frozen VGG16 for each list of layers, and what a reader of the results must know about them.
+def vgg_features(
+    weights: str, *layers: list[str], net: Literal["vgg16", "vgg19"] = "vgg16"
+) -> tuple[list[VGGFeatures], list[str]]:
+    """A frozen VGG for each list of layers, and what a reader of the results must know about them.
 
     Args:
         weights: "imagenet", "random", the path of a file, or "auto": imagenet, and random where they cannot be had.
         *layers: names such as "relu2_2".
+        net: vgg16 or vgg19.
 
     Raises:
         ValueError: the weights cannot be had; the message says which option helps.
@@ -52,14 +55,14 @@ def vgg_features(weights: str, *layers: list[str]) -> tuple[list[VGGFeatures], l
     chosen = None if weights == "random" else "imagenet" if weights == "auto" else weights
     notes: list[str] = []
     try:
-        networks = [VGGFeatures(names, chosen) for names in layers]
+        networks = [VGGFeatures(names, chosen, net) for names in layers]
     except RuntimeError as error:
         if weights != "auto":
             raise ValueError(f"features: {error}; here that is --features FILE or --features random") from error
         notes.append(str(error))
-        networks = [VGGFeatures(names, None) for names in layers]
+        networks = [VGGFeatures(names, None, net) for names in layers]
     if not networks[0].pretrained:
-        notes.insert(0, "Content and style are compared by a VGG16 with random weights: edges and colours, no objects.")
+        notes.insert(0, f"Features are those of a {net.upper()} with random weights: edges and colours, no objects.")
     return networks, notes
 
 

@@ -1,0 +1,119 @@
+"""AsymmetricGAN (Tang and Sebe), unsupervised: images of any number of domains, each to all others, by one model.
+
+    python examples/asymmetricgan_domains.py demo                            # minutes on two CPU cores, images included
+    python examples/asymmetricgan_domains.py paper --data datasets/seasons   # one sub-folder of images per domain
+    accelerate launch examples/asymmetricgan_domains.py paper --data ...     # several GPUs
+
+Where it differs from the paper: the learning rate, of which it says nothing, is StarGAN's course at CycleGAN's rate
+(constant, then linear to zero, with every step), Adam has CycleGAN's betas, and GPUs that have bfloat16 compute in it
+(--precision no turns that off).
+"""
+
+from time import monotonic
+
+import torch
+from support.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from support.classify import domain_accuracy, train_classifier
+from support.domains import domain_sets
+from support.pictures import domain_pictures
+from support.report import LossLog, write_report
+from support.run import Progress, command, open_run, stop_at_ctrl_c
+from support.settings import DOMAINS_PRESETS, DomainSettings
+from support.start import numbers, set_learning_rate, start
+from torch import nn
+from torch.utils.data import DataLoader
+
+from asymkit import DomainDiscriminator, DualGenerator, MSSSIMLoss, frozen, linear_decay
+from asymkit.objectives.asymmetricgan import unsupervised
+from asymkit.ops.ssim import scales_that_fit
+
+
+def main(settings: DomainSettings) -> None:
+    accelerator = start(settings.precision, settings.seed, settings.minutes)
+    plain = open_run(settings.out, settings, settings.resume)
+    data, held_out, source = domain_sets(settings.data, settings.size, settings.channels, settings.seed)
+    shown = [held_out.batch(domain, 32).to(accelerator.device) for domain in range(len(data.names))]
+
+    dual = DualGenerator.preset(
+        settings.preset,
+        domains=len(data.names),
+        sharing=settings.sharing,
+        width=settings.width,
+        in_channels=settings.channels,
+        out_channels=settings.channels,
+        label_embedding=settings.label_embedding,
+        upsampling=settings.upsampling,
+    )
+    model = unsupervised.Translators(dual)
+    critic = {"width": settings.critic_width, "in_channels": settings.channels}
+    critics = nn.ModuleList(
+        DomainDiscriminator(len(data.names), settings.size, layers=settings.critic_layers - i, **critic)
+        for i in range(settings.critics)
+    )
+    structure = MSSSIMLoss(scales=scales_that_fit(settings.size, settings.size))
+    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
+    optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
+    parts: dict[str, Stateful] = {"model": model, "critics": critics}
+    parts |= {"optimizer_g": optimizer_g, "optimizer_d": optimizer_d}
+
+    translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
+    judges = nn.ModuleList(accelerator.prepare(critic) for critic in critics)
+    classifier = train_classifier(data, settings.classifier_steps, accelerator.device, accelerator.is_main_process)
+    checkpoint, step, seconds = settings.out / "checkpoint.pt", 0, 0.0
+    if settings.resume:
+        step, seconds = load_checkpoint(checkpoint, parts, accelerator.process_index)
+    pairs = settings.batch * accelerator.num_processes
+    steps = settings.epochs * max(1, data.epoch // pairs)
+    order, chance = range(step * pairs, steps * pairs), torch.Generator()  # its own, so that loading disturbs nothing
+    batches = DataLoader(data, settings.batch, sampler=order, num_workers=settings.workers, generator=chance)
+    log = LossLog(settings.out / "losses.csv", resume_at=step, writing=accelerator.is_main_process)
+    bar, losses = Progress(accelerator.is_main_process), dict[str, float]()
+
+    def save() -> None:
+        if accelerator.is_main_process:
+            save_checkpoint(checkpoint, step, seconds, parts)
+            figures = {"steps": step, "seconds": seconds} | losses
+            for kind, shares in domain_accuracy(classifier, model, shown).items():
+                figures |= {f"accuracy_{kind}_{name}": share for name, share in zip(data.names, shares, strict=True)}
+                figures[f"accuracy_{kind}"] = sum(shares) / len(shares)
+            pictures = domain_pictures(model, shown, data.names)
+            write_report(settings.out, "AsymmetricGAN, domains", pictures, figures, plain, [source])
+
+    stop, before = stop_at_ctrl_c(accelerator.num_processes), monotonic()
+    for x, domain_x, y, domain_y in accelerator.prepare(batches):
+        done = seconds / (60 * settings.minutes) if settings.minutes else step / steps
+        if done >= 1 or stop.is_set():
+            break
+        set_learning_rate(optimizer_g, settings.lr_generators * linear_decay(done))
+        set_learning_rate(optimizer_d, settings.lr_critics * linear_decay(done))
+
+        cycle = translators(x, domain_x, y, domain_y)
+        with frozen(judges):
+            terms = unsupervised.generator_terms(cycle, judges, structure=structure)
+            optimizer_g.zero_grad()
+            accelerator.backward(settings.weights.total(terms))
+            optimizer_g.step()
+
+        judged = unsupervised.discriminator_terms(cycle.detach(), judges)
+        optimizer_d.zero_grad()
+        accelerator.backward(settings.weights.total(judged))
+        optimizer_d.step()
+
+        step, seconds, before = step + 1, seconds + monotonic() - before, monotonic()
+        if step % 10 == 1:
+            losses = numbers(terms) | numbers(judged, prefix="critic_")
+            log.write(step, losses)
+            bar.show(done, losses, ("cycle", "identity", "classification", "adversarial"))
+        if step % settings.report_every == 0:
+            save()
+            before = monotonic()
+    if not stop.is_set():
+        bar.show(1.0)
+    bar.close()
+    save()
+    ended = "stopped, --resume goes on" if stop.is_set() else "done, --resume with more --minutes or --epochs goes on"
+    accelerator.print(f"{ended}: {step} steps in {seconds:.0f} s; open {settings.out / 'report.html'}")
+
+
+if __name__ == "__main__":
+    command(main, DOMAINS_PRESETS)

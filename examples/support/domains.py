@@ -1,0 +1,136 @@
+"""Images of many domains: a folder with one sub-folder for each, or domains derived from the bundled photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from support.images import BUNDLED, Pixels, bundled_photos, grey, image_files, random_crop, read_image
+
+Sample = tuple[Tensor, int, Tensor, int]
+"""x (C, H, W) in [-1, 1] and its domain, y and its domain."""
+
+HELD_OUT = 10
+"""Of the files of a domain one in ten is never trained on."""
+
+
+class Domains(Dataset[Sample]):
+    """Pairs of images of two different domains; pair number ``index`` is the same in every run.
+
+    Args:
+        names: of the domains, in the order of their numbers.
+        photos: of each domain, in memory or as files.
+        derive: what each domain shows instead of the crop itself.
+        zoom: crops show between all of an image's shorter side and a ``zoom``-th of it.
+        size: side of the crops in pixels.
+        channels: 3, or 1 for grey images.
+        seed: another seed, other crops.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        photos: Sequence[Sequence[Image.Image | Path]],
+        derive: Sequence[Callable[[Pixels], Pixels]] | None,
+        zoom: float,
+        size: int,
+        channels: int,
+        seed: int,
+    ) -> None:
+        self.names, self.photos, self.derive, self.zoom = tuple(names), photos, derive, zoom
+        self.size, self.channels, self.seed = size, channels, seed
+        self.epoch = sum(map(len, photos)) if derive is None else 400
+
+    def __getitem__(self, index: int) -> Sample:
+        source, target = np.random.default_rng((self.seed, index)).permutation(len(self.names))[:2]
+        x, y = self.crop(int(source), 2 * index), self.crop(int(target), 2 * index + 1)
+        return x, int(source), y, int(target)
+
+    def crop(self, domain: int, number: int) -> Tensor:
+        """Crop ``number`` of a domain, (channels, size, size) in [-1, 1], drawn anew for every number."""
+        rng = np.random.default_rng((self.seed, domain, number, 1))
+        image = self.photos[domain][int(rng.integers(len(self.photos[domain])))]
+        pixels = random_crop(read_image(image) if isinstance(image, Path) else image, self.size, self.zoom, rng)
+        if self.derive is not None:
+            pixels = self.derive[domain](np.ascontiguousarray(pixels))
+        if self.channels == 1:
+            pixels = grey(np.ascontiguousarray(pixels))[..., :1]
+        return torch.tensor(np.ascontiguousarray(pixels)).permute(2, 0, 1) / 127.5 - 1
+
+    def batch(self, domain: int, count: int, start: int = 0) -> Tensor:
+        """(count, channels, size, size) of one domain."""
+        return torch.stack([self.crop(domain, start + i) for i in range(count)])
+
+
+def domain_sets(folder: Path | None, size: int, channels: int, seed: int) -> tuple[Domains, Domains, str]:
+    """Training and held-out images of the same domains, and a sentence that says what they are.
+
+    Args:
+        folder: with one sub-folder of images for each domain; None derives domains from the bundled photographs.
+        size: side of the crops in pixels.
+        channels: 3 or 1.
+        seed: another seed, other crops.
+
+    Raises:
+        ValueError: a folder that is missing, has fewer than two sub-folders, or an empty one.
+    """
+    if folder is None:
+        photos = bundled_photos()
+        parts = [[photos] * len(DERIVED)] * 2
+        source = f"domains {', '.join(DERIVED)}, derived from random crops of the photographs {', '.join(BUNDLED)}"
+        made = [
+            Domains(list(DERIVED), part, list(DERIVED.values()), 2.5, size, channels, seed + i)
+            for i, part in enumerate(parts)
+        ]
+        return made[0], made[1], f"{source}; held-out crops are of the same photographs"
+    if not folder.is_dir():
+        raise ValueError(f"data: no folder {str(folder)!r}; expected one with a sub-folder of images for each domain")
+    found = sorted(path for path in folder.iterdir() if path.is_dir())
+    if len(found) < 2:
+        raise ValueError(
+            f"data: {str(folder)!r} has {len(found)} sub-folders; expected one with images for each of two domains or more"
+        )
+    files = [image_files(path) for path in found]
+    held = [[file for i, file in enumerate(part) if i % HELD_OUT == 0] for part in files]
+    kept = [[file for i, file in enumerate(part) if i % HELD_OUT] or part for part in files]
+    names = [path.name for path in found]
+    counts = ", ".join(f"{name} {len(part)}" for name, part in zip(names, kept, strict=True))
+    source = f"{folder.name}: {len(names)} domains ({counts} images for training), one file in {HELD_OUT} held out"
+    train, test = (Domains(names, part, None, 1.12, size, channels, seed) for part in (kept, held))
+    return train, test, source
+
+
+def hue(photo: Pixels) -> Pixels:
+    """Colours turned by a third of the circle."""
+    pixels = np.asarray(Image.fromarray(photo).convert("HSV")).copy()
+    pixels[..., 0] += 85
+    turned: Pixels = np.asarray(Image.fromarray(pixels, mode="HSV").convert("RGB"))
+    return turned
+
+
+def night(photo: Pixels) -> Pixels:
+    """Dark and blue."""
+    dark: Pixels = (photo * np.array([0.25, 0.3, 0.5])).astype(np.uint8)
+    return dark
+
+
+def sepia(photo: Pixels) -> Pixels:
+    """Brown prints."""
+    light = np.asarray(Image.fromarray(photo).convert("L"), dtype=np.float64)[..., None]
+    brown: Pixels = np.clip(light * np.array([1.07, 0.87, 0.62]), 0, 255).astype(np.uint8)
+    return brown
+
+
+DERIVED: dict[str, Callable[[Pixels], Pixels]] = {
+    "photo": lambda photo: photo,
+    "hue": hue,
+    "grey": grey,
+    "night": night,
+    "sepia": sepia,
+}

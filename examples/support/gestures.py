@@ -1,0 +1,142 @@
+"""Pairs of photos of one person with their skeletons, from folders or drawn."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from support.hands import DrawnHands, draw_skeleton, read_keypoints
+from support.images import BUNDLED, Pixels, bundled_photos, image_files, read_image
+
+Pair = tuple[Tensor, Tensor, Tensor, Tensor]
+"""x, its skeleton, y, its skeleton, each (3, size, size) in [-1, 1]."""
+
+FRESH = 2**40
+"""Drawn pairs from this number on are never trained on."""
+
+HELD_OUT = 20
+"""One pair in so many is never trained on."""
+
+
+class DrawnPairs(Dataset[Pair]):
+    """Pairs of :class:`support.hands.DrawnHands`."""
+
+    def __init__(self, hands: DrawnHands, first: int, epoch: int) -> None:
+        self.hands, self.first, self.epoch = hands, first, epoch
+
+    def __getitem__(self, index: int) -> Pair:
+        x, skeleton_x, y, skeleton_y = map(_tensor, self.hands.pair(self.first + index))
+        return x, skeleton_x, y, skeleton_y
+
+
+class FilePairs(Dataset[Pair]):
+    """Pairs of photo files; pair number ``index`` is the same in every run, every pair comes before any comes again.
+
+    Args:
+        photos: by name without ending.
+        skeletons: a file for every photo, by the same names.
+        pairs: names of source and target.
+        size: side of the images in pixels, to which they are stretched.
+        seed: another seed, another order.
+    """
+
+    def __init__(
+        self, photos: dict[str, Path], skeletons: dict[str, Path], pairs: list[tuple[str, str]], size: int, seed: int
+    ) -> None:
+        self.photos, self.skeletons, self.pairs = photos, skeletons, pairs
+        self.size, self.seed, self.epoch = size, seed, len(pairs)
+
+    def __getitem__(self, index: int) -> Pair:
+        turn, place = divmod(index, len(self.pairs))
+        source, target = self.pairs[np.random.default_rng((self.seed, turn)).permutation(len(self.pairs))[place]]
+        return *self._load(source), *self._load(target)
+
+    def _load(self, name: str) -> tuple[Tensor, Tensor]:
+        photo, path = read_image(self.photos[name]), self.skeletons[name]
+        skeleton = draw_skeleton(read_keypoints(path), photo.size) if path.suffix == ".json" else read_image(path)
+        resized = (
+            np.asarray(image.resize((self.size, self.size), Image.Resampling.BICUBIC)) for image in (photo, skeleton)
+        )
+        first, second = map(_tensor, resized)
+        return first, second
+
+
+def gesture_pairs(
+    data: Path | None, skeletons: Path | None, pairs: Path | None, size: int, seed: int
+) -> tuple[DrawnPairs | FilePairs, DrawnPairs | FilePairs, str]:
+    """Training and held-out pairs, and a sentence that says what they are.
+
+    Args:
+        data: a folder of photos, or None for drawn hands.
+        skeletons: a folder with a file of the same name for every photo: an image, a mask, or OpenPose JSON.
+        pairs: a CSV file with columns source and target, or file and person.
+        size: side of the images in pixels.
+        seed: another seed, another order, other drawn hands.
+
+    Raises:
+        ValueError: folders or files that are missing, or do not fit each other.
+    """
+    if data is None:
+        hands = DrawnHands(bundled_photos(), size, seed)
+        source = (
+            f"drawn hands over patches of the photographs {', '.join(BUNDLED)}: skeletons and motions are known exactly"
+        )
+        return DrawnPairs(hands, 0, 2000), DrawnPairs(hands, FRESH, 64), source
+    if skeletons is None or pairs is None:
+        missing = "skeletons" if skeletons is None else "pairs"
+        raise ValueError(f"{missing}: photos in {str(data)!r} need --skeletons FOLDER and --pairs FILE.csv as well")
+    photos = {path.stem: path for path in image_files(data)}
+    drawn = {path.stem: path for path in sorted(skeletons.glob("*.json"))} if skeletons.is_dir() else {}
+    drawn = drawn or {path.stem: path for path in image_files(skeletons)}
+    named = read_pairs(pairs)
+    known = photos.keys() & drawn.keys()
+    usable = [pair for pair in named if pair[0] in known and pair[1] in known]
+    if len(usable) < 2:
+        example = next((name for pair in named for name in pair if name not in known), "none")
+        raise ValueError(
+            f"pairs: {str(pairs)!r} names {len(named)} pairs, {len(usable)} of them with photo and skeleton; {example!r} has "
+            f"{'a' if example in photos else 'no'} photo and {'a' if example in drawn else 'no'} skeleton"
+        )
+    usable = [usable[i] for i in np.random.default_rng(seed).permutation(len(usable))]
+    held = max(1, len(usable) // HELD_OUT)
+    source = f"{data.name}: {len(usable)} pairs of one person, {held} of them held out"
+    if len(usable) < len(named):
+        source += f"; {len(named) - len(usable)} pairs left out for want of files"
+    kept = FilePairs(photos, drawn, usable[held:], size, seed)
+    return kept, FilePairs(photos, drawn, usable[:held], size, seed), source
+
+
+def read_pairs(path: Path) -> list[tuple[str, str]]:
+    """Names, without ending, of source and target: as listed, or all of one person.
+
+    Raises:
+        ValueError: the file is missing or has other columns.
+    """
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"pairs: cannot read {str(path)!r}: {error}") from error
+    columns = set(rows[0]) if rows else set()
+    if {"source", "target"} <= columns:
+        return [(Path(row["source"]).stem, Path(row["target"]).stem) for row in rows]
+    if {"file", "person"} <= columns:
+        persons: dict[str, list[str]] = defaultdict(list)
+        for row in rows:
+            persons[row["person"]].append(Path(row["file"]).stem)
+        return [pair for names in persons.values() for pair in permutations(names, 2)]
+    raise ValueError(
+        f"pairs: {str(path)!r} has columns {sorted(columns)}; expected source and target, or file and person"
+    )
+
+
+def _tensor(pixels: Pixels) -> Tensor:
+    return torch.tensor(np.ascontiguousarray(pixels)).permute(2, 0, 1) / 127.5 - 1

@@ -1,0 +1,168 @@
+"""Data of AsymmetricGAN's examples: folders of domains, derived ones, hand skeletons and pairs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from support.domains import DERIVED, domain_sets
+from support.gestures import FilePairs, gesture_pairs, read_pairs
+from support.hands import COLOURS, DrawnHands, draw_skeleton, hand_points, read_keypoints
+from support.images import bundled_photos
+from support.pictures import psnr
+
+
+def save(path: Path, colour: tuple[int, int, int] = (0, 0, 0), size: tuple[int, int] = (20, 30)) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path)
+    return path
+
+
+def test_a_folder_of_folders_is_as_many_domains(tmp_path: Path) -> None:
+    for domain, grey in (("winter", 250), ("autumn", 100), ("night", 0)):
+        for i in range(11):
+            save(tmp_path / domain / f"{i:02}.png", (grey, grey, grey))
+    train, test, source = domain_sets(tmp_path, 16, 3, 0)
+    assert train.names == ("autumn", "night", "winter")
+    assert "autumn 9" in source
+    assert [len(files) for files in test.photos] == [2, 2, 2]
+    assert not {*train.photos[0]} & {*test.photos[0]}
+    value = {0: 100, 1: 0, 2: 250}
+    seen = set()
+    for index in range(20):
+        x, source_domain, y, target_domain = train[index]
+        assert source_domain != target_domain
+        assert round((x.mean().item() + 1) * 127.5) == value[source_domain]
+        assert round((y.mean().item() + 1) * 127.5) == value[target_domain]
+        assert torch.equal(train[index][0], x)
+        seen |= {(source_domain, target_domain)}
+    assert len(seen) > 4
+    grey_train, _, _ = domain_sets(tmp_path, 16, 1, 0)
+    assert grey_train[0][0].shape == (1, 16, 16)
+
+
+def test_derived_domains_differ_as_they_should() -> None:
+    train, test, source = domain_sets(None, 32, 3, 0)
+    assert train.names == test.names == tuple(DERIVED)
+    assert "derived from random crops" in source
+    batches = {name: train.batch(i, 16) for i, name in enumerate(train.names)}
+    assert batches["night"].mean() < batches["photo"].mean() - 0.3
+    assert torch.equal(batches["grey"][:, 0], batches["grey"][:, 2])
+    assert (batches["sepia"][:, 0] >= batches["sepia"][:, 2]).all()
+    assert not torch.equal(train.crop(0, 0), test.crop(0, 0))
+
+
+def keypoints(path: Path, hand: np.ndarray, side: str = "right") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    person = {"hand_left_keypoints_2d": [0.0] * 63, "hand_right_keypoints_2d": [0.0] * 63}
+    person[f"hand_{side}_keypoints_2d"] = hand.flatten().tolist()
+    path.write_text(json.dumps({"version": 1.3, "people": [person]}))
+    return path
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_openpose_keypoints_are_read_and_drawn_in_the_fingers_colours(tmp_path: Path, side: str) -> None:
+    hand = hand_points(np.ones(5, dtype=bool)) * [100, 100, 1]
+    assert np.array_equal(read_keypoints(keypoints(tmp_path / "a.json", hand, side)), hand)
+    image = np.asarray(draw_skeleton(hand, (100, 100)))
+    for finger, colour in enumerate(COLOURS):
+        assert (image == colour).all(2).any()
+        middle = ((hand[4 * finger + 1] + hand[4 * finger + 2]) / 2)[:2].astype(int)
+        near = image[middle[1] - 1 : middle[1] + 2, middle[0] - 1 : middle[0] + 2]
+        assert (near == colour).all(2).any()
+    hand[5:9, 2] = 0.01  # the index finger was not seen
+    assert not (np.asarray(draw_skeleton(hand, (100, 100))) == COLOURS[1]).all(2).any()
+
+
+def test_drawn_hands_are_where_their_skeletons_are() -> None:
+    hands = DrawnHands(bundled_photos(), 64, 0)
+    assert all(np.array_equal(a, b) for a, b in zip(hands.pair(3), hands.pair(3), strict=True))
+    moved, still = [], []
+    for number in range(12):
+        x, skeleton_x, y, skeleton_y = hands.pair(number)
+        bones, other_bones = skeleton_x.max(2) > 0, skeleton_y.max(2) > 0
+        changed = np.abs(x.astype(int) - y.astype(int)).max(2) > 12
+        moved.append(changed[bones ^ other_bones].mean())
+        still.append(changed[~(bones | other_bones)].mean())
+    assert np.mean(moved) > 0.5  # where one skeleton is and the other is not, the picture changed
+    assert np.mean(still) < 0.2
+
+
+def test_pairs_from_files(tmp_path: Path) -> None:
+    for i, name in enumerate(["a1", "a2", "a3", "b1", "b2"]):
+        save(tmp_path / "photos" / f"{name}.jpg", (50 * i, 0, 0))
+        save(tmp_path / "masks" / f"{name}.png", (0, 50 * i, 0))
+    listed = tmp_path / "pairs.csv"
+    listed.write_text("source,target\na1.jpg,a2.jpg\na2,a3\na3,gone\n")
+    assert read_pairs(listed) == [("a1", "a2"), ("a2", "a3"), ("a3", "gone")]
+    persons = tmp_path / "persons.csv"
+    persons.write_text("file,gesture,person\na1,1,A\na2,2,A\na3,3,A\nb1,1,B\nb2,2,B\n")
+    assert len(read_pairs(persons)) == 6 + 2
+    train, test, source = gesture_pairs(tmp_path / "photos", tmp_path / "masks", persons, 16, 0)
+    assert isinstance(train, FilePairs)
+    assert isinstance(test, FilePairs)
+    assert not {*train.pairs} & {*test.pairs}
+    assert "8 pairs of one person, 1 of them held out" in source
+    assert {train.pairs[0]} <= {("a1", "a2"), *read_pairs(persons)}
+    reds = set()
+    for index in range(len(train.pairs)):
+        x, skeleton_x, y, skeleton_y = train[index]
+        assert x.shape == skeleton_y.shape == (3, 16, 16)
+        assert abs((x[0].mean() - skeleton_x[1].mean()).item()) < 0.05
+        assert abs((y[0].mean() - skeleton_y[1].mean()).item()) < 0.05
+        reds |= {(round(x[0].mean().item(), 1), round(y[0].mean().item(), 1))}
+    assert len(reds) == len(train.pairs)  # every pair once
+    _, _, source = gesture_pairs(tmp_path / "photos", tmp_path / "masks", listed, 16, 0)
+    assert "1 pairs left out for want of files" in source
+    hand = hand_points(np.ones(5, dtype=bool)) * [20, 30, 1]
+    for name in ("a1", "a2", "a3"):
+        keypoints(tmp_path / "json" / f"{name}.json", hand)
+    train, _, _ = gesture_pairs(tmp_path / "photos", tmp_path / "json", listed, 16, 0)
+    assert train[0][1].max() > 0
+
+
+def folder(path: Path, count: int) -> Path:
+    for i in range(count):
+        save(path / f"domain{i}" / "a.png")
+    return path
+
+
+def text(path: Path, content: str) -> Path:
+    path.write_text(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda d: domain_sets(d / "none", 16, 3, 0), "no folder .*none"),
+        (lambda d: domain_sets(folder(d / "x", 1), 16, 3, 0), "has 1 sub-folders; .* two domains or more"),
+        (lambda d: gesture_pairs(folder(d / "x", 1) / "domain0", None, None, 16, 0), "need --skeletons FOLDER"),
+        (lambda d: read_pairs(d / "gone.csv"), "cannot read .*gone.csv"),
+        (
+            lambda d: read_pairs(text(d / "p.csv", "a,b\n1,2\n")),
+            r"has columns \['a', 'b'\]; expected source and target",
+        ),
+        (lambda d: read_keypoints(text(d / "a.json", "{")), "cannot read .*a.json' as OpenPose JSON"),
+        (lambda d: read_keypoints(text(d / "a.json", '{"people": []}')), "no hand in .*a.json"),
+        (
+            lambda d: gesture_pairs(
+                folder(d, 2) / "domain0", d / "domain1", text(d / "p.csv", "source,target\na,b\nb,a\n"), 16, 0
+            ),
+            "names 2 pairs, 0 of them with photo and skeleton; 'b' has no photo and no skeleton",
+        ),
+    ],
+)
+def test_what_is_missing_is_named(tmp_path: Path, call: Callable[[Path], object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call(tmp_path)
+
+
+def test_psnr_in_decibels() -> None:
+    black, grey = -torch.ones(1, 3, 4, 4), torch.zeros(1, 3, 4, 4)
+    assert psnr(grey, black).item() == pytest.approx(6.0206, abs=1e-3)
