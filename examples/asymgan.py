@@ -9,17 +9,15 @@ bfloat16 compute in it (--precision no turns that off). The demo is smaller, tra
 without transposed convolutions.
 """
 
-from time import monotonic
-
 import torch
-from support.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from support.checkpoint import Stateful
 from support.data import unpaired
+from support.loop import Training
 from support.pictures import asymgan_figures, asymgan_pictures
-from support.report import LossLog, write_report
-from support.run import Progress, command, open_run, stop_at_ctrl_c
+from support.report import write_report
+from support.run import command, open_run
 from support.settings import ASYMGAN_PRESETS, AsymGANSettings
-from support.start import numbers, set_learning_rate, start, start_strong, vgg_features
-from torch.utils.data import DataLoader
+from support.start import start, start_strong, vgg_features
 
 from asymkit import (
     AuxDiscriminator,
@@ -30,7 +28,6 @@ from asymkit import (
     PatchDiscriminator,
     ResnetGenerator,
     frozen,
-    linear_decay,
 )
 from asymkit.objectives import asymgan
 
@@ -66,31 +63,16 @@ def main(settings: AsymGANSettings) -> None:
 
     translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
     judges = asymgan.Critics(*(accelerator.prepare(critic) for critic in critics.children()))
-    checkpoint, step, seconds = settings.out / "checkpoint.pt", 0, 0.0
-    if settings.resume:
-        step, seconds = load_checkpoint(checkpoint, parts, accelerator.process_index)
-    pairs = settings.batch * accelerator.num_processes
-    steps = settings.epochs * max(1, data.epoch // pairs)
-    order, chance = range(step * pairs, steps * pairs), torch.Generator()  # its own, so that loading disturbs nothing
-    batches = DataLoader(data, settings.batch, sampler=order, num_workers=settings.workers, generator=chance)
-    log = LossLog(settings.out / "losses.csv", resume_at=step, writing=accelerator.is_main_process)
-    bar, losses = Progress(accelerator.is_main_process), dict[str, float]()
 
-    def save() -> None:
-        if accelerator.is_main_process:
-            save_checkpoint(checkpoint, step, seconds, parts)
-            pictures, figures = asymgan_pictures(model, shown_x, shown_y), asymgan_figures(model, fresh_x, fresh_y)
-            figures |= {"steps": step, "seconds": seconds} | losses
-            write_report(settings.out, "AsymGAN", pictures, figures, plain, [source, *notes])
+    def report(figures: dict[str, float]) -> None:
+        pictures = asymgan_pictures(model, shown_x, shown_y)
+        figures = asymgan_figures(model, fresh_x, fresh_y) | figures
+        write_report(settings.out, "AsymGAN", pictures, figures, plain, [source, *notes])
 
-    stop, before = stop_at_ctrl_c(accelerator.num_processes), monotonic()
-    for x, y in accelerator.prepare(batches):
-        done = seconds / (60 * settings.minutes) if settings.minutes else step / steps
-        if done >= 1 or stop.is_set():
-            break
-        set_learning_rate(optimizer_g, settings.lr_generators * linear_decay(done))
-        set_learning_rate(optimizer_d, settings.lr_critics * linear_decay(done))
-
+    rates = {optimizer_g: settings.lr_generators, optimizer_d: settings.lr_critics}
+    losses = ("cycle_rich", "cycle_poor", "cycle_aux", "adversarial_rich")
+    training = Training(accelerator, settings, data, parts, rates, report, losses)
+    for x, y in training:
         cycles = translators(x, y)
         with frozen(judges):
             terms = asymgan.generator_terms(cycles, judges, content, style)
@@ -102,21 +84,7 @@ def main(settings: AsymGANSettings) -> None:
         optimizer_d.zero_grad()
         accelerator.backward(settings.weights.total(judged))
         optimizer_d.step()
-
-        step, seconds, before = step + 1, seconds + monotonic() - before, monotonic()
-        if step % 10 == 1:
-            losses = numbers(terms) | numbers(judged, prefix="critic_")
-            log.write(step, losses)
-            bar.show(done, losses, ("cycle_rich", "cycle_poor", "cycle_aux", "adversarial_rich"))
-        if step % settings.report_every == 0:
-            save()
-            before = monotonic()
-    if not stop.is_set():
-        bar.show(1.0)
-    bar.close()
-    save()
-    ended = "stopped, --resume goes on" if stop.is_set() else "done, --resume with more --minutes or --epochs goes on"
-    accelerator.print(f"{ended}: {step} steps in {seconds:.0f} s; open {settings.out / 'report.html'}")
+        training.losses(terms, judged)
 
 
 if __name__ == "__main__":

@@ -9,21 +9,19 @@ Where it differs from the paper: the learning rate, of which it says nothing, is
 (--precision no turns that off).
 """
 
-from time import monotonic
-
 import torch
-from support.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from support.checkpoint import Stateful
 from support.classify import domain_accuracy, train_classifier
 from support.domains import domain_sets
+from support.loop import Training
 from support.pictures import domain_pictures
-from support.report import LossLog, write_report
-from support.run import Progress, command, open_run, stop_at_ctrl_c
+from support.report import write_report
+from support.run import command, open_run
 from support.settings import DOMAINS_PRESETS, DomainSettings
-from support.start import numbers, set_learning_rate, start
+from support.start import start
 from torch import nn
-from torch.utils.data import DataLoader
 
-from asymkit import DomainDiscriminator, DualGenerator, MSSSIMLoss, frozen, linear_decay
+from asymkit import DomainDiscriminator, DualGenerator, MSSSIMLoss, frozen
 from asymkit.objectives.asymmetricgan import unsupervised
 from asymkit.ops.ssim import scales_that_fit
 
@@ -59,34 +57,18 @@ def main(settings: DomainSettings) -> None:
     translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
     judges = nn.ModuleList(accelerator.prepare(critic) for critic in critics)
     classifier = train_classifier(data, settings.classifier_steps, accelerator.device, accelerator.is_main_process)
-    checkpoint, step, seconds = settings.out / "checkpoint.pt", 0, 0.0
-    if settings.resume:
-        step, seconds = load_checkpoint(checkpoint, parts, accelerator.process_index)
-    pairs = settings.batch * accelerator.num_processes
-    steps = settings.epochs * max(1, data.epoch // pairs)
-    order, chance = range(step * pairs, steps * pairs), torch.Generator()  # its own, so that loading disturbs nothing
-    batches = DataLoader(data, settings.batch, sampler=order, num_workers=settings.workers, generator=chance)
-    log = LossLog(settings.out / "losses.csv", resume_at=step, writing=accelerator.is_main_process)
-    bar, losses = Progress(accelerator.is_main_process), dict[str, float]()
 
-    def save() -> None:
-        if accelerator.is_main_process:
-            save_checkpoint(checkpoint, step, seconds, parts)
-            figures = {"steps": step, "seconds": seconds} | losses
-            for kind, shares in domain_accuracy(classifier, model, shown).items():
-                figures |= {f"accuracy_{kind}_{name}": share for name, share in zip(data.names, shares, strict=True)}
-                figures[f"accuracy_{kind}"] = sum(shares) / len(shares)
-            pictures = domain_pictures(model, shown, data.names)
-            write_report(settings.out, "AsymmetricGAN, domains", pictures, figures, plain, [source])
+    def report(figures: dict[str, float]) -> None:
+        for kind, shares in domain_accuracy(classifier, model, shown).items():
+            figures |= {f"accuracy_{kind}_{name}": share for name, share in zip(data.names, shares, strict=True)}
+            figures[f"accuracy_{kind}"] = sum(shares) / len(shares)
+        pictures = domain_pictures(model, shown, data.names)
+        write_report(settings.out, "AsymmetricGAN, domains", pictures, figures, plain, [source])
 
-    stop, before = stop_at_ctrl_c(accelerator.num_processes), monotonic()
-    for x, domain_x, y, domain_y in accelerator.prepare(batches):
-        done = seconds / (60 * settings.minutes) if settings.minutes else step / steps
-        if done >= 1 or stop.is_set():
-            break
-        set_learning_rate(optimizer_g, settings.lr_generators * linear_decay(done))
-        set_learning_rate(optimizer_d, settings.lr_critics * linear_decay(done))
-
+    rates = {optimizer_g: settings.lr_generators, optimizer_d: settings.lr_critics}
+    losses = ("cycle", "identity", "classification", "adversarial")
+    training = Training(accelerator, settings, data, parts, rates, report, losses)
+    for x, domain_x, y, domain_y in training:
         cycle = translators(x, domain_x, y, domain_y)
         with frozen(judges):
             terms = unsupervised.generator_terms(cycle, judges, structure=structure)
@@ -98,21 +80,7 @@ def main(settings: DomainSettings) -> None:
         optimizer_d.zero_grad()
         accelerator.backward(settings.weights.total(judged))
         optimizer_d.step()
-
-        step, seconds, before = step + 1, seconds + monotonic() - before, monotonic()
-        if step % 10 == 1:
-            losses = numbers(terms) | numbers(judged, prefix="critic_")
-            log.write(step, losses)
-            bar.show(done, losses, ("cycle", "identity", "classification", "adversarial"))
-        if step % settings.report_every == 0:
-            save()
-            before = monotonic()
-    if not stop.is_set():
-        bar.show(1.0)
-    bar.close()
-    save()
-    ended = "stopped, --resume goes on" if stop.is_set() else "done, --resume with more --minutes or --epochs goes on"
-    accelerator.print(f"{ended}: {step} steps in {seconds:.0f} s; open {settings.out / 'report.html'}")
+        training.losses(terms, judged)
 
 
 if __name__ == "__main__":

@@ -8,19 +8,18 @@ Where it differs from the paper: the learning rate, of whose course it says noth
 and then falls to zero with every step, and GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
-from time import monotonic
-
 import torch
-from support.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from support.checkpoint import Stateful
 from support.gestures import gesture_pairs
+from support.loop import Training
 from support.pictures import gesture_figures, gesture_pictures
-from support.report import LossLog, write_report
-from support.run import Progress, command, open_run, stop_at_ctrl_c
+from support.report import write_report
+from support.run import command, open_run
 from support.settings import GESTURE_PRESETS, GestureSettings
-from support.start import numbers, set_learning_rate, start, vgg_features
-from torch.utils.data import DataLoader, default_collate
+from support.start import start, vgg_features
+from torch.utils.data import default_collate
 
-from asymkit import DualGenerator, PatchDiscriminator, PerceptualLoss, frozen, linear_decay
+from asymkit import DualGenerator, PatchDiscriminator, PerceptualLoss, frozen
 from asymkit.objectives.asymmetricgan import supervised
 
 
@@ -54,31 +53,15 @@ def main(settings: GestureSettings) -> None:
 
     translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
     judges = supervised.Critics(*(accelerator.prepare(critic) for critic in critics.children()))
-    checkpoint, step, seconds = settings.out / "checkpoint.pt", 0, 0.0
-    if settings.resume:
-        step, seconds = load_checkpoint(checkpoint, parts, accelerator.process_index)
-    pairs = settings.batch * accelerator.num_processes
-    steps = settings.epochs * max(1, data.epoch // pairs)
-    order, chance = range(step * pairs, steps * pairs), torch.Generator()  # its own, so that loading disturbs nothing
-    batches = DataLoader(data, settings.batch, sampler=order, num_workers=settings.workers, generator=chance)
-    log = LossLog(settings.out / "losses.csv", resume_at=step, writing=accelerator.is_main_process)
-    bar, losses = Progress(accelerator.is_main_process), dict[str, float]()
 
-    def save() -> None:
-        if accelerator.is_main_process:
-            save_checkpoint(checkpoint, step, seconds, parts)
-            pictures, figures = gesture_pictures(model, shown), gesture_figures(model, shown)
-            figures |= {"steps": step, "seconds": seconds} | losses
-            write_report(settings.out, "AsymmetricGAN, gestures", pictures, figures, plain, [source, *notes])
+    def report(figures: dict[str, float]) -> None:
+        pictures, figures = gesture_pictures(model, shown), gesture_figures(model, shown) | figures
+        write_report(settings.out, "AsymmetricGAN, gestures", pictures, figures, plain, [source, *notes])
 
-    stop, before = stop_at_ctrl_c(accelerator.num_processes), monotonic()
-    for x, skeleton_x, y, skeleton_y in accelerator.prepare(batches):
-        done = seconds / (60 * settings.minutes) if settings.minutes else step / steps
-        if done >= 1 or stop.is_set():
-            break
-        set_learning_rate(optimizer_g, settings.lr_generators * linear_decay(done))
-        set_learning_rate(optimizer_d, settings.lr_critics * linear_decay(done))
-
+    rates = {optimizer_g: settings.lr_generators, optimizer_d: settings.lr_critics}
+    losses = ("color", "cycle", "perceptual", "adversarial")
+    training = Training(accelerator, settings, data, parts, rates, report, losses)
+    for x, skeleton_x, y, skeleton_y in training:
         cycles = translators(x, skeleton_x, y, skeleton_y)
         with frozen(judges):
             terms = supervised.generator_terms(cycles, judges, perceptual)
@@ -90,21 +73,7 @@ def main(settings: GestureSettings) -> None:
         optimizer_d.zero_grad()
         accelerator.backward(settings.weights.total(judged))
         optimizer_d.step()
-
-        step, seconds, before = step + 1, seconds + monotonic() - before, monotonic()
-        if step % 10 == 1:
-            losses = numbers(terms) | numbers(judged, prefix="critic_")
-            log.write(step, losses)
-            bar.show(done, losses, ("color", "cycle", "perceptual", "adversarial"))
-        if step % settings.report_every == 0:
-            save()
-            before = monotonic()
-    if not stop.is_set():
-        bar.show(1.0)
-    bar.close()
-    save()
-    ended = "stopped, --resume goes on" if stop.is_set() else "done, --resume with more --minutes or --epochs goes on"
-    accelerator.print(f"{ended}: {step} steps in {seconds:.0f} s; open {settings.out / 'report.html'}")
+        training.losses(terms, judged)
 
 
 if __name__ == "__main__":

@@ -77,9 +77,10 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 import asymgan
+from support import loop
 from support.settings import ASYMGAN_DEMO
 
-whole_epoch, save = asymgan.unpaired, asymgan.save_checkpoint
+whole_epoch, save = asymgan.unpaired, loop.save_checkpoint
 saves = []
 
 def short_epoch(*arguments):
@@ -96,7 +97,7 @@ def interrupted(path, step, *rest):
 asymgan.unpaired = short_epoch
 photos, out, how = sys.argv[1:]
 if how == "interrupt":
-    asymgan.save_checkpoint = interrupted
+    loop.save_checkpoint = interrupted
 asymgan.main(replace(
     ASYMGAN_DEMO, data=Path(photos), out=Path(out), resume=how == "resume", minutes=None, epochs=1, size=32, width=4, pool=3,
     features="random", report_every=4,

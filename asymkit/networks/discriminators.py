@@ -126,7 +126,7 @@ class DomainDiscriminator(nn.Module):
         Raises:
             ValueError: wrong channels or another size.
         """
-        check_images(image, "image", channels=self.in_channels)
+        check_images(image, "image", channels=self.in_channels, like=self.to_score.weight)
         if tuple(image.shape[2:]) != (self.image_size, self.image_size):
             raise ValueError(
                 f"image must be {self.image_size}×{self.image_size}, got {image.shape[2]}×{image.shape[3]}; "

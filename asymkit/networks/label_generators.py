@@ -56,7 +56,7 @@ class PlainGenerator(nn.Module):
         Raises:
             ValueError: wrong channels, labels missing, of the wrong form or out of range.
         """
-        check_images(image, "image", channels=self.in_channels, least_side=self.LEAST_SIDE)
+        check_images(image, "image", channels=self.in_channels, least_side=self.LEAST_SIDE, like=self.to_image.weight)
         label = label_vectors(condition, self.domains, len(image)).to(image)
         return torch.tanh(self.to_image(self.encoder(tiled(image, label))))
 
@@ -146,7 +146,14 @@ class StarGenerator(nn.Module):
         Raises:
             ValueError: wrong channels, sides not divisible by 4, labels missing, of the wrong form or out of range.
         """
-        check_images(image, "image", channels=self.in_channels, least_side=self.LEAST_SIDE, multiple_of=4)
+        check_images(
+            image,
+            "image",
+            channels=self.in_channels,
+            least_side=self.LEAST_SIDE,
+            multiple_of=4,
+            like=self.to_image.weight,
+        )
         label = label_vectors(condition, self.domains, len(image)).to(image)
         if self.embed is not None:
             label = self.embed(label)

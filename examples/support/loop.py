@@ -1,0 +1,125 @@
+"""Everything around a training step: batches, learning rates, the clock, losses, checkpoints, reports, Ctrl-C."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from time import monotonic
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from asymkit import linear_decay
+from support.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from support.report import LossLog
+from support.run import Progress, stop_at_ctrl_c
+from support.settings import RunSettings
+from support.start import numbers, set_learning_rate
+
+LOG_EVERY = 10
+
+
+class EndlessData(Protocol):
+    """A data set without an end: sample number ``index`` is the same in every run."""
+
+    epoch: int
+    """Samples to an epoch."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """One sample."""
+
+
+class Training:
+    """The batches of a run, each followed by what has to happen after a step.
+
+        training = Training(accelerator, settings, data, parts, rates, report, ("cycle",))
+        for x, y in training:
+            ...  # one step of both optimizers
+            training.losses(terms, judged)
+
+    Ends after the epochs or the minutes of the settings, or by Ctrl-C, always with a checkpoint and a report.
+
+    Args:
+        accelerator: of :func:`support.start.start`.
+        settings: of the run.
+        data: sampled in order, so that a resumed run goes on where it was.
+        parts: what a checkpoint holds, by name; no wrappers, which would change names.
+        rates: prepared optimizers and their learning rates, which stay for half of the run and then fall to zero.
+        report: writes the report, given steps, seconds and losses.
+        shown: losses worth the room beside the bar.
+        steps: of the whole run; None: as many as the epochs of the settings have.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        settings: RunSettings,
+        data: EndlessData,
+        parts: Mapping[str, Stateful],
+        rates: Mapping[torch.optim.Optimizer, float],
+        report: Callable[[dict[str, float]], None],
+        shown: tuple[str, ...],
+        steps: int | None = None,
+    ) -> None:
+        self.accelerator, self.settings, self.data, self.parts = accelerator, settings, data, parts
+        self.rates, self.report, self.shown = rates, report, shown
+        self.checkpoint, self.step, self.seconds = settings.out / "checkpoint.pt", 0, 0.0
+        if settings.resume:
+            self.step, self.seconds = load_checkpoint(self.checkpoint, parts, accelerator.process_index)
+        self.batch = settings.batch * accelerator.num_processes
+        self.steps = settings.epochs * max(1, data.epoch // self.batch) if steps is None else steps
+        self._terms: tuple[Mapping[str, Tensor], Mapping[str, Tensor]] = ({}, {})
+        self._numbers: dict[str, float] = {}
+
+    def losses(self, terms: Mapping[str, Tensor], judged: Mapping[str, Tensor]) -> None:
+        """Tell the losses of this step; they are read, which makes a GPU wait, in one step of ten."""
+        self._terms = terms, judged
+
+    def __iter__(self) -> Iterator[Any]:
+        main, limit = self.accelerator.is_main_process, self.settings.minutes
+        log = LossLog(self.settings.out / "losses.csv", resume_at=self.step, writing=main)
+        bar, stop, before = Progress(main), stop_at_ctrl_c(self.accelerator.num_processes), monotonic()
+        for batch in self._batches():
+            done = self.seconds / (60 * limit) if limit else self.step / self.steps
+            if done >= 1 or stop.is_set():
+                break
+            for optimizer, rate in self.rates.items():
+                set_learning_rate(optimizer, rate * linear_decay(done))
+            yield batch
+            self.step, self.seconds, before = self.step + 1, self.seconds + monotonic() - before, monotonic()
+            if self.step % LOG_EVERY == 1:
+                terms, judged = self._terms
+                self._numbers = numbers(terms) | numbers(judged, prefix="critic_")
+                log.write(self.step, self._numbers)
+                bar.show(done, self._numbers, self.shown)
+            if self.step % self.settings.report_every == 0:
+                self._save()
+                before = monotonic()
+        if not stop.is_set():
+            bar.show(1.0)
+        bar.close()
+        self._save()
+        ended = "stopped" if stop.is_set() else "done"
+        goes_on = "--resume goes on" if stop.is_set() else "--resume with more --minutes or --epochs goes on"
+        where = self.settings.out / "report.html"
+        self.accelerator.print(f"{ended}, {goes_on}: {self.step} steps in {self.seconds:.0f} s; open {where}")
+
+    def _batches(self) -> Any:
+        order = range(self.step * self.batch, self.steps * self.batch)
+        chance = torch.Generator()  # its own, so that loading disturbs nothing
+        workers = self.settings.workers
+        loader: DataLoader[Any] = DataLoader(
+            self.data,  # type: ignore[arg-type]  # a map without a length, which a sampler makes unnecessary
+            self.settings.batch,
+            sampler=order,
+            num_workers=workers,
+            generator=chance,
+        )
+        return self.accelerator.prepare(loader)
+
+    def _save(self) -> None:
+        if self.accelerator.is_main_process:
+            save_checkpoint(self.checkpoint, self.step, self.seconds, self.parts)
+            self.report({"steps": self.step, "seconds": self.seconds} | self._numbers)
