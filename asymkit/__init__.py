@@ -24,6 +24,8 @@ from asymkit.networks import (
     AuxGenerator,
     DomainDiscriminator,
     DualGenerator,
+    HighResGenerator,
+    MultiscaleDiscriminator,
     PatchDiscriminator,
     PlainGenerator,
     ResnetGenerator,
@@ -31,11 +33,12 @@ from asymkit.networks import (
     VGGFeatures,
 )
 from asymkit.pool import ImagePool
-from asymkit.schedule import frozen, linear_decay
+from asymkit.schedule import AsyncScheduler, frozen, linear_decay
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AsyncScheduler",
     "AuxDiscriminator",
     "AuxEncoder",
     "AuxGenerator",
@@ -45,11 +48,13 @@ __all__ = [
     "DomainDiscriminator",
     "DualGenerator",
     "GramStyleLoss",
+    "HighResGenerator",
     "ImagePool",
     "LPIPSLoss",
     "LeastSquaresLoss",
     "LogisticLoss",
     "MSSSIMLoss",
+    "MultiscaleDiscriminator",
     "PatchDiscriminator",
     "PerceptualLoss",
     "PlainGenerator",

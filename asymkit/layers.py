@@ -242,15 +242,20 @@ def conv7x7(in_channels: int, out_channels: int) -> nn.Conv2d:
     return nn.Conv2d(in_channels, out_channels, kernel_size=7, padding=3, padding_mode="reflect")
 
 
-def upsample2x(in_channels: int, out_channels: int, upsampling: Upsampling) -> nn.Module:
-    """Twice the size: a transposed convolution (CycleGAN's), or nearest-neighbour resizing and a convolution.
+def upsample2x(
+    in_channels: int, out_channels: int, upsampling: Upsampling, kernel_size: Literal[3, 4] = 3, bias: bool = True
+) -> nn.Module:
+    """Twice the size: a transposed convolution, or nearest-neighbour resizing and a 3×3 convolution.
 
-    Resizing leaves no checkerboards in short trainings, and costs nearly twice as much.
+    Resizing leaves no checkerboards in short trainings. ``kernel_size`` is the transposed convolution's: 3 in CycleGAN,
+    4 in StarGAN and Async-GAN.
     """
     one_of("upsampling", upsampling, ("transposed", "resize"))
-    if upsampling == "transposed":
-        return nn.ConvTranspose2d(in_channels, out_channels, kernel_size=3, stride=2, padding=1, output_padding=1)
-    return ResizeConv2d(in_channels, out_channels)
+    if upsampling == "resize":
+        return ResizeConv2d(in_channels, out_channels, bias)
+    return nn.ConvTranspose2d(
+        in_channels, out_channels, kernel_size, stride=2, padding=1, output_padding=4 - kernel_size, bias=bias
+    )
 
 
 def init_normal(module: nn.Module, std: float = 0.02) -> None:

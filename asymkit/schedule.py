@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
+from typing import Any, Literal
 
 from torch import nn
+
+from asymkit.checks import at_least, one_of
+
+Phase = Literal["joint", "partial"]
+Rule = Literal["text", "algorithm1"]
 
 
 @contextmanager
@@ -55,6 +64,140 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
             layer.training = training
 
 
+class AsyncScheduler:
+    """Train both directions for a while, then the hard one only, on pairs the easy one makes [Async-GAN Algorithm 1].
+
+    The first half of the training is joint. From there on cycles of ``period`` epochs begin jointly and end partially:
+    the easy direction is frozen and the hard one trained on pseudo pairs. Call the scheduler instead of the step; it
+    runs the one whose turn it is, with everything in ``frozen`` held still during partial steps. The phase depends on
+    the number of the epoch alone: there is nothing to save, and resuming is ``set_epoch(epoch)``.
+
+    Args:
+        joint: a training step of any cycle model, optimizers included.
+        partial: a training step of the hard direction and its critic on pseudo pairs; takes what ``joint`` takes.
+        frozen: modules, or parts of them, that partial steps leave alone: the easy direction and the poor domain's
+            critic. They may share one optimizer with all others.
+        total_epochs: N, epochs or iterations: whatever is given to :meth:`set_epoch`.
+        period: T, in the same unit; N / 10 and N / 6 did best in the paper.
+        rule: "text", what the paper's text says: of every T epochs the first half is joint. "algorithm1" is the printed
+            algorithm, whose count runs from 1: six joint epochs of ten, and never a partial one with T = 2.
+
+    Raises:
+        ValueError: a period or total below 1 or no whole number, an unknown rule, ``frozen`` holds no modules.
+
+    Warns:
+        UserWarning: a plan without any partial epoch, e.g. with T = N.
+
+    Example:
+        >>> easy = nn.Linear(1, 1)
+        >>> step = AsyncScheduler(lambda x: "joint", lambda x: "partial", [easy], total_epochs=8, period=4)
+        >>> for epoch in range(8):
+        ...     step.set_epoch(epoch)
+        ...     print(step("a batch"), end=" ")
+        joint joint joint joint joint joint partial partial
+        >>> print(step.table())
+        epochs 0-5    joint     6 epochs
+        epochs 6-7    partial   2 epochs
+        6 joint and 2 partial of 8; period 4, rule 'text'
+    """
+
+    def __init__(
+        self,
+        joint: Callable[..., Any],
+        partial: Callable[..., Any],
+        frozen: Sequence[nn.Module],
+        total_epochs: int,
+        period: int,
+        rule: Rule = "text",
+    ) -> None:
+        for name, step in (("joint", joint), ("partial", partial)):
+            if not callable(step):
+                raise ValueError(f"{name} must be a training step, something to call, got {type(step).__name__}")
+        if isinstance(frozen, nn.Module) or not all(isinstance(module, nn.Module) for module in frozen) or not frozen:
+            raise ValueError(
+                f"frozen must be a list of modules to hold still in partial steps, got {_kind(frozen)}; "
+                "e.g. [rich_to_poor, poor_critic]"
+            )
+        at_least("total_epochs", total_epochs)
+        at_least("period", period)
+        one_of("rule", rule, ("text", "algorithm1"))
+        self.joint, self.partial, self.frozen = joint, partial, tuple(frozen)
+        self.total_epochs, self.period, self.rule = total_epochs, period, rule
+        self._epoch: int | None = None
+        if not any(self._is_partial(epoch) for epoch in range(total_epochs)):
+            warnings.warn(
+                f"this plan has no partial epoch: total_epochs={total_epochs}, period={period}, rule={rule!r}; "
+                f"a period of at most {max(1, total_epochs // 2)} and at least 2, 3 with 'algorithm1', has some",
+                stacklevel=2,
+            )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch, or iteration, the following steps belong to, counted from 0.
+
+        Raises:
+            ValueError: below 0, not below ``total_epochs``, or no whole number.
+        """
+        self._epoch = self._checked(epoch)
+
+    def phase(self, epoch: int) -> Phase:
+        """What an epoch is: "joint" or "partial"; depends on nothing but its number.
+
+        In joint epochs the paper draws as many samples as the smaller set has, in partial ones all of the rich set.
+
+        Raises:
+            ValueError: below 0, not below ``total_epochs``, or no whole number.
+        """
+        return "partial" if self._is_partial(self._checked(epoch)) else "joint"
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the step whose turn it is, with these arguments, and return what it returns.
+
+        Raises:
+            RuntimeError: ``set_epoch`` was never called.
+        """
+        if self._epoch is None:
+            raise RuntimeError(
+                "set_epoch was never called: call scheduler.set_epoch(epoch) before the steps of an epoch"
+            )
+        if not self._is_partial(self._epoch):
+            return self.joint(*args, **kwargs)
+        with frozen(*self.frozen):
+            return self.partial(*args, **kwargs)
+
+    def table(self) -> str:
+        """The whole plan, one line for every run of epochs of one phase."""
+        plan = [self.phase(epoch) for epoch in range(self.total_epochs)]
+        lines, begin = [], 0
+        for phase, run in groupby(plan):
+            length = len(list(run))
+            span = f"{begin}-{begin + length - 1}" if length > 1 else f"{begin}"
+            lines.append(f"epochs {span:<6} {phase:<9} {length} epoch{'s' if length > 1 else ''}")
+            begin += length
+        counts = f"{plan.count('joint')} joint and {plan.count('partial')} partial of {self.total_epochs}"
+        return "\n".join([*lines, f"{counts}; period {self.period}, rule {self.rule!r}"])
+
+    def __repr__(self) -> str:
+        steps = ", ".join(
+            f"{name}={_step_name(step)}" for name, step in (("joint", self.joint), ("partial", self.partial))
+        )
+        held = ", ".join(type(module).__name__ for module in self.frozen)
+        plan = f"total_epochs={self.total_epochs}, period={self.period}, rule={self.rule!r}"
+        now = "no epoch set" if self._epoch is None else f"epoch {self._epoch}: {self.phase(self._epoch)}"
+        return f"AsyncScheduler({steps}, frozen=[{held}], {plan}; {now})"
+
+    def _checked(self, epoch: int) -> int:
+        if not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 <= epoch < self.total_epochs:
+            raise ValueError(f"epoch must be a whole number from 0 to {self.total_epochs - 1}, got {epoch!r}")
+        return epoch
+
+    def _is_partial(self, epoch: int) -> bool:
+        half = math.ceil(self.total_epochs / 2)
+        if self.rule == "text":
+            return epoch >= half and 2 * ((epoch - half) % self.period) >= self.period
+        number = epoch + 1
+        return 2 * number > self.total_epochs and 2 * (number % self.period) > self.period
+
+
 def linear_decay(progress: float, constant: float = 0.5) -> float:
     """Factor for the learning rate: 1 for a while, then linearly to 0 [AsymGAN §IV-A].
 
@@ -81,3 +224,13 @@ def linear_decay(progress: float, constant: float = 0.5) -> float:
     if progress <= constant:
         return 1.0
     return (1 - progress) / (1 - constant)
+
+
+def _kind(given: object) -> str:
+    if isinstance(given, Sequence):
+        return f"[{', '.join(type(item).__name__ for item in given)}]"
+    return type(given).__name__
+
+
+def _step_name(step: Callable[..., Any]) -> str:
+    return str(getattr(step, "__qualname__", type(step).__name__))

@@ -17,7 +17,7 @@ from support.loop import Training
 from support.pictures import domain_pictures
 from support.report import write_report
 from support.run import command, open_run
-from support.settings import DOMAINS_PRESETS, DomainSettings
+from support.settings_asymmetric import DOMAINS_PRESETS, DomainSettings
 from support.start import start
 from torch import nn
 
@@ -30,7 +30,11 @@ def main(settings: DomainSettings) -> None:
     accelerator = start(settings.precision, settings.seed, settings.minutes)
     plain = open_run(settings.out, settings, settings.resume)
     data, held_out, source = domain_sets(settings.data, settings.size, settings.channels, settings.seed)
-    shown = [held_out.batch(domain, 32).to(accelerator.device) for domain in range(len(data.names))]
+    _, closer, _ = domain_sets(settings.data, settings.picture_size or settings.size, settings.channels, settings.seed)
+    judged_images, shown = (
+        [images.batch(domain, count).to(accelerator.device) for domain in range(len(data.names))]
+        for images, count in ((held_out, 32), (closer, 2))
+    )
 
     dual = DualGenerator.preset(
         settings.preset,
@@ -59,7 +63,7 @@ def main(settings: DomainSettings) -> None:
     classifier = train_classifier(data, settings.classifier_steps, accelerator.device, accelerator.is_main_process)
 
     def report(figures: dict[str, float]) -> None:
-        for kind, shares in domain_accuracy(classifier, model, shown).items():
+        for kind, shares in domain_accuracy(classifier, model, judged_images).items():
             figures |= {f"accuracy_{kind}_{name}": share for name, share in zip(data.names, shares, strict=True)}
             figures[f"accuracy_{kind}"] = sum(shares) / len(shares)
         pictures = domain_pictures(model, shown, data.names)

@@ -15,7 +15,7 @@ from support.loop import Training
 from support.pictures import gesture_figures, gesture_pictures
 from support.report import write_report
 from support.run import command, open_run
-from support.settings import GESTURE_PRESETS, GestureSettings
+from support.settings_asymmetric import GESTURE_PRESETS, GestureSettings
 from support.start import start, vgg_features
 from torch.utils.data import default_collate
 

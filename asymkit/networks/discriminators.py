@@ -67,6 +67,50 @@ class PatchDiscriminator(nn.Module):
         return score
 
 
+class MultiscaleDiscriminator(nn.Module):
+    """Several :class:`PatchDiscriminator`, each for half the size of the one before [Async-GAN §IV-B].
+
+    Args:
+        in_channels: of the images.
+        scales: how many critics, two in the paper.
+        layers: of stride 2 in each, one more than CycleGAN's.
+        width: feature maps after the first layer.
+
+    Raises:
+        ValueError: a size below 1.
+
+    Example:
+        >>> scores = MultiscaleDiscriminator(width=4)(torch.zeros(1, 3, 128, 128))
+        >>> [score.shape for score in scores]
+        [torch.Size([1, 1, 6, 6]), torch.Size([1, 1, 2, 2])]
+    """
+
+    def __init__(self, in_channels: int = 3, scales: int = 2, layers: int = 4, width: int = 64) -> None:
+        super().__init__()
+        at_least("scales", scales)
+        self.critics = nn.ModuleList(PatchDiscriminator(in_channels, width, layers) for _ in range(scales))
+        self.in_channels, self.least_side = in_channels, 3 * 2 ** (layers + scales - 1)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Score a batch at every scale.
+
+        Args:
+            image: (N, in_channels, H, W), in [-1, 1], sides at least 3·2^(layers + scales − 1).
+
+        Returns:
+            Scores of every critic, largest image first; the adversarial losses take the list as it is.
+
+        Raises:
+            ValueError: wrong channels or too small.
+        """
+        check_images(image, "image", channels=self.in_channels, least_side=self.least_side)
+        scores = []
+        for critic in self.critics:
+            scores.append(critic(image))
+            image = F.avg_pool2d(image, kernel_size=3, stride=2, padding=1, count_include_pad=False)
+        return scores
+
+
 class DomainDiscriminator(nn.Module):
     """StarGAN's critic: patch scores D_s, and logits D_c of the domain of the whole image [AsymmetricGAN §3.1].
 

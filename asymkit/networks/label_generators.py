@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import at_least, check_images, one_of
+from asymkit.checks import at_least, check_images
 from asymkit.labels import label_vectors
-from asymkit.layers import AuxConcat, ConvNormReLU, ResidualBlock, ResizeConv2d, Upsampling, zero_padded_conv
+from asymkit.layers import AuxConcat, ConvNormReLU, ResidualBlock, Upsampling, upsample2x, zero_padded_conv
 
 
 class PlainGenerator(nn.Module):
@@ -128,8 +128,8 @@ class StarGenerator(nn.Module):
         )
         self.blocks = nn.Sequential(*(ResidualBlock(4 * width, affine=True) for _ in range(blocks)))
         self.decoder = nn.Sequential(
-            ConvNormReLU(_upsample2x(4 * width, 2 * width, upsampling), 2 * width, affine=True),
-            ConvNormReLU(_upsample2x(2 * width, width, upsampling), width, affine=True),
+            ConvNormReLU(upsample2x(4 * width, 2 * width, upsampling, 4, bias=False), 2 * width, affine=True),
+            ConvNormReLU(upsample2x(2 * width, width, upsampling, 4, bias=False), width, affine=True),
         )
         self.to_image = zero_padded_conv(width, out_channels, kernel_size=7)
 
@@ -180,10 +180,3 @@ def tiled(image: Tensor, label: Tensor) -> Tensor:
     """
     planes = label.to(image.dtype)[..., None, None].expand(*label.shape, *image.shape[2:])
     return torch.cat([image, planes], dim=1)
-
-
-def _upsample2x(in_channels: int, out_channels: int, upsampling: Upsampling) -> nn.Module:
-    one_of("upsampling", upsampling, ("transposed", "resize"))
-    if upsampling == "resize":
-        return ResizeConv2d(in_channels, out_channels, bias=False)
-    return nn.ConvTranspose2d(in_channels, out_channels, kernel_size=4, stride=2, padding=1, bias=False)

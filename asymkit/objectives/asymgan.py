@@ -236,7 +236,7 @@ def generator_terms(
         "adversarial_rich": gan.generator(critics.rich(cycles.fake_rich)),  # Eq. 2, 9
     }
     if cycles.code is not None:
-        terms["adversarial_aux"] = gan.generator(_aux_critic(critics)(cycles.code))  # Eq. 7
+        terms["adversarial_aux"] = gan.generator(aux_critic(critics)(cycles.code))  # Eq. 7
     terms["cycle_rich"] = l1(cycles.rebuilt_rich, cycles.x)  # Eq. 3, 8
     terms["cycle_poor"] = l1(cycles.rebuilt_poor, cycles.y)  # Eq. 4, 10
     if cycles.z is not None and cycles.rebuilt_z is not None:
@@ -290,7 +290,7 @@ def discriminator_terms(
         "adversarial_rich": real_rich + gan(critics.rich(cycles.fake_rich), False),  # Eq. 2, 9
     }
     if cycles.code is not None and cycles.z is not None:
-        aux = _aux_critic(critics)
+        aux = aux_critic(critics)
         terms["adversarial_aux"] = gan.discriminator(aux(cycles.z), aux(cycles.code))  # Eq. 7
     if cycles.resampled is not None:
         terms["adversarial_resampled"] = real_rich + gan(critics.rich(cycles.resampled), False)  # Eq. 13
@@ -305,7 +305,12 @@ class FakeHistory(History[Cycles]):
     KINDS = ("fake_poor", "fake_rich", "resampled", "encoded")
 
 
-def _aux_critic(critics: Critics) -> nn.Module:
+def aux_critic(critics: Critics) -> nn.Module:
+    """D_Z.
+
+    Raises:
+        ValueError: there is none.
+    """
     if critics.aux is None:
         raise ValueError("critics.aux is missing: cycles with z need Critics(..., aux=AuxDiscriminator(aux_channels))")
     return critics.aux

@@ -50,12 +50,13 @@ class Unpaired(Dataset[tuple[Tensor, Tensor]]):
         rich: the rich domain.
         poor: the poor domain.
         size: side of the crops in pixels.
-        epoch: pairs to an epoch.
+        lengths: samples of the rich and of the poor domain; the larger number is an epoch.
         seed: another seed, other crops.
     """
 
-    def __init__(self, rich: Domain, poor: Domain, size: int, epoch: int, seed: int) -> None:
-        self.rich, self.poor, self.size, self.epoch, self.seed = rich, poor, size, epoch, seed
+    def __init__(self, rich: Domain, poor: Domain, size: int, lengths: tuple[int, int], seed: int) -> None:
+        self.rich, self.poor, self.size, self.lengths, self.seed = rich, poor, size, lengths, seed
+        self.epoch = max(lengths)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return self._pair(index, self.size)
@@ -92,9 +93,9 @@ def unpaired(
         rich, other = (a, b) if rich_side == "A" else (b, a)
         source = f"{folder.name}: {len(rich.images)} rich images (train{rich_side}), {len(other.images)} poor ones"
         source += f"; {size} pixels in training"
-        return Unpaired(rich, other, size, max(len(a.images), len(b.images)), seed), source
+        return Unpaired(rich, other, size, (len(rich.images), len(other.images)), seed), source
     photos: Sequence[Image.Image | Path] = bundled_photos() if folder is None else image_files(folder)
     name = f"the photographs {', '.join(BUNDLED)}" if folder is None else f"the {len(photos)} photos in {folder.name}"
     rich, derived = Domain(photos, zoom=2.5), Domain(photos, zoom=2.5, derive=DERIVE[poor])
     source = f"rich: random crops of {name}; poor: {poor}, derived from other crops of them; {size} pixels in training"
-    return Unpaired(rich, derived, size, max(400, len(photos)), seed), source
+    return Unpaired(rich, derived, size, (max(400, len(photos)),) * 2, seed), source

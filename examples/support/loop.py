@@ -70,6 +70,8 @@ class Training:
             self.step, self.seconds = load_checkpoint(self.checkpoint, parts, accelerator.process_index)
         self.batch = settings.batch * accelerator.num_processes
         self.steps = settings.epochs * max(1, data.epoch // self.batch) if steps is None else steps
+        # a run of planned steps cannot be made longer
+        self.done = "done, --resume with more --minutes or --epochs goes on" if steps is None else "done"
         self._terms: tuple[Mapping[str, Tensor], Mapping[str, Tensor]] = ({}, {})
         self._numbers: dict[str, float] = {}
 
@@ -91,8 +93,9 @@ class Training:
             self.step, self.seconds, before = self.step + 1, self.seconds + monotonic() - before, monotonic()
             if self.step % LOG_EVERY == 1:
                 terms, judged = self._terms
-                self._numbers = numbers(terms) | numbers(judged, prefix="critic_")
-                log.write(self.step, self._numbers)
+                latest = numbers(terms) | numbers(judged, prefix="critic_")
+                self._numbers |= latest
+                log.write(self.step, latest)
                 bar.show(done, self._numbers, self.shown)
             if self.step % self.settings.report_every == 0:
                 self._save()
@@ -101,10 +104,9 @@ class Training:
             bar.show(1.0)
         bar.close()
         self._save()
-        ended = "stopped" if stop.is_set() else "done"
-        goes_on = "--resume goes on" if stop.is_set() else "--resume with more --minutes or --epochs goes on"
+        ended = "stopped, --resume goes on" if stop.is_set() else self.done
         where = self.settings.out / "report.html"
-        self.accelerator.print(f"{ended}, {goes_on}: {self.step} steps in {self.seconds:.0f} s; open {where}")
+        self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s; open {where}")
 
     def _batches(self) -> Any:
         order = range(self.step * self.batch, self.steps * self.batch)

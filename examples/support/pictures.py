@@ -10,8 +10,11 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from asymkit import ops
+from asymkit.objectives import asymgan, asyncgan
 from asymkit.objectives.asymgan import Translators
 from asymkit.objectives.asymmetricgan import supervised, unsupervised
+from support.munit import Munit
+from support.phases import Intermediate
 
 Pairs = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -87,6 +90,58 @@ def asymgan_figures(model: Translators, x: Tensor, y: Tensor, batch: int = 16) -
         for name, value in values.items():
             sums[name] = sums.get(name, 0.0) + value.item() * len(rich) / len(x)
     return sums
+
+
+@looking()
+def asyncgan_pictures(model: asyncgan.Translators, x: Tensor, y: Tensor, moments: Intermediate) -> dict[str, Tensor]:
+    """Grids (3, H, W) in [0, 1] by caption: both cycles, the intermediate domains, and sampled z where there is one.
+
+    Args:
+        model: trained, on x's device.
+        x: rich images.
+        y: poor images, as many.
+        moments: what the model made of x and y before.
+    """
+    cycles = model(x, y)
+    assert isinstance(cycles, asymgan.Cycles)
+    grids = {
+        "Rich → poor → rich: x, F(x), G(F(x))": _grid(_rows(x, cycles.fake_poor, cycles.rebuilt_rich)),
+        "Poor → rich → poor: y, G(y), F(G(y))": _grid(_rows(y, cycles.fake_rich, cycles.rebuilt_poor)),
+    } | _intermediate(x, y, moments)
+    if cycles.z is not None:
+        samples = [model.to_rich(y, z.expand_as(cycles.z)) for z in torch.randn(6, *cycles.z.shape[1:]).to(x)]
+        grids["Sampled z: y, then G(y, z), one z to a column"] = _grid(_rows(y, *samples))
+    return grids
+
+
+@looking()
+def munit_pictures(model: Munit, x: Tensor, y: Tensor, moments: Intermediate) -> dict[str, Tensor]:
+    """Grids (3, H, W) in [0, 1] by caption: sampled styles, styles of photos, and the intermediate domains.
+
+    Args:
+        model: trained, on x's device.
+        x: rich images.
+        y: poor images, as many.
+        moments: what the model made of x and y before.
+    """
+    made = model(x, y)
+    content, styles = model.poor.content(y), torch.randn(6, model.style).to(x)
+    sampled = [model.rich.decoder(content, style.expand(len(y), -1)) for style in styles]
+    return {
+        "Rich: x, decoded again, translated to poor": _grid(_rows(x, made.same_x, made.fake_poor)),
+        "Sampled styles: y, then its content in one style to a column": _grid(_rows(y, *sampled)),
+    } | _intermediate(x, y, moments)
+
+
+def _intermediate(x: Tensor, y: Tensor, moments: Intermediate) -> dict[str, Tensor]:
+    if not moments.made:
+        return {}
+    names = ", ".join(moments.made)
+    poor, rich = ([part.to(x) for part in moments.rows(direction)] for direction in (0, 1))
+    return {
+        f"Intermediate domains, rich → poor: x, then its translation at the end of {names}": _grid(_rows(x, *poor)),
+        f"Intermediate domains, poor → rich: y, then its translation at the end of {names}": _grid(_rows(y, *rich)),
+    }
 
 
 @looking()

@@ -8,7 +8,7 @@ import html
 import io
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -33,7 +33,7 @@ td.number {{ text-align: right; font-variant-numeric: tabular-nums; }} .notes {{
 <p>{date} · {versions}</p>
 <div class="notes">{notes}</div>
 <h2>Pictures</h2>{pictures}
-<h2>Losses</h2><figure>{curves}</figure>
+<h2>Losses</h2>{shaded}<figure>{curves}</figure>
 <h2>Figures</h2><table>{metrics}</table>
 <h2>Settings</h2><table>{settings}</table>
 </html>
@@ -41,7 +41,7 @@ td.number {{ text-align: right; font-variant-numeric: tabular-nums; }} .notes {{
 
 
 class LossLog:
-    """losses.csv: a line for a step; what a resumed run does again is dropped.
+    """losses.csv: a line for a step, a cell for each loss it had; what a resumed run does again is dropped.
 
     Args:
         path: the file.
@@ -55,27 +55,33 @@ class LossLog:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         kept = [row for row in read_losses(path) if row["step"] <= resume_at] if resume_at else []
-        path.write_text("")
-        for row in kept:
-            self.write(int(row.pop("step")), row)
+        self._rewrite([{**row, "step": int(row["step"])} for row in kept])
 
     def write(self, step: int, losses: Mapping[str, float]) -> None:
-        """Add one step."""
+        """Add one step; losses that no step had before become columns."""
         if not self._writing:
             return
+        row = {"step": step, **losses}
+        if not row.keys() <= set(self._columns):
+            self._rewrite([*read_losses(self._path), row])
+            return
         with self._path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, ["step", *losses])
-            if file.tell() == 0:
-                writer.writeheader()
-            writer.writerow({"step": step, **losses})
+            csv.DictWriter(file, self._columns).writerow(row)
+
+    def _rewrite(self, rows: Sequence[Mapping[str, float]]) -> None:
+        self._columns = list(dict.fromkeys(["step", *(name for row in rows for name in row)]))
+        with self._path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self._columns)
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 def read_losses(path: Path) -> list[dict[str, float]]:
-    """The lines of losses.csv; none where there is no such file."""
+    """The lines of losses.csv, losses that a step did not have left out; none where there is no such file."""
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def write_report(
@@ -85,6 +91,7 @@ def write_report(
     metrics: Mapping[str, object],
     settings: Mapping[str, object],
     notes: list[str],
+    partial: Sequence[tuple[int, int]] = (),
 ) -> Path:
     """Write the pictures, settings.json, metrics.json and report.html of a run; losses.csv is there already.
 
@@ -95,6 +102,7 @@ def write_report(
         metrics: figures by name.
         settings: what the run was started with.
         notes: what a reader must know to judge the pictures.
+        partial: first and last steps of partial phases, shaded on the loss curves.
 
     Returns:
         The path of report.html.
@@ -109,7 +117,7 @@ def write_report(
         )
     for name, values in (("settings", settings), ("metrics", metrics)):
         (folder / f"{name}.json").write_text(json.dumps(values, indent=2) + "\n")
-    curves = _loss_curves(read_losses(folder / "losses.csv"))
+    curves = _loss_curves(read_losses(folder / "losses.csv"), partial)
     (folder / "losses.png").write_bytes(curves)
     page = PAGE.format(
         title=html.escape(title),
@@ -117,6 +125,7 @@ def write_report(
         versions=f"asymkit {asymkit.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
         notes="".join(f"<p>{html.escape(note)}</p>" for note in notes),
         pictures="".join(figures),
+        shaded="<p>Shaded: partial phases, in which the easy direction is frozen.</p>" if partial else "",
         curves=_img(curves, "loss curves"),
         metrics=_table(metrics),
         settings=_table(settings),
@@ -126,21 +135,22 @@ def write_report(
     return report
 
 
-def _loss_curves(rows: list[dict[str, float]]) -> bytes:
-    """A small plot for every loss: each step pale, a running mean on top."""
-    if not rows:
-        rows = [{"step": 0.0, "no losses yet": 0.0}]
-    names = [name for name in rows[0] if name != "step"]
+def _loss_curves(rows: list[dict[str, float]], partial: Sequence[tuple[int, int]]) -> bytes:
+    """A small plot for every loss: each step pale, a running mean on top, partial phases shaded."""
+    names = list(dict.fromkeys(name for row in rows for name in row if name != "step")) or ["no losses yet"]
     lines = -(-len(names) // 4)
     with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(12, 2.1 * lines), layout="constrained")
         for place, name in enumerate(names, 1):
             axes = figure.add_subplot(lines, 4, place, title=name)
-            steps = torch.tensor([row["step"] for row in rows])
-            values = torch.tensor([row[name] for row in rows])
+            for first, last in partial:
+                axes.axvspan(first, last, color="#fde9c9", linewidth=0)
+            steps = torch.tensor([row["step"] for row in rows if name in row])
+            values = torch.tensor([row[name] for row in rows if name in row])
             window = max(1, len(values) // 40)
             axes.plot(steps, values, color="#bcd", linewidth=0.6)
-            axes.plot(steps[window - 1 :], values.unfold(0, window, 1).mean(1), color="#036", linewidth=1.4)
+            if len(values):
+                axes.plot(steps[window - 1 :], values.unfold(0, window, 1).mean(1), color="#036", linewidth=1.4)
         buffer = io.BytesIO()
         figure.savefig(buffer, dpi=110)
     return buffer.getvalue()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Settings = TypeVar("Settings")
 
-MAY_CHANGE = {"out", "resume", "epochs", "minutes", "report_every", "workers", "precision", "picture_size"}
+MAY_CHANGE = frozenset({"out", "resume", "epochs", "minutes", "report_every", "workers", "precision", "picture_size"})
 """Settings that a resumed run may have otherwise than before."""
 
 
@@ -39,8 +39,16 @@ def command(main: Callable[[Settings], None], presets: Mapping[str, tuple[str, S
         sys.exit(f"error: {error}\n(TRACEBACK=1 in the environment shows where)")
 
 
-def open_run(folder: Path, settings: DataclassInstance, resume: bool) -> dict[str, Any]:
+def open_run(
+    folder: Path, settings: DataclassInstance, resume: bool, keep: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     """Check that the run's folder is free, or that the run in it was of these settings; writes nothing.
+
+    Args:
+        folder: of the run.
+        settings: of this start.
+        resume: go on with what is there.
+        keep: settings that a resumed run must not change, beside those that none may.
 
     Returns:
         The settings as plain values.
@@ -55,7 +63,7 @@ def open_run(folder: Path, settings: DataclassInstance, resume: bool) -> dict[st
         )
     if resume and (folder / "settings.json").exists():
         before = json.loads((folder / "settings.json").read_text())
-        if different := _options(before, plain):
+        if different := _options(before, plain, MAY_CHANGE - keep):
             raise ValueError(
                 f"resume: the run in {str(folder)!r} had other settings; add {' '.join(different)}, "
                 "or leave out --resume and give another --out"
@@ -63,15 +71,17 @@ def open_run(folder: Path, settings: DataclassInstance, resume: bool) -> dict[st
     return plain
 
 
-def _options(before: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> list[str]:
+def _options(
+    before: Mapping[str, Any], now: Mapping[str, Any], may_change: frozenset[str], prefix: str = ""
+) -> list[str]:
     """The command line options that bring ``now`` back to what was ``before``."""
     options = []
     for name, value in before.items():
-        if name in MAY_CHANGE or name not in now or now[name] == value:
+        if name in may_change or name not in now or now[name] == value:
             continue
         option = f"{prefix}{name.replace('_', '-')}"
         if isinstance(value, dict):
-            options += _options(value, now[name], f"{option}.")
+            options += _options(value, now[name], may_change, f"{option}.")
         else:
             options.append(f"--{option} {' '.join(map(str, value)) if isinstance(value, list) else value}")
     return options
@@ -106,7 +116,8 @@ class Progress:
     def show(self, done: float, losses: Mapping[str, float] | None = None, names: tuple[str, ...] = ()) -> None:
         """Update the bar; ``names`` are the losses worth the room."""
         if losses is not None:
-            self._bar.set_postfix({name: f"{losses[name]:.2f}" for name in names}, refresh=False)
+            shown = {name: f"{losses[name]:.2f}" for name in names if name in losses}
+            self._bar.set_postfix(shown, refresh=False)
         self._bar.update(min(done, 1.0) - self._bar.n)
 
     def close(self) -> None:

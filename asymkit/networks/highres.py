@@ -1,0 +1,133 @@
+"""The generator for larger images: one down- and up-sampling more than CycleGAN's, with or without z."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from asymkit.checks import at_least, check_images
+from asymkit.layers import (
+    ConditionalResidualBlock,
+    ConvNormReLU,
+    ResidualBlock,
+    Upsampling,
+    check_vector,
+    conv7x7,
+    init_normal,
+    upsample2x,
+)
+
+
+class HighResGenerator(nn.Module):
+    """Async-GAN's generator for 512² and more, CycleGAN's with a third stride-2 stage [Async-GAN §IV-B].
+
+    7×7 convolution, three of 4×4 and stride 2, residual blocks, three up-samplings, 7×7 convolution. The paper prints
+    two stages up for three down; read here as 256, 128 and 64 feature maps. With ``aux_channels``, z scales and shifts
+    the norms of all residual blocks, which are the bottleneck [Async-GAN §IV-E]. Weights start from N(0, 0.02).
+
+    Args:
+        in_channels: of the image.
+        out_channels: of the result.
+        width: feature maps after the first layer; the blocks have four times as many.
+        blocks: residual blocks.
+        aux_channels: length of z, 128 in the paper; None for a generator without z.
+        upsampling: "transposed" (the paper's) or "resize" (no checkerboards).
+
+    Raises:
+        ValueError: a size below 1, an unknown up-sampling.
+
+    Example:
+        >>> image = torch.zeros(2, 3, 32, 32)
+        >>> HighResGenerator(width=4, blocks=2)(image).shape
+        torch.Size([2, 3, 32, 32])
+        >>> generator = HighResGenerator(width=4, blocks=2, aux_channels=16)
+        >>> generator(image, generator.sample_aux(2)).shape
+        torch.Size([2, 3, 32, 32])
+    """
+
+    LEAST_SIDE = 16
+    """Reflect padding at an eighth of the size needs two pixels there."""
+
+    def __init__(
+        self,
+        in_channels: int = 3,
+        out_channels: int = 3,
+        width: int = 64,
+        blocks: int = 8,
+        aux_channels: int | None = None,
+        *,
+        upsampling: Upsampling = "transposed",
+    ) -> None:
+        super().__init__()
+        sizes = {"in_channels": in_channels, "out_channels": out_channels, "width": width, "blocks": blocks}
+        for name, value in sizes.items():
+            at_least(name, value)
+        if aux_channels is not None:
+            at_least("aux_channels", aux_channels)
+        self.in_channels, self.aux_channels = in_channels, aux_channels
+        down = [width, 2 * width, 4 * width, 4 * width]
+        up = [4 * width, 4 * width, 2 * width, width]
+        self.encoder = nn.Sequential(
+            ConvNormReLU(conv7x7(in_channels, width), width),
+            *(
+                ConvNormReLU(nn.Conv2d(i, o, kernel_size=4, stride=2, padding=1), o)
+                for i, o in itertools.pairwise(down)
+            ),
+        )
+        self.blocks = nn.ModuleList(
+            ResidualBlock(4 * width) if aux_channels is None else ConditionalResidualBlock(4 * width, aux_channels)
+            for _ in range(blocks)
+        )
+        self.decoder = nn.Sequential(
+            *(ConvNormReLU(upsample2x(i, o, upsampling, kernel_size=4), o) for i, o in itertools.pairwise(up))
+        )
+        self.to_image = conv7x7(width, out_channels)
+        init_normal(self)
+
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Translate a batch.
+
+        Args:
+            image: (N, in_channels, H, W), in [-1, 1], sides divisible by 8 and at least 16.
+            condition: z, (N, aux_channels); None samples z from N(0, I) where the generator has one.
+
+        Returns:
+            Images, (N, out_channels, H, W), in [-1, 1].
+
+        Raises:
+            ValueError: wrong channels, sides not divisible by 8, a z of the wrong shape or for a generator without z.
+        """
+        like = self.to_image.weight
+        check_images(image, "image", channels=self.in_channels, least_side=self.LEAST_SIDE, multiple_of=8, like=like)
+        if self.aux_channels is None:
+            if condition is not None:
+                raise ValueError(
+                    "condition given, but this generator takes no z; build HighResGenerator(aux_channels=...)"
+                )
+            z = None
+        elif condition is None:
+            z = self.sample_aux(len(image))
+        else:
+            check_vector(condition, "condition (z)", self.aux_channels, len(image), like=like)
+            z = condition
+        hidden = self.encoder(image)
+        for block in self.blocks:
+            hidden = block(hidden) if z is None else block(hidden, z)
+        return torch.tanh(self.to_image(self.decoder(hidden)))
+
+    def sample_aux(self, n: int) -> Tensor:
+        """Draw z from N(0, I), (n, aux_channels), on the device and in the type of the weights.
+
+        Raises:
+            ValueError: this generator takes no z.
+        """
+        if self.aux_channels is None:
+            raise ValueError("this generator takes no z; build HighResGenerator(aux_channels=...)")
+        like = self.to_image.weight
+        return torch.randn(n, self.aux_channels, device=like.device, dtype=like.dtype)
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"aux_channels={self.aux_channels}"

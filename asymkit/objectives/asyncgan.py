@@ -1,0 +1,210 @@
+"""Async-GAN: a cycle model whose easy direction is frozen from time to time to teach the hard one in pairs.
+
+Zheng et al., Asynchronous Generative Adversarial Network for Asymmetric Unpaired Image-to-Image Translation, TMM 2022.
+Its letters here:
+
+    X, Y   rich and poor images              F    rich_to_poor: X → Y, the easy direction
+    ȳ_t    F(x) with F frozen                G    poor_to_rich: Y → X, the hard one
+    z      latent code of §IV-E, N(0, I)     D    critics: rich, poor, aux
+
+Joint steps are those of any cycle model, here :func:`joint_generator_terms` and :func:`joint_discriminator_terms`;
+partial ones :func:`partial_generator_terms` and :func:`partial_discriminator_terms`.
+:class:`asymkit.AsyncScheduler` says which are due.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from asymkit.checks import check_images, one_of, widen
+from asymkit.losses import LeastSquaresLoss
+from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
+from asymkit.objectives import asymgan
+from asymkit.objectives.asymgan import Critics, Cycles, FakeHistory, aux_critic
+from asymkit.objectives.terms import l1, refuse_graph
+
+__all__ = [
+    "Critics",
+    "Cycles",
+    "FakeHistory",
+    "PseudoPairs",
+    "Translators",
+    "Weights",
+    "joint_discriminator_terms",
+    "joint_generator_terms",
+    "partial_discriminator_terms",
+    "partial_generator_terms",
+    "pseudo_pair",
+]
+
+joint_generator_terms = asymgan.generator_terms  # Eq. 1-3: CycleGAN's without z, AsymGAN's with it (§IV-E)
+joint_discriminator_terms = asymgan.discriminator_terms  # Eq. 1
+
+Phase = Literal["joint", "partial"]
+
+
+class PseudoPairs(NamedTuple):
+    """Every image and code of a partial step [Async-GAN Fig. 2]; what there is no z for is None."""
+
+    x: Tensor  # rich images
+    poor: Tensor  # ȳ_t = F(x), without a graph
+    rebuilt: Tensor  # x_t = G(ȳ_t), or G(ȳ_t, E(x))
+    z: Tensor | None = None  # a sample of N(0, I)
+    code: Tensor | None = None  # E(x)
+    sampled: Tensor | None = None  # G(ȳ_t, z)
+    rebuilt_z: Tensor | None = None  # ẑ = E(G(ȳ_t, z))
+
+    def detach(self) -> PseudoPairs:
+        """The same without a graph, for the critics' step."""
+        return PseudoPairs(**{name: tensor.detach() for name, tensor in self._asdict().items() if tensor is not None})
+
+
+def pseudo_pair(rich_to_poor: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """(ȳ_t, x): rich images and what the frozen easy direction makes of them [Async-GAN §III-B].
+
+    Args:
+        rich_to_poor: F, images to images.
+        x: rich images, (N, C, H, W), in [-1, 1].
+
+    Returns:
+        Poor images without a graph, and x.
+
+    Raises:
+        ValueError: x is no batch of images.
+
+    Example:
+        >>> poor, x = pseudo_pair(nn.Conv2d(3, 1, 1), torch.zeros(2, 3, 8, 8))
+        >>> poor.shape, poor.requires_grad
+        (torch.Size([2, 1, 8, 8]), False)
+    """
+    check_images(x, "x")
+    with torch.no_grad():
+        poor: Tensor = rich_to_poor(x)
+    return poor, x
+
+
+class Translators(asymgan.Translators):
+    """AsymGAN's translators, CycleGAN's without an encoder, which can also take a partial step.
+
+    Both phases go through one ``forward``, as DistributedDataParallel needs it.
+
+    Example:
+        >>> from asymkit import ResnetGenerator
+        >>> model = Translators(ResnetGenerator(width=4, blocks=1), ResnetGenerator(width=4, blocks=1))
+        >>> photos, labels = torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 16)
+        >>> type(model(photos, labels)).__name__, type(model(photos, phase="partial")).__name__
+        ('Cycles', 'PseudoPairs')
+    """
+
+    def forward(  # type: ignore[override]  # what it gives depends on the phase
+        self, x: Tensor, y: Tensor | None = None, z: Tensor | None = None, phase: Phase = "joint"
+    ) -> Cycles | PseudoPairs:
+        """Both cycles, or pseudo pairs.
+
+        Args:
+            x: rich images, (N, C, H, W), in [-1, 1].
+            y: poor images, joint steps only.
+            z: latent codes, (N, aux_channels); None samples them.
+            phase: "joint" or "partial".
+
+        Returns:
+            :class:`asymkit.objectives.asymgan.Cycles` or :class:`PseudoPairs`.
+
+        Raises:
+            ValueError: no y in a joint step, one in a partial step, an unknown phase, and what asymgan's refuses.
+        """
+        one_of("phase", phase, ("joint", "partial"))
+        if phase == "joint":
+            if y is None:
+                raise ValueError("y is missing: a joint step needs poor images as well, model(x, y)")
+            return super().forward(x, y, z)
+        if y is not None:
+            raise ValueError("y given, but a partial step makes its poor images itself: model(x, phase='partial')")
+        poor, x = pseudo_pair(self.rich_to_poor, x)
+        if self.encoder is None:
+            if z is not None:
+                raise ValueError("z given, but this model has no encoder")
+            return PseudoPairs(x, poor, self.poor_to_rich(poor))
+        code = self.encoder(x)
+        z = torch.randn_like(code) if z is None else z.to(code)
+        if z.shape != code.shape:
+            raise ValueError(f"z must have the shape of the encoder's codes, {tuple(code.shape)}, got {tuple(z.shape)}")
+        rebuilt, sampled = self.poor_to_rich(torch.cat([poor, poor]), torch.cat([code, z])).chunk(2)
+        return PseudoPairs(x, poor, rebuilt, z, code, sampled, self.encoder(sampled))
+
+
+@dataclass(frozen=True)
+class Weights(asymgan.Weights):
+    """AsymGAN's weights, which without z are CycleGAN's λ = 10, and γ [Async-GAN Eq. 3, 4].
+
+    Example:
+        >>> Weights().total({"adversarial_rich": torch.tensor(1.0), "pseudo": torch.tensor(0.5)})
+        tensor(6.)
+    """
+
+    pseudo: float = 10.0
+    """γ."""
+
+
+def partial_generator_terms(
+    pairs: PseudoPairs, critics: Critics, adversarial: AdversarialLoss | None = None
+) -> dict[str, Tensor]:
+    """What the hard direction minimises in a partial step, unweighted [Async-GAN Eq. 4].
+
+    With z, the pair is (ȳ_t, E(x)) → x: asked to give x for a sampled z, G would learn to ignore z. Sampled ones enter
+    the adversarial term, averaged with the other, and the reconstruction of z; the critic of z stays on.
+
+    Args:
+        pairs: of :class:`Translators` with ``phase="partial"``.
+        critics: D; hold them still with :func:`asymkit.frozen`.
+        adversarial: None for least squares, or :class:`asymkit.LogisticLoss`.
+
+    Returns:
+        Scalars by the names of :class:`Weights`.
+
+    Raises:
+        ValueError: pairs with z but critics without ``aux``.
+    """
+    gan = adversarial or LeastSquaresLoss()
+    terms = {
+        "adversarial_rich": gan.generator([critics.rich(fake) for fake in _fakes(pairs)]),
+        "pseudo": l1(pairs.rebuilt, pairs.x),
+    }
+    if pairs.code is not None and pairs.z is not None and pairs.rebuilt_z is not None:
+        terms["adversarial_aux"] = gan.generator(aux_critic(critics)(pairs.code))
+        terms["cycle_aux"] = (widen(pairs.rebuilt_z) - widen(pairs.z)).abs().mean()
+    return terms
+
+
+def partial_discriminator_terms(
+    pairs: PseudoPairs, critics: Critics, adversarial: AdversarialLoss | None = None
+) -> dict[str, Tensor]:
+    """What the rich domain's critic, and that of z, minimise in a partial step, unweighted [Async-GAN Eq. 4].
+
+    Args:
+        pairs: detached.
+        critics: D; the poor domain's is not asked.
+        adversarial: as for the generator.
+
+    Returns:
+        Scalars by the names of :class:`Weights`.
+
+    Raises:
+        ValueError: pairs that still carry a graph, pairs with z but critics without ``aux``.
+    """
+    refuse_graph(pairs[1:])
+    gan = adversarial or LeastSquaresLoss()
+    terms = {
+        "adversarial_rich": gan.discriminator(critics.rich(pairs.x), [critics.rich(fake) for fake in _fakes(pairs)])
+    }
+    if pairs.code is not None and pairs.z is not None:
+        terms["adversarial_aux"] = gan.discriminator(aux_critic(critics)(pairs.z), aux_critic(critics)(pairs.code))
+    return terms
+
+
+def _fakes(pairs: PseudoPairs) -> list[Tensor]:
+    return [pairs.rebuilt] if pairs.sampled is None else [pairs.rebuilt, pairs.sampled]

@@ -1,0 +1,131 @@
+"""Async-GAN (Zheng et al., TMM 2022): any cycle model, its easy direction frozen from time to time.
+
+    python examples/asyncgan.py demo                                  # minutes on two CPU cores, photographs included
+    python examples/asyncgan.py paper --data datasets/facades         # trainA rich, trainB poor, CycleGAN as the base
+    python examples/asyncgan.py paper --base highres --size 512 ...   # the paper's networks
+    accelerate launch examples/asyncgan.py paper --data ...           # several GPUs
+
+Where it differs from the paper: the learning rate, of whose course it says nothing, is constant for half of the training
+and then falls to zero with every step, and GPUs that have bfloat16 compute in it (--precision no turns that off).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from support.checkpoint import Stateful
+from support.data import unpaired
+from support.loop import Training
+from support.phases import Intermediate, Plan
+from support.pictures import asyncgan_pictures, looking
+from support.report import write_report
+from support.run import command, open_run
+from support.settings_async import ASYNCGAN_PRESETS, AsyncSettings
+from support.start import start
+from torch import Tensor, nn
+
+from asymkit import (
+    AsyncScheduler,
+    AuxDiscriminator,
+    AuxEncoder,
+    AuxGenerator,
+    HighResGenerator,
+    MultiscaleDiscriminator,
+    PatchDiscriminator,
+    ResnetGenerator,
+    frozen,
+)
+from asymkit.objectives import asyncgan
+
+Losses = tuple[Mapping[str, Tensor], Mapping[str, Tensor]]
+
+
+def networks(settings: AsyncSettings) -> tuple[asyncgan.Translators, asyncgan.Critics]:
+    width, up, layers, aux = settings.width, settings.upsampling, settings.critic_layers, settings.aux_channels
+    size: dict[str, Any] = {"width": width, "blocks": settings.blocks}
+    rich_to_poor: nn.Module
+    poor_to_rich: nn.Module
+    judges: list[nn.Module]
+    if settings.base == "highres":
+        rich_to_poor = HighResGenerator(**size, upsampling=up)
+        poor_to_rich = HighResGenerator(**size, aux_channels=aux, upsampling=up)
+        judges = [MultiscaleDiscriminator(layers=layers, width=width) for _ in range(2)]
+    else:
+        aux = (aux or 8) if settings.base == "asymgan" else None
+        rich_to_poor = ResnetGenerator(**size, upsampling=up)
+        poor_to_rich = (
+            ResnetGenerator(**size, upsampling=up)
+            if aux is None
+            else AuxGenerator(**size, aux_channels=aux, upsampling=up)
+        )
+        judges = [PatchDiscriminator(layers=layers, width=width) for _ in range(2)]
+    encoder, aux_judge = (
+        (None, None) if aux is None else (AuxEncoder(aux_channels=aux, width=width), AuxDiscriminator(aux))
+    )
+    return asyncgan.Translators(rich_to_poor, poor_to_rich, encoder), asyncgan.Critics(judges[0], judges[1], aux_judge)
+
+
+def main(settings: AsyncSettings) -> None:
+    accelerator = start(settings.precision, settings.seed, settings.minutes)
+    plain = open_run(settings.out, settings, settings.resume, keep=frozenset({"epochs"}))
+    data, source = unpaired(settings.data, settings.poor, settings.rich, settings.size, settings.seed)
+    shown_x, shown_y = (images.to(accelerator.device) for images in data.fresh(6, settings.picture_size))
+
+    model, critics = networks(settings)
+    history, moments = asyncgan.FakeHistory(settings.pool), Intermediate()
+    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
+    optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
+    parts: dict[str, Stateful] = {"model": model, "critics": critics, "history": history, "intermediate": moments}
+    parts |= {"optimizer_g": optimizer_g, "optimizer_d": optimizer_d}
+
+    translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
+    judges = asyncgan.Critics(*(accelerator.prepare(critic) for critic in critics.children()))
+
+    def descend(optimizer: torch.optim.Optimizer, terms: Mapping[str, Tensor]) -> None:
+        optimizer.zero_grad()
+        accelerator.backward(settings.weights.total(terms))
+        optimizer.step()
+
+    def joint(x: Tensor, y: Tensor) -> Losses:
+        cycles = translators(x, y)
+        with frozen(judges):
+            terms = asyncgan.joint_generator_terms(cycles, judges)
+            descend(optimizer_g, terms)
+        judged = asyncgan.joint_discriminator_terms(history(cycles), judges)
+        descend(optimizer_d, judged)
+        return terms, judged
+
+    def partial(x: Tensor, _y: Tensor) -> Losses:
+        pairs = translators(x, phase="partial")
+        with frozen(judges):
+            terms = asyncgan.partial_generator_terms(pairs, judges)
+            descend(optimizer_g, terms)
+        judged = asyncgan.partial_discriminator_terms(pairs.detach(), judges)
+        descend(optimizer_d, judged)
+        return terms, judged
+
+    easy = [model.rich_to_poor, critics.poor]
+    step = AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
+    rich, poor = (max(1, n // (settings.batch * accelerator.num_processes)) for n in data.lengths)
+    plan = Plan(step, joint=min(rich, poor), partial=rich)
+
+    def report(figures: dict[str, float]) -> None:
+        pictures, notes = asyncgan_pictures(model, shown_x, shown_y, moments), [source, *step.table().splitlines()]
+        partial_spans = plan.partial_spans(int(figures["steps"]))
+        write_report(settings.out, "Async-GAN", pictures, figures, plain, notes, partial_spans)
+
+    rates = {optimizer_g: settings.lr_generators, optimizer_d: settings.lr_critics}
+    losses = ("cycle_rich", "cycle_poor", "pseudo", "adversarial_rich")
+    training = Training(accelerator, settings, data, parts, rates, report, losses, plan.steps)
+    for x, y in training:
+        epoch = plan.epoch(training.step)
+        step.set_epoch(epoch)
+        training.losses(*step(x, y))
+        if plan.ends_phase(training.step):
+            with looking():
+                cycles = model(shown_x, shown_y)
+            moments.add(f"epoch {epoch} ({step.phase(epoch)})", cycles.fake_poor, cycles.fake_rich)
+
+
+if __name__ == "__main__":
+    command(main, ASYNCGAN_PRESETS)

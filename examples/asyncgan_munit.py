@@ -1,0 +1,91 @@
+"""Async-GAN around another model: a compact MUNIT of our own, whose easy direction is parts of two networks.
+
+    python examples/asyncgan_munit.py demo                            # minutes on two CPU cores, photographs included
+    python examples/asyncgan_munit.py paper --data datasets/facades   # trainA rich, trainB poor
+
+Rich to poor is the rich domain's content encoder and the poor domain's decoder; partial steps freeze these two and the
+poor domain's critic, and leave all other parts to be trained. The model is in support/munit.py.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from support import munit
+from support.checkpoint import Stateful
+from support.data import unpaired
+from support.loop import Training
+from support.phases import Intermediate, Plan
+from support.pictures import looking, munit_pictures
+from support.report import write_report
+from support.run import command, open_run
+from support.settings_async import MUNIT_PRESETS, MunitSettings
+from support.start import start
+from torch import Tensor, nn
+
+from asymkit import AsyncScheduler, PatchDiscriminator, frozen
+
+Losses = tuple[Mapping[str, Tensor], Mapping[str, Tensor]]
+
+
+def main(settings: MunitSettings) -> None:
+    accelerator = start(settings.precision, settings.seed, settings.minutes)
+    plain = open_run(settings.out, settings, settings.resume, keep=frozenset({"epochs"}))
+    data, source = unpaired(settings.data, settings.poor, settings.rich, settings.size, settings.seed)
+    shown_x, shown_y = (images.to(accelerator.device) for images in data.fresh(6, settings.picture_size))
+
+    model = munit.Munit(settings.width, settings.blocks, settings.style)
+    critics = nn.ModuleList(PatchDiscriminator(width=settings.width, layers=settings.critic_layers) for _ in range(2))
+    rich_critic, poor_critic = critics
+    moments = Intermediate()
+    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
+    optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
+    parts: dict[str, Stateful] = {"model": model, "critics": critics, "intermediate": moments}
+    parts |= {"optimizer_g": optimizer_g, "optimizer_d": optimizer_d}
+
+    translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
+    judges = [accelerator.prepare(critic) for critic in (rich_critic, poor_critic)]
+
+    def descend(optimizer: torch.optim.Optimizer, terms: Mapping[str, Tensor]) -> None:
+        optimizer.zero_grad()
+        accelerator.backward(settings.weights.total(terms))
+        optimizer.step()
+
+    def step(made: munit.Swapped | munit.Paired) -> Losses:
+        with frozen(*judges):
+            terms = munit.generator_terms(made, *judges)
+            descend(optimizer_g, terms)
+        judged = munit.discriminator_terms(made, *judges)
+        descend(optimizer_d, judged)
+        return terms, judged
+
+    scheduler = AsyncScheduler(
+        joint=lambda x, y: step(translators(x, y)),
+        partial=lambda x, _y: step(translators(x)),
+        frozen=[*model.rich_to_poor_parts(), poor_critic],
+        total_epochs=settings.epochs,
+        period=settings.period,
+        rule=settings.rule,
+    )
+    rich, poor = (max(1, n // (settings.batch * accelerator.num_processes)) for n in data.lengths)
+    plan = Plan(scheduler, joint=min(rich, poor), partial=rich)
+
+    def report(figures: dict[str, float]) -> None:
+        pictures, notes = munit_pictures(model, shown_x, shown_y, moments), [source, *scheduler.table().splitlines()]
+        partial_spans = plan.partial_spans(int(figures["steps"]))
+        write_report(settings.out, "Async-MUNIT", pictures, figures, plain, notes, partial_spans)
+
+    rates = {optimizer_g: settings.lr_generators, optimizer_d: settings.lr_critics}
+    losses = ("image", "style", "pseudo", "adversarial_rich")
+    training = Training(accelerator, settings, data, parts, rates, report, losses, plan.steps)
+    for x, y in training:
+        epoch = plan.epoch(training.step)
+        scheduler.set_epoch(epoch)
+        training.losses(*scheduler(x, y))
+        if plan.ends_phase(training.step):
+            with looking():
+                made = model(shown_x, shown_y)
+            moments.add(f"epoch {epoch} ({scheduler.phase(epoch)})", made.fake_poor, made.fake_rich)
+
+
+if __name__ == "__main__":
+    command(main, MUNIT_PRESETS)

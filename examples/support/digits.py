@@ -1,0 +1,203 @@
+"""Two sets of digits, which is the rich one, and classifiers of the real ones that judge translated ones."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from asymkit.ops import shannon_entropy
+from support.images import bundled_photos, random_crop
+from support.settings_async import DigitSettings
+
+TEST_EVERY = 6
+"""Of a set without a test half, one digit in so many is held out."""
+
+
+class Split(NamedTuple):
+    """Images (N, 3, size, size) in [-1, 1] and their digits (N,)."""
+
+    images: Tensor
+    digits: Tensor
+
+
+@dataclass(frozen=True)
+class DigitSet:
+    """One domain."""
+
+    name: str
+    train: Split
+    test: Split
+    bits: float
+    """Mean Shannon entropy of its training images in the size they came in: resizing adds values between others."""
+
+
+class UnpairedDigits:
+    """Rich and poor images that have nothing to do with each other; pair ``index`` is the same in every run."""
+
+    def __init__(self, rich: DigitSet, poor: DigitSet, samples: int, seed: int) -> None:
+        self.domains, self.seed = (rich.train.images, poor.train.images), seed
+        self.epoch = samples
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        x, y = (self._draw(images, index, side) for side, images in enumerate(self.domains))
+        return x, y
+
+    def _draw(self, images: Tensor, index: int, side: int) -> Tensor:
+        turn, place = divmod(index, len(images))
+        return images[int(np.random.default_rng((self.seed, side, turn)).permutation(len(images))[place])]
+
+
+def digit_sets(settings: DigitSettings) -> tuple[DigitSet, DigitSet]:
+    """The rich and the poor set, by the entropy of their pixel values.
+
+    Raises:
+        ValueError: files that are missing and cannot be downloaded, or of another layout.
+    """
+    if settings.digits == "photos":
+        pair = _plain_digits(settings), _photo_digits(settings)
+    else:
+        other = settings.other or Path("datasets") / settings.digits
+        pair = _mnist(settings), (_usps if settings.digits == "usps" else _svhn)(other, settings)
+    poor, rich = sorted(pair, key=lambda domain: domain.bits)
+    return rich, poor
+
+
+def train_classifier(domain: DigitSet, seed: int, epochs: int = 6) -> Callable[[Split], float]:
+    """A classifier of a domain's real digits, as a function from images and digits to its accuracy on them.
+
+    Takes nothing from the random state of the training.
+    """
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        layers: list[nn.Module] = []
+        for inputs, outputs in ((3, 32), (32, 64), (64, 64)):
+            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
+        classifier = nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(10))
+        classifier(domain.train.images[:2])
+        optimizer = torch.optim.Adam(classifier.parameters(), 1e-3)
+        for _ in range(epochs):
+            for places in torch.randperm(len(domain.train.digits)).split(64):
+                optimizer.zero_grad()
+                F.cross_entropy(classifier(domain.train.images[places]), domain.train.digits[places]).backward()
+                optimizer.step()
+    classifier.eval()
+
+    @torch.inference_mode()
+    def accuracy(split: Split) -> float:
+        guesses = torch.cat([classifier(part).argmax(1) for part in split.images.split(256)])
+        return (guesses == split.digits).float().mean().item()
+
+    return accuracy
+
+
+def _split(name: str, train: tuple[Any, Any], test: tuple[Any, Any], size: int, most: int = 12_000) -> DigitSet:
+    """uint8 images (N, H, W) or (N, H, W, 3) as float ones of one size; at most so many, which is plenty here."""
+
+    def as_batch(images: NDArray[np.uint8]) -> Tensor:
+        pixels = torch.from_numpy(np.array(images)).float() / 127.5 - 1
+        return pixels.permute(0, 3, 1, 2) if pixels.ndim == 4 else pixels[:, None]
+
+    def prepared(images: NDArray[np.uint8], digits: NDArray[Any], count: int) -> Split:
+        resized = F.interpolate(as_batch(images[:count]), (size, size), mode="bilinear", antialias=True)
+        return Split(resized.expand(-1, 3, -1, -1).clone(), torch.from_numpy(np.array(digits[:count])).long())
+
+    bits = shannon_entropy(as_batch(train[0][:most])).mean().item()
+    return DigitSet(name, prepared(*train, most), prepared(*test, 2000), bits)
+
+
+def _held_out(name: str, images: NDArray[np.uint8], digits: NDArray[Any], size: int) -> DigitSet:
+    """A set without a test half."""
+    order = np.random.default_rng(0).permutation(len(images))
+    images, digits = images[order], digits[order]
+    test = np.arange(len(images)) % TEST_EVERY == 0
+    return _split(name, (images[~test], digits[~test]), (images[test], digits[test]), size)
+
+
+def _mnist(settings: DigitSettings) -> DigitSet:
+    folder = settings.mnist
+    if not any(folder.rglob("train-images-idx3-ubyte*")):
+        from torchvision.datasets import MNIST
+
+        _download("MNIST", folder, lambda: MNIST(str(folder), download=True))
+
+    def read(name: str, header: int) -> NDArray[np.uint8]:
+        path = min(folder.rglob(f"{name}-ubyte*"), default=None, key=lambda found: len(found.name))
+        if path is None:
+            raise ValueError(f"mnist: no {name}-ubyte or {name}-ubyte.gz in {str(folder)!r}")
+        data = path.read_bytes()
+        return np.frombuffer(gzip.decompress(data) if path.suffix == ".gz" else data, np.uint8, offset=header)
+
+    halves = [
+        (read(f"{half}-images-idx3", 16).reshape(-1, 28, 28), read(f"{half}-labels-idx1", 8))
+        for half in ("train", "t10k")
+    ]
+    return _split("mnist", halves[0], halves[1], settings.size)
+
+
+def _usps(path: Path, settings: DigitSettings) -> DigitSet:
+    if path.suffix == ".npz":
+        try:
+            with np.load(path) as file:
+                images, digits = file["x"], file["y"]
+        except (OSError, KeyError, ValueError) as error:
+            raise ValueError(f"other: {str(path)!r} must be an .npz of images x and labels y: {error}") from error
+        return _held_out("usps", images, digits % 10, settings.size)  # labels of the widespread file run from 1 to 10
+    from torchvision.datasets import USPS
+
+    halves = [_download("USPS", path, partial(USPS, str(path), train, download=True)) for train in (True, False)]
+    train, test = ((half.data, np.array(half.targets)) for half in halves)
+    return _split("usps", train, test, settings.size)
+
+
+def _svhn(folder: Path, settings: DigitSettings) -> DigitSet:
+    from torchvision.datasets import SVHN
+
+    halves = [_download("SVHN", folder, partial(SVHN, str(folder), half, download=True)) for half in ("train", "test")]
+    train, test = ((half.data.transpose(0, 2, 3, 1), half.labels) for half in halves)
+    return _split("svhn", train, test, settings.size)
+
+
+def _download(name: str, folder: Path, load: Callable[[], Any]) -> Any:
+    try:
+        return load()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(
+            f"{name} is not in {str(folder)!r} and cannot be downloaded ({error}); put its files there, "
+            "or take --digits photos, which needs none"
+        ) from error
+
+
+def _sklearn_digits() -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    return (data.images / 16 * 255).astype(np.uint8), data.target
+
+
+def _plain_digits(settings: DigitSettings) -> DigitSet:
+    return _held_out("plain", *_sklearn_digits(), settings.size)
+
+
+def _photo_digits(settings: DigitSettings) -> DigitSet:
+    """scikit-learn's digits, each in a light or a dark colour over a patch of a photograph."""
+    rng, photos = np.random.default_rng(1), bundled_photos()
+    images, digits = _sklearn_digits()
+    size = settings.size
+    ink = F.interpolate(torch.from_numpy(images)[:, None].float() / 255, (size, size), mode="bilinear", antialias=True)
+    made = []
+    for stroke in ink[:, 0].numpy():
+        patch = random_crop(photos[int(rng.integers(len(photos)))], size, 6.0, rng).astype(np.float64)
+        light = patch.mean() < 128
+        colour = rng.uniform(190, 255, 3) if light else rng.uniform(0, 65, 3)
+        made.append((patch + (colour - patch) * stroke[..., None]).round().astype(np.uint8))
+    return _held_out("photos", np.stack(made), digits, size)

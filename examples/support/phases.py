@@ -1,0 +1,71 @@
+"""What an asynchronous run needs beside its steps: epochs of unequal length, and pictures of every cycle."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import accumulate, pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asymkit import AsyncScheduler
+
+
+class Plan:
+    """Where the epochs of a schedule begin, counted in steps.
+
+    Args:
+        scheduler: says which epochs are joint.
+        joint: steps of a joint epoch, the smaller set's samples.
+        partial: steps of a partial one, the rich set's samples.
+    """
+
+    def __init__(self, scheduler: AsyncScheduler, joint: int, partial: int) -> None:
+        self.scheduler = scheduler
+        phases = [scheduler.phase(epoch) for epoch in range(scheduler.total_epochs)]
+        self.starts = [0, *accumulate(partial if phase == "partial" else joint for phase in phases)]
+        self.steps = self.starts[-1]
+
+    def epoch(self, step: int) -> int:
+        """The epoch that a step, counted from 0, belongs to."""
+        return bisect_right(self.starts, step) - 1
+
+    def ends_phase(self, step: int) -> bool:
+        """Is this the last step before the phase changes, or the last of all?"""
+        if step + 1 == self.steps:
+            return True
+        return self.scheduler.phase(self.epoch(step)) != self.scheduler.phase(self.epoch(step + 1))
+
+    def partial_spans(self, steps: int) -> list[tuple[int, int]]:
+        """First and last steps of the partial phases among the first ``steps``, joined where they touch."""
+        spans: list[tuple[int, int]] = []
+        for epoch, (first, after) in enumerate(pairwise(self.starts)):
+            if first >= steps or self.scheduler.phase(epoch) == "joint":
+                continue
+            begin = spans.pop()[0] if spans and spans[-1][1] == first else first
+            spans.append((begin, min(after, steps)))
+        return spans
+
+
+class Intermediate:
+    """What both directions made of the same images at the end of every phase [Async-GAN Fig. 7]; part of checkpoints."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def add(self, name: str, poor: Tensor, rich: Tensor) -> None:
+        """Keep the images of one moment, (N, C, H, W) each, under a name such as "epoch 6"."""
+        self.made[name] = poor.detach().cpu(), rich.detach().cpu()
+
+    def rows(self, direction: int) -> list[Tensor]:
+        """Images in the order they were made; direction 0 is rich to poor, 1 poor to rich."""
+        return [images[direction] for images in self.made.values()]
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return dict(self.made)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Of a checkpoint."""
+        self.made = {name: (torch.as_tensor(poor), torch.as_tensor(rich)) for name, (poor, rich) in state.items()}
