@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import spawn
 
 from asymkit import AsyncScheduler
 from asymkit.schedule import Rule
@@ -156,11 +157,13 @@ class Model(nn.Module):
             with torch.no_grad():
                 poor = self.easy(x)
             rich = self.hard(poor)
-            return (rich - x).abs().mean() + self.rich_critic(rich).square().mean()
+            partial: Tensor = (rich - x).abs().mean() + self.rich_critic(rich).square().mean()
+            return partial
         poor = self.easy(x)
         rich = self.hard(poor)
         scores = self.rich_critic(rich).square().mean() + self.poor_critic(poor).square().mean()
-        return (rich - x).abs().mean() + scores
+        joint: Tensor = (rich - x).abs().mean() + scores
+        return joint
 
 
 def state(*modules: nn.Module) -> list[Tensor]:
@@ -248,6 +251,6 @@ def process(rank: int, folder: str, broadcast: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("broadcast", [True, False])
 def test_frozen_is_bit_identical_in_two_processes(tmp_path: Path, broadcast: bool) -> None:
-    torch.multiprocessing.spawn(process, (str(tmp_path), broadcast), nprocs=2)
+    spawn(process, (str(tmp_path), broadcast), nprocs=2)  # type: ignore[no-untyped-call]
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert same(first, second)

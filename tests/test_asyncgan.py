@@ -125,7 +125,8 @@ def test_with_z_the_pair_uses_the_encoded_one_and_sampled_ones_only_fool_the_cri
 
 
 def test_the_papers_networks_with_and_without_z() -> None:
-    critics = asyncgan.Critics(*(MultiscaleDiscriminator(width=4, layers=1) for _ in range(2)), aux=AuxDiscriminator(6))
+    rich, poor = (MultiscaleDiscriminator(width=4, layers=1) for _ in range(2))
+    critics = asyncgan.Critics(rich, poor, AuxDiscriminator(6))
     for aux in (None, 6):
         model = asyncgan.Translators(
             HighResGenerator(**SMALL),

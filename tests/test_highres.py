@@ -52,9 +52,10 @@ def test_wrong_input_is_refused() -> None:
         plain.sample_aux(1)
     with pytest.raises(ValueError, match=r"\(1, 6\)"):
         with_z(torch.zeros(1, 3, 16, 16), torch.zeros(1, 5))
-    for wrong in ({"blocks": 0}, {"width": 0}, {"aux_channels": 0}, {"upsampling": "bilinear"}):
-        with pytest.raises(ValueError, match=next(iter(wrong))):
-            HighResGenerator(**{"width": 4, "blocks": 1, **wrong})
+    wrong: list[dict[str, Any]] = [{"blocks": 0}, {"width": 0}, {"aux_channels": 0}, {"upsampling": "bilinear"}]
+    for change in wrong:
+        with pytest.raises(ValueError, match=next(iter(change))):
+            HighResGenerator(**{"width": 4, "blocks": 1, **change})
 
 
 def test_each_scale_is_a_critic_of_half_the_size() -> None:

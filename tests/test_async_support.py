@@ -1,0 +1,213 @@
+"""What the asynchronous examples are made of: plans in steps, intermediate domains, losses by phase, digits."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support import munit
+from support.digits import UnpairedDigits, digit_sets, train_classifier
+from support.phases import Intermediate, Plan
+from support.report import LossLog, read_losses, write_report
+from support.settings_async import ASYNCGAN_DEMO, MUNIT_DEMO, DigitSettings
+from torch import nn
+
+from asymkit import AsyncScheduler, PatchDiscriminator, frozen
+
+
+def plan_of(joint: int, partial: int, total: int = 8, period: int = 4) -> Plan:
+    return Plan(AsyncScheduler(print, print, [nn.Linear(1, 1)], total, period), joint, partial)
+
+
+def test_joint_epochs_are_as_long_as_the_smaller_set_partial_ones_as_the_rich_one() -> None:
+    plan = plan_of(joint=3, partial=5)  # epochs 6 and 7 are partial
+    assert plan.steps == 6 * 3 + 2 * 5
+    epochs = [plan.epoch(step) for step in range(plan.steps)]
+    assert [epochs.count(epoch) for epoch in range(8)] == [3] * 6 + [5] * 2
+    assert epochs == sorted(epochs)
+
+
+def test_phases_end_where_they_end() -> None:
+    plan = plan_of(joint=3, partial=5, total=16)  # joint until 9, partial 10 and 11, joint, partial 14 and 15
+    ends = [step for step in range(plan.steps) if plan.ends_phase(step)]
+    assert ends == [29, 39, 45, 55]
+    assert plan.steps == 56
+    assert plan.partial_spans(plan.steps) == [(30, 40), (46, 56)]
+    assert plan.partial_spans(33) == [(30, 33)]
+    assert plan.partial_spans(30) == []
+
+
+def test_intermediate_domains_survive_a_checkpoint(tmp_path: Path) -> None:
+    moments, again = Intermediate(), Intermediate()
+    for epoch in (3, 5):
+        moments.add(f"epoch {epoch}", torch.full((2, 3, 4, 4), float(epoch)), torch.zeros(2, 3, 4, 4))
+    torch.save(moments.state_dict(), tmp_path / "state.pt")
+    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert list(again.made) == ["epoch 3", "epoch 5"]
+    assert [images.mean().item() for images in again.rows(0)] == [3.0, 5.0]
+
+
+def test_steps_of_different_phases_log_different_losses(tmp_path: Path) -> None:
+    path = tmp_path / "losses.csv"
+    log = LossLog(path)
+    log.write(1, {"cycle": 1.0})
+    log.write(11, {"cycle": 0.5, "adversarial": 2.0})
+    log.write(21, {"pseudo": 0.25, "adversarial": 3.0})
+    log.write(31, {"cycle": 0.125})
+    assert read_losses(path) == [
+        {"step": 1, "cycle": 1.0},
+        {"step": 11, "cycle": 0.5, "adversarial": 2.0},
+        {"step": 21, "pseudo": 0.25, "adversarial": 3.0},
+        {"step": 31, "cycle": 0.125},
+    ]
+    resumed = LossLog(path, resume_at=21)
+    resumed.write(31, {"pseudo": 1.0})
+    assert [row["step"] for row in read_losses(path)] == [1, 11, 21, 31]
+    assert path.read_text().splitlines()[0] == "step,cycle,adversarial,pseudo"
+
+
+def test_partial_phases_are_marked_on_the_curves(tmp_path: Path) -> None:
+    log = LossLog(tmp_path / "losses.csv")
+    for step in range(1, 200, 10):
+        log.write(step, {"pseudo" if step > 100 else "cycle": 1 / step, "adversarial": 1.0})
+    pages = []
+    for partial in ([], [(100, 200)]):
+        write_report(tmp_path, "run", {}, {}, {}, [], partial)
+        pages.append(
+            ((tmp_path / "losses.png").read_bytes(), "Shaded: partial phases" in (tmp_path / "report.html").read_text())
+        )
+    assert pages[0][0] != pages[1][0]
+    assert [said for _, said in pages] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("settings", "change", "message"),
+    [
+        (ASYNCGAN_DEMO, {"minutes": 3.0}, "minutes: the plan of joint and partial phases counts epochs"),
+        (ASYNCGAN_DEMO, {"aux_channels": 8}, "cyclegan has no z"),
+        (ASYNCGAN_DEMO, {"period": 0}, "period must be"),
+        (ASYNCGAN_DEMO, {"base": "highres", "size": 52}, "size must be divisible by 8 and at least 24"),
+        (ASYNCGAN_DEMO, {"critic_layers": 5}, "size must be divisible by 4 and at least 96"),
+        (MUNIT_DEMO, {"style": 0}, "style must be"),
+        (MUNIT_DEMO, {"picture_size": 50}, "picture_size must be divisible by 4"),
+        (DigitSettings(), {"seeds": 0}, "seeds must be"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused_at_once(settings: Any, change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(settings, **change)
+
+
+def test_munit_trains_parts_only_in_a_partial_step() -> None:
+    model, critics = munit.Munit(4, 1, 3), [PatchDiscriminator(width=4, layers=1) for _ in range(2)]
+    x, y = torch.randn(2, 3, 16, 16).tanh(), torch.randn(2, 3, 16, 16).tanh()
+    joint, partial = model(x, y), model(x)
+    assert isinstance(joint, munit.Swapped)
+    assert isinstance(partial, munit.Paired)
+    assert not partial.poor.requires_grad
+    weights = munit.Weights()
+    with frozen(*critics):
+        weights.total(munit.generator_terms(joint, *critics)).backward()
+        assert all(p.grad is not None for p in model.parameters())
+        model.zero_grad()
+        with frozen(*model.rich_to_poor_parts()):
+            weights.total(munit.generator_terms(model(x), *critics)).backward()
+    trained = [model.poor.content, model.rich.decoder, model.rich.style]
+    assert all(p.grad is not None for part in trained for p in part.parameters())
+    assert all(p.grad is None for part in model.rich_to_poor_parts() for p in part.parameters())
+    weights.total(munit.discriminator_terms(partial, *critics)).backward()
+    assert all(p.grad is not None for p in critics[0].parameters())
+    assert all(p.grad is None for p in critics[1].parameters())
+
+
+def test_a_munit_style_changes_the_image() -> None:
+    model = munit.Munit(4, 1, 3)
+    content = model.poor.content(torch.randn(1, 3, 16, 16).tanh())
+    a, b = (model.rich.decoder(content, torch.randn(1, 3)) for _ in range(2))
+    assert (a - b).abs().mean() > 1e-3
+
+
+def idx(images: np.ndarray) -> bytes:
+    return b"\0" * (16 if images.ndim == 3 else 8) + images.astype(np.uint8).tobytes()
+
+
+def mnist_folder(folder: Path, compressed: bool) -> Path:
+    """Ten digits which are bars at ten heights."""
+    folder.mkdir(parents=True)
+    digits = np.arange(40) % 10
+    images = np.zeros((40, 28, 28))
+    for image, digit in zip(images, digits, strict=True):
+        image[2 * digit + 2 : 2 * digit + 6] = 255
+    for half in ("train", "t10k"):
+        for name, content in (("images-idx3", images), ("labels-idx1", digits)):
+            data = idx(content)
+            path = folder / f"{half}-{name}-ubyte{'.gz' if compressed else ''}"
+            path.write_bytes(gzip.compress(data) if compressed else data)
+    return folder
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_mnist_and_usps_from_files(tmp_path: Path, compressed: bool) -> None:
+    folder = mnist_folder(tmp_path / "datasets" / "MNIST" / "raw", compressed).parent.parent  # torchvision's layout
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "usps.npz", x=rng.integers(0, 256, (60, 16, 16)).astype(np.uint8), y=np.arange(60) % 10 + 1)
+    rich, poor = digit_sets(DigitSettings(digits="usps", mnist=folder, other=tmp_path / "usps.npz"))
+    assert (rich.name, poor.name) == ("usps", "mnist")
+    assert poor.bits == pytest.approx(0.5917, abs=1e-3)  # four lines of 28 are white
+    assert rich.bits > 6  # noise, in its own 16²
+    assert poor.train.images.shape == (40, 3, 32, 32)
+    assert poor.train.digits.tolist() == list(range(10)) * 4
+    assert len(rich.train.digits) == 50
+    assert len(rich.test.digits) == 10
+    assert {*rich.train.digits.tolist(), *rich.test.digits.tolist()} == set(range(10))  # 10 stands for 0
+    assert -1 <= rich.train.images.min() < rich.train.images.max() <= 1
+
+
+def test_with_nothing_at_hand_digits_lie_on_photographs() -> None:
+    rich, poor = digit_sets(DigitSettings())
+    assert (rich.name, poor.name) == ("photos", "plain")
+    assert rich.bits > poor.bits + 2
+    data = UnpairedDigits(rich, poor, samples=100, seed=0)
+    again = UnpairedDigits(rich, poor, samples=100, seed=0)
+    assert data.epoch == 100
+    x, y = data[7]
+    assert torch.equal(x, again[7][0])
+    assert torch.equal(y, again[7][1])
+    assert not torch.equal(x, UnpairedDigits(rich, poor, samples=100, seed=1)[7][0])
+    assert not torch.equal(x, data[8][0])
+
+
+def test_what_is_missing_or_wrong_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mnist = mnist_folder(tmp_path / "mnist", compressed=False)
+    with pytest.raises(ValueError, match=r"an .npz of images x and labels y"):
+        digit_sets(DigitSettings(digits="usps", mnist=mnist, other=tmp_path / "missing.npz"))
+
+    def offline(*_: object, **__: object) -> None:
+        raise RuntimeError("no network")
+
+    for name, settings in (
+        ("MNIST", DigitSettings(digits="usps", mnist=tmp_path / "nothing")),
+        ("SVHN", DigitSettings(digits="svhn", mnist=mnist, other=tmp_path / "svhn")),
+        ("USPS", DigitSettings(digits="usps", mnist=mnist, other=tmp_path / "usps")),
+    ):
+        monkeypatch.setattr(f"torchvision.datasets.{name}", offline)
+        with pytest.raises(
+            ValueError, match=rf"{name} is not in .* cannot be downloaded \(no network\); put its files"
+        ):
+            digit_sets(settings)
+
+
+@pytest.mark.slow
+def test_the_classifier_reads_real_digits_and_leaves_the_training_alone() -> None:
+    _, poor = digit_sets(DigitSettings())
+    torch.manual_seed(5)
+    state = torch.get_rng_state()
+    accuracy = train_classifier(poor, seed=0)
+    assert torch.equal(state, torch.get_rng_state())
+    assert accuracy(poor.test) > 0.95
+    assert accuracy(poor.test._replace(digits=(poor.test.digits + 1) % 10)) < 0.05

@@ -1,0 +1,119 @@
+"""The asynchronous examples, run as a person would, but small."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+SHORT = ["--epochs", "4", "--batch", "100", "--size", "32", "--picture-size", "32", "--width", "4", "--blocks", "1"]
+
+
+def run(example: str, out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "examples" / f"{example}.py"), "demo", "--out", str(out), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=out.parent)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("example", "options"),
+    [
+        ("asyncgan", []),
+        ("asyncgan", ["--base", "highres", "--aux-channels", "5", "--poor", "edges"]),
+        ("asyncgan", ["--base", "asymgan", "--rule", "algorithm1", "--period", "3", "--epochs", "6"]),
+        ("asyncgan_munit", []),
+    ],
+)
+def test_a_run_shows_its_phases(tmp_path: Path, example: str, options: list[str]) -> None:
+    out = tmp_path / "run"
+    result = run(example, out, *SHORT, "--report-every", "3", *options)
+    assert result.returncode == 0, result.stderr
+    report = (out / "report.html").read_text()
+    assert "Intermediate domains, poor → rich" in report
+    assert "Shaded: partial phases" in report
+    assert "partial of" in report  # the plan
+    header = (out / "losses.csv").read_text().splitlines()[0].split(",")
+    assert {"pseudo", "adversarial_rich", "adversarial_poor", "critic_adversarial_rich"} <= set(header)
+    moments = torch.load(out / "checkpoint.pt", weights_only=True)["parts"]["intermediate"]
+    grids = [
+        path for path in sorted(out.glob("pictures-*.png")) if Image.open(path).width == (len(moments) + 1) * 34 + 2
+    ]
+    assert len(grids) >= 2
+    assert any("(partial)" in name for name in moments)
+
+
+RESUMED = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import asyncgan
+from support import loop
+from support.settings_async import ASYNCGAN_DEMO
+
+save, saves = loop.save_checkpoint, []
+
+def interrupted(path, step, *rest):
+    save(path, step, *rest)
+    saves.append(step)
+    if len(saves) == 2:
+        raise KeyboardInterrupt
+
+out, how = sys.argv[1:]
+if how == "interrupt":
+    loop.save_checkpoint = interrupted
+asyncgan.main(replace(
+    ASYNCGAN_DEMO, out=Path(out), resume=how == "resume", epochs=4, batch=100, size=32, picture_size=32, width=4, blocks=1,
+    report_every=7,
+))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_resumed_in_a_partial_phase_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
+    results = [
+        subprocess.run(
+            [sys.executable, "-c", RESUMED, str(tmp_path / name), how],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT / "examples",
+        )
+        for name, how in (("whole", "go"), ("halves", "interrupt"), ("halves", "resume"))
+    ]
+    assert [result.returncode for result in results] == [0, 1, 0] or results[1].returncode < 0, results[-1].stderr
+    assert "KeyboardInterrupt" in results[1].stderr
+    whole, halves = (torch.load(tmp_path / name / "checkpoint.pt", weights_only=True) for name in ("whole", "halves"))
+    assert whole["step"] == halves["step"] == 16
+    for name in ("model", "critics"):
+        for key, value in whole["parts"][name].items():
+            assert torch.equal(value, halves["parts"][name][key]), key
+    assert list(whole["parts"]["intermediate"]) == list(halves["parts"]["intermediate"])
+    # the last epoch is the partial one, and was entered before the interruption
+    other = run("asyncgan", tmp_path / "halves", *SHORT, "--resume", "--epochs", "8")
+    assert other.returncode == 1
+    assert "add --epochs 4" in other.stderr  # another plan
+
+
+@pytest.mark.slow
+def test_digits_are_scored_for_both_variants(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    small = ["--samples", "20", "--batch", "10", "--epochs", "4", "--width", "4", "--blocks", "1", "--seeds", "2"]
+    result = run("asyncgan_digits", out, *small)
+    assert result.returncode == 0, result.stderr
+    results = json.loads((out / "results.json").read_text())
+    assert min(results["real"].values()) > 0.5
+    for variant in ("cyclegan", "async"):
+        for direction in ("photos to plain", "plain to photos"):
+            shares = results["translated"][variant][direction]
+            assert len(shares) == 2
+            assert all(0 <= share <= 1 for share in shares)
+        assert (out / f"{variant}-1" / "report.html").exists()
+    assert "Shaded" in (out / "async-0" / "report.html").read_text()
+    assert "Shaded" not in (out / "cyclegan-0" / "report.html").read_text()
+    assert "Async-CycleGAN  photos to plain" in result.stdout
