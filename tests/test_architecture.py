@@ -16,7 +16,19 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "asymkit"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-ORDER = ["checks", "ops", "labels", "layers", "networks", "checkpoints", "losses", "pool", "objectives", "schedule"]
+ORDER = [
+    "checks",
+    "ops",
+    "labels",
+    "layers",
+    "networks",
+    "checkpoints",
+    "losses",
+    "pool",
+    "objectives",
+    "schedule",
+    "evaluation",
+]
 """Each may import what stands before it, and itself."""
 
 

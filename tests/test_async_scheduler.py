@@ -251,6 +251,6 @@ def process(rank: int, folder: str, broadcast: bool) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("broadcast", [True, False])
 def test_frozen_is_bit_identical_in_two_processes(tmp_path: Path, broadcast: bool) -> None:
-    spawn(process, (str(tmp_path), broadcast), nprocs=2)  # type: ignore[no-untyped-call]
+    spawn(process, (str(tmp_path), broadcast), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert same(first, second)
