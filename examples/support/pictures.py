@@ -49,7 +49,9 @@ def asymgan_pictures(model: Translators, x: Tensor, y: Tensor, rows: int = 6, co
 
     corner = torch.ones_like(x[:1])
     encoded = torch.cat([y[:, None], each(model.encoder(references))], dim=1).flatten(0, 1)
-    line = model.interpolate(y, samples[:1].expand(rows, -1), samples[1:2].expand(rows, -1), steps=columns)
+    first, last = divmod(int(torch.cdist(samples, samples).argmax()), columns)  # the two that differ most
+    start, end = (samples[place].expand(rows, -1) for place in (first, last))
+    line = model.interpolate(y, start, end, steps=columns)
     return {
         "Rich → poor → rich: x, G(x), F(G(x), E(x))": _grid(_rows(x, cycles.fake_poor, cycles.rebuilt_rich)),
         "Poor → rich → poor: y, F(y, z), G(F(y, z))": _grid(_rows(y, cycles.fake_rich, cycles.rebuilt_poor)),
@@ -57,7 +59,9 @@ def asymgan_pictures(model: Translators, x: Tensor, y: Tensor, rows: int = 6, co
         "Encoded z: y, then F(y, E(x)) in the manner of the photo x above": _grid(
             torch.cat([corner, references, encoded]).unflatten(0, (rows + 1, columns + 1))
         ),
-        "Interpolation: y, then F(y, z) for z going from one sample to another": _grid(_rows(y, *line.unbind(1))),
+        "Interpolation: y, then F(y, z) for z going from one sample to the one farthest from it": _grid(
+            _rows(y, *line.unbind(1))
+        ),
     }
 
 
