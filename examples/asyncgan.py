@@ -13,14 +13,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from accelerate.utils import set_seed
 from support.checkpoint import Stateful
 from support.data import unpaired
-from support.loop import Training
+from support.loop import Training, UnpairedData
 from support.phases import Intermediate, Plan
 from support.pictures import asyncgan_pictures, looking
 from support.report import write_report
 from support.run import command, open_run
-from support.settings_async import ASYNCGAN_PRESETS, AsyncSettings
+from support.settings_async import ASYNCGAN_PRESETS, AsyncCycleSettings, AsyncSettings
 from support.start import start
 from torch import Tensor, nn
 
@@ -65,13 +66,19 @@ def networks(settings: AsyncSettings) -> tuple[asyncgan.Translators, asyncgan.Cr
     return asyncgan.Translators(rich_to_poor, poor_to_rich, encoder), asyncgan.Critics(judges[0], judges[1], aux_judge)
 
 
-def main(settings: AsyncSettings) -> None:
+def train(
+    settings: AsyncCycleSettings,
+    data: UnpairedData,
+    model: asyncgan.Translators,
+    critics: asyncgan.Critics,
+    shown: tuple[Tensor, Tensor],
+    title: str,
+    source: str,
+    asynchronous: bool = True,
+) -> None:
     accelerator = start(settings.precision, settings.seed, settings.minutes)
     plain = open_run(settings.out, settings, settings.resume, keep=frozenset({"epochs"}))
-    data, source = unpaired(settings.data, settings.poor, settings.rich, settings.size, settings.seed)
-    shown_x, shown_y = (images.to(accelerator.device) for images in data.fresh(6, settings.picture_size))
-
-    model, critics = networks(settings)
+    shown_x, shown_y = (images.to(accelerator.device) for images in shown)
     history, moments = asyncgan.FakeHistory(settings.pool), Intermediate()
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
@@ -105,26 +112,36 @@ def main(settings: AsyncSettings) -> None:
         return terms, judged
 
     easy = [model.rich_to_poor, critics.poor]
-    step = AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
+    scheduler = AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
+    step = scheduler if asynchronous else joint
     rich, poor = (max(1, n // (settings.batch * accelerator.num_processes)) for n in data.lengths)
-    plan = Plan(step, joint=min(rich, poor), partial=rich)
+    plan = Plan(scheduler, joint=min(rich, poor), partial=rich)
 
     def report(figures: dict[str, float]) -> None:
-        pictures, notes = asyncgan_pictures(model, shown_x, shown_y, moments), [source, *step.table().splitlines()]
-        partial_spans = plan.partial_spans(int(figures["steps"]))
-        write_report(settings.out, "Async-GAN", pictures, figures, plain, notes, partial_spans)
+        pictures, notes = asyncgan_pictures(model, shown_x, shown_y, moments), [source]
+        spans = plan.partial_spans(int(figures["steps"])) if asynchronous else []
+        notes += scheduler.table().splitlines() if asynchronous else []
+        write_report(settings.out, title, pictures, figures, plain, notes, spans)
 
     rates = {optimizer_g: settings.lr_generators, optimizer_d: settings.lr_critics}
     losses = ("cycle_rich", "cycle_poor", "pseudo", "adversarial_rich")
     training = Training(accelerator, settings, data, parts, rates, report, losses, plan.steps)
     for x, y in training:
         epoch = plan.epoch(training.step)
-        step.set_epoch(epoch)
+        scheduler.set_epoch(epoch)
         training.losses(*step(x, y))
         if plan.ends_phase(training.step):
             with looking():
                 cycles = model(shown_x, shown_y)
-            moments.add(f"epoch {epoch} ({step.phase(epoch)})", cycles.fake_poor, cycles.fake_rich)
+            phase = scheduler.phase(epoch) if asynchronous else "joint"
+            moments.add(f"epoch {epoch} ({phase})", cycles.fake_poor, cycles.fake_rich)
+
+
+def main(settings: AsyncSettings) -> None:
+    set_seed(settings.seed)
+    data, source = unpaired(settings.data, settings.poor, settings.rich, settings.size, settings.seed)
+    model, critics = networks(settings)
+    train(settings, data, model, critics, data.fresh(6, settings.picture_size), "Async-GAN", source)
 
 
 if __name__ == "__main__":

@@ -155,7 +155,9 @@ def mnist_folder(folder: Path, compressed: bool) -> Path:
 def test_mnist_and_usps_from_files(tmp_path: Path, compressed: bool) -> None:
     folder = mnist_folder(tmp_path / "datasets" / "MNIST" / "raw", compressed).parent.parent  # torchvision's layout
     rng = np.random.default_rng(0)
-    np.savez(tmp_path / "usps.npz", x=rng.integers(0, 256, (60, 16, 16)).astype(np.uint8), y=np.arange(60) % 10 + 1)
+    pixels = rng.integers(0, 256, (60, 16, 16)).astype(np.uint8)
+    pixels[:, 0, 0] = np.arange(60) % 10 * 20  # the corner says which digit it is
+    np.savez(tmp_path / "usps.npz", x=pixels, y=np.arange(60) % 10 + 1)
     rich, poor = digit_sets(DigitSettings(digits="usps", mnist=folder, other=tmp_path / "usps.npz"))
     assert (rich.name, poor.name) == ("usps", "mnist")
     assert poor.bits == pytest.approx(0.5917, abs=1e-3)  # four lines of 28 are white
@@ -164,7 +166,9 @@ def test_mnist_and_usps_from_files(tmp_path: Path, compressed: bool) -> None:
     assert poor.train.digits.tolist() == list(range(10)) * 4
     assert len(rich.train.digits) == 50
     assert len(rich.test.digits) == 10
-    assert {*rich.train.digits.tolist(), *rich.test.digits.tolist()} == set(range(10))  # 10 stands for 0
+    corner = (rich.train.images[:, 0, 0, 0] + 1) * 127.5 / 20
+    assert corner[rich.train.digits == 0].max() < corner[rich.train.digits == 9].min()  # label 1 is the digit 0
+    assert {*rich.train.digits.tolist(), *rich.test.digits.tolist()} == set(range(10))
     assert -1 <= rich.train.images.min() < rich.train.images.max() <= 1
 
 

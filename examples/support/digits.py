@@ -46,7 +46,7 @@ class UnpairedDigits:
 
     def __init__(self, rich: DigitSet, poor: DigitSet, samples: int, seed: int) -> None:
         self.domains, self.seed = (rich.train.images, poor.train.images), seed
-        self.epoch = samples
+        self.epoch, self.lengths = samples, (samples, samples)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         x, y = (self._draw(images, index, side) for side, images in enumerate(self.domains))
@@ -72,7 +72,7 @@ def digit_sets(settings: DigitSettings) -> tuple[DigitSet, DigitSet]:
     return rich, poor
 
 
-def train_classifier(domain: DigitSet, seed: int, epochs: int = 6) -> Callable[[Split], float]:
+def train_classifier(domain: DigitSet, seed: int, epochs: int = 4) -> Callable[[Split], float]:
     """A classifier of a domain's real digits, as a function from images and digits to its accuracy on them.
 
     Takes nothing from the random state of the training.
@@ -151,7 +151,8 @@ def _usps(path: Path, settings: DigitSettings) -> DigitSet:
                 images, digits = file["x"], file["y"]
         except (OSError, KeyError, ValueError) as error:
             raise ValueError(f"other: {str(path)!r} must be an .npz of images x and labels y: {error}") from error
-        return _held_out("usps", images, digits % 10, settings.size)  # labels of the widespread file run from 1 to 10
+        # the labels of many copies of this set run from 1, which is the digit 0, to 10
+        return _held_out("usps", images, digits - 1 if digits.max() == 10 else digits, settings.size)
     from torchvision.datasets import USPS
 
     halves = [_download("USPS", path, partial(USPS, str(path), train, download=True)) for train in (True, False)]

@@ -31,6 +31,13 @@ class EndlessData(Protocol):
         """One sample."""
 
 
+class UnpairedData(EndlessData, Protocol):
+    """One of pairs (rich, poor) that have nothing to do with each other."""
+
+    lengths: tuple[int, int]
+    """Samples of the rich and of the poor domain."""
+
+
 class Training:
     """The batches of a run, each followed by what has to happen after a step.
 

@@ -34,7 +34,20 @@ class PlannedSettings(RunSettings):
 
 
 @dataclass(frozen=True)
-class AsyncSettings(PlannedSettings, UnpairedSettings):
+class AsyncCycleSettings(PlannedSettings):
+    """What a cycle model with joint and partial phases can be told, whatever its images."""
+
+    pool: int = 50
+    """Earlier fakes that the critics are shown again in joint steps."""
+    weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("pool", self.pool, least=0)
+
+
+@dataclass(frozen=True)
+class AsyncSettings(AsyncCycleSettings, UnpairedSettings):
     """Train a cycle model asynchronously."""
 
     out: Path = Path("runs/asyncgan")
@@ -44,13 +57,9 @@ class AsyncSettings(PlannedSettings, UnpairedSettings):
     aux_channels: int | None = None
     """Length of z: None is 8 for asymgan and no z for highres, whose paper takes 128."""
     blocks: int = 9
-    pool: int = 50
-    """Earlier fakes that the critics are shown again in joint steps."""
-    weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("pool", self.pool, least=0)
         if self.aux_channels is not None:
             at_least("aux_channels", self.aux_channels)
             if self.base == "cyclegan":
@@ -78,7 +87,7 @@ class MunitSettings(PlannedSettings, UnpairedSettings):
 
 
 @dataclass(frozen=True)
-class DigitSettings(PlannedSettings):
+class DigitSettings(AsyncCycleSettings):
     """Train CycleGAN and Async-CycleGAN between two sets of digits, and score both by a classifier of real ones."""
 
     digits: Digits = "photos"
@@ -96,24 +105,20 @@ class DigitSettings(PlannedSettings):
     batch: int = 8
     width: int = 16
     blocks: int = 3
-    samples: int = 1600
+    samples: int = 1200
     """Images of each set in an epoch."""
     epochs: int = 12
     period: int = 2
     lr_generators: float = 5e-4
     lr_critics: float = 2e-4
-    pool: int = 50
-    """Earlier fakes that the critics are shown again in joint steps."""
     upsampling: Literal["transposed", "resize"] = "resize"
     workers: int = 0
     report_every: int = 10_000
-    weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("seeds", "blocks", "samples"):
             at_least(name, getattr(self, name))
-        at_least("pool", self.pool, least=0)
 
 
 ASYNCGAN_DEMO = AsyncSettings(
