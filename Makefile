@@ -8,10 +8,13 @@ KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=21474836
 
 .PHONY: demo test lint types docs clean
 
-# DATA=folder trains on your own photos or a CycleGAN folder, ARGS=... adds any option of examples/asymgan.py
+EXAMPLE ?= asymgan
+OUT     := runs/$(if $(filter asymgan,$(EXAMPLE)),demo,$(EXAMPLE))
+
+# EXAMPLE=name runs another one of examples/, DATA=folder trains on your own images, ARGS=... adds any option of the example
 demo: $(VENV)/.examples
-	$(if $(findstring --resume,$(ARGS)),,rm -rf runs/demo)
-	$(KEEP_MEMORY) $(BIN)/python examples/asymgan.py demo --out runs/demo $(if $(DATA),--data "$(DATA)") $(ARGS)
+	$(if $(findstring --resume,$(ARGS)),,rm -rf $(OUT))
+	$(KEEP_MEMORY) $(BIN)/python examples/$(EXAMPLE).py demo --out $(OUT) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 test: lint types
 	$(BIN)/python -m pytest $(ARGS)

@@ -118,9 +118,10 @@ def train(
     plan = Plan(scheduler, joint=min(rich, poor), partial=rich)
 
     def report(figures: dict[str, float]) -> None:
-        pictures, notes = asyncgan_pictures(model, shown_x, shown_y, moments), [source]
-        spans = plan.partial_spans(int(figures["steps"])) if asynchronous else []
-        notes += scheduler.table().splitlines() if asynchronous else []
+        pictures = asyncgan_pictures(model, shown_x, shown_y, moments)
+        notes, spans = (
+            ([source, plan.note()], plan.partial_spans(int(figures["steps"]))) if asynchronous else ([source], [])
+        )
         write_report(settings.out, title, pictures, figures, plain, notes, spans)
 
     rates = {optimizer_g: settings.lr_generators, optimizer_d: settings.lr_critics}

@@ -70,7 +70,7 @@ def main(settings: MunitSettings) -> None:
     plan = Plan(scheduler, joint=min(rich, poor), partial=rich)
 
     def report(figures: dict[str, float]) -> None:
-        pictures, notes = munit_pictures(model, shown_x, shown_y, moments), [source, *scheduler.table().splitlines()]
+        pictures, notes = munit_pictures(model, shown_x, shown_y, moments), [source, plan.note()]
         partial_spans = plan.partial_spans(int(figures["steps"]))
         write_report(settings.out, "Async-MUNIT", pictures, figures, plain, notes, partial_spans)
 

@@ -40,6 +40,7 @@ def test_phases_end_where_they_end() -> None:
     assert plan.partial_spans(plan.steps) == [(30, 40), (46, 56)]
     assert plan.partial_spans(33) == [(30, 33)]
     assert plan.partial_spans(30) == []
+    assert plan.note().startswith("epochs 0-9 joint 10 epochs; epochs 10-11 partial 2 epochs; ")
 
 
 def test_intermediate_domains_survive_a_checkpoint(tmp_path: Path) -> None:

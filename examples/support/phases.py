@@ -27,6 +27,10 @@ class Plan:
         self.starts = [0, *accumulate(partial if phase == "partial" else joint for phase in phases)]
         self.steps = self.starts[-1]
 
+    def note(self) -> str:
+        """The plan as a sentence, for a report."""
+        return "; ".join(" ".join(line.split()) for line in self.scheduler.table().splitlines())
+
     def epoch(self, step: int) -> int:
         """The epoch that a step, counted from 0, belongs to."""
         return bisect_right(self.starts, step) - 1
