@@ -9,7 +9,7 @@ KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=21474836
 .PHONY: demo test lint types docs clean
 
 EXAMPLE ?= asymgan
-OUT     := runs/$(if $(filter asymgan,$(EXAMPLE)),demo,$(EXAMPLE))
+override OUT := runs/$(if $(filter asymgan,$(EXAMPLE)),demo,$(EXAMPLE))
 
 # EXAMPLE=name runs another one of examples/, DATA=folder trains on your own images, ARGS=... adds any option of the example
 demo: $(VENV)/.examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, Literal
@@ -105,7 +105,7 @@ class AsyncScheduler:
         self,
         joint: Callable[..., Any],
         partial: Callable[..., Any],
-        frozen: Sequence[nn.Module],
+        frozen: Iterable[nn.Module],
         total_epochs: int,
         period: int,
         rule: Rule = "text",
@@ -113,21 +113,24 @@ class AsyncScheduler:
         for name, step in (("joint", joint), ("partial", partial)):
             if not callable(step):
                 raise ValueError(f"{name} must be a training step, something to call, got {type(step).__name__}")
-        if isinstance(frozen, nn.Module) or not all(isinstance(module, nn.Module) for module in frozen) or not frozen:
+        held = () if isinstance(frozen, nn.Module) else tuple(frozen)
+        if not held or not all(isinstance(module, nn.Module) for module in held):
             raise ValueError(
-                f"frozen must be a list of modules to hold still in partial steps, got {_kind(frozen)}; "
+                f"frozen must be a list of modules to hold still in partial steps, got {_kind(frozen, held)}; "
                 "e.g. [rich_to_poor, poor_critic]"
             )
         at_least("total_epochs", total_epochs)
         at_least("period", period)
         one_of("rule", rule, ("text", "algorithm1"))
-        self.joint, self.partial, self.frozen = joint, partial, tuple(frozen)
+        self.joint, self.partial, self.frozen = joint, partial, held
         self.total_epochs, self.period, self.rule = total_epochs, period, rule
         self._epoch: int | None = None
-        if not any(self._is_partial(epoch) for epoch in range(total_epochs)):
+        if not self._has_partial(period):
+            candidates = [total_epochs // 6, total_epochs // 10, *range(2, min(2 * total_epochs, 100))]
+            good = next((other for other in candidates if other and self._has_partial(other)), None)
+            advice = "so short a training has none with any period" if good is None else f"period={good} has some"
             warnings.warn(
-                f"this plan has no partial epoch: total_epochs={total_epochs}, period={period}, rule={rule!r}; "
-                f"a period of at most {max(1, total_epochs // 2)} and at least 2, 3 with 'algorithm1', has some",
+                f"this plan has no partial epoch: total_epochs={total_epochs}, period={period}, rule={rule!r}; {advice}",
                 stacklevel=2,
             )
 
@@ -190,12 +193,15 @@ class AsyncScheduler:
             raise ValueError(f"epoch must be a whole number from 0 to {self.total_epochs - 1}, got {epoch!r}")
         return epoch
 
-    def _is_partial(self, epoch: int) -> bool:
-        half = math.ceil(self.total_epochs / 2)
+    def _has_partial(self, period: int) -> bool:
+        return any(self._is_partial(epoch, period) for epoch in range(self.total_epochs))
+
+    def _is_partial(self, epoch: int, period: int | None = None) -> bool:
+        period, half = period or self.period, math.ceil(self.total_epochs / 2)
         if self.rule == "text":
-            return epoch >= half and 2 * ((epoch - half) % self.period) >= self.period
+            return epoch >= half and 2 * ((epoch - half) % period) >= period
         number = epoch + 1
-        return 2 * number > self.total_epochs and 2 * (number % self.period) > self.period
+        return 2 * number > self.total_epochs and 2 * (number % period) > period
 
 
 def linear_decay(progress: float, constant: float = 0.5) -> float:
@@ -226,10 +232,8 @@ def linear_decay(progress: float, constant: float = 0.5) -> float:
     return (1 - progress) / (1 - constant)
 
 
-def _kind(given: object) -> str:
-    if isinstance(given, Sequence):
-        return f"[{', '.join(type(item).__name__ for item in given)}]"
-    return type(given).__name__
+def _kind(given: object, items: tuple[object, ...]) -> str:
+    return type(given).__name__ if isinstance(given, nn.Module) else f"[{', '.join(type(i).__name__ for i in items)}]"
 
 
 def _step_name(step: Callable[..., Any]) -> str:

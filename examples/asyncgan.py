@@ -47,6 +47,7 @@ def networks(settings: AsyncSettings) -> tuple[asyncgan.Translators, asyncgan.Cr
     rich_to_poor: nn.Module
     poor_to_rich: nn.Module
     judges: list[nn.Module]
+    assert layers is not None  # the settings fill it in
     if settings.base == "highres":
         rich_to_poor = HighResGenerator(**size, upsampling=up)
         poor_to_rich = HighResGenerator(**size, aux_channels=aux, upsampling=up)
@@ -75,7 +76,7 @@ def train(
     title: str,
     source: str,
     asynchronous: bool = True,
-) -> None:
+) -> bool:
     accelerator = start(settings.precision, settings.seed, settings.minutes)
     plain = open_run(settings.out, settings, settings.resume, keep=frozenset({"epochs"}))
     shown_x, shown_y = (images.to(accelerator.device) for images in shown)
@@ -126,7 +127,7 @@ def train(
 
     rates = {optimizer_g: settings.lr_generators, optimizer_d: settings.lr_critics}
     losses = ("cycle_rich", "cycle_poor", "pseudo", "adversarial_rich")
-    training = Training(accelerator, settings, data, parts, rates, report, losses, plan.steps)
+    training = Training(accelerator, settings, data, parts, rates, report, losses, plan)
     for x, y in training:
         epoch = plan.epoch(training.step)
         scheduler.set_epoch(epoch)
@@ -136,6 +137,7 @@ def train(
                 cycles = model(shown_x, shown_y)
             phase = scheduler.phase(epoch) if asynchronous else "joint"
             moments.add(f"epoch {epoch} ({phase})", cycles.fake_poor, cycles.fake_rich)
+    return not training.stopped
 
 
 def main(settings: AsyncSettings) -> None:

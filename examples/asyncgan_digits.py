@@ -29,7 +29,7 @@ from asymkit.objectives import asyncgan
 VARIANTS = {"cyclegan": "CycleGAN", "async": "Async-CycleGAN"}
 
 
-def trained(settings: DigitSettings, rich: DigitSet, poor: DigitSet, variant: str) -> asyncgan.Translators:
+def trained(settings: DigitSettings, rich: DigitSet, poor: DigitSet, variant: str) -> asyncgan.Translators | None:
     set_seed(settings.seed)
     size: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
     model = asyncgan.Translators(ResnetGenerator(**size), ResnetGenerator(**size))
@@ -37,8 +37,8 @@ def trained(settings: DigitSettings, rich: DigitSet, poor: DigitSet, variant: st
     data = UnpairedDigits(rich, poor, settings.samples, settings.seed)
     shown = rich.test.images[:8], poor.test.images[:8]
     source = f"rich: {rich.name}, {rich.bits:.2f} bits; poor: {poor.name}, {poor.bits:.2f} bits"
-    train(settings, data, model, critics, shown, VARIANTS[variant], source, asynchronous=variant == "async")
-    return model.cpu()
+    whole = train(settings, data, model, critics, shown, VARIANTS[variant], source, asynchronous=variant == "async")
+    return model.cpu() if whole else None
 
 
 def main(settings: DigitSettings) -> None:
@@ -56,8 +56,11 @@ def main(settings: DigitSettings) -> None:
     for variant in VARIANTS:
         found = scores.setdefault(variant, {direction: [] for direction in directions})
         for seed in range(settings.seed, settings.seed + settings.seeds):
-            of_seed = replace(settings, seed=seed, out=settings.out / f"{variant}-{seed}")
-            model = trained(of_seed, rich, poor, variant)
+            out = settings.out / f"{variant}-{seed}"
+            begun = settings.resume and (out / "checkpoint.pt").exists()
+            model = trained(replace(settings, seed=seed, out=out, resume=begun), rich, poor, variant)
+            if model is None:
+                return  # by Ctrl-C: nothing is scored half-trained
             to_poor, to_rich = (
                 reader(Split(_translated(network, test.images), test.digits))
                 for reader, network, test in (

@@ -76,7 +76,7 @@ def main(settings: MunitSettings) -> None:
 
     rates = {optimizer_g: settings.lr_generators, optimizer_d: settings.lr_critics}
     losses = ("image", "style", "pseudo", "adversarial_rich")
-    training = Training(accelerator, settings, data, parts, rates, report, losses, plan.steps)
+    training = Training(accelerator, settings, data, parts, rates, report, losses, plan)
     for x, y in training:
         epoch = plan.epoch(training.step)
         scheduler.set_epoch(epoch)

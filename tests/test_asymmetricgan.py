@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import reference
@@ -199,10 +199,23 @@ LABELS = torch.tensor([0, 1])
     ("call", "message"),
     [
         (lambda u, s: u(X, LABELS, X[:1], LABELS), "x and y must have the same shape"),
-        (lambda u, s: u(X, LABELS, X, LABELS[:1]), r"labels of one form, got shape \(2,\) and shape \(1,\)"),
-        (lambda u, s: u(X, LABELS, X, None), "labels of one form, got shape .* and NoneType"),
+        (
+            lambda u, s: u(X, LABELS, X, LABELS[:1]),
+            r"labels of one form, got torch.int64 of shape \(2,\) and torch.int64 of shape \(1,\)",
+        ),
+        (lambda u, s: u(X, LABELS, X, None), "labels of one form, got .* and NoneType"),
+        (lambda u, s: u(X, LABELS, X, LABELS.float()), "labels of one form"),
+        (
+            lambda u, s: u(X, LABELS[:1], X, LABELS[:1]),
+            r"one label for each of the 2 images.*got torch.int64 of shape \(1,\)",
+        ),
+        (lambda u, s: s(X, None, X, X), "skeleton_x must be a tensor of images"),
+        (
+            lambda u, s: unsupervised.generator_terms(u(X, LABELS, X, LABELS), cast(Any, [critic()])),
+            "critics must be a module, or nn.Mod",
+        ),
         (lambda u, s: u(X, LABELS + 5, X, LABELS), "domains are numbered 0 to 2"),
-        (lambda u, s: u(X, X, X, X), "condition must be domain labels"),
+        (lambda u, s: u(X, X, X, X), "one label for each of the 2 images"),
         (lambda u, s: s(X, X, X[:1], X), "x and y must have the same shape"),
         (lambda u, s: s(X, X, X, X[:, :1]), "skeleton_y must have 3 channels, got 1"),
         (lambda u, s: s(X, X[:1], X, X[:1]), "skeleton_x must have one skeleton for each image"),

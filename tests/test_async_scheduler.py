@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,7 @@ def test_iterations_instead_of_epochs() -> None:
         ({"frozen": []}, r"frozen must be a list of modules .* got \[\]"),
         ({"frozen": nn.Linear(1, 1)}, "got Linear"),
         ({"frozen": [torch.zeros(1)]}, r"got \[Tensor\]"),
+        ({"frozen": nn.ReLU().children()}, r"got \[\]"),
     ],
 )
 def test_what_cannot_be_is_refused(change: dict[str, Any], message: str) -> None:
@@ -209,6 +211,26 @@ def trained(model: Model, call: Any, set_to_none: bool, held_of: Any = state) ->
 def test_frozen_is_bit_identical_under_one_shared_adam(set_to_none: bool) -> None:
     model = Model()
     trained(model, model, set_to_none)
+
+
+def test_modules_may_come_one_by_one() -> None:
+    net = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 1))
+    step = schedule(4, 2, partial=lambda: [p.requires_grad for p in net.parameters()], frozen=net.children())
+    step.set_epoch(3)
+    assert step() == [False] * 4
+
+
+@pytest.mark.parametrize("total", range(1, 13))
+@pytest.mark.parametrize("rule", ["text", "algorithm1"])
+def test_a_period_that_is_advised_has_partial_epochs(total: int, rule: Rule) -> None:
+    with pytest.warns(UserWarning, match="no partial epoch") as seen:
+        AsyncScheduler(print, print, [nn.Linear(1, 1)], total, 1, rule)
+    advised = re.search(r"period=(\d+) has some$", str(seen[0].message))
+    if advised:
+        assert "partial" in [schedule(total, int(advised[1]), rule).phase(e) for e in range(total)]
+    else:
+        plans = [schedule(total, period, rule) for period in range(1, 4 * total)]
+        assert all(plan.phase(e) == "joint" for plan in plans for e in range(total))
 
 
 def test_restores_after_an_exception_and_nests() -> None:

@@ -14,7 +14,7 @@ from support import munit
 from support.digits import UnpairedDigits, digit_sets, train_classifier
 from support.phases import Intermediate, Plan
 from support.report import LossLog, read_losses, write_report
-from support.settings_async import ASYNCGAN_DEMO, MUNIT_DEMO, DigitSettings
+from support.settings_async import ASYNCGAN_DEMO, MUNIT_DEMO, AsyncSettings, DigitSettings
 from torch import nn
 
 from asymkit import AsyncScheduler, PatchDiscriminator, frozen
@@ -40,6 +40,7 @@ def test_phases_end_where_they_end() -> None:
     assert plan.partial_spans(plan.steps) == [(30, 40), (46, 56)]
     assert plan.partial_spans(33) == [(30, 33)]
     assert plan.partial_spans(30) == []
+    assert [plan.progress(step) for step in (0, 24, 30, 35, 56)] == [0, 8 / 16, 10 / 16, 11 / 16, 1]
     assert plan.note().startswith("epochs 0-9 joint 10 epochs; epochs 10-11 partial 2 epochs; ")
 
 
@@ -84,6 +85,14 @@ def test_partial_phases_are_marked_on_the_curves(tmp_path: Path) -> None:
         )
     assert pages[0][0] != pages[1][0]
     assert [said for _, said in pages] == [False, True]
+
+
+@pytest.mark.parametrize(("base", "blocks", "layers"), [("cyclegan", 9, 3), ("highres", 8, 4), ("asymgan", 6, 3)])
+def test_every_base_has_the_depth_of_its_paper(base: Any, blocks: int, layers: int) -> None:
+    settings = AsyncSettings(base=base)
+    assert (settings.blocks, settings.critic_layers) == (blocks, layers)
+    given = AsyncSettings(base=base, blocks=2, critic_layers=2)
+    assert (given.blocks, given.critic_layers) == (2, 2)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,11 @@ from support.domains import DERIVED, domain_sets
 from support.gestures import FilePairs, gesture_pairs, read_pairs
 from support.hands import COLOURS, DrawnHands, draw_skeleton, hand_points, read_keypoints
 from support.images import bundled_photos
-from support.pictures import psnr
+from support.pictures import gesture_pictures, psnr
+from torch.utils.data import default_collate
+
+from asymkit import DualGenerator
+from asymkit.objectives.asymmetricgan import supervised
 
 
 def save(path: Path, colour: tuple[int, int, int] = (0, 0, 0), size: tuple[int, int] = (20, 30)) -> Path:
@@ -27,6 +31,8 @@ def test_a_folder_of_folders_is_as_many_domains(tmp_path: Path) -> None:
     for domain, grey in (("winter", 250), ("autumn", 100), ("night", 0)):
         for i in range(11):
             save(tmp_path / domain / f"{i:02}.png", (grey, grey, grey))
+    save(tmp_path / ".ipynb_checkpoints" / "00.png")
+    (tmp_path / "__MACOSX").mkdir()
     train, test, source = domain_sets(tmp_path, 16, 3, 0)
     assert train.names == ("autumn", "night", "winter")
     assert "autumn 9" in source
@@ -107,7 +113,8 @@ def test_pairs_from_files(tmp_path: Path) -> None:
     assert isinstance(train, FilePairs)
     assert isinstance(test, FilePairs)
     assert not {*train.pairs} & {*test.pairs}
-    assert "8 pairs of one person, 1 of them held out" in source
+    assert "6 pairs of one person for training, 1 others held out" in source
+    assert not {pair[::-1] for pair in train.pairs} & {*test.pairs}  # a pair trains both ways
     assert {train.pairs[0]} <= {("a1", "a2"), *read_pairs(persons)}
     reds = set()
     for index in range(len(train.pairs)):
@@ -124,6 +131,15 @@ def test_pairs_from_files(tmp_path: Path) -> None:
         keypoints(tmp_path / "json" / f"{name}.json", hand)
     train, _, _ = gesture_pairs(tmp_path / "photos", tmp_path / "json", listed, 16, 0)
     assert train[0][1].max() > 0
+    for name in ("a1", "a2", "a3"):  # OpenPose's own names, and a photo in which it saw nothing
+        (tmp_path / "json" / f"{name}.json").rename(tmp_path / "json" / f"{name}_keypoints.json")
+    (tmp_path / "json" / "b1_keypoints.json").write_text('{"people": []}')
+    listed.write_text("\ufeffsource,target\na1,a2\na2,a3\na1,b1\n", encoding="utf-8")  # as Excel writes it
+    train, _, source = gesture_pairs(tmp_path / "photos", tmp_path / "json", listed, 16, 0)
+    assert "1 photos left out in which no hand was seen; 1 pairs left out" in source
+    pairs = default_collate([train[0]])
+    model = supervised.Translators(DualGenerator.supervised(width=4, blocks=1))
+    assert len(gesture_pictures(model, pairs)) == 2  # one held-out pair is enough for a picture
 
 
 def folder(path: Path, count: int) -> Path:
@@ -143,6 +159,13 @@ def text(path: Path, content: str) -> Path:
         (lambda d: domain_sets(d / "none", 16, 3, 0), "no folder .*none"),
         (lambda d: domain_sets(folder(d / "x", 1), 16, 3, 0), "has 1 sub-folders; .* two domains or more"),
         (lambda d: gesture_pairs(folder(d / "x", 1) / "domain0", None, None, 16, 0), "need --skeletons FOLDER"),
+        (
+            lambda d: gesture_pairs(folder(d / "x", 1) / "domain0", d / "gone", d / "p.csv", 16, 0),
+            "skeletons: .*gone' is missing; expected a folder with an image or an OpenPose JSON file",
+        ),
+        (lambda d: gesture_pairs(d / "gone", d, d / "p.csv", 16, 0), "gone' is missing; expected a folder of photos$"),
+        (lambda d: read_pairs(text(d / "p.csv", "source,target\na,b\nc\n")), "line 3 of .*p.csv' has an empty cell"),
+        (lambda d: read_pairs(text(d / "p.csv", "file,person\na,1\nb,2\n")), "names 2 files, no two of one person"),
         (lambda d: read_pairs(d / "gone.csv"), "cannot read .*gone.csv"),
         (
             lambda d: read_pairs(text(d / "p.csv", "a,b\n1,2\n")),

@@ -73,6 +73,13 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path: Path) -> None:
         domain_entropy(tmp_path)
 
 
+def test_sixteen_bits_are_refused_not_cut_off(tmp_path: Path) -> None:
+    tmp_path.joinpath("deep").mkdir()
+    Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64) * 16).save(tmp_path / "deep" / "depth.png")
+    with pytest.raises(ValueError, match=r"depth.png' has I;?1?6? pixels, more than 8 bits"):
+        domain_entropy(tmp_path / "deep")
+
+
 @pytest.mark.slow
 def test_the_command(tmp_path: Path) -> None:
     rich, poor = folder(tmp_path / "photos", noise(256)), folder(tmp_path / "labels", noise(3))

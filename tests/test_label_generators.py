@@ -154,6 +154,8 @@ STAR: Any = StarGenerator(4, blocks=1, width=4)
         (lambda: DomainClassificationLoss()(torch.rand(2, 3), torch.tensor([0, 3])), "domains are numbered 0 to 2"),
         (lambda: DomainClassificationLoss()(torch.rand(2, 3, 1, 1), torch.tensor([0, 1])), "logits must be"),
         (lambda: DomainClassificationLoss(True)(torch.rand(2, 3), torch.tensor([0, 1])), "an image may have several"),
+        (lambda: DomainClassificationLoss()(torch.rand(2, 3), torch.ones(2, 3)), r"add up to 1.*multi_label=True"),
+        (lambda: DomainClassificationLoss(True)(torch.rand(2, 3), 5 * torch.ones(2, 3)), "from 0 to 1, got 5 to 5"),
     ],
 )
 def test_bad_input_is_refused(call: Callable[[], object], message: str) -> None:

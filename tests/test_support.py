@@ -114,6 +114,14 @@ def test_a_cyclegan_folder_and_its_sides(tmp_path: Path) -> None:
     assert swapped[0][0].amax((1, 2)).tolist() == [1.0, -1.0, -1.0]
 
 
+def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
+    values = np.linspace(0, 65535, 64 * 64).reshape(64, 64).astype(np.uint16)
+    Image.fromarray(values).save(tmp_path / "depth.png")
+    pixels = np.asarray(read_image(tmp_path / "depth.png"))
+    assert pixels.shape == (64, 64, 3)
+    np.testing.assert_allclose(pixels[..., 0], values / 257, atol=0.51)
+
+
 def test_images_are_turned_upright_and_made_rgb(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # a phone held upright
@@ -277,13 +285,16 @@ def test_settings_that_cannot_work_are_refused_at_once(setting: dict[str, Any], 
 
 def test_ctrl_c_asks_a_loop_to_end_and_the_second_one_ends_it() -> None:
     before = signal.getsignal(signal.SIGINT)
-    stop = stop_at_ctrl_c(processes=1)
-    assert not stop.is_set()
-    signal.raise_signal(signal.SIGINT)
-    assert stop.is_set()
-    assert signal.getsignal(signal.SIGINT) is before
-    with pytest.raises(KeyboardInterrupt):
-        signal.raise_signal(signal.SIGINT)
+    for _ in range(2):
+        with stop_at_ctrl_c(processes=1) as stop:
+            assert not stop.is_set()
+            signal.raise_signal(signal.SIGINT)
+            assert stop.is_set()
+            with pytest.raises(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+        with stop_at_ctrl_c(processes=1):
+            pass
+        assert signal.getsignal(signal.SIGINT) is before  # no run leaves anything to the next one
 
 
 def test_features_fall_back_to_random_weights_only_on_request_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:

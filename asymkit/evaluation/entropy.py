@@ -66,6 +66,11 @@ def domain_entropy(folder: Path) -> DomainEntropy:
     for path in files:
         try:
             with Image.open(path) as image:
+                if image.mode.startswith(("I", "F")):
+                    raise ValueError(
+                        f"{str(path)!r} has {image.mode} pixels, more than 8 bits; entropy is over 256 levels: "
+                        "save the images with 8 bits first"
+                    )
                 pixels = torch.from_numpy(np.array(image.convert("RGB")))
         except (OSError, UnidentifiedImageError) as error:
             raise ValueError(f"cannot read {str(path)!r}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -56,9 +57,22 @@ class DomainClassificationLoss(nn.Module):
                 f"{tuple(domains.shape)}; an image may have several attributes"
             )
         wanted = label_vectors(domains, count, batch, name="domains").to(logits.device)
+        if domains.is_floating_point() and wanted.device.type == "cpu" and not torch.compiler.is_compiling():
+            self._check_values(wanted)
         if self.multi_label:
             return F.binary_cross_entropy_with_logits(widen(logits), widen(wanted), reduction="sum") / batch
         return F.cross_entropy(widen(logits), widen(wanted))
+
+    def _check_values(self, wanted: Tensor) -> None:
+        """Where looking costs nothing: a GPU would have to wait for it."""
+        if not ((wanted >= 0) & (wanted <= 1)).all():
+            low, high = wanted.min().item(), wanted.max().item()
+            raise ValueError(f"domains must be from 0 to 1, got {low:.3g} to {high:.3g}")
+        if not self.multi_label and not torch.allclose(wanted.sum(1), wanted.new_ones(()), atol=1e-2):
+            raise ValueError(
+                f"domains must add up to 1 for each image, got {wanted.sum(1).min():.3g} to {wanted.sum(1).max():.3g}; for "
+                "attributes of which an image has several use DomainClassificationLoss(multi_label=True)"
+            )
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""

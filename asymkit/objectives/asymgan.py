@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from asymkit.checks import check_images, widen
 from asymkit.losses import LeastSquaresLoss, TotalVariationLoss
 from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
-from asymkit.objectives.terms import TermWeights, l1, refuse_graph
+from asymkit.objectives.terms import TermWeights, checked_aux, l1, refuse_graph
 from asymkit.pool import History
 
 
@@ -108,11 +108,7 @@ class Translators(nn.Module):
             fake_rich = self.poor_to_rich(y)
             return Cycles(x, y, fake_poor, self.poor_to_rich(fake_poor), fake_rich, self.rich_to_poor(fake_rich))
         code = self.encoder(x)
-        if z is None:
-            z = torch.randn_like(code)
-        elif z.shape != code.shape:
-            raise ValueError(f"z must have the shape of the encoder's codes, {tuple(code.shape)}, got {tuple(z.shape)}")
-        z = z.to(code)
+        z = torch.randn_like(code) if z is None else checked_aux(z, code)
         # all four images that F makes in one batched call, which small batches on a GPU need
         pairs = [(fake_poor, code), (y, z), (fake_poor, z), (y, code)][: 4 if self.extended else 2]
         poor, aux = (torch.cat(tensors) for tensors in zip(*pairs, strict=True))

@@ -25,7 +25,7 @@ from asymkit.losses import LeastSquaresLoss
 from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
 from asymkit.objectives import asymgan
 from asymkit.objectives.asymgan import Critics, Cycles, FakeHistory, aux_critic
-from asymkit.objectives.terms import l1, refuse_graph
+from asymkit.objectives.terms import checked_aux, l1, refuse_graph
 
 __all__ = [
     "Critics",
@@ -130,9 +130,7 @@ class Translators(asymgan.Translators):
                 raise ValueError("z given, but this model has no encoder")
             return PseudoPairs(x, poor, self.poor_to_rich(poor))
         code = self.encoder(x)
-        z = torch.randn_like(code) if z is None else z.to(code)
-        if z.shape != code.shape:
-            raise ValueError(f"z must have the shape of the encoder's codes, {tuple(code.shape)}, got {tuple(z.shape)}")
+        z = torch.randn_like(code) if z is None else checked_aux(z, code)
         rebuilt, sampled = self.poor_to_rich(torch.cat([poor, poor]), torch.cat([code, z])).chunk(2)
         return PseudoPairs(x, poor, rebuilt, z, code, sampled, self.encoder(sampled))
 

@@ -57,6 +57,18 @@ def check_pair(x: Tensor, y: Tensor) -> None:
         )
 
 
+def checked_aux(z: Tensor, code: Tensor) -> Tensor:
+    """The latent code on the device and in the type of the encoder's codes.
+
+    Raises:
+        ValueError: z is no tensor of their shape.
+    """
+    if not isinstance(z, Tensor) or z.shape != code.shape:
+        given = str(tuple(z.shape)) if isinstance(z, Tensor) else type(z).__name__
+        raise ValueError(f"z must have the shape of the encoder's codes, {tuple(code.shape)}, got {given}")
+    return z.to(code)
+
+
 def refuse_graph(cycles: Iterable[Tensor | None]) -> None:
     """Refuse cycles from which a critic's loss would reach the generators."""
     if any(tensor is not None and tensor.requires_grad for tensor in cycles):

@@ -91,7 +91,7 @@ def domain_sets(folder: Path | None, size: int, channels: int, seed: int) -> tup
         return made[0], made[1], f"{source}; held-out crops are of the same photographs"
     if not folder.is_dir():
         raise ValueError(f"data: no folder {str(folder)!r}; expected one with a sub-folder of images for each domain")
-    found = sorted(path for path in folder.iterdir() if path.is_dir())
+    found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
     if len(found) < 2:
         raise ValueError(
             f"data: {str(folder)!r} has {len(found)} sub-folders; expected one with images for each of two domains or more"

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from support.hands import DrawnHands, draw_skeleton, read_keypoints
+from support.hands import DrawnHands, NoHandError, draw_skeleton, read_keypoints
 from support.images import BUNDLED, Pixels, bundled_photos, image_files, read_image
 
 Pair = tuple[Tensor, Tensor, Tensor, Tensor]
@@ -93,9 +93,12 @@ def gesture_pairs(
     if skeletons is None or pairs is None:
         missing = "skeletons" if skeletons is None else "pairs"
         raise ValueError(f"{missing}: photos in {str(data)!r} need --skeletons FOLDER and --pairs FILE.csv as well")
-    photos = {path.stem: path for path in image_files(data)}
-    drawn = {path.stem: path for path in sorted(skeletons.glob("*.json"))} if skeletons.is_dir() else {}
-    drawn = drawn or {path.stem: path for path in image_files(skeletons)}
+    photos = {path.stem: path for path in image_files(data, "data", "a folder of photos")}
+    found = sorted(skeletons.glob("*.json"))
+    drawn = {path.stem.removesuffix("_keypoints"): path for path in found if _has_hand(path)}
+    if not found:
+        files = image_files(skeletons, "skeletons", "a folder with an image or an OpenPose JSON file for every photo")
+        drawn = {path.stem: path for path in files}
     named = read_pairs(pairs)
     known = photos.keys() & drawn.keys()
     usable = [pair for pair in named if pair[0] in known and pair[1] in known]
@@ -107,11 +110,26 @@ def gesture_pairs(
         )
     usable = [usable[i] for i in np.random.default_rng(seed).permutation(len(usable))]
     held = max(1, len(usable) // HELD_OUT)
-    source = f"{data.name}: {len(usable)} pairs of one person, {held} of them held out"
+    fresh = usable[:held]
+    seen = {frozenset(pair) for pair in fresh}  # a pair trains both ways, so its mirror image is held out with it
+    kept = [pair for pair in usable if frozenset(pair) not in seen]
+    if not kept:
+        raise ValueError(f"pairs: {str(pairs)!r} leaves no pair to train on beside the one held out; give more pairs")
+    source = f"{data.name}: {len(kept)} pairs of one person for training, {len(fresh)} others held out"
+    if len(drawn) < len(found):
+        source += f"; {len(found) - len(drawn)} photos left out in which no hand was seen"
     if len(usable) < len(named):
         source += f"; {len(named) - len(usable)} pairs left out for want of files"
-    kept = FilePairs(photos, drawn, usable[held:], size, seed)
-    return kept, FilePairs(photos, drawn, usable[:held], size, seed), source
+    return FilePairs(photos, drawn, kept, size, seed), FilePairs(photos, drawn, fresh, size, seed), source
+
+
+def _has_hand(path: Path) -> bool:
+    """Every file is read before the training, so that none ends it hours later."""
+    try:
+        read_keypoints(path)
+    except NoHandError:
+        return False
+    return True
 
 
 def read_pairs(path: Path) -> list[tuple[str, str]]:
@@ -121,18 +139,23 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
         ValueError: the file is missing or has other columns.
     """
     try:
-        with path.open(newline="") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:  # Excel's files begin with a byte order mark
             rows = list(csv.DictReader(file))
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"pairs: cannot read {str(path)!r}: {error}") from error
     columns = set(rows[0]) if rows else set()
+    for number, row in enumerate(rows, 2):
+        if any(not row[name] for name in ("source", "target", "file", "person") if name in columns):
+            raise ValueError(f"pairs: line {number} of {str(path)!r} has an empty cell")
     if {"source", "target"} <= columns:
         return [(Path(row["source"]).stem, Path(row["target"]).stem) for row in rows]
     if {"file", "person"} <= columns:
         persons: dict[str, list[str]] = defaultdict(list)
         for row in rows:
             persons[row["person"]].append(Path(row["file"]).stem)
-        return [pair for names in persons.values() for pair in permutations(names, 2)]
+        if found := [pair for names in persons.values() for pair in permutations(names, 2)]:
+            return found
+        raise ValueError(f"pairs: {str(path)!r} names {len(rows)} files, no two of one person; a pair needs two")
     raise ValueError(
         f"pairs: {str(path)!r} has columns {sorted(columns)}; expected source and target, or file and person"
     )

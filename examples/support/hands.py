@@ -23,11 +23,16 @@ SEEN = 0.05
 """Keypoints of a lower confidence were not found."""
 
 
+class NoHandError(ValueError):
+    """OpenPose saw no hand in a photo, as it often does."""
+
+
 def read_keypoints(path: Path) -> Points:
     """The hand of an OpenPose JSON file: the one whose points are surer, where there are two.
 
     Raises:
-        ValueError: no JSON, or no hand of 21 points in it.
+        ValueError: no JSON, or not of this kind.
+        NoHandError: no hand of 21 points in it.
     """
     try:
         people = json.loads(path.read_text())["people"]
@@ -37,7 +42,7 @@ def read_keypoints(path: Path) -> Points:
         raise ValueError(f"skeletons: cannot read {str(path)!r} as OpenPose JSON: {error!r}") from error
     sure = [hand for hand in found if (hand[:, 2] > SEEN).any()]
     if not sure:
-        raise ValueError(
+        raise NoHandError(
             f"skeletons: no hand in {str(path)!r}; expected hand_left_keypoints_2d or hand_right_…, 21 points"
         )
     return max(sure, key=lambda hand: hand[:, 2].sum())

@@ -33,22 +33,30 @@ def bundled_photos() -> list[Image.Image]:
     return [Image.fromarray(np.asarray(photo)[..., :3]) for photo in photos]
 
 
-def image_files(folder: Path) -> list[Path]:
+PHOTOS = "a folder of photos, or one with the folders trainA and trainB"
+
+
+def image_files(folder: Path, option: str = "data", expected: str = PHOTOS) -> list[Path]:
     """The image files directly in a folder, sorted by name.
+
+    Args:
+        folder: where to look.
+        option: of the command line, for messages.
+        expected: what the folder should be, for messages.
 
     Raises:
         ValueError: the folder does not exist, holds no images, or a file that is none.
     """
     if not folder.is_dir():
         what = "a file" if folder.exists() else "missing"
-        raise ValueError(
-            f"data: {str(folder)!r} is {what}; expected a folder of photos, or one with the folders trainA and trainB"
-        )
+        raise ValueError(f"{option}: {str(folder)!r} is {what}; expected {expected}")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if not files:
         folders = [path.name for path in folder.iterdir() if path.is_dir()]
         inside = f", only the folders {', '.join(sorted(folders))}" if folders else ""
-        raise ValueError(f"data: no images in {str(folder)!r}{inside}; expected files ending in {', '.join(SUFFIXES)}")
+        raise ValueError(
+            f"{option}: no images in {str(folder)!r}{inside}; expected files ending in {', '.join(SUFFIXES)}"
+        )
     for file in files:
         with _opened(file) as image:
             image.verify()  # what is no image is found before the training, not hours into it
@@ -62,7 +70,10 @@ def read_image(path: Path) -> Image.Image:
         ValueError: the file is missing or no readable image.
     """
     with _opened(path) as image:
-        return ImageOps.exif_transpose(image).convert("RGB")
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I"):  # 16 bits, of which Pillow would cut off all above 255
+            upright = Image.fromarray((np.asarray(upright) / 257).round().astype(np.uint8))
+        return upright.convert("RGB")
 
 
 @contextmanager

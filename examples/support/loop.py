@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from threading import Event
 from time import monotonic
 from typing import Any, Protocol
 
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from asymkit import linear_decay
 from support.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from support.phases import Plan
 from support.report import LossLog
 from support.run import Progress, stop_at_ctrl_c
 from support.settings import RunSettings
@@ -56,7 +58,7 @@ class Training:
         rates: prepared optimizers and their learning rates, which stay for half of the run and then fall to zero.
         report: writes the report, given steps, seconds and losses.
         shown: losses worth the room beside the bar.
-        steps: of the whole run; None: as many as the epochs of the settings have.
+        plan: of an asynchronous run; None: all epochs are alike.
     """
 
     def __init__(
@@ -68,7 +70,7 @@ class Training:
         rates: Mapping[torch.optim.Optimizer, float],
         report: Callable[[dict[str, float]], None],
         shown: tuple[str, ...],
-        steps: int | None = None,
+        plan: Plan | None = None,
     ) -> None:
         self.accelerator, self.settings, self.data, self.parts = accelerator, settings, data, parts
         self.rates, self.report, self.shown = rates, report, shown
@@ -76,9 +78,8 @@ class Training:
         if settings.resume:
             self.step, self.seconds = load_checkpoint(self.checkpoint, parts, accelerator.process_index)
         self.batch = settings.batch * accelerator.num_processes
-        self.steps = settings.epochs * max(1, data.epoch // self.batch) if steps is None else steps
-        # a run of planned steps cannot be made longer
-        self.done = "done, --resume with more --minutes or --epochs goes on" if steps is None else "done"
+        self.steps = settings.epochs * max(1, data.epoch // self.batch) if plan is None else plan.steps
+        self.plan, self.stopped = plan, False
         self._terms: tuple[Mapping[str, Tensor], Mapping[str, Tensor]] = ({}, {})
         self._numbers: dict[str, float] = {}
 
@@ -87,11 +88,22 @@ class Training:
         self._terms = terms, judged
 
     def __iter__(self) -> Iterator[Any]:
-        main, limit = self.accelerator.is_main_process, self.settings.minutes
+        with stop_at_ctrl_c(self.accelerator.num_processes) as stop:
+            yield from self._until(stop)
+        self.stopped = stop.is_set()
+        self._save()
+        # a run that follows a plan cannot be made longer
+        whole = "done, --resume with more --minutes or --epochs goes on" if self.plan is None else "done"
+        ended = "stopped, --resume goes on" if self.stopped else whole
+        where = self.settings.out / "report.html"
+        self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s; open {where}")
+
+    def _until(self, stop: Event) -> Iterator[Any]:
+        main, before = self.accelerator.is_main_process, monotonic()
         log = LossLog(self.settings.out / "losses.csv", resume_at=self.step, writing=main)
-        bar, stop, before = Progress(main), stop_at_ctrl_c(self.accelerator.num_processes), monotonic()
+        bar = Progress(main)
         for batch in self._batches():
-            done = self.seconds / (60 * limit) if limit else self.step / self.steps
+            done = self._done()
             if done >= 1 or stop.is_set():
                 break
             for optimizer, rate in self.rates.items():
@@ -110,10 +122,12 @@ class Training:
         if not stop.is_set():
             bar.show(1.0)
         bar.close()
-        self._save()
-        ended = "stopped, --resume goes on" if stop.is_set() else self.done
-        where = self.settings.out / "report.html"
-        self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s; open {where}")
+
+    def _done(self) -> float:
+        """The part of the training that is done, which the learning rate follows."""
+        if self.settings.minutes:
+            return self.seconds / (60 * self.settings.minutes)
+        return self.step / self.steps if self.plan is None else self.plan.progress(self.step)
 
     def _batches(self) -> Any:
         order = range(self.step * self.batch, self.steps * self.batch)

@@ -35,6 +35,14 @@ class Plan:
         """The epoch that a step, counted from 0, belongs to."""
         return bisect_right(self.starts, step) - 1
 
+    def progress(self, step: int) -> float:
+        """The part of the epochs that is done before a step; epochs count alike, however long they are."""
+        if step >= self.steps:
+            return 1.0
+        epoch = self.epoch(step)
+        first, after = self.starts[epoch : epoch + 2]
+        return (epoch + (step - first) / (after - first)) / self.scheduler.total_epochs
+
     def ends_phase(self, step: int) -> bool:
         """Is this the last step before the phase changes, or the last of all?"""
         if step + 1 == self.steps:

@@ -184,7 +184,7 @@ def gesture_pictures(model: supervised.Translators, pairs: Pairs, rows: int = 5,
     """
     x, _skeleton_x, _y, skeleton_y = pairs
     photos, wanted = x[:rows], skeleton_y[:columns]
-    fakes = [model.dual.translate(photos, skeleton.expand(rows, -1, -1, -1)) for skeleton in wanted]
+    fakes = [model.dual.translate(photos, skeleton.expand(len(photos), -1, -1, -1)) for skeleton in wanted]
     corner = torch.ones_like(x[:1])
     table = torch.cat([torch.cat([corner, wanted])[None], _rows(photos, *fakes)])
     cycles = model(*(part[:rows] for part in pairs))

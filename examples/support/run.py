@@ -6,7 +6,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 Settings = TypeVar("Settings")
 
-MAY_CHANGE = frozenset({"out", "resume", "epochs", "minutes", "report_every", "workers", "precision", "picture_size"})
+MAY_CHANGE = frozenset(
+    {"out", "resume", "epochs", "minutes", "report_every", "workers", "precision", "picture_size", "seeds"}
+)
 """Settings that a resumed run may have otherwise than before."""
 
 
@@ -87,7 +90,8 @@ def _options(
     return options
 
 
-def stop_at_ctrl_c(processes: int) -> Event:
+@contextmanager
+def stop_at_ctrl_c(processes: int) -> Iterator[Event]:
     """An event that the first Ctrl-C sets, for a loop to end after the step it is in; the second one ends at once.
 
     Args:
@@ -95,7 +99,8 @@ def stop_at_ctrl_c(processes: int) -> Event:
     """
     stop = Event()
     if processes > 1:
-        return stop
+        yield stop
+        return
     before = signal.getsignal(signal.SIGINT)
 
     def first(*_: object) -> None:
@@ -103,7 +108,10 @@ def stop_at_ctrl_c(processes: int) -> Event:
         stop.set()
 
     signal.signal(signal.SIGINT, first)
-    return stop
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Progress:

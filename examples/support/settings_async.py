@@ -56,9 +56,17 @@ class AsyncSettings(AsyncCycleSettings, UnpairedSettings):
     """The cycle model: CycleGAN; Async-GAN's own networks for 512² and more; or AsymGAN's base objective."""
     aux_channels: int | None = None
     """Length of z: None is 8 for asymgan and no z for highres, whose paper takes 128."""
-    blocks: int = 9
+    blocks: int | None = None  # type: ignore[assignment]  # filled in below
+    """Residual blocks; None: 9 for cyclegan, 8 for highres, 6 for asymgan."""
+    critic_layers: int | None = None  # type: ignore[assignment]
+    """Layers of stride 2 in the critics; None: 3, and 4 for highres."""
 
     def __post_init__(self) -> None:
+        blocks, layers = {"cyclegan": (9, 3), "highres": (8, 4), "asymgan": (6, 3)}[self.base]
+        if self.blocks is None:
+            object.__setattr__(self, "blocks", blocks)
+        if self.critic_layers is None:
+            object.__setattr__(self, "critic_layers", layers)
         super().__post_init__()
         if self.aux_channels is not None:
             at_least("aux_channels", self.aux_channels)
@@ -66,6 +74,7 @@ class AsyncSettings(AsyncCycleSettings, UnpairedSettings):
                 raise ValueError("aux_channels: cyclegan has no z; take --base highres or --base asymgan")
 
     def _sides(self) -> tuple[int, int]:
+        assert self.critic_layers is not None
         return (max(16, 3 * 2 ** (self.critic_layers + 1)), 8) if self.base == "highres" else super()._sides()
 
 

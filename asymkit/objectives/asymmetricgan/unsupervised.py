@@ -73,8 +73,14 @@ class Translators(nn.Module):
             ValueError: shapes differ, labels of the wrong form.
         """
         check_pair(x, y)
-        if not isinstance(source, Tensor) or not isinstance(target, Tensor) or source.shape != target.shape:
+        forms = [(t.shape, t.is_floating_point()) if isinstance(t, Tensor) else None for t in (source, target)]
+        if None in forms or forms[0] != forms[1]:
             raise ValueError(f"source and target must be labels of one form, got {_form(source)} and {_form(target)}")
+        if source.ndim not in (1, 2) or len(source) != len(x):
+            raise ValueError(
+                f"source and target must hold one label for each of the {len(x)} images, ({len(x)},) whole numbers or "
+                f"({len(x)}, domains) floats, got {_form(source)}"
+            )
         # one batched call for all that Gᵗ makes, which small batches on a GPU need
         images, labels = torch.cat([x, x, y]), torch.cat([target, source, target])
         fake, same_x, same_y = self.dual.translate(images, labels).chunk(3)
@@ -159,6 +165,8 @@ def discriminator_terms(
 
 
 def _each(critics: nn.Module) -> Sequence[nn.Module]:
+    if not isinstance(critics, nn.Module):
+        raise ValueError(f"critics must be a module, or nn.ModuleList([...]) for several, got {type(critics).__name__}")
     return list(critics) if isinstance(critics, nn.ModuleList) else [critics]
 
 
@@ -167,4 +175,4 @@ def _mean(losses: list[Tensor]) -> Tensor:
 
 
 def _form(labels: object) -> str:
-    return f"shape {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
+    return f"{labels.dtype} of shape {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
