@@ -42,12 +42,12 @@ Losses = tuple[Mapping[str, Tensor], Mapping[str, Tensor]]
 
 
 def networks(settings: AsyncSettings) -> tuple[asyncgan.Translators, asyncgan.Critics]:
-    width, up, layers, aux = settings.width, settings.upsampling, settings.critic_layers, settings.aux_channels
-    size: dict[str, Any] = {"width": width, "blocks": settings.blocks}
+    width, up, aux = settings.width, settings.upsampling, settings.aux_channels
+    blocks, layers = settings.depths
+    size: dict[str, Any] = {"width": width, "blocks": blocks}
     rich_to_poor: nn.Module
     poor_to_rich: nn.Module
     judges: list[nn.Module]
-    assert layers is not None  # the settings fill it in
     if settings.base == "highres":
         rich_to_poor = HighResGenerator(**size, upsampling=up)
         poor_to_rich = HighResGenerator(**size, aux_channels=aux, upsampling=up)

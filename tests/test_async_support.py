@@ -14,7 +14,7 @@ from support import munit
 from support.digits import UnpairedDigits, digit_sets, train_classifier
 from support.phases import Intermediate, Plan
 from support.report import LossLog, read_losses, write_report
-from support.settings_async import ASYNCGAN_DEMO, MUNIT_DEMO, AsyncSettings, DigitSettings
+from support.settings_async import ASYNCGAN_DEMO, ASYNCGAN_PRESETS, MUNIT_DEMO, DigitSettings
 from torch import nn
 
 from asymkit import AsyncScheduler, PatchDiscriminator, frozen
@@ -89,10 +89,9 @@ def test_partial_phases_are_marked_on_the_curves(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("base", "blocks", "layers"), [("cyclegan", 9, 3), ("highres", 8, 4), ("asymgan", 6, 3)])
 def test_every_base_has_the_depth_of_its_paper(base: Any, blocks: int, layers: int) -> None:
-    settings = AsyncSettings(base=base)
-    assert (settings.blocks, settings.critic_layers) == (blocks, layers)
-    given = AsyncSettings(base=base, blocks=2, critic_layers=2)
-    assert (given.blocks, given.critic_layers) == (2, 2)
+    paper = ASYNCGAN_PRESETS["paper"][1]
+    assert replace(paper, base=base).depths == (blocks, layers)  # what --base after the preset does
+    assert replace(paper, base=base, blocks=2, critic_layers=1).depths == (2, 1)
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def draw(first: DomainEntropy, second: DomainEntropy, path: Path) -> None:
         levels.stairs(domain.histogram.numpy(), np.arange(257), fill=True, alpha=0.5, label=label)
         bits.hist(domain.bits.numpy(), bins=np.linspace(0, 8, 41), alpha=0.5, label=label, density=True)
     # a label map has a few levels that would hide all others
-    levels.set(xlabel="pixel value", ylabel="share, logarithmic", title="pixel values", xlim=(0, 256), yscale="log")
+    levels.set(xlabel="pixel value", ylabel="share, logarithmic", title="pixel values", xlim=(-4, 260), yscale="log")
     bits.set(xlabel="bits", yticks=[], title="Shannon entropy of the images", xlim=(0, 8))
     levels.legend()
     figure.savefig(path, dpi=120)

@@ -67,21 +67,12 @@ class UnpairedSettings(RunSettings):
     """What the poor domain is made of where there is no second folder."""
     picture_size: int | None = None
     """Side of the crops in the report's pictures, which the networks take in any size; None: that of training."""
-    blocks: int = 6
-    critic_layers: int = 3
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("blocks", "critic_layers"):
-            at_least(name, getattr(self, name))
-        least, multiple = self._sides()
+    def _check_sides(self, halvings: int, multiple_of: int = 4) -> None:
+        """Refuse sizes that critics which halve an image so often cannot take, or generators."""
         for name, side in (("size", self.size), ("picture_size", self.picture_size)):
             if side is not None:
-                self._check_side(name, side, least, multiple)
-
-    def _sides(self) -> tuple[int, int]:
-        """The smallest side that the networks take, and what it must be divisible by."""
-        return max(16, 3 * 2**self.critic_layers), 4
+                self._check_side(name, side, max(16, 3 * 2**halvings), multiple_of)
 
 
 @dataclass(frozen=True)
@@ -90,7 +81,9 @@ class AsymGANSettings(UnpairedSettings):
 
     out: Path = Path("runs/asymgan")
     """Folder of the run."""
+    blocks: int = 6
     aux_channels: int = 8
+    critic_layers: int = 3
     start: Literal["normal", "strong"] = "normal"
     """First weights: N(0, 0.02) as in the paper's family, or larger ones around z, for short trainings of narrow networks."""
     lr_critics: float = 1e-4
@@ -105,8 +98,10 @@ class AsymGANSettings(UnpairedSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("aux_channels", self.aux_channels)
+        for name in ("blocks", "aux_channels", "critic_layers"):
+            at_least(name, getattr(self, name))
         at_least("pool", self.pool, least=0)
+        self._check_sides(self.critic_layers)
 
 
 ASYMGAN_DEMO = AsymGANSettings(

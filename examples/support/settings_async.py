@@ -56,26 +56,31 @@ class AsyncSettings(AsyncCycleSettings, UnpairedSettings):
     """The cycle model: CycleGAN; Async-GAN's own networks for 512² and more; or AsymGAN's base objective."""
     aux_channels: int | None = None
     """Length of z: None is 8 for asymgan and no z for highres, whose paper takes 128."""
-    blocks: int | None = None  # type: ignore[assignment]  # filled in below
+    blocks: int | None = None
     """Residual blocks; None: 9 for cyclegan, 8 for highres, 6 for asymgan."""
-    critic_layers: int | None = None  # type: ignore[assignment]
+    critic_layers: int | None = None
     """Layers of stride 2 in the critics; None: 3, and 4 for highres."""
 
     def __post_init__(self) -> None:
-        blocks, layers = {"cyclegan": (9, 3), "highres": (8, 4), "asymgan": (6, 3)}[self.base]
-        if self.blocks is None:
-            object.__setattr__(self, "blocks", blocks)
-        if self.critic_layers is None:
-            object.__setattr__(self, "critic_layers", layers)
         super().__post_init__()
+        blocks, layers = self.depths
+        at_least("blocks", blocks)
+        at_least("critic_layers", layers)
         if self.aux_channels is not None:
             at_least("aux_channels", self.aux_channels)
             if self.base == "cyclegan":
                 raise ValueError("aux_channels: cyclegan has no z; take --base highres or --base asymgan")
+        # the critics of highres see the image at half its size as well, its generators halve it three times
+        self._check_sides(*((layers + 1, 8) if self.base == "highres" else (layers, 4)))
 
-    def _sides(self) -> tuple[int, int]:
-        assert self.critic_layers is not None
-        return (max(16, 3 * 2 ** (self.critic_layers + 1)), 8) if self.base == "highres" else super()._sides()
+    @property
+    def depths(self) -> tuple[int, int]:
+        """Residual blocks of the generators and layers of the critics, those of the base's paper where none are given."""
+        blocks, layers = {"cyclegan": (9, 3), "highres": (8, 4), "asymgan": (6, 3)}[self.base]
+        return (
+            blocks if self.blocks is None else self.blocks,
+            layers if self.critic_layers is None else self.critic_layers,
+        )
 
 
 @dataclass(frozen=True)
@@ -86,13 +91,16 @@ class MunitSettings(PlannedSettings, UnpairedSettings):
     """Folder of the run."""
     blocks: int = 4
     """Residual blocks of each encoder and decoder."""
+    critic_layers: int = 3
     style: int = 8
     """Length of a style."""
     weights: munit.Weights = field(default_factory=munit.Weights)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least("style", self.style)
+        for name in ("blocks", "style", "critic_layers"):
+            at_least(name, getattr(self, name))
+        self._check_sides(self.critic_layers)
 
 
 @dataclass(frozen=True)
