@@ -31,7 +31,7 @@ def run(example: str, out: Path, *arguments: str) -> subprocess.CompletedProcess
 )
 def test_domains_leave_a_folder_that_shows_them(tmp_path: Path, options: list[str]) -> None:
     out = tmp_path / "run"
-    small = ["--critic-layers", "3", "--classifier-steps", "2", *options]
+    small = ["--critic-layers", "3", "--classifier-steps", "2", "--picture-size", "32", *options]
     result = run("asymmetricgan_domains", out, *small)
     assert result.returncode == 0, result.stderr
     metrics = json.loads((out / "metrics.json").read_text())

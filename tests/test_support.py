@@ -284,6 +284,7 @@ def test_settings_that_cannot_work_are_refused_at_once(setting: dict[str, Any], 
 
 
 def test_ctrl_c_asks_a_loop_to_end_and_the_second_one_ends_it() -> None:
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background have it ignored
     before = signal.getsignal(signal.SIGINT)
     for _ in range(2):
         with stop_at_ctrl_c(processes=1) as stop:
@@ -295,6 +296,7 @@ def test_ctrl_c_asks_a_loop_to_end_and_the_second_one_ends_it() -> None:
         with stop_at_ctrl_c(processes=1):
             pass
         assert signal.getsignal(signal.SIGINT) is before  # no run leaves anything to the next one
+    signal.signal(signal.SIGINT, inherited)
 
 
 def test_features_fall_back_to_random_weights_only_on_request_and_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
