@@ -1,6 +1,6 @@
 """CycleGAN and Async-CycleGAN between two sets of digits, side by side, scored as Async-GAN §IV-F does.
 
-    python examples/asyncgan_digits.py demo                                        # minutes on two CPU cores, no files needed
+    python examples/asyncgan_digits.py demo                    # a quarter of an hour on two CPU cores, no files needed
     python examples/asyncgan_digits.py demo --digits usps --mnist datasets/mnist --other datasets/usps.npz --seeds 3
     python examples/asyncgan_digits.py demo --digits svhn                          # downloads MNIST and SVHN
 
