@@ -30,10 +30,9 @@ def main(settings: DomainSettings) -> None:
     accelerator = start(settings.precision, settings.seed, settings.minutes)
     plain = open_run(settings.out, settings, settings.resume)
     data, held_out, source = domain_sets(settings.data, settings.size, settings.channels, settings.seed)
-    _, closer, _ = domain_sets(settings.data, settings.picture_size or settings.size, settings.channels, settings.seed)
     judged_images, shown = (
-        [images.batch(domain, count).to(accelerator.device) for domain in range(len(data.names))]
-        for images, count in ((held_out, 32), (closer, 2))
+        [held_out.batch(domain, count, size).to(accelerator.device) for domain in range(len(data.names))]
+        for count, size in ((32, settings.size), (2, settings.picture_size))
     )
 
     dual = DualGenerator.preset(

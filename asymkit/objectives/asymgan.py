@@ -18,10 +18,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import check_images, widen
+from asymkit.checks import check_images
 from asymkit.losses import LeastSquaresLoss, TotalVariationLoss
 from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
-from asymkit.objectives.terms import TermWeights, checked_aux, l1, refuse_graph
+from asymkit.objectives.terms import TermWeights, aux_l1, checked_aux, l1, refuse_graph
 from asymkit.pool import History
 
 
@@ -236,7 +236,7 @@ def generator_terms(
     terms["cycle_rich"] = l1(cycles.rebuilt_rich, cycles.x)  # Eq. 3, 8
     terms["cycle_poor"] = l1(cycles.rebuilt_poor, cycles.y)  # Eq. 4, 10
     if cycles.z is not None and cycles.rebuilt_z is not None:
-        terms["cycle_aux"] = (widen(cycles.rebuilt_z) - widen(cycles.z)).abs().mean()  # Eq. 11
+        terms["cycle_aux"] = aux_l1(cycles.rebuilt_z, cycles.z)  # Eq. 11
     if cycles.resampled is None or cycles.encoded is None:
         if content is not None or style is not None:
             raise ValueError("content and style compare F(y, E(x)): build Translators(..., extended=True) to have it")

@@ -20,12 +20,12 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import check_images, one_of, widen
+from asymkit.checks import check_images, one_of
 from asymkit.losses import LeastSquaresLoss
 from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
 from asymkit.objectives import asymgan
 from asymkit.objectives.asymgan import Critics, Cycles, FakeHistory, aux_critic
-from asymkit.objectives.terms import checked_aux, l1, refuse_graph
+from asymkit.objectives.terms import aux_l1, checked_aux, l1, refuse_graph
 
 __all__ = [
     "Critics",
@@ -174,7 +174,7 @@ def partial_generator_terms(
     }
     if pairs.code is not None and pairs.z is not None and pairs.rebuilt_z is not None:
         terms["adversarial_aux"] = gan.generator(aux_critic(critics)(pairs.code))
-        terms["cycle_aux"] = (widen(pairs.rebuilt_z) - widen(pairs.z)).abs().mean()
+        terms["cycle_aux"] = aux_l1(pairs.rebuilt_z, pairs.z)
     return terms
 
 

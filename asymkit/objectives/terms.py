@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor
 
-from asymkit.checks import as_image_pair, check_images, one_of
+from asymkit.checks import as_image_pair, check_images, one_of, widen
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ def l1(made: Tensor, original: Tensor) -> Tensor:
     """Mean absolute difference of two batches of images, a scalar in float32 or wider."""
     made, original = as_image_pair(made, original, ("the image made", "the original"))
     return (made - original).abs().mean()
+
+
+def aux_l1(made: Tensor, original: Tensor) -> Tensor:
+    """Mean absolute difference of two batches of codes, a scalar in float32 or wider."""
+    return (widen(made) - widen(original)).abs().mean()
 
 
 def check_pair(x: Tensor, y: Tensor) -> None:

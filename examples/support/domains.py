@@ -52,20 +52,26 @@ class Domains(Dataset[Sample]):
         x, y = self.crop(int(source), 2 * index), self.crop(int(target), 2 * index + 1)
         return x, int(source), y, int(target)
 
-    def crop(self, domain: int, number: int) -> Tensor:
-        """Crop ``number`` of a domain, (channels, size, size) in [-1, 1], drawn anew for every number."""
+    def crop(self, domain: int, number: int, size: int | None = None) -> Tensor:
+        """Crop ``number`` of a domain, (channels, size, size) in [-1, 1], drawn anew for every number.
+
+        Args:
+            domain: its number.
+            number: of the crop.
+            size: another side in pixels than that of training.
+        """
         rng = np.random.default_rng((self.seed, domain, number, 1))
         image = self.photos[domain][int(rng.integers(len(self.photos[domain])))]
-        pixels = random_crop(read_image(image) if isinstance(image, Path) else image, self.size, self.zoom, rng)
+        pixels = random_crop(read_image(image) if isinstance(image, Path) else image, size or self.size, self.zoom, rng)
         if self.derive is not None:
             pixels = self.derive[domain](np.ascontiguousarray(pixels))
         if self.channels == 1:
             pixels = grey(np.ascontiguousarray(pixels))[..., :1]
         return torch.tensor(np.ascontiguousarray(pixels)).permute(2, 0, 1) / 127.5 - 1
 
-    def batch(self, domain: int, count: int, start: int = 0) -> Tensor:
-        """(count, channels, size, size) of one domain."""
-        return torch.stack([self.crop(domain, start + i) for i in range(count)])
+    def batch(self, domain: int, count: int, size: int | None = None) -> Tensor:
+        """The first crops of one domain, (count, channels, size, size)."""
+        return torch.stack([self.crop(domain, number, size) for number in range(count)])
 
 
 def domain_sets(folder: Path | None, size: int, channels: int, seed: int) -> tuple[Domains, Domains, str]:

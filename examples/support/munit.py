@@ -23,7 +23,7 @@ from asymkit.layers import (
     init_normal,
     upsample2x,
 )
-from asymkit.objectives.terms import TermWeights, l1
+from asymkit.objectives.terms import TermWeights, aux_l1, l1
 
 
 class ContentEncoder(nn.Module):
@@ -174,10 +174,10 @@ def generator_terms(made: Swapped | Paired, rich_critic: nn.Module, poor_critic:
         return {
             "adversarial_rich": gan.generator([rich_critic(made.rebuilt), rich_critic(made.fake_rich)]),
             "pseudo": l1(made.rebuilt, made.x),
-            "style": _l1(made.rebuilt_style_rich, made.style_rich),
+            "style": aux_l1(made.rebuilt_style_rich, made.style_rich),
         }
-    contents = _l1(made.rebuilt_content_x, made.content_x) + _l1(made.rebuilt_content_y, made.content_y)
-    styles = _l1(made.rebuilt_style_rich, made.style_rich) + _l1(made.rebuilt_style_poor, made.style_poor)
+    contents = aux_l1(made.rebuilt_content_x, made.content_x) + aux_l1(made.rebuilt_content_y, made.content_y)
+    styles = aux_l1(made.rebuilt_style_rich, made.style_rich) + aux_l1(made.rebuilt_style_poor, made.style_poor)
     return {
         "adversarial_rich": gan.generator(rich_critic(made.fake_rich)),
         "adversarial_poor": gan.generator(poor_critic(made.fake_poor)),
@@ -197,7 +197,3 @@ def discriminator_terms(made: Swapped | Paired, rich_critic: nn.Module, poor_cri
         "adversarial_rich": gan.discriminator(rich_critic(made.x), rich_critic(made.fake_rich.detach())),
         "adversarial_poor": gan.discriminator(poor_critic(made.y), poor_critic(made.fake_poor.detach())),
     }
-
-
-def _l1(a: Tensor, b: Tensor) -> Tensor:
-    return (a - b).abs().mean()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from asymkit.checks import at_least
 from asymkit.objectives import asyncgan
@@ -138,39 +138,24 @@ class DigitSettings(AsyncCycleSettings):
             at_least(name, getattr(self, name))
 
 
-ASYNCGAN_DEMO = AsyncSettings(
-    out=Path("runs/asyncgan"),
-    epochs=12,
-    period=2,
-    size=48,
-    picture_size=96,
-    batch=2,
-    width=16,
-    blocks=3,
-    critic_layers=2,
-    upsampling="resize",
-    lr_generators=1e-3,
-    lr_critics=1e-4,
-    workers=0,
-)
+MINUTES_ON_A_CPU: dict[str, Any] = {
+    "epochs": 12,
+    "period": 2,
+    "size": 48,
+    "picture_size": 96,
+    "batch": 2,
+    "width": 16,
+    "critic_layers": 2,
+    "upsampling": "resize",
+    "lr_critics": 1e-4,
+    "workers": 0,
+}
+
+ASYNCGAN_DEMO = AsyncSettings(out=Path("runs/asyncgan"), blocks=3, lr_generators=1e-3, **MINUTES_ON_A_CPU)
 
 ASYNCGAN_PRESETS = {"paper": ("The paper's settings.", AsyncSettings()), "demo": ("Minutes on a CPU.", ASYNCGAN_DEMO)}
 
-MUNIT_DEMO = MunitSettings(
-    out=Path("runs/munit"),
-    epochs=12,
-    period=2,
-    size=48,
-    picture_size=96,
-    batch=2,
-    width=16,
-    blocks=2,
-    critic_layers=2,
-    upsampling="resize",
-    lr_generators=5e-4,
-    lr_critics=1e-4,
-    workers=0,
-)
+MUNIT_DEMO = MunitSettings(out=Path("runs/munit"), blocks=2, lr_generators=5e-4, **MINUTES_ON_A_CPU)
 
 MUNIT_PRESETS = {"paper": ("The paper's settings.", MunitSettings()), "demo": ("Minutes on a CPU.", MUNIT_DEMO)}
 

@@ -74,8 +74,8 @@ class Translators(nn.Module):
             ValueError: shapes differ.
         """
         check_pair(x, y)
+        check_images(skeleton_x, "skeleton_x")
         for name, skeleton in (("skeleton_x", skeleton_x), ("skeleton_y", skeleton_y)):
-            check_images(skeleton, name)
             check_images(skeleton, name, channels=skeleton_x.shape[1])
             if skeleton.shape[0] != len(x) or skeleton.shape[2:] != x.shape[2:]:
                 raise ValueError(
