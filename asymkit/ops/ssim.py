@@ -1,32 +1,20 @@
-"""Structural similarity of two images, at one scale and at several.
-
-With u = x + y and v = x − y, blurred by a Gaussian window:
-
-    contrast and structure   cs = 1 − 2 Var v / (Var u + Var v + 2 C₂)
-    luminance                l  = 1 − v̄² / (½(ū² + v̄²) + C₁)
-
-which equals the usual quotients of means, variances and the covariance, needs four blurs instead of five, and is
-exactly 1 for equal images, where the usual form cancels to values above 1.
-"""
+"""Structural similarity of two images, at one scale and at several; :mod:`asymkit.ops.similarity` has the sums."""
 
 from __future__ import annotations
 
 import math
 import warnings
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from asymkit.checks import as_image_pair, at_least, full_precision, span_of
+from asymkit.checks import as_image_pair, at_least, span_of
+from asymkit.ops.finished import chain, wants_gradient
+from asymkit.ops.similarity import similarity_and_gradients
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of Wang et al. (2003), finest scale first."""
-
-K1, K2 = 0.01, 0.03
-
-POWER_FLOOR = 1e-3
-"""Below this similarity the fractional power is continued by a hyperbola, see :func:`ms_ssim`."""
 
 
 def ssim(
@@ -57,9 +45,7 @@ def ssim(
     """
     x, y = as_image_pair(x, y, least_side=window_size)
     span = span_of(value_range)
-    window = gaussian_window(window_size, sigma)
-    contrast, luminance = _similarities(x + y - 2 * value_range[0] - span, x - y, span, window)
-    return (contrast * luminance).mean((1, 2, 3))
+    return _compare(x, y, value_range[0], span, gaussian_window(window_size, sigma), [])
 
 
 def ms_ssim(
@@ -103,16 +89,7 @@ def ms_ssim(
     span = span_of(value_range)
     window = gaussian_window(window_size, sigma)
     weights = _scale_weights(x.shape[2], x.shape[3], scales, window_size)
-    u, v = x + y - 2 * value_range[0] - span, x - y
-    product = x.new_ones(x.shape[:2])
-    for scale, weight in enumerate(weights):
-        contrast, luminance = _similarities(u, v, span, window)
-        last = scale == len(weights) - 1
-        similarity = (contrast * luminance if last else contrast).mean((2, 3))
-        product = product * _power(similarity, weight)
-        if not last:
-            u, v = _halve(u), _halve(v)
-    return product.mean(1)
+    return _compare(x, y, value_range[0], span, window, weights)
 
 
 def scales_that_fit(height: int, width: int, window_size: int = 11) -> int:
@@ -164,46 +141,50 @@ def _scale_weights(height: int, width: int, scales: int | None, window_size: int
     return scale_weights(scales)
 
 
-def _similarities(u: Tensor, v: Tensor, span: float, window: list[float]) -> tuple[Tensor, Tensor]:
-    """Contrast and luminance at every window; u is measured from twice the middle of the range."""
-    c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
-    mean_u, mean_v, square_u, square_v = _blur(torch.stack([u, v, u * u, v * v]), window)
-    var_u, var_v = square_u - mean_u * mean_u, square_v - mean_v * mean_v
-    contrast = 1 - 2 * var_v / (var_u + var_v + 2 * c2)
-    bright = mean_u + span
-    luminance = 1 - mean_v * mean_v / ((bright * bright + mean_v * mean_v) / 2 + c1)
-    return contrast, luminance
+def _compare(x: Tensor, y: Tensor, low: float, span: float, window: list[float], exponents: list[float]) -> Tensor:
+    values, _, _ = _similarity(x, y, low, span, window, exponents, wants_gradient(x), wants_gradient(y))
+    similarity: Tensor = values
+    return similarity
 
 
-def _blur(x: Tensor, window: list[float]) -> Tensor:
-    """Window along both sides of (maps, N, C, H, W), without padding."""
-    flat = x.flatten(0, 2)
-    for _ in range(2):
-        flat = _blur_columns(flat, window).mT.contiguous()
-    return flat.view(*x.shape[:3], *flat.shape[1:])
+@torch.library.custom_op(
+    "asymkit::similarity",
+    mutates_args=(),
+    schema="(Tensor x, Tensor y, float low, float span, float[] window, float[] exponents, bool want_x, bool want_y)"
+    " -> (Tensor, Tensor, Tensor)",
+)
+def _similarity(
+    x: Tensor,
+    y: Tensor,
+    low: float,
+    span: float,
+    window: list[float],
+    exponents: list[float],
+    want_x: bool,
+    want_y: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """One value per image, and its gradients by x and y, which are empty where they are not wanted."""
+    values, gradients = similarity_and_gradients(x, y, low, span, window, exponents, (want_x, want_y))
+    by_x, by_y = (x.new_empty(0) if gradient is None else gradient for gradient in gradients)
+    return values, by_x, by_y
 
 
-def _blur_columns(x: Tensor, window: list[float]) -> Tensor:
-    if x.is_cuda:  # a convolution would round to TF32 there, whose error is of the size of C₂
-        length = x.shape[1] - len(window) + 1
-        blurred = x.narrow(1, 0, length) * window[0]
-        for i, weight in enumerate(window[1:], 1):
-            blurred = torch.add(blurred, x.narrow(1, i, length), alpha=weight)
-        return blurred
-    # A contiguous (B, H, W) is, without a copy, a channels-last (B, W, H, 1): W vectorised channels of one column each.
-    width = x.shape[2]
-    kernel = x.new_tensor(window).view(1, 1, -1, 1).expand(width, 1, -1, 1)
-    with full_precision(x):
-        blurred = F.conv2d(x.unsqueeze(2).permute(0, 3, 1, 2), kernel, groups=width)
-    return blurred.permute(0, 2, 3, 1).squeeze(2)
+@_similarity.register_fake
+def _(x: Tensor, y: Tensor, *options: Any) -> tuple[Tensor, ...]:
+    return (x.new_empty(len(x)), *(x.new_empty(x.shape if wanted else 0) for wanted in options[-2:]))
 
 
-def _halve(x: Tensor) -> Tensor:
-    return F.avg_pool2d(x, 2, ceil_mode=True)
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.save_for_backward(*output[1:])
 
 
-def _power(similarity: Tensor, weight: float) -> Tensor:
-    """s^w, continued below POWER_FLOOR with the same value and slope by a hyperbola that stays positive."""
-    ordinary = similarity.clamp_min(POWER_FLOOR).pow(weight)
-    below = (POWER_FLOOR - similarity).clamp_min(0) / POWER_FLOOR
-    return ordinary / (1 + weight * below)
+def _similarity_backward(ctx: Any, grad: Tensor | None, *unused: Any) -> tuple[Tensor | None, ...]:
+    by_images = [
+        chain(grad, finished) if grad is not None and finished.numel() else None for finished in ctx.saved_tensors
+    ]
+    return (*by_images, *[None] * 6)
+
+
+_similarity.register_autograd(_similarity_backward, setup_context=_keep)

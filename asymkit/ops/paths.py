@@ -1,0 +1,80 @@
+"""Which way an op computes: fused Triton kernels on NVIDIA GPUs, PyTorch's own operations everywhere else."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from asymkit.checks import one_of
+
+FUSED = ("color_l1", "conditional_instance_norm", "instance_norm", "ms_ssim", "ssim", "total_variation")
+"""Ops that have Triton kernels; the Gram matrix is one batched product, which cuBLAS does best."""
+
+SWITCH = "ASYMKIT_KERNELS"
+LEAST_CAPABILITY = (8, 0)
+
+
+class Path(NamedTuple):
+    """The way an op takes, and why.
+
+    Attributes:
+        kernels: True for the fused Triton kernels, False for PyTorch's own operations; the results agree.
+        reason: one sentence.
+    """
+
+    kernels: bool
+    reason: str
+
+
+def path_of(op: str, x: Tensor) -> Path:
+    """Which path an op of :mod:`asymkit.ops` takes for a tensor, and why.
+
+    Setting the environment variable ``ASYMKIT_KERNELS=off`` before the first call turns the kernels off.
+
+    Args:
+        op: its name, such as "ms_ssim".
+        x: the first argument it would be given.
+
+    Returns:
+        ``kernels`` and ``reason``.
+
+    Raises:
+        ValueError: an unknown op.
+
+    Example:
+        >>> path_of("ms_ssim", torch.zeros(1, 3, 256, 256))
+        Path(kernels=False, reason='the tensor is on cpu, the kernels are for CUDA')
+    """
+    one_of("op", op, (*FUSED, "gram_matrix"))
+    if op not in FUSED:
+        return Path(False, f"{op} is a batched matrix product, which PyTorch's libraries compute fastest")
+    return path(x.device, x.dtype)
+
+
+def uses_kernels(x: Tensor) -> bool:
+    """Whether the fused kernels take this tensor."""
+    return path(x.device, x.dtype).kernels
+
+
+@functools.lru_cache(maxsize=64)
+def path(device: torch.device, dtype: torch.dtype) -> Path:
+    """The path of every fused op for tensors of this device and type."""
+    if device.type != "cuda":
+        return Path(False, f"the tensor is on {device.type}, the kernels are for CUDA")
+    if os.environ.get(SWITCH, "").lower() in {"0", "off", "false"}:
+        return Path(False, f"{SWITCH}={os.environ[SWITCH]} turns the kernels off")
+    if torch.version.hip is not None:
+        return Path(False, "the kernels are written for NVIDIA GPUs and untested on ROCm")
+    if importlib.util.find_spec("triton") is None:
+        return Path(False, "Triton is not installed; pip install triton")
+    if dtype not in {torch.float32, torch.float16, torch.bfloat16}:
+        return Path(False, f"the kernels compute in float32, which would lose digits of {dtype}")
+    capability = torch.cuda.get_device_capability(device)
+    if capability < LEAST_CAPABILITY:
+        return Path(False, f"the GPU has compute capability {capability[0]}.{capability[1]}, the kernels need 8.0")
+    return Path(True, f"Triton kernels for {dtype} on compute capability {capability[0]}.{capability[1]}")

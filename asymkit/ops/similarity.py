@@ -1,0 +1,230 @@
+"""Structural similarity and its gradient in one go, in PyTorch's own operations: the CPU path and the reference.
+
+With u = x + y and v = x − y, blurred by a Gaussian window:
+
+    contrast and structure   cs = 1 − 2 Var v / (Var u + Var v + 2 C₂)
+    luminance                l  = 1 − v̄² / (½(ū² + v̄²) + C₁)
+
+which equals the usual quotients of means, variances and the covariance, needs four blurs instead of five, and is
+exactly 1 for equal images, where the usual form cancels to values above 1. The gradient needs three more blurs for one
+input and four for both, by the same window turned around (FIELD-NOTES' formulation; derived in docs/benchmarks.md).
+
+All channels of all images lie innermost in memory, (H, W, N·C): there both directions of the blur, the pooling and all
+sums run over whole vectors, and nothing is ever transposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from asymkit.checks import full_precision
+
+K1, K2 = 0.01, 0.03
+
+POWER_FLOOR = 1e-3
+"""Below this similarity the fractional power is continued by a hyperbola, see :func:`asymkit.ops.ms_ssim`."""
+
+CHUNK = 12 * 256 * 256
+"""Pixels worked on at a time on the finest scales, so that their maps stay in the cache."""
+
+
+class Level(NamedTuple):
+    """One scale of one chunk of channels: mean similarity, and its gradient up to the constant 4 / windows."""
+
+    similarity: Tensor
+    """(channels,)."""
+    windows: int
+    """How many windows the similarity is the mean of."""
+    gradients: tuple[Tensor | None, Tensor | None]
+    """With respect to x and to y, (1, channels, H, W)."""
+
+
+def similarity_and_gradients(
+    x: Tensor,
+    y: Tensor,
+    low: float,
+    span: float,
+    window: Sequence[float],
+    exponents: Sequence[float],
+    wanted: Sequence[bool],
+) -> tuple[Tensor, list[Tensor | None]]:
+    """Structural similarity per image and its gradients.
+
+    Args:
+        x: images, (N, C, H, W), float32 or float64.
+        y: images of the same shape and type.
+        low: the value of black.
+        span: white minus black.
+        window: weights of the blur, summing to one.
+        exponents: of each scale, finest first; none at all for the plain mean of one scale.
+        wanted: whether the gradient of x is, and that of y.
+
+    Returns:
+        Similarities, (N,), and for each input that wants one the gradient of its image's similarity, (N, C, H, W).
+    """
+    n, c = x.shape[:2]
+    with full_precision(x), torch.no_grad():
+        stacks = _sums_and_differences(x, y, low, span)
+        scales = max(len(exponents), 1)
+        levels = [[_level(stack, span, window, scales == 1, wanted) for stack in stacks]]
+        for scale in range(1, scales):
+            stacks = [_halved(stacks)]
+            levels.append([_level(stacks[0], span, window, scale == scales - 1, wanted)])
+        product, slopes = _product([torch.cat([part.similarity for part in level]) for level in levels], exponents)
+        slopes = [slope * 4 / part[0].windows for slope, part in zip(slopes, levels, strict=True)]
+        scale_of_all = slopes[0].view(n, c, 1, 1) / c
+        gradients = [
+            _gathered(levels, slopes, which, x.shape).mul_(scale_of_all) if wanted[which] else None for which in (0, 1)
+        ]
+        return product.view(n, c).mean(1), gradients
+
+
+def _product(similarities: list[Tensor], exponents: Sequence[float]) -> tuple[Tensor, list[Tensor]]:
+    """The product of all scales' powers for every channel, and its derivatives by the similarity of each scale."""
+    if not exponents:
+        return similarities[0], [torch.ones_like(similarities[0])]
+    factors, slopes = zip(
+        *(power(s, exponent) for s, exponent in zip(similarities, exponents, strict=True)), strict=True
+    )
+    product = torch.stack(factors).prod(0)
+    return product, [product * slope for slope in slopes]
+
+
+def power(similarity: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
+    """s^w and the slope of its logarithm; below POWER_FLOOR a hyperbola of the same value and slope there."""
+    above = similarity.clamp_min(POWER_FLOOR)
+    stretch = 1 + exponent * (POWER_FLOOR - similarity).clamp_min(0) / POWER_FLOOR
+    return above.pow(exponent) / stretch, exponent / (above * stretch)
+
+
+def _sums_and_differences(x: Tensor, y: Tensor, low: float, span: float) -> list[Tensor]:
+    """u and v of all channels, and room for their squares, (4, channels, H, W); u is 0 in the middle of the range."""
+    stacks = []
+    for a, b in zip(_chunks(x), _chunks(y), strict=True):
+        stack = _empty(4, a)
+        torch.add(a, b, out=stack[:1]).sub_(2 * low + span)
+        torch.sub(a, b, out=stack[1:2])
+        stacks.append(stack)
+    return stacks
+
+
+def _chunks(x: Tensor) -> list[Tensor]:
+    """All channels of all images as one image's channels, innermost in memory, a few at a time."""
+    channels, height, width = x.shape[0] * x.shape[1], *x.shape[2:]
+    size = max(CHUNK // (height * width) // 4 * 4, 4)
+    chunks = x.reshape(1, channels, height, width).split(size, dim=1)
+    return [chunk.contiguous(memory_format=torch.channels_last) for chunk in chunks]
+
+
+def _level(stack: Tensor, span: float, window: Sequence[float], last: bool, wanted: Sequence[bool]) -> Level:
+    """One scale from u and v and room for their squares, (4, channels, H, W)."""
+    c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
+    torch.mul(stack[:2], stack[:2], out=stack[2:])
+    mean_u, mean_v, var_u, var_v = _blur(stack, window).split(1)
+    var_u.addcmul_(mean_u, mean_u, value=-1)
+    var_v.addcmul_(mean_v, mean_v, value=-1)
+    inverse = var_u.add_(var_v).add_(2 * c2).reciprocal_()
+    share = var_v.mul_(inverse)  # cs = 1 − 2 · share
+    windows = share[0, 0].numel()
+    if last:
+        bright, squared = mean_u + span, mean_v * mean_v
+        energy = ((bright * bright + squared) / 2).add_(c1)
+        dark = squared / energy  # l = 1 − dark
+        luminance, contrast = 1 - dark, 1 - 2 * share
+        similarity = (contrast * luminance).mean((0, 2, 3))
+    else:
+        similarity = 1 - 2 * share.mean((0, 2, 3))
+    if not any(wanted):
+        return Level(similarity, windows, (None, None))
+    # by_u and by_v are half the derivatives by Var u and Var v; m_u and m_v gather a quarter of those by the means
+    maps = _empty(2 + sum(wanted), share)
+    by_u, by_v, *_ = maps.split(1)
+    torch.mul(share, inverse, out=by_u)
+    torch.sub(by_u, inverse, out=by_v)
+    if last:
+        maps[:2] *= luminance
+        slope = contrast / energy / 4
+        extra_u, extra_v = -slope * dark * bright, slope * mean_v * (2 - dark)
+        m_u, m_v = mean_u.mul_(by_u).add_(extra_u), mean_v.mul_(by_v).add_(extra_v)
+    else:
+        m_u, m_v = mean_u.mul_(by_u), mean_v.mul_(by_v)
+    u, v = stack[:2].split(1)
+    if all(wanted):
+        maps[2:3], maps[3:] = m_u, m_v
+        by_u, by_v, m_u, m_v = _blur(maps, window, adjoint=True).split(1)
+        grad_u, grad_v = by_u.mul_(u).sub_(m_u), by_v.mul_(v).sub_(m_v)
+        return Level(similarity, windows, (grad_u + grad_v, grad_u.sub_(grad_v)))
+    sign = 1 if wanted[0] else -1
+    torch.add(m_u, m_v, alpha=sign, out=maps[2:])
+    by_u, by_v, m = _blur(maps, window, adjoint=True).split(1)
+    gradient = by_u.mul_(u).addcmul_(by_v, v, value=sign).sub_(m)
+    return Level(similarity, windows, (gradient, None) if wanted[0] else (None, gradient))
+
+
+def _gathered(levels: list[list[Level]], slopes: list[Tensor], which: int, shape: torch.Size) -> Tensor:
+    """The gradients of all scales added up, in units of the finest one's slope, as a contiguous (N, C, H, W)."""
+    parts: list[Tensor] = []
+    for scale in reversed(range(len(levels))):
+        coarse = parts
+        parts = [part for level in levels[scale] if (part := level.gradients[which]) is not None]
+        if coarse:
+            # every scale but the finest is one chunk
+            share = coarse[0] * (slopes[scale + 1] / slopes[scale] / 4)[:, None, None]
+            for part, added in zip(parts, share.split([part.shape[1] for part in parts], dim=1), strict=True):
+                part.add_(_spread(added, part.shape[2:]))
+    gradient = torch.empty(shape, dtype=parts[0].dtype, device=parts[0].device)
+    for place, part in zip(gradient.flatten(0, 1).split([part.shape[1] for part in parts]), parts, strict=True):
+        place.copy_(part[0])
+    return gradient
+
+
+def _empty(maps: int, like: Tensor) -> Tensor:
+    """Room for (maps, channels, H, W), channels innermost."""
+    shape = (maps, *like.shape[1:])
+    return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+
+
+def _halved(stacks: list[Tensor]) -> Tensor:
+    """2×2 means of u and v; the last row and column of an odd side are averaged over the pixels they have."""
+    halves = [F.avg_pool2d(stack[:2], 2, ceil_mode=True) for stack in stacks]
+    whole = _empty(4, halves[0].new_empty(0, sum(half.shape[1] for half in halves), *halves[0].shape[2:]))
+    for place, half in zip(whole[:2].split([half.shape[1] for half in halves], dim=1), halves, strict=True):
+        place.copy_(half)
+    return whole
+
+
+def _spread(shares: Tensor, sides: Sequence[int]) -> Tensor:
+    """The adjoint of :func:`_halved`, but for a factor of 4, (1, channels, h, w) to (1, channels, H, W)."""
+    for dim, side in ((2, sides[0]), (3, sides[1])):
+        if side % 2:
+            shares.select(dim, -1).mul_(2)
+    whole = F.interpolate(shares.contiguous(memory_format=torch.channels_last), scale_factor=2)
+    return whole[..., : sides[0], : sides[1]]
+
+
+def _blur(x: Tensor, window: Sequence[float], adjoint: bool = False) -> Tensor:
+    """The window along both sides of (maps, channels, H, W), without padding; the adjoint spreads values back."""
+    margin = len(window) - 1 if adjoint else 0
+    if x.device.type != "cpu" or x.dtype != torch.float32:
+        # a convolution would round to TF32 on a GPU, whose error is of the size of C₂, and is slow in float64
+        x = F.pad(x, (margin,) * 4)
+        return _weighted_slices(_weighted_slices(x, window, 2), window, 3)
+    channels = x.shape[1]
+    weights = x.new_tensor(window)
+    for shape, padding in (((1, 1, -1, 1), (margin, 0)), ((1, 1, 1, -1), (0, margin))):
+        kernel = weights.view(shape).expand(channels, 1, -1, -1).contiguous(memory_format=torch.channels_last)
+        x = F.conv2d(x, kernel, padding=padding, groups=channels)
+    return x
+
+
+def _weighted_slices(x: Tensor, window: Sequence[float], dim: int) -> Tensor:
+    length = x.shape[dim] - len(window) + 1
+    blurred = x.narrow(dim, 0, length) * window[0]
+    for i, weight in enumerate(window[1:], 1):
+        blurred.add_(x.narrow(dim, i, length), alpha=weight)
+    return blurred
