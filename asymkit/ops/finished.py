@@ -1,6 +1,7 @@
 """Losses whose gradient is finished in the forward pass: only it is saved, and backward is one multiplication.
 
-An op of this kind returns one value per image and, for each input that wants one, the gradient of that value.
+An op of this kind returns values, one per image or per channel of each image, and for the inputs that want one the
+gradient of the value that each pixel belongs to.
 """
 
 from __future__ import annotations
@@ -16,9 +17,18 @@ def wants_gradient(x: Tensor) -> bool:
     return torch.is_grad_enabled() and x.requires_grad
 
 
-def chain(grad: Tensor, finished: Tensor) -> Tensor:
-    """The gradient of the loss with respect to the images, from that of the values (N,) and the finished one."""
-    scaled = grad.view(-1, 1, 1, 1) * finished
+def keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    """What such an op saves: its finished gradients, all that it returns after the values."""
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.save_for_backward(*output[1:])
+
+
+def chain(grad: Tensor | None, finished: Tensor) -> Tensor | None:
+    """The gradient of the loss with respect to the images, from that of the values, (N,) or (N, C), and the finished one."""
+    if grad is None or not finished.numel():
+        return None
+    scaled = grad.reshape(*grad.shape, *[1] * (4 - grad.ndim)) * finished
     if torch.is_grad_enabled():  # create_graph=True
         first_only: Tensor = _FirstOnly.apply(scaled, torch.zeros((), device=grad.device, requires_grad=True))
         return first_only

@@ -11,15 +11,15 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from asymkit.checks import check_images, one_of, widen
+from asymkit.checks import check_images, one_of
+from asymkit.ops.normalize import differentiable_backward, layout_of, normalize, normalize_backward
 
 Activation = Literal["relu", "leaky_relu"]
 
-VARIANCE_FLOOR = 1e-6
-"""Below this variance a feature map counts as flat and passes no gradient on to its input."""
+SLOPES = {None: 1.0, "relu": 0.0, "leaky_relu": 0.2}
+"""What an activation multiplies negative values by."""
 
 
 def conditional_instance_norm(
@@ -114,68 +114,78 @@ def _norm(
         )
     if residual is not None and residual.shape != x.shape:
         raise ValueError(f"residual must have x's shape {tuple(x.shape)}, got {tuple(residual.shape)}")
-    wide = widen(x)
-    out: Tensor = _BoundedInstanceNorm.apply(x, scale.to(wide.dtype), shift.to(wide.dtype), eps)
     if activation is not None:
         one_of("activation", activation, ("relu", "leaky_relu"))
-        out = F.relu(out) if activation == "relu" else F.leaky_relu(out, 0.2)
-    return out if residual is None else out + residual.to(out.dtype)
+    wide = torch.promote_types(x.dtype, torch.float32)
+    out: Tensor = _instance_norm(x, scale.to(wide), shift.to(wide), residual, SLOPES[activation], eps)[0]
+    return out
 
 
-class _BoundedInstanceNorm(torch.autograd.Function):
-    """One group norm over N·C groups, so that every image brings its own scale and shift at no extra pass."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> Tensor:
-        maps = _as_groups(x)
-        groups, pixels = maps.shape[1], maps.shape[2] * maps.shape[3]
-        out, mean, rstd = torch.native_group_norm(
-            maps, scale.reshape(-1), shift.reshape(-1), 1, groups, pixels, groups, eps
-        )
-        ctx.save_for_backward(x, scale, mean, rstd)
-        ctx.eps = eps
-        return _like(out, x)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        x, scale, mean, rstd = ctx.saved_tensors
-        if torch.is_grad_enabled():  # create_graph=True: gradient penalties differentiate this once more
-            return (*_differentiable_backward(grad, x, scale, ctx.eps), None)
-        variance = (rstd.square().reciprocal() - ctx.eps).clamp_min(0)
-        # the gradient of the input is proportional to the scale, so bounding costs no pass over the maps
-        bounded = scale.reshape(-1) * (variance / (variance + VARIANCE_FLOOR)).reshape(-1)
-        maps = _as_groups(x)
-        groups, pixels = maps.shape[1], maps.shape[2] * maps.shape[3]
-        wanted = list(ctx.needs_input_grad[:3])
-        grad_x, grad_scale, grad_shift = torch.ops.aten.native_group_norm_backward(
-            _as_groups(grad), maps, mean, rstd, bounded, 1, groups, pixels, groups, wanted
-        )
-        return (
-            _like(grad_x, x) if wanted[0] else None,
-            grad_scale.view_as(scale) if wanted[1] else None,
-            grad_shift.view_as(scale) if wanted[2] else None,
-            None,
-        )
+@torch.library.custom_op(
+    "asymkit::instance_norm",
+    mutates_args=(),
+    schema="(Tensor x, Tensor scale, Tensor shift, Tensor? residual, float slope, float eps) -> (Tensor, Tensor, Tensor)",
+)
+def _instance_norm(
+    x: Tensor, scale: Tensor, shift: Tensor, residual: Tensor | None, slope: float, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Maps like x, mean and 1 / √(var + eps)."""
+    return normalize(x, scale, shift, residual, slope, eps)
 
 
-def _differentiable_backward(grad: Tensor, x: Tensor, scale: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    """The same gradients written in operations that autograd can follow."""
-    wide, grad = widen(x), widen(grad)
-    centred = wide - wide.mean((2, 3), keepdim=True)
-    variance = centred.square().mean((2, 3), keepdim=True)
-    rstd = (variance + eps).rsqrt()
-    normed = centred * rstd
-    inner = grad - grad.mean((2, 3), keepdim=True) - normed * (grad * normed).mean((2, 3), keepdim=True)
-    factor = scale[..., None, None] * rstd * variance / (variance + VARIANCE_FLOOR)
-    return (factor * inner).to(x.dtype), (grad * normed).sum((2, 3)), grad.sum((2, 3))
+@_instance_norm.register_fake
+def _(x: Tensor, scale: Tensor, *unused: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return _like(x), scale.new_empty(scale.shape), scale.new_empty(scale.shape)
 
 
-def _as_groups(x: Tensor) -> Tensor:
-    """(N, C, H, W) as one image of N·C maps, float32 or wider: what a group norm over single maps wants."""
-    return widen(x).reshape(1, -1, *x.shape[2:]).contiguous()
+@torch.library.custom_op(
+    "asymkit::instance_norm_backward",
+    mutates_args=(),
+    schema="(Tensor grad, Tensor x, Tensor scale, Tensor shift, Tensor mean, Tensor rstd, Tensor? out, float slope, "
+    "float eps) -> (Tensor, Tensor, Tensor)",
+)
+def _instance_norm_backward(
+    grad: Tensor,
+    x: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    mean: Tensor,
+    rstd: Tensor,
+    out: Tensor | None,
+    slope: float,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of x, scale and shift."""
+    return normalize_backward(grad, x, scale, shift, mean, rstd, out, slope, eps)
 
 
-def _like(out: Tensor, x: Tensor) -> Tensor:
-    """Back to x's shape, dtype and memory layout."""
-    layout = torch.channels_last if x.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
-    return out.view(x.shape).to(x.dtype).contiguous(memory_format=layout)
+@_instance_norm_backward.register_fake
+def _(grad: Tensor, x: Tensor, scale: Tensor, *unused: Any) -> tuple[Tensor, Tensor, Tensor]:
+    return _like(x), scale.new_empty(scale.shape), scale.new_empty(scale.shape)
+
+
+def _like(x: Tensor) -> Tensor:
+    return torch.empty(x.shape, dtype=x.dtype, device=x.device, memory_format=layout_of(x))
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    x, scale, shift, residual, ctx.slope, ctx.eps = inputs
+    out, mean, rstd = output
+    ctx.mark_non_differentiable(mean, rstd)
+    ctx.residual_dtype = None if residual is None else residual.dtype
+    # an activated map is what the next convolution keeps anyway
+    kept = out if residual is None and ctx.slope != 1 and not x.is_cuda else None
+    ctx.save_for_backward(x, scale, shift, mean, rstd, kept)
+
+
+def _backward(ctx: Any, grad: Tensor, *unused: Any) -> tuple[Tensor | None, ...]:
+    x, scale, shift, mean, rstd, out = ctx.saved_tensors
+    if torch.is_grad_enabled():  # create_graph=True: gradient penalties differentiate this once more
+        by_x, by_scale, by_shift = differentiable_backward(grad, x, scale, shift, ctx.slope, ctx.eps)
+    else:
+        by_x, by_scale, by_shift = _instance_norm_backward(grad, x, scale, shift, mean, rstd, out, ctx.slope, ctx.eps)
+    by_residual = None if ctx.residual_dtype is None else grad.to(ctx.residual_dtype)
+    return by_x, by_scale, by_shift, by_residual, None, None
+
+
+_instance_norm.register_autograd(_backward, setup_context=_keep)

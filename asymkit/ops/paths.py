@@ -17,6 +17,7 @@ FUSED = ("color_l1", "conditional_instance_norm", "instance_norm", "ms_ssim", "s
 
 SWITCH = "ASYMKIT_KERNELS"
 LEAST_CAPABILITY = (8, 0)
+TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 class Path(NamedTuple):
@@ -64,17 +65,22 @@ def uses_kernels(x: Tensor) -> bool:
 @functools.lru_cache(maxsize=64)
 def path(device: torch.device, dtype: torch.dtype) -> Path:
     """The path of every fused op for tensors of this device and type."""
+    obstacle = _obstacle(device, dtype)
+    return Path(True, f"Triton kernels for {dtype}") if obstacle is None else Path(False, obstacle)
+
+
+def _obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why the kernels cannot take a tensor, or None."""
+    switch = os.environ.get(SWITCH, "")
+    too_old = "the GPU has compute capability {}.{}, the kernels need {}.{}"
     if device.type != "cuda":
-        return Path(False, f"the tensor is on {device.type}, the kernels are for CUDA")
-    if os.environ.get(SWITCH, "").lower() in {"0", "off", "false"}:
-        return Path(False, f"{SWITCH}={os.environ[SWITCH]} turns the kernels off")
-    if torch.version.hip is not None:
-        return Path(False, "the kernels are written for NVIDIA GPUs and untested on ROCm")
-    if importlib.util.find_spec("triton") is None:
-        return Path(False, "Triton is not installed; pip install triton")
-    if dtype not in {torch.float32, torch.float16, torch.bfloat16}:
-        return Path(False, f"the kernels compute in float32, which would lose digits of {dtype}")
-    capability = torch.cuda.get_device_capability(device)
-    if capability < LEAST_CAPABILITY:
-        return Path(False, f"the GPU has compute capability {capability[0]}.{capability[1]}, the kernels need 8.0")
-    return Path(True, f"Triton kernels for {dtype} on compute capability {capability[0]}.{capability[1]}")
+        return f"the tensor is on {device.type}, the kernels are for CUDA"
+    capability = torch.cuda.get_device_capability(device) if torch.version.hip is None else LEAST_CAPABILITY
+    obstacles = {
+        f"{SWITCH}={switch} turns the kernels off": switch.lower() in {"0", "off", "false"},
+        "the kernels are written for NVIDIA GPUs and untested on ROCm": torch.version.hip is not None,
+        "Triton is not installed; pip install triton": importlib.util.find_spec("triton") is None,
+        f"the kernels compute in float32, which would lose digits of {dtype}": dtype not in TYPES,
+        too_old.format(*capability, *LEAST_CAPABILITY): capability < LEAST_CAPABILITY,
+    }
+    return next((reason for reason, holds in obstacles.items() if holds), None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from asymkit.checks import as_image_pair, as_images, one_of
+from asymkit.ops.finished import chain, keep, wants_gradient
 
 Reduction = Literal["mean", "sum"]
 
@@ -36,14 +37,15 @@ def color_l1(x: Tensor, y: Tensor, channel_weights: Sequence[float] | Tensor | N
         (tensor([6.]), tensor([2.]))
     """
     x, y = as_image_pair(x, y)
+    means: Tensor = _channel_l1(x, y, wants_gradient(x) or wants_gradient(y))[0]
     if channel_weights is None:
-        return (x - y).abs().mean((1, 2, 3)) * x.shape[1]
+        return means.sum(1)
     weights = torch.as_tensor(channel_weights, dtype=x.dtype, device=x.device)
     if weights.shape != x.shape[1:2]:
         raise ValueError(
             f"channel_weights must hold one weight for each of the {x.shape[1]} channels, got shape {tuple(weights.shape)}"
         )
-    return ((x - y).abs().mean((2, 3)) * weights).sum(1)
+    return (means * weights).sum(1)
 
 
 def total_variation(x: Tensor, power: int = 2, reduction: Reduction = "mean") -> Tensor:
@@ -72,10 +74,80 @@ def total_variation(x: Tensor, power: int = 2, reduction: Reduction = "mean") ->
         raise ValueError(
             f"power must be at least 1, got {power!r}: below that the gradient of equal pixels is infinite"
         )
-    down = (x[..., 1:, :] - x[..., :-1, :]).abs().pow(power)
-    right = (x[..., 1:] - x[..., :-1]).abs().pow(power)
-    return _per_image(down, reduction) + _per_image(right, reduction)
+    values: Tensor = _roughness(x, float(power), reduction == "mean", wants_gradient(x))[0]
+    return values
 
 
-def _per_image(x: Tensor, reduction: Reduction) -> Tensor:
-    return x.mean((1, 2, 3)) if reduction == "mean" else x.sum((1, 2, 3))
+@torch.library.custom_op(
+    "asymkit::channel_l1", mutates_args=(), schema="(Tensor x, Tensor y, bool want) -> (Tensor, Tensor)"
+)
+def _channel_l1(x: Tensor, y: Tensor, want: bool) -> tuple[Tensor, Tensor]:
+    """Mean absolute difference per channel, (N, C), and the signs of the differences if wanted."""
+    sums, signs = [], torch.empty_like(x) if want else x.new_empty(0)
+    for i, (a, b) in enumerate(zip(_in_cache(x), _in_cache(y), strict=True)):
+        difference = a - b
+        if want:
+            torch.sign(difference, out=signs[i : i + len(a)])
+        sums.append(difference.abs_().sum((2, 3)))
+    return torch.cat(sums) / x[0, 0].numel(), signs
+
+
+@_channel_l1.register_fake
+def _(x: Tensor, y: Tensor, want: bool) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape[:2]), torch.empty_like(x) if want else x.new_empty(0)
+
+
+def _channel_l1_backward(ctx: Any, grad: Tensor | None, *unused: Any) -> tuple[Tensor | None, ...]:
+    (signs,) = ctx.saved_tensors
+    by_x = chain(None if grad is None else grad / signs[0, 0].numel(), signs)
+    return by_x, -by_x if by_x is not None and ctx.needs_input_grad[1] else None, None
+
+
+_channel_l1.register_autograd(_channel_l1_backward, setup_context=keep)
+
+
+@torch.library.custom_op(
+    "asymkit::roughness",
+    mutates_args=(),
+    schema="(Tensor x, float power, bool mean, bool want) -> (Tensor, Tensor)",
+)
+def _roughness(x: Tensor, power: float, mean: bool, want: bool) -> tuple[Tensor, Tensor]:
+    """Powers of the differences to the pixels below and to the right, (N,), and the gradient if wanted."""
+    values, gradient = [], torch.zeros_like(x) if want else x.new_empty(0)
+    for i, images in enumerate(_in_cache(x)):
+        value = x.new_zeros(len(images))
+        for dim in (2, 3):
+            difference = images.diff(dim=dim)
+            weight = 1 / difference[0].numel() if mean else 1.0
+            if want:
+                slope = _slope(difference, power) * (weight * power)
+                part = gradient[i : i + len(images)]
+                part.narrow(dim, 1, slope.shape[dim]).add_(slope)
+                part.narrow(dim, 0, slope.shape[dim]).sub_(slope)
+            value += difference.abs_().pow_(power).sum((1, 2, 3)) * weight
+        values.append(value)
+    return torch.cat(values), gradient
+
+
+def _slope(difference: Tensor, power: float) -> Tensor:
+    """The derivative of |d|^p, divided by p."""
+    if power in {1.0, 2.0}:
+        return difference.sign() if power == 1 else difference
+    return difference.abs().pow_(power - 1).mul_(difference.sign())
+
+
+@_roughness.register_fake
+def _(x: Tensor, power: float, mean: bool, want: bool) -> tuple[Tensor, Tensor]:
+    return x.new_empty(len(x)), torch.zeros_like(x) if want else x.new_empty(0)
+
+
+def _roughness_backward(ctx: Any, grad: Tensor | None, *unused: Any) -> tuple[Tensor | None, ...]:
+    return chain(grad, *ctx.saved_tensors), None, None, None
+
+
+_roughness.register_autograd(_roughness_backward, setup_context=keep)
+
+
+def _in_cache(x: Tensor) -> Sequence[Tensor]:
+    """Images one by one on the CPU, where each then stays in the cache for all its passes; elsewhere all at once."""
+    return x.split(1) if x.device.type == "cpu" else [x]

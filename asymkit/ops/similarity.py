@@ -103,7 +103,7 @@ def power(similarity: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
 
 
 def _sums_and_differences(x: Tensor, y: Tensor, low: float, span: float) -> list[Tensor]:
-    """u and v of all channels, and room for their squares, (4, channels, H, W); u is 0 in the middle of the range."""
+    """Stacks of u, v and room for their squares, (4, channels, H, W) each; u is 0 in the middle of the range."""
     stacks = []
     for a, b in zip(_chunks(x), _chunks(y), strict=True):
         stack = _empty(4, a)

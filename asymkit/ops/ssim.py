@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from asymkit.checks import as_image_pair, at_least, span_of
-from asymkit.ops.finished import chain, wants_gradient
+from asymkit.ops.finished import chain, keep, wants_gradient
 from asymkit.ops.similarity import similarity_and_gradients
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -174,17 +174,9 @@ def _(x: Tensor, y: Tensor, *options: Any) -> tuple[Tensor, ...]:
     return (x.new_empty(len(x)), *(x.new_empty(x.shape if wanted else 0) for wanted in options[-2:]))
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(*output[1:])
-    ctx.save_for_backward(*output[1:])
-
-
 def _similarity_backward(ctx: Any, grad: Tensor | None, *unused: Any) -> tuple[Tensor | None, ...]:
-    by_images = [
-        chain(grad, finished) if grad is not None and finished.numel() else None for finished in ctx.saved_tensors
-    ]
+    by_images = [chain(grad, finished) for finished in ctx.saved_tensors]
     return (*by_images, *[None] * 6)
 
 
-_similarity.register_autograd(_similarity_backward, setup_context=_keep)
+_similarity.register_autograd(_similarity_backward, setup_context=keep)
