@@ -3,15 +3,18 @@
 from asymkit.ops.entropy import shannon_entropy
 from asymkit.ops.gram import gram_matrix
 from asymkit.ops.norm import conditional_instance_norm, instance_norm
+from asymkit.ops.paths import Path, path_of
 from asymkit.ops.pixel import color_l1, total_variation
 from asymkit.ops.ssim import ms_ssim, scales_that_fit, ssim
 
 __all__ = [
+    "Path",
     "color_l1",
     "conditional_instance_norm",
     "gram_matrix",
     "instance_norm",
     "ms_ssim",
+    "path_of",
     "scales_that_fit",
     "shannon_entropy",
     "ssim",

@@ -69,7 +69,8 @@ def _backward(ctx: Any, grad: Tensor) -> Tensor:
     with full_precision(grad):
         both = (grad + grad.mT) / maps[0].numel()
         by_maps = torch.bmm(both, widen(maps)) if maps.is_contiguous() else torch.bmm(widen(maps).mT, both).mT
-    return by_maps.to(features.dtype).unflatten(2, features.shape[2:])
+    by_features: Tensor = by_maps.to(features.dtype).unflatten(2, features.shape[2:])
+    return by_features
 
 
 _gram.register_autograd(_backward, setup_context=_keep)

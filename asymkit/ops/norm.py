@@ -14,7 +14,9 @@ import torch
 from torch import Tensor
 
 from asymkit.checks import check_images, one_of
-from asymkit.ops.normalize import differentiable_backward, layout_of, normalize, normalize_backward
+from asymkit.ops import normalize
+from asymkit.ops.normalize import differentiable_backward, layout_of
+from asymkit.ops.paths import kernels_for
 
 Activation = Literal["relu", "leaky_relu"]
 
@@ -130,7 +132,10 @@ def _instance_norm(
     x: Tensor, scale: Tensor, shift: Tensor, residual: Tensor | None, slope: float, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Maps like x, mean and 1 / √(var + eps)."""
-    return normalize(x, scale, shift, residual, slope, eps)
+    with torch.cuda.device_of(x):
+        compute = (kernels_for(x, "norm") or normalize).normalize
+        result: tuple[Tensor, Tensor, Tensor] = compute(x, scale, shift, residual, slope, eps)
+    return result
 
 
 @_instance_norm.register_fake
@@ -156,7 +161,10 @@ def _instance_norm_backward(
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of x, scale and shift."""
-    return normalize_backward(grad, x, scale, shift, mean, rstd, out, slope, eps)
+    with torch.cuda.device_of(x):
+        compute = (kernels_for(x, "norm") or normalize).normalize_backward
+        result: tuple[Tensor, Tensor, Tensor] = compute(grad, x, scale, shift, mean, rstd, out, slope, eps)
+    return result
 
 
 @_instance_norm_backward.register_fake

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -57,9 +57,9 @@ def path_of(op: str, x: Tensor) -> Path:
     return path(x.device, x.dtype)
 
 
-def uses_kernels(x: Tensor) -> bool:
-    """Whether the fused kernels take this tensor."""
-    return path(x.device, x.dtype).kernels
+def kernels_for(x: Tensor, module: str) -> Any:
+    """The module of :mod:`asymkit.ops.kernels` that takes this tensor, or None for the reference path."""
+    return importlib.import_module(f"asymkit.ops.kernels.{module}") if path(x.device, x.dtype).kernels else None
 
 
 @functools.lru_cache(maxsize=64)

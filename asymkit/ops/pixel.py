@@ -10,6 +10,7 @@ from torch import Tensor
 
 from asymkit.checks import as_image_pair, as_images, one_of
 from asymkit.ops.finished import chain, keep, wants_gradient
+from asymkit.ops.paths import kernels_for
 
 Reduction = Literal["mean", "sum"]
 
@@ -83,6 +84,14 @@ def total_variation(x: Tensor, power: int = 2, reduction: Reduction = "mean") ->
 )
 def _channel_l1(x: Tensor, y: Tensor, want: bool) -> tuple[Tensor, Tensor]:
     """Mean absolute difference per channel, (N, C), and the signs of the differences if wanted."""
+    with torch.cuda.device_of(x):
+        kernels = kernels_for(x, "pixel")
+        result: tuple[Tensor, Tensor] = (kernels.channel_l1 if kernels else channel_l1)(x, y, want)
+    return result
+
+
+def channel_l1(x: Tensor, y: Tensor, want: bool) -> tuple[Tensor, Tensor]:
+    """The same in PyTorch's own operations."""
     sums, signs = [], torch.empty_like(x) if want else x.new_empty(0)
     for i, (a, b) in enumerate(zip(_in_cache(x), _in_cache(y), strict=True)):
         difference = a - b
@@ -113,6 +122,14 @@ _channel_l1.register_autograd(_channel_l1_backward, setup_context=keep)
 )
 def _roughness(x: Tensor, power: float, mean: bool, want: bool) -> tuple[Tensor, Tensor]:
     """Powers of the differences to the pixels below and to the right, (N,), and the gradient if wanted."""
+    with torch.cuda.device_of(x):
+        kernels = kernels_for(x, "pixel")
+        result: tuple[Tensor, Tensor] = (kernels.roughness if kernels else roughness)(x, power, mean, want)
+    return result
+
+
+def roughness(x: Tensor, power: float, mean: bool, want: bool) -> tuple[Tensor, Tensor]:
+    """The same in PyTorch's own operations."""
     values, gradient = [], torch.zeros_like(x) if want else x.new_empty(0)
     for i, images in enumerate(_in_cache(x)):
         value = x.new_zeros(len(images))

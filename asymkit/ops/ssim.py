@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from asymkit.checks import as_image_pair, at_least, span_of
+from asymkit.ops import similarity
 from asymkit.ops.finished import chain, keep, wants_gradient
-from asymkit.ops.similarity import similarity_and_gradients
+from asymkit.ops.paths import kernels_for
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of Wang et al. (2003), finest scale first."""
@@ -143,8 +144,8 @@ def _scale_weights(height: int, width: int, scales: int | None, window_size: int
 
 def _compare(x: Tensor, y: Tensor, low: float, span: float, window: list[float], exponents: list[float]) -> Tensor:
     values, _, _ = _similarity(x, y, low, span, window, exponents, wants_gradient(x), wants_gradient(y))
-    similarity: Tensor = values
-    return similarity
+    similarities: Tensor = values
+    return similarities
 
 
 @torch.library.custom_op(
@@ -164,7 +165,9 @@ def _similarity(
     want_y: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """One value per image, and its gradients by x and y, which are empty where they are not wanted."""
-    values, gradients = similarity_and_gradients(x, y, low, span, window, exponents, (want_x, want_y))
+    with torch.cuda.device_of(x):
+        compute = (kernels_for(x, "similarity") or similarity).similarity_and_gradients
+        values, gradients = compute(x, y, low, span, window, exponents, (want_x, want_y))
     by_x, by_y = (x.new_empty(0) if gradient is None else gradient for gradient in gradients)
     return values, by_x, by_y
 

@@ -1,0 +1,203 @@
+"""The Triton kernels against the reference path, on a GPU where there is one and in Triton's interpreter elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from asymkit import ops
+from asymkit.ops import normalize, paths, similarity
+from asymkit.ops import pixel as reference_pixel
+from asymkit.ops.ssim import gaussian_window, scale_weights
+
+pytest.importorskip("triton", reason="Triton is not installed")
+
+from asymkit.ops.kernels import norm, pixel
+from asymkit.ops.kernels import similarity as similarity_kernels
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+LAYOUTS = {"NCHW": torch.contiguous_format, "channels-last": torch.channels_last}
+
+
+def relative(found: Tensor, expected: Tensor) -> float:
+    return float((found.double() - expected).norm() / expected.norm().clamp_min(1e-12))
+
+
+@pytest.mark.parametrize("wanted", [(True, False), (False, True), (True, True), (False, False)])
+@pytest.mark.parametrize(
+    ("shape", "size", "exponents"),
+    [
+        ((1, 2, 27, 38), 11, scale_weights(2)),
+        ((2, 1, 21, 23), 11, []),
+        ((1, 1, 25, 24), 7, scale_weights(2)),
+    ],
+)
+def test_similarity(shape: tuple[int, ...], size: int, exponents: list[float], wanted: Sequence[bool]) -> None:
+    x = torch.rand(shape, device=DEVICE) * 2 - 1
+    y = (x + 0.5 * torch.randn_like(x)).clamp(-1, 1)
+    options = (-1.0, 2.0, gaussian_window(size, 1.5), exponents, wanted)
+    found, gradients = similarity_kernels.similarity_and_gradients(x, y, *options)
+    expected, exact = similarity.similarity_and_gradients(x.double(), y.double(), *options)
+    assert relative(found, expected) < 3e-6
+    for gradient, truth, wants in zip(gradients, exact, wanted, strict=True):
+        assert (gradient is not None) == wants == (truth is not None)
+        if gradient is not None and truth is not None:
+            assert relative(gradient, truth) < 1e-5
+
+
+def test_similarity_of_anticorrelated_images_in_any_layout() -> None:
+    """The hyperbola below the floor, and images read where they lie."""
+    x = (torch.rand(1, 3, 22, 22, device=DEVICE) * 2 - 1).contiguous(memory_format=torch.channels_last)
+    options = (-1.0, 2.0, gaussian_window(11, 1.5), scale_weights(2), (False, True))
+    found, gradients = similarity_kernels.similarity_and_gradients(x, -x, *options)
+    expected, exact = similarity.similarity_and_gradients(x.double(), -x.double(), *options)
+    assert exact[1] is not None
+    assert gradients[1] is not None
+    assert relative(found, expected) < 3e-5
+    assert relative(gradients[1], exact[1]) < 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("shape", "slope", "residual", "whole"),
+    [
+        ((2, 3, 5, 7), 1.0, False, True),
+        ((1, 40, 9, 11), 0.0, True, True),
+        ((1, 2, 30, 21), 0.2, True, False),
+        ((1, 5, 1, 3), 0.0, False, True),
+    ],
+)
+def test_instance_norm(
+    monkeypatch: pytest.MonkeyPatch,
+    shape: tuple[int, ...],
+    slope: float,
+    residual: bool,
+    whole: bool,
+    layout: str,
+    dtype: torch.dtype,
+) -> None:
+    if not whole:  # as for maps too large for one program, in four parts
+        monkeypatch.setattr(norm, "WHOLE", 0)
+        monkeypatch.setattr(norm, "LEAST_PART", 160)
+    x, added, grad = (torch.randn(shape, device=DEVICE) for _ in range(3))
+    x, added, grad = (t.to(dtype).contiguous(memory_format=LAYOUTS[layout]) for t in (2 * x + 5, added, grad))
+    scale, shift = torch.randn(2, *shape[:2], device=DEVICE)
+    found = norm.normalize(x, scale, shift, added if residual else None, slope, 1e-5)
+    x64, scale64, shift64, added64, grad64 = (t.double() for t in (x, scale, shift, added, grad))
+    expected = normalize.normalize(x64, scale64, shift64, added64 if residual else None, slope, 1e-5)
+    tolerance = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-2}[dtype]
+    assert found[0].dtype == dtype
+    assert found[0].stride() == x.stride()
+    assert relative(found[0], expected[0]) < tolerance
+    assert relative(found[1], expected[1]) < 1e-5
+    assert relative(found[2], expected[2]) < 1e-5
+    _, mean, rstd = found
+    gradients = norm.normalize_backward(grad, x, scale, shift, mean, rstd, None, slope, 1e-5)
+    _, mean, rstd = expected
+    exact = normalize.normalize_backward(grad64, x64, scale64, shift64, mean, rstd, None, slope, 1e-5)
+    assert gradients[0].dtype == dtype
+    assert relative(gradients[0], exact[0]) < max(tolerance, 1e-4)
+    assert relative(gradients[1], exact[1]) < 1e-4
+    assert relative(gradients[2], exact[2]) < 1e-4
+
+
+def test_flat_maps_pass_no_gradient_on() -> None:
+    x = torch.full((1, 2, 8, 8), 0.3, device=DEVICE)
+    scale, shift = torch.ones(2, 1, 2, device=DEVICE)
+    _, mean, rstd = norm.normalize(x, scale, shift, None, 1.0, 1e-5)
+    by_x, _, _ = norm.normalize_backward(torch.randn_like(x), x, scale, shift, mean, rstd, None, 1.0, 1e-5)
+    assert by_x.abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_pixel_losses(layout: str) -> None:
+    x, y = (
+        torch.randn(2, 3, 17, 70, device=DEVICE).contiguous(memory_format=LAYOUTS[layout]).clone() for _ in range(2)
+    )
+    x[0, 0, 0] = y[0, 0, 0]
+    for found, expected in zip(pixel.channel_l1(x, y, True), reference_pixel.channel_l1(x, y, True), strict=True):
+        torch.testing.assert_close(found, expected)
+        assert found.stride() == expected.stride()
+    for power in (1.0, 2.0, 1.5):
+        for mean in (True, False):
+            theirs = reference_pixel.roughness(x, power, mean, True)
+            for found, expected in zip(pixel.roughness(x, power, mean, True), theirs, strict=True):
+                torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+                assert found.stride() == expected.stride()
+
+
+@pytest.fixture
+def _kernels_everywhere() -> Iterator[None]:
+    """The public ops take the kernels' path on this device."""
+    original = paths.path
+    paths.path = lambda device, dtype: paths.Path(True, "for a test")  # type: ignore[assignment]
+    yield
+    paths.path = original
+
+
+@pytest.mark.usefixtures("_kernels_everywhere")
+def test_public_ops_run_through_the_kernels() -> None:
+    x, y = (torch.rand(1, 2, 24, 24, device=DEVICE) * 2 - 1 for _ in range(2))
+    scale, shift = torch.rand(2, 1, 2, device=DEVICE)
+
+    def total(x: Tensor, scale: Tensor) -> Tensor:
+        normed = ops.conditional_instance_norm(x, scale, shift, activation="relu", residual=y)
+        losses = ops.ms_ssim(x, y, scales=1), ops.ssim(y, x), ops.color_l1(x, y), ops.total_variation(x)
+        return torch.stack([loss.sum() for loss in losses]).sum() + normed.square().sum()
+
+    a, b = x.clone().requires_grad_(), scale.clone().requires_grad_()
+    value = total(a, b)
+    found = torch.autograd.grad(value, (a, b))
+    paths.path = lambda device, dtype: paths.Path(False, "for a test")  # type: ignore[assignment]
+    expected = total(a, b)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(found, torch.autograd.grad(expected, (a, b)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_every_kernel_compiles_for_gpus_of_two_generations(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("compile_kernels.py")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(script), capability],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path / capability)},
+        )
+        for capability in ("80", "90")
+    ]
+    for process in processes:
+        printed, errors = process.communicate()
+        assert process.returncode == 0, errors
+        assert {line.split(":")[0] for line in printed.splitlines()} == {
+            *("_statistics", "_product", "_gradient", "_moments", "_apply", "_sums", "_differences", "_variation")
+        }
+
+
+def test_the_path_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = torch.zeros(1, 3, 16, 16)
+    assert ops.path_of("ms_ssim", image) == (False, "the tensor is on cpu, the kernels are for CUDA")
+    assert "batched matrix product" in ops.path_of("gram_matrix", image).reason
+    with pytest.raises(ValueError, match="did you mean 'ms_ssim'"):
+        ops.path_of("msssim", image)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(torch.version, "hip", None)
+    paths.path.cache_clear()
+    gpu = torch.device("cuda:0")
+    assert paths.path(gpu, torch.float32) == (True, "Triton kernels for torch.float32")
+    assert "lose digits of torch.float64" in paths.path(gpu, torch.float64).reason
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    assert "compute capability 7.5, the kernels need 8.0" in paths.path(gpu, torch.bfloat16).reason
+    paths.path.cache_clear()
+    monkeypatch.setenv("ASYMKIT_KERNELS", "off")
+    assert paths.path(gpu, torch.float32) == (False, "ASYMKIT_KERNELS=off turns the kernels off")
+    paths.path.cache_clear()
