@@ -4,6 +4,7 @@ Networks, losses and the schedule are here; objectives in :mod:`asymkit.objectiv
 :mod:`asymkit.ops`.
 """
 
+from asymkit.blocks import checkpoint_blocks
 from asymkit.checkpoints import load_stargan_generator
 from asymkit.losses import (
     ColorCycleLoss,
@@ -64,6 +65,7 @@ __all__ = [
     "TotalVariationLoss",
     "VGGFeatures",
     "__version__",
+    "checkpoint_blocks",
     "frozen",
     "linear_decay",
     "load_stargan_generator",

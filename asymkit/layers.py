@@ -1,4 +1,4 @@
-"""The bricks of the networks: instance norms, residual blocks, up-sampling, and how z enters a feature map."""
+"""The bricks of the networks: instance norms, convolutions, up-sampling, and how z enters a feature map."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from asymkit.checks import check_dtype, check_images, one_of, widen
 from asymkit.ops import conditional_instance_norm, instance_norm
 from asymkit.ops.norm import Activation
+from asymkit.ops.normalize import layout_of
 
 Upsampling = Literal["transposed", "resize"]
 
@@ -103,69 +104,6 @@ class ConvNormReLU(nn.Module):
         return out
 
 
-class ResidualBlock(nn.Module):
-    """x + norm(conv(relu(norm(conv(x))))), reflect-padded, the block of Johnson et al. and CycleGAN.
-
-    Args:
-        channels: feature maps in and out.
-        affine: StarGAN's form: scale and shift in the norms, no biases in the convolutions, zeros as padding.
-
-    Example:
-        >>> ResidualBlock(16)(torch.randn(1, 16, 8, 8)).shape
-        torch.Size([1, 16, 8, 8])
-    """
-
-    def __init__(self, channels: int, affine: bool = False) -> None:
-        super().__init__()
-        conv = zero_padded_conv if affine else conv3x3
-        self.conv1, self.conv2 = conv(channels, channels), conv(channels, channels)
-        self.norm1, self.norm2 = InstanceNorm2d(channels, affine), InstanceNorm2d(channels, affine)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) in, the same shape out."""
-        hidden = self.norm1(self.conv1(x), activation="relu")
-        out: Tensor = self.norm2(self.conv2(hidden), residual=x)
-        return out
-
-
-class ConditionalResidualBlock(nn.Module):
-    """A residual block both of whose norms are scaled and shifted by z [AsymGAN Fig. 12].
-
-    Args:
-        channels: feature maps in and out.
-        aux_channels: length of z.
-    """
-
-    def __init__(self, channels: int, aux_channels: int) -> None:
-        super().__init__()
-        self.conv1, self.conv2 = conv3x3(channels, channels), conv3x3(channels, channels)
-        self.norm1 = ConditionalInstanceNorm2d(channels, aux_channels)
-        self.norm2 = ConditionalInstanceNorm2d(channels, aux_channels)
-
-    def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        """Maps (N, C, H, W) and z (N, aux_channels) in, maps of the same shape out."""
-        hidden = self.norm1(self.conv1(x), z, activation="relu")
-        out: Tensor = self.norm2(self.conv2(hidden), z, residual=x)
-        return out
-
-
-class PlainResidualBlock(nn.Module):
-    """A residual block without norms, for networks that must see colour and contrast.
-
-    Args:
-        channels: feature maps in and out.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.conv1, self.conv2 = conv3x3(channels, channels), conv3x3(channels, channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Maps (N, C, H, W) in, the same shape out."""
-        out: Tensor = x + self.conv2(F.relu(self.conv1(x)))
-        return out
-
-
 class ResizeConv2d(nn.Conv2d):
     """Nearest-neighbour resizing to twice the size, then a reflect-padded 3×3 convolution, as one operation.
 
@@ -215,10 +153,22 @@ class AuxConcat(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """Maps (N, C, H, W) and z, (N, aux_channels) or (N, aux_channels, h, w), in, maps of x's shape out."""
-        size = x.shape[2:]
-        planes = z[..., None, None].expand(*z.shape, *size) if z.ndim == 2 else F.interpolate(z, size, mode="bilinear")
-        mixed = F.relu(self.mix(torch.cat([x, planes.to(x.dtype)], dim=1)))
+        planes = z if z.ndim == 2 else F.interpolate(z, x.shape[2:], mode="bilinear")
+        mixed = F.relu(self.mix(tiled(x, planes)))
         return mixed if self.norm is None else self.norm(mixed)
+
+
+def tiled(image: Tensor, label: Tensor) -> Tensor:
+    """An image with one plane more for every value of its label, or with the planes given, in the image's layout.
+
+    Example:
+        >>> tiled(torch.zeros(1, 1, 1, 2), torch.tensor([[0.0, 1.0]]))[0]
+        tensor([[[0., 0.]],
+                [[0., 0.]],
+                [[1., 1.]]])
+    """
+    planes = label[..., None, None].expand(*label.shape, *image.shape[2:]) if label.ndim == 2 else label
+    return torch.cat([image, planes.to(image.dtype).contiguous(memory_format=layout_of(image))], dim=1)
 
 
 def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:

@@ -21,6 +21,7 @@ ORDER = [
     "ops",
     "labels",
     "layers",
+    "blocks",
     "networks",
     "checkpoints",
     "losses",
@@ -82,7 +83,7 @@ def test_all_lists_every_public_name() -> None:
     public = {
         name
         for name in vars(asymkit)
-        if name[0].isupper() or name in {"frozen", "linear_decay", "load_stargan_generator"}
+        if name[0].isupper() or name in {"checkpoint_blocks", "frozen", "linear_decay", "load_stargan_generator"}
     }
     assert public <= set(asymkit.__all__)
 
@@ -129,7 +130,11 @@ def test_every_object_on_the_equations_page_exists() -> None:
     assert len(objects) > 15
     for name in objects:
         holder, *path = name.split(".")
-        target = importlib.import_module(f"asymkit.{holder}") if holder in {"ops", "objectives", "layers"} else asymkit
+        target = (
+            importlib.import_module(f"asymkit.{holder}")
+            if holder in {"ops", "objectives", "layers", "blocks"}
+            else asymkit
+        )
         for step in path if target is not asymkit else name.split("."):
             target = getattr(target, step, None) or importlib.import_module(f"{target.__name__}.{step}")
 

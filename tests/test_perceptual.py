@@ -164,3 +164,56 @@ def test_lpips_refuses_what_lpips_broadcasts(backbone: nn.Module) -> None:
         LPIPSLoss("squeeze", backbone.state_dict())
     with pytest.raises(ValueError, match=r"no file .*nowhere.pth"):
         LPIPSLoss("alex", "nowhere.pth")
+
+
+class Counting(TwoLayers):
+    """Counts how often images go through it."""
+
+    calls = 0
+    gain: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("gain", torch.ones((), dtype=torch.float64))
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        self.calls += 1
+        return super().forward(image * self.gain)
+
+
+@pytest.mark.parametrize("build", [ContentLoss, GramStyleLoss, lambda net: PerceptualLoss(net, [1, 1])])
+def test_a_target_that_comes_back_is_not_computed_again(images: Tensor, build: Any) -> None:
+    net = Counting()
+    loss, x, target = build(net), images.clone().requires_grad_(), images.flip(3)
+    first = loss(x, target)
+    assert net.calls == 2
+    assert torch.equal(loss(x, target), first)
+    assert net.calls == 3  # the prediction alone
+    target.mul_(0.5)  # another target now
+    changed = loss(x, target)
+    assert net.calls == 5
+    assert not torch.equal(changed, first)
+    assert torch.equal(copy.deepcopy(loss)(x, target), changed)
+    net.gain.mul_(1.5)  # another network
+    assert not torch.equal(loss(x, target), changed)
+
+
+def test_a_network_in_training_is_asked_every_time(images: Tensor) -> None:
+    net = Counting()
+    net.register_parameter("learned", nn.Parameter(torch.ones(1)))
+    loss, target = ContentLoss(net), images.flip(3)
+    loss(images, target)
+    loss(images, target)
+    assert net.calls == 4
+
+
+def test_remembering_does_not_keep_the_target_alive(images: Tensor) -> None:
+    import gc
+    import weakref
+
+    loss, target = ContentLoss(TwoLayers()), images.flip(3)
+    loss(images, target)
+    reference = weakref.ref(target)
+    del target
+    gc.collect()
+    assert reference() is None

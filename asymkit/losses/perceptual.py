@@ -10,12 +10,16 @@ import torch
 from torch import Tensor, nn
 
 from asymkit.checks import as_image_pair, check_images, one_of, widen
+from asymkit.losses.targets import TargetCache
 from asymkit.networks.features import WeightSource, freeze_into_buffers, imagenet_state_dict, load_state_dict_file
 from asymkit.ops import gram_matrix
 
 
 class ContentLoss(nn.Module):
     """Mean squared difference of features, summed over layers, target detached [AsymGAN Eq. 15].
+
+    The features of a target are remembered for as long as the same tensor comes back; so they are in the two losses
+    below.
 
     Args:
         features: images to a dict of feature maps, e.g. ``VGGFeatures(["relu2_2"])``, AsymGAN's choice.
@@ -32,10 +36,11 @@ class ContentLoss(nn.Module):
         super().__init__()
         _check_features(features)
         self.features = features
+        self._targets: TargetCache[dict[str, Tensor]] = TargetCache()
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Two batches (N, 3, H, W) of one shape in, a scalar out."""
-        pairs = _features_of_both(self.features, *as_image_pair(prediction, target, ("prediction", "target")))
+        pairs = _features_of_both(self, prediction, target)
         return torch.stack([(p - t).square().mean() for p, t in pairs.values()]).sum()
 
 
@@ -58,6 +63,7 @@ class GramStyleLoss(nn.Module):
         super().__init__()
         _check_features(features)
         self.features = features
+        self._targets: TargetCache[dict[str, Tensor]] = TargetCache()
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Two batches (N, 3, ...) of images, whose sizes may differ, in; a scalar out."""
@@ -67,9 +73,12 @@ class GramStyleLoss(nn.Module):
             raise ValueError(
                 f"prediction and target must have the same batch size, got {len(prediction)} and {len(target)}"
             )
-        pairs = _features_of_both(self.features, prediction, target)
-        distances = [(gram_matrix(p) - gram_matrix(t)).square().sum((1, 2)).mean() for p, t in pairs.values()]
-        return torch.stack(distances).sum()
+        wanted = self._targets.of(target, self.features, self._grams)
+        grams = self._grams(prediction)
+        return torch.stack([(grams[name] - wanted[name]).square().sum((1, 2)).mean() for name in grams]).sum()
+
+    def _grams(self, images: Tensor) -> dict[str, Tensor]:
+        return {name: gram_matrix(maps) for name, maps in self.features(images).items()}
 
 
 class PerceptualLoss(nn.Module):
@@ -95,11 +104,12 @@ class PerceptualLoss(nn.Module):
         super().__init__()
         _check_features(features)
         self.features = features
+        self._targets: TargetCache[dict[str, Tensor]] = TargetCache()
         self.layer_weights = dict(layer_weights) if isinstance(layer_weights, Mapping) else tuple(layer_weights)
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Two batches (N, 3, H, W) of one shape in, a scalar out."""
-        pairs = _features_of_both(self.features, *as_image_pair(prediction, target, ("prediction", "target")))
+        pairs = _features_of_both(self, prediction, target)
         given = self.layer_weights
         weights = given if isinstance(given, dict) else dict(zip(pairs, given, strict=False))
         if weights.keys() != pairs.keys() or len(given) != len(pairs):
@@ -203,8 +213,10 @@ def _load_backbone(net: nn.Module, state: Mapping[str, Tensor], name: str) -> No
     net.load_state_dict({key: state[source] for key, source in wanted.items()})
 
 
-def _features_of_both(features: nn.Module, prediction: Tensor, target: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-    predicted: dict[str, Tensor] = features(prediction)
-    with torch.no_grad():
-        wanted: dict[str, Tensor] = features(target)
+def _features_of_both(
+    loss: ContentLoss | PerceptualLoss, prediction: Tensor, target: Tensor
+) -> dict[str, tuple[Tensor, Tensor]]:
+    as_image_pair(prediction, target, ("prediction", "target"))
+    predicted: dict[str, Tensor] = loss.features(widen(prediction))
+    wanted = loss._targets.of(target, loss.features, lambda target: loss.features(widen(target)))
     return {name: (widen(predicted[name]), widen(wanted[name])) for name in predicted}

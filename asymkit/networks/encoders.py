@@ -5,15 +5,9 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asymkit.blocks import PlainResidualBlock, ResidualBlock
 from asymkit.checks import at_least, check_images
-from asymkit.layers import (
-    ConvNormReLU,
-    PlainResidualBlock,
-    ResidualBlock,
-    conv3x3,
-    conv7x7,
-    init_normal,
-)
+from asymkit.layers import ConvNormReLU, conv3x3, conv7x7, init_normal
 
 
 class AuxEncoder(nn.Module):

@@ -7,19 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
 from asymkit.checks import at_least, check_images, one_of
-from asymkit.layers import (
-    AuxConcat,
-    ConditionalResidualBlock,
-    ConvNormReLU,
-    ResidualBlock,
-    Upsampling,
-    check_vector,
-    conv3x3,
-    conv7x7,
-    init_normal,
-    upsample2x,
-)
+from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, check_vector, conv3x3, conv7x7, init_normal, upsample2x
 
 Injection = Literal["concat", "concat_all", "cin"]
 

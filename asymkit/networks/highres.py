@@ -7,17 +7,9 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
 from asymkit.checks import at_least, check_images
-from asymkit.layers import (
-    ConditionalResidualBlock,
-    ConvNormReLU,
-    ResidualBlock,
-    Upsampling,
-    check_vector,
-    conv7x7,
-    init_normal,
-    upsample2x,
-)
+from asymkit.layers import ConvNormReLU, Upsampling, check_vector, conv7x7, init_normal, upsample2x
 
 
 class HighResGenerator(nn.Module):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from asymkit.blocks import ResidualBlock
 from asymkit.checks import at_least, check_images
 from asymkit.labels import label_vectors
-from asymkit.layers import AuxConcat, ConvNormReLU, ResidualBlock, Upsampling, upsample2x, zero_padded_conv
+from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, tiled, upsample2x, zero_padded_conv
 
 
 class PlainGenerator(nn.Module):
@@ -167,16 +168,3 @@ class StarGenerator(nn.Module):
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
         return f"domains={self.domains}, label_embedding={self.label_embedding}"
-
-
-def tiled(image: Tensor, label: Tensor) -> Tensor:
-    """An image with one plane more for every value of its label.
-
-    Example:
-        >>> tiled(torch.zeros(1, 1, 1, 2), torch.tensor([[0.0, 1.0]]))[0]
-        tensor([[[0., 0.]],
-                [[0., 0.]],
-                [[1., 1.]]])
-    """
-    planes = label.to(image.dtype)[..., None, None].expand(*label.shape, *image.shape[2:])
-    return torch.cat([image, planes], dim=1)

@@ -14,15 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from asymkit import AuxEncoder, LeastSquaresLoss
-from asymkit.layers import (
-    ConditionalResidualBlock,
-    ConvNormReLU,
-    ResidualBlock,
-    conv3x3,
-    conv7x7,
-    init_normal,
-    upsample2x,
-)
+from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
+from asymkit.layers import ConvNormReLU, conv3x3, conv7x7, init_normal, upsample2x
 from asymkit.objectives.terms import TermWeights, aux_l1, l1
 
 

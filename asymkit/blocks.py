@@ -1,0 +1,119 @@
+"""Residual blocks, most of a generator's time and memory; the memory can be traded for time."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from asymkit.layers import ConditionalInstanceNorm2d, InstanceNorm2d, conv3x3, zero_padded_conv
+
+
+class _Block(nn.Module):
+    """A residual block that can trade time for memory, see :func:`checkpoint_blocks`."""
+
+    checkpointed = False
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Maps (N, C, H, W), and z (N, aux_channels) for a conditional block, in, maps of the same shape out."""
+        if self.checkpointed and torch.is_grad_enabled():
+            result: Tensor = checkpoint(self.residual, *inputs, use_reentrant=False)
+            return result
+        return self.residual(*inputs)
+
+    def residual(self, *inputs: Tensor) -> Tensor:
+        """What the block computes."""
+        raise NotImplementedError
+
+
+def checkpoint_blocks(network: nn.Module, on: bool = True) -> int:
+    """Let the residual blocks of a network forget their insides in forward and compute them again in backward.
+
+    Half the activations of a CycleGAN generator or more are inside its residual blocks. Results are the same to the
+    last bit, and so are state dicts.
+
+    Args:
+        network: any module that holds residual blocks of this library.
+        on: False switches it off again.
+
+    Returns:
+        How many blocks were set.
+
+    Raises:
+        ValueError: the network holds none.
+
+    Example:
+        >>> from asymkit import ResnetGenerator
+        >>> checkpoint_blocks(ResnetGenerator(width=8, blocks=6))
+        6
+    """
+    blocks = [module for module in network.modules() if isinstance(module, _Block)]
+    if not blocks:
+        raise ValueError(f"network must hold residual blocks of asymkit, {type(network).__name__} has none")
+    for block in blocks:
+        block.checkpointed = on
+    return len(blocks)
+
+
+class ResidualBlock(_Block):
+    """x + norm(conv(relu(norm(conv(x))))), reflect-padded, the block of Johnson et al. and CycleGAN.
+
+    Args:
+        channels: feature maps in and out.
+        affine: StarGAN's form: scale and shift in the norms, no biases in the convolutions, zeros as padding.
+
+    Example:
+        >>> ResidualBlock(16)(torch.randn(1, 16, 8, 8)).shape
+        torch.Size([1, 16, 8, 8])
+    """
+
+    def __init__(self, channels: int, affine: bool = False) -> None:
+        super().__init__()
+        conv = zero_padded_conv if affine else conv3x3
+        self.conv1, self.conv2 = conv(channels, channels), conv(channels, channels)
+        self.norm1, self.norm2 = InstanceNorm2d(channels, affine), InstanceNorm2d(channels, affine)
+
+    def residual(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """Maps (N, C, H, W) in, the same shape out."""
+        hidden = self.norm1(self.conv1(x), activation="relu")
+        out: Tensor = self.norm2(self.conv2(hidden), residual=x)
+        return out
+
+
+class ConditionalResidualBlock(_Block):
+    """A residual block both of whose norms are scaled and shifted by z [AsymGAN Fig. 12].
+
+    Args:
+        channels: feature maps in and out.
+        aux_channels: length of z.
+    """
+
+    def __init__(self, channels: int, aux_channels: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = conv3x3(channels, channels), conv3x3(channels, channels)
+        self.norm1 = ConditionalInstanceNorm2d(channels, aux_channels)
+        self.norm2 = ConditionalInstanceNorm2d(channels, aux_channels)
+
+    def residual(self, x: Tensor, z: Tensor) -> Tensor:  # type: ignore[override]
+        """Maps (N, C, H, W) and z (N, aux_channels) in, maps of the same shape out."""
+        hidden = self.norm1(self.conv1(x), z, activation="relu")
+        out: Tensor = self.norm2(self.conv2(hidden), z, residual=x)
+        return out
+
+
+class PlainResidualBlock(_Block):
+    """A residual block without norms, for networks that must see colour and contrast.
+
+    Args:
+        channels: feature maps in and out.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = conv3x3(channels, channels), conv3x3(channels, channels)
+
+    def residual(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        """Maps (N, C, H, W) in, the same shape out."""
+        out: Tensor = x + self.conv2(F.relu(self.conv1(x)))
+        return out

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from asymkit import (
+    AuxEncoder,
+    AuxGenerator,
+    DomainDiscriminator,
+    HighResGenerator,
+    MultiscaleDiscriminator,
+    PatchDiscriminator,
+    PlainGenerator,
+    ResnetGenerator,
+    StarGenerator,
+    checkpoint_blocks,
+)
+from asymkit.blocks import ConditionalResidualBlock, PlainResidualBlock, ResidualBlock
+
+
+@pytest.mark.parametrize("build", [ResidualBlock, PlainResidualBlock, lambda c: ConditionalResidualBlock(c, 4)])
+def test_a_checkpointed_block_gives_the_same_bits(build: Any) -> None:
+    block = build(8)
+    x = torch.randn(2, 8, 8, 8, requires_grad=True)
+    z = [torch.randn(2, 4)] if isinstance(block, ConditionalResidualBlock) else []
+    results = []
+    for on in (False, True):
+        assert checkpoint_blocks(block, on) == 1
+        out = block(x, *z)
+        results.append((out, *torch.autograd.grad(out.square().sum(), (x, *block.parameters()))))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+    with torch.no_grad():
+        assert torch.equal(block(x, *z), results[0][0])
+
+
+def saved_bytes(network: nn.Module, *inputs: Tensor) -> int:
+    sizes: dict[int, int] = {}
+
+    def pack(saved: Tensor) -> Tensor:
+        sizes[saved.untyped_storage().data_ptr()] = saved.untyped_storage().nbytes()
+        return saved
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
+        kept = network(*inputs)  # noqa: F841  keeps the graph
+    return sum(sizes.values())
+
+
+@pytest.mark.parametrize("build", [ResnetGenerator, AuxGenerator, HighResGenerator, lambda **o: StarGenerator(3, **o)])
+def test_checkpointing_saves_memory_in_every_generator(build: Any) -> None:
+    generator = build(width=8, blocks=6)
+    plain = copy.deepcopy(generator)
+    assert checkpoint_blocks(generator) == 6
+    assert generator.state_dict().keys() == plain.state_dict().keys()
+    condition = {AuxGenerator: torch.randn(1, 8), StarGenerator: torch.tensor([1])}.get(type(generator))
+    inputs = [torch.randn(1, 3, 64, 64), *([] if condition is None else [condition])]
+    assert saved_bytes(generator, *inputs) < 0.8 * saved_bytes(plain, *inputs)
+    torch.testing.assert_close(generator(*inputs), plain(*inputs), rtol=0, atol=0)
+
+
+def test_a_network_without_blocks_is_refused() -> None:
+    with pytest.raises(ValueError, match="PatchDiscriminator has none"):
+        checkpoint_blocks(PatchDiscriminator(width=4))
+
+
+LABEL = torch.tensor([1, 0])
+NETWORKS: dict[str, tuple[nn.Module, list[Tensor]]] = {
+    "ResnetGenerator": (ResnetGenerator(width=8, blocks=2), []),
+    "ResnetGenerator, resize": (ResnetGenerator(width=8, blocks=2, upsampling="resize"), []),
+    "AuxGenerator, cin": (AuxGenerator(width=8, blocks=3), [torch.randn(2, 8)]),
+    "AuxGenerator, concat": (AuxGenerator(width=8, blocks=3, injection="concat"), [torch.randn(2, 8)]),
+    "AuxGenerator, concat_all": (AuxGenerator(width=8, blocks=3, injection="concat_all"), [torch.randn(2, 8)]),
+    "HighResGenerator": (HighResGenerator(width=8, blocks=2, aux_channels=8), [torch.randn(2, 8)]),
+    "StarGenerator": (StarGenerator(3, blocks=2, width=8), [LABEL]),
+    "StarGenerator, embedded": (StarGenerator(3, blocks=2, width=8, label_embedding=4), [LABEL]),
+    "PlainGenerator": (PlainGenerator(3), [LABEL]),
+    "PatchDiscriminator": (PatchDiscriminator(width=8), []),
+    "MultiscaleDiscriminator": (MultiscaleDiscriminator(width=8, layers=2), []),
+    "DomainDiscriminator": (DomainDiscriminator(3, image_size=64, width=8), []),
+    "AuxEncoder": (AuxEncoder(width=8), []),
+}
+
+
+def as_list(out: Any) -> list[Tensor]:
+    return [out] if isinstance(out, Tensor) else list(out)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_channels_last_goes_through_without_a_copy_of_the_layout(name: str) -> None:
+    """Every map of more than one channel that a convolution or a norm is given lies in the network's layout."""
+    plain, condition = NETWORKS[name]
+    network = copy.deepcopy(plain).to(memory_format=torch.channels_last)
+    x = torch.randn(2, 3, 64, 64)
+    wrong: list[str] = []
+
+    def look(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        maps = [t for t in (*inputs, *as_list(output)) if isinstance(t, Tensor) and t.ndim == 4]
+        if not all(t.is_contiguous(memory_format=torch.channels_last) for t in maps):
+            wrong.append(type(module).__name__)
+
+    for module in network.modules():
+        if not list(module.children()):
+            module.register_forward_hook(look)
+    out = network(x.contiguous(memory_format=torch.channels_last), *condition)
+    assert wrong == []
+    for found, expected in zip(as_list(out), as_list(plain(x, *condition)), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
