@@ -134,14 +134,15 @@ def roughness(x: Tensor, power: float, mean: bool, want: bool) -> tuple[Tensor, 
     for i, images in enumerate(_in_cache(x)):
         value = x.new_zeros(len(images))
         for dim in (2, 3):
-            difference = images.diff(dim=dim)
+            side = images.shape[dim] - 1
+            difference = images.narrow(dim, 1, side) - images.narrow(dim, 0, side)
             weight = 1 / difference[0].numel() if mean else 1.0
             if want:
-                slope = _slope(difference, power) * (weight * power)
-                part = gradient[i : i + len(images)]
-                part.narrow(dim, 1, slope.shape[dim]).add_(slope)
-                part.narrow(dim, 0, slope.shape[dim]).sub_(slope)
-            value += difference.abs_().pow_(power).sum((1, 2, 3)) * weight
+                slope, part = _slope(difference, power), gradient[i : i + len(images)]
+                part.narrow(dim, 1, side).add_(slope, alpha=weight * power)
+                part.narrow(dim, 0, side).sub_(slope, alpha=weight * power)
+            powers = difference.square_() if power == 2 else difference.abs_().pow_(power)
+            value += powers.sum((1, 2, 3)) * weight
         values.append(value)
     return torch.cat(values), gradient
 
