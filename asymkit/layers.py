@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asymkit import ops
 from asymkit.checks import check_dtype, check_images, one_of, widen
 from asymkit.ops import conditional_instance_norm, instance_norm
 from asymkit.ops.norm import Activation
@@ -104,6 +105,36 @@ class ConvNormReLU(nn.Module):
         return out
 
 
+class Conv3x3(nn.Conv2d):
+    """``nn.Conv2d`` with a 3×3 kernel, stride 1 and one row of padding, by :func:`asymkit.ops.conv3x3`.
+
+    Args:
+        in_channels: feature maps in.
+        out_channels: feature maps out.
+        bias: learn a bias.
+        padding_mode: "zeros" or "reflect".
+
+    Example:
+        >>> conv, x = Conv3x3(4, 2, padding_mode="reflect"), torch.randn(1, 4, 8, 8)
+        >>> torch.equal(conv(x), nn.Conv2d.forward(conv, x))
+        True
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        bias: bool = True,
+        padding_mode: Literal["zeros", "reflect"] = "zeros",
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias=bias, padding_mode=padding_mode)
+        self.rows: Literal["zeros", "reflect"] = padding_mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Maps (N, in_channels, H, W) in, (N, out_channels, H, W) out."""
+        return ops.conv3x3(x, self.weight, self.bias, self.rows)
+
+
 class ResizeConv2d(nn.Conv2d):
     """Nearest-neighbour resizing to twice the size, then a reflect-padded 3×3 convolution, as one operation.
 
@@ -175,7 +206,7 @@ def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     """A 3×3 convolution: reflect-padded at stride 1, zero-padded where it halves the size, as in CycleGAN."""
     if stride > 1:
         return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
-    return nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, padding_mode="reflect")
+    return Conv3x3(in_channels, out_channels, padding_mode="reflect")
 
 
 def zero_padded_conv(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> nn.Conv2d:
@@ -183,6 +214,8 @@ def zero_padded_conv(in_channels: int, out_channels: int, kernel_size: int = 3, 
 
     The zeros are what lets a constant plane, a domain label, through the instance norm that follows.
     """
+    if (kernel_size, stride) == (3, 1):
+        return Conv3x3(in_channels, out_channels, bias=False)
     padding = (kernel_size - 1) // 2
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride=stride, padding=padding, bias=False)
 

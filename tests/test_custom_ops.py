@@ -47,6 +47,11 @@ SAMPLES: dict[str, list[tuple[Any, ...]]] = {
     ],
     "gram": [(image(2, 3, 4, 5),), (image(2, 8, 4, 5, channels_last=True),)],
     "channel_l1": [(image(2, 3, 4, 5), image(2, 3, 4, 5, seed=1), True)],
+    "conv3x3": [
+        (image(2, 3, 8, 9), image(4, 3, 3, 3, seed=1), image(4)),
+        (image(1, 8, 6, 6, channels_last=True), image(4, 8, 3, 3, seed=1), None),
+    ],
+    "conv3x3_backward": [(image(2, 4, 6, 7), image(2, 3, 8, 9), image(4, 3, 3, 3, seed=1), True, True)],
     "roughness": [(image(2, 3, 4, 5), 2.0, True, True), (image(2, 3, 4, 5, channels_last=True), 1.0, False, True)],
 }
 
@@ -54,7 +59,13 @@ SAMPLES: dict[str, list[tuple[Any, ...]]] = {
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # opcheck looks at it
 @pytest.mark.parametrize(("name", "sample"), [(name, sample) for name, each in SAMPLES.items() for sample in each])
 def test_pytorch_accepts_the_registration(name: str, sample: tuple[Any, ...]) -> None:
-    differentiable = {"similarity": (0, 1), "channel_l1": (0, 1), "instance_norm_backward": ()}.get(name, (0,))
+    differentiable = {
+        "similarity": (0, 1),
+        "channel_l1": (0, 1),
+        "conv3x3": (0, 1, 2),
+        "instance_norm_backward": (),
+        "conv3x3_backward": (),
+    }.get(name, (0,))
     wants = {"similarity": (6, 7)}.get(name)
     arguments = [
         value.clone(memory_format=torch.preserve_format).requires_grad_(i in differentiable)

@@ -1,5 +1,6 @@
 """Pure functions on batches of images and features: the sums behind every loss and layer."""
 
+from asymkit.ops.convolution import conv3x3, conv3x3_path
 from asymkit.ops.entropy import shannon_entropy
 from asymkit.ops.gram import gram_matrix
 from asymkit.ops.norm import conditional_instance_norm, instance_norm
@@ -11,6 +12,8 @@ __all__ = [
     "Path",
     "color_l1",
     "conditional_instance_norm",
+    "conv3x3",
+    "conv3x3_path",
     "gram_matrix",
     "instance_norm",
     "ms_ssim",
