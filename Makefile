@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # glibc gives freed memory back to the system and asks for it again in every step; keeping it saves a tenth of the time
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648
 
-.PHONY: demo test lint types docs clean
+.PHONY: demo test lint types docs bench clean
 
 EXAMPLE ?= asymgan
 override OUT := runs/$(if $(filter asymgan,$(EXAMPLE)),demo,$(EXAMPLE))
@@ -29,13 +29,20 @@ types: $(VENV)/.dev
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html
 
+# the CPU part of docs/benchmarks.md, in less than ten minutes; on a GPU the same commands give its part
+bench: $(VENV)/.bench
+	$(KEEP_MEMORY) $(BIN)/python benchmarks/ops.py --out runs/bench
+	$(KEEP_MEMORY) $(BIN)/python benchmarks/scaling.py --out runs/bench
+	$(KEEP_MEMORY) $(BIN)/python benchmarks/conv_paths.py --out runs/bench
+	$(KEEP_MEMORY) $(BIN)/python benchmarks/train_step.py --size 128 --seconds 20 --out runs/bench
+
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 		{ echo "asymkit needs Python 3.10 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 # one stamp for each set of extras, so that the environment is made anew only when pyproject.toml changes
-$(VENV)/.examples $(VENV)/.dev $(VENV)/.docs: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+$(VENV)/.examples $(VENV)/.dev $(VENV)/.docs $(VENV)/.bench: $(VENV)/.%: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[$*]"
 	touch $@
 

@@ -90,7 +90,7 @@ def test_a_generator_gives_the_same_with_it(build: type[nn.Module], monkeypatch:
 
     def gradients() -> list[Tensor]:
         out = generator(x, *label)
-        return [out, *torch.autograd.grad(out.square().sum(), list(generator.parameters()))]
+        return [out.detach(), *torch.autograd.grad(out.square().sum(), list(generator.parameters()))]
 
     found = gradients()
     monkeypatch.setattr(convolution, "conv3x3_path", lambda x, weight: Path(False, "for a test"))
