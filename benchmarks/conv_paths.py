@@ -3,23 +3,26 @@
     python benchmarks/conv_paths.py --size 128 --out runs/bench
 
 A share is the operations of the convolutions and products, counted by PyTorch's flop counter, over the time and over
-the rate of the best convolution measured in the same run and precision. All layouts and precisions of one network run
+the rate of the best direct convolution measured in the same run and precision; Winograd's algorithm does a quarter of
+the operations it is counted with, and can exceed 1. All layouts and precisions of one network run
 in turn in one process; ratios are medians over neighbouring runs, against float32 in NCHW.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import measure
 import plain
 import torch
 import tyro
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, register_flop_formula
 
 from asymkit import (
     AuxGenerator,
@@ -154,6 +157,19 @@ def runs(network: nn.Module, variant: Variant, x: Tensor) -> tuple[Callable[[], 
 def first(out: Tensor | list[Tensor] | tuple[Tensor, ...]) -> Tensor:
     """The scores of a critic that gives more, of all its scales."""
     return out if isinstance(out, Tensor) else torch.cat([each.flatten() for each in out])
+
+
+@register_flop_formula([torch.ops.asymkit.conv3x3])
+def _conv3x3_operations(x: Sequence[int], weight: Sequence[int], *unused: Any, **shapes: Any) -> int:
+    """Those of the direct sum: Winograd's algorithm does fewer, so that its share can exceed 1."""
+    return 2 * x[0] * (x[2] - 2) * (x[3] - 2) * math.prod(weight)
+
+
+@register_flop_formula([torch.ops.asymkit.conv3x3_backward])
+def _conv3x3_backward_operations(
+    grad: Sequence[int], x: Sequence[int], weight: Sequence[int], want_x: bool, want_weight: bool, **shapes: Any
+) -> int:
+    return (want_x + want_weight) * _conv3x3_operations(x, weight)
 
 
 def operations(function: Callable[[], object]) -> int:

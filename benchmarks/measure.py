@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MIB = 2**20
+OWN, OTHERS = "#2a6f97", ("#9a9a9a", "#c08a4a", "#7f9f6a")
+"""Colours of this library's lines and bars, and of others'."""
 
 
 def times(
@@ -189,19 +191,21 @@ def bars(path: Path, title: str, groups: Mapping[str, Mapping[str, float]], labe
     """A horizontal bar for every value, group by group."""
     plt = _pyplot()
     count = sum(map(len, groups.values())) + len(groups)
-    figure, axes = plt.subplots(figsize=(8, 0.26 * count + 1))
+    figure, axes = plt.subplots(figsize=(9, 0.22 * count + 1))
     position, ticks = 0.0, []
-    for i, (group, values) in enumerate(groups.items()):
+    for group, values in groups.items():
         for name, value in values.items():
-            axes.barh(position, value, color="#2a6f97" if "asymkit" in name else "#c9c9c9")
+            axes.barh(position, value, color=OWN if "asymkit" in name else "#c9c9c9")
             axes.text(value, position, f" {value:.3g}", va="center", fontsize=7)
             ticks.append((position, f"{group}: {name}"))
             position -= 1
-        position -= 0.6 if i + 1 < len(groups) else 0
+        position -= 0.6
     axes.set_yticks(*zip(*ticks, strict=True), fontsize=7)
+    axes.set_ylim(position + 0.8, 0.8)
     axes.set_xlabel(label, fontsize=8)
-    axes.set_title(title, fontsize=9)
+    axes.tick_params(axis="x", labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(title, fontsize=9)
     _save(figure, path)
 
 
@@ -210,11 +214,14 @@ def lines(path: Path, title: str, x_label: str, panels: Mapping[str, Mapping[str
     plt = _pyplot()
     figure, all_axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), squeeze=False)
     for axes, (quantity, methods) in zip(all_axes[0], panels.items(), strict=True):
-        for name, points in methods.items():
-            style = {"color": "#2a6f97", "linewidth": 2} if "asymkit" in name else {}
-            axes.plot(list(points), list(points.values()), "o-", markersize=3, label=name, **style)
+        for i, (name, points) in enumerate(methods.items()):
+            style = {"color": OWN, "linewidth": 2} if name == "asymkit" else {"color": OTHERS[i], "linestyle": "--"}
+            axes.plot(list(points), list(points.values()), "o", markersize=3, label=name, **{"linestyle": "-"} | style)
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
+        places = sorted({place for points in methods.values() for place in points})
+        axes.set_xticks(places, [f"{place:g}" for place in places], fontsize=7)
+        axes.tick_params(axis="y", labelsize=7, which="both")
         axes.set_xlabel(x_label, fontsize=8)
         axes.set_title(quantity, fontsize=9)
         axes.legend(fontsize=7, frameon=False)

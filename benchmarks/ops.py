@@ -9,6 +9,7 @@ measured in the same run.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -107,7 +108,10 @@ def cases(options: Options) -> Iterator[Case]:
 
     import lpips
 
-    theirs, mine = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).to(device), LPIPSLoss("alex", None).to(device)
+    with warnings.catch_warnings():  # it calls torchvision the old way
+        warnings.simplefilter("ignore")
+        theirs = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).to(device)
+    mine = LPIPSLoss("alex", None).to(device)
     theirs.requires_grad_(False)
     small = images(4, 3, 128, 128).requires_grad_()
     other = images(4, 3, 128, 128)
@@ -115,7 +119,7 @@ def cases(options: Options) -> Iterator[Case]:
 
 
 def compiled(case: Case) -> dict[str, Callable[..., Tensor]]:
-    """The eager formulas and ours, compiled; a package that does not compile is left out and said to be."""
+    """The eager formulas, compiled."""
     found: dict[str, Callable[..., Tensor]] = {}
     for name in ("pytorch-msssim", "eager torch"):
         if name in case.methods:

@@ -155,7 +155,7 @@ def _matrices(x: Tensor) -> Tensor:
 
 
 def _normalize_columns(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
-    out, mean, rstd = torch.empty_like(x), torch.empty_like(scale), torch.empty_like(scale)
+    out, mean, rstd = torch.empty_like(x), scale.new_empty(scale.shape), scale.new_empty(scale.shape)
     scratch = torch.empty_like(_matrices(x)[0])
     # image by image, so that each stays in the cache for all its passes
     for i, (image, result) in enumerate(zip(_matrices(x), _matrices(out), strict=True)):
@@ -169,7 +169,7 @@ def _normalize_columns(x: Tensor, scale: Tensor, shift: Tensor, eps: float) -> t
 def _columns_backward(
     grad: Tensor, x: Tensor, scale: Tensor, mean: Tensor, rstd: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    by_x, by_scale, by_shift = torch.empty_like(x), torch.empty_like(scale), torch.empty_like(scale)
+    by_x, by_scale, by_shift = torch.empty_like(x), scale.new_empty(scale.shape), scale.new_empty(scale.shape)
     images = zip(_matrices(grad), _matrices(x), _matrices(by_x), strict=True)
     for i, (g, image, result) in enumerate(images):
         torch.sum(g, 0, out=by_shift[i])
