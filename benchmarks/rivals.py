@@ -71,13 +71,15 @@ def _torchmetrics(function: str) -> Method:
 def _kornia_ssim(x: Tensor, y: Tensor) -> Tensor:
     import kornia
 
-    return kornia.metrics.ssim(x + 1, y + 1, 11, max_val=2.0).mean((1, 2, 3))
+    values: Tensor = kornia.metrics.ssim(x + 1, y + 1, 11, max_val=2.0).mean((1, 2, 3))
+    return values
 
 
 def _kornia_tv(x: Tensor) -> Tensor:
     import kornia
 
-    return kornia.losses.total_variation(x, reduction="mean")
+    values: Tensor = kornia.losses.total_variation(x, reduction="mean")
+    return values
 
 
 def _piq_tv(x: Tensor) -> Tensor:
