@@ -103,8 +103,7 @@ def test_a_generator_gives_the_same_with_it(build: type[nn.Module], monkeypatch:
 
 def test_the_path_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     many, few = torch.zeros(256, 256, 3, 3), torch.zeros(64, 64, 3, 3)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    convolution._machine_obstacle.cache_clear()
+    monkeypatch.setattr(convolution, "MACHINE_OBSTACLE", None)
     assert ops.conv3x3_path(torch.zeros(1, 256, 64, 64), many) == (True, "Winograd's algorithm, float32 on AVX2")
     assert "fewer than 128 channels" in ops.conv3x3_path(torch.zeros(1, 64, 64, 64), few).reason
     assert "or 1024 pixels" in ops.conv3x3_path(torch.zeros(1, 256, 16, 16), many).reason
@@ -112,13 +111,24 @@ def test_the_path_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> No
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert not ops.conv3x3_path(torch.zeros(1, 256, 64, 64), many).kernels
     assert "on meta the device's library" in ops.conv3x3_path(torch.zeros(1, 256, 64, 64, device="meta"), many).reason
-    convolution._machine_obstacle.cache_clear()
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
+    assert convolution.machine_obstacle() is None
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    assert "not measured on AVX512" in ops.conv3x3_path(torch.zeros(1, 256, 64, 64), many).reason
-    convolution._machine_obstacle.cache_clear()
+    assert convolution.machine_obstacle() == "faster on AVX2 CPUs, not measured on AVX512"
     monkeypatch.setenv("ASYMKIT_KERNELS", "off")
-    assert "turns Winograd's algorithm off" in ops.conv3x3_path(torch.zeros(1, 256, 64, 64), many).reason
-    convolution._machine_obstacle.cache_clear()
+    assert convolution.machine_obstacle() == "ASYMKIT_KERNELS=off turns Winograd's algorithm off"
+
+
+@pytest.mark.parametrize("obstacle", [None, "for a test"])
+def test_it_compiles_into_one_graph_either_way(obstacle: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution, "MACHINE_OBSTACLE", obstacle)
+    torch._dynamo.reset()
+    layer, x = Conv3x3(128, 128, padding_mode="reflect"), torch.randn(1, 128, 32, 32, requires_grad=True)
+    found = torch.compile(layer, fullgraph=True)(x)
+    expected = layer(x)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    for ours, theirs in zip(*(torch.autograd.grad(y.square().sum(), x) for y in (found, expected)), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
 def test_an_unknown_padding_is_refused() -> None:

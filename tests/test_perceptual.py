@@ -183,7 +183,7 @@ class Counting(TwoLayers):
 
 @pytest.mark.parametrize("build", [ContentLoss, GramStyleLoss, lambda net: PerceptualLoss(net, [1, 1])])
 def test_a_target_that_comes_back_is_not_computed_again(images: Tensor, build: Any) -> None:
-    net = Counting()
+    net = Counting().eval()
     loss, x, target = build(net), images.clone().requires_grad_(), images.flip(3)
     first = loss(x, target)
     assert net.calls == 2
@@ -198,9 +198,10 @@ def test_a_target_that_comes_back_is_not_computed_again(images: Tensor, build: A
     assert not torch.equal(loss(x, target), changed)
 
 
-def test_a_network_in_training_is_asked_every_time(images: Tensor) -> None:
-    net = Counting()
-    net.register_parameter("learned", nn.Parameter(torch.ones(1)))
+@pytest.mark.parametrize("how", ["mode", "parameters"])
+def test_a_network_in_training_is_asked_every_time(images: Tensor, how: str) -> None:
+    net = Counting().train(how == "mode")
+    net.register_parameter("learned", nn.Parameter(torch.ones(1), requires_grad=how == "parameters"))
     loss, target = ContentLoss(net), images.flip(3)
     loss(images, target)
     loss(images, target)
@@ -211,9 +212,11 @@ def test_remembering_does_not_keep_the_target_alive(images: Tensor) -> None:
     import gc
     import weakref
 
-    loss, target = ContentLoss(TwoLayers()), images.flip(3)
+    loss, target = ContentLoss(Counting().eval()), images.flip(3)
     loss(images, target)
     reference = weakref.ref(target)
+    assert loss._targets._result is not None
     del target
     gc.collect()
     assert reference() is None
+    assert loss._targets._result is None

@@ -15,13 +15,13 @@ Result = TypeVar("Result")
 class TargetCache(Generic[Result]):
     """Remembers what was computed from the last target, without a gradient and without keeping that target alive.
 
-    It answers only for the very same tensor, unchanged since, and the same unchanged frozen network; a network that
-    is being trained is asked every time, and so it is while ``torch.compile`` is tracing.
+    It answers only for the very same tensor, unchanged since, under the same autocast, and for the same unchanged
+    network, frozen and in eval mode; any other network is asked every time, and so it is while ``torch.compile`` traces.
     """
 
     def __init__(self) -> None:
         self._target: weakref.ref[Tensor] | None = None
-        self._versions: tuple[tuple[int, int], ...] = ()
+        self._state: tuple[object, ...] = ()
         self._result: Result | None = None
 
     def of(self, target: Tensor, network: nn.Module, compute: Callable[[Tensor], Result]) -> Result:
@@ -29,12 +29,18 @@ class TargetCache(Generic[Result]):
         with torch.no_grad():
             if not _can_be_remembered(target, network):
                 return compute(target)
-            weights = (*network.parameters(), *network.buffers())
-            versions = tuple((id(tensor), tensor._version) for tensor in (target, *weights))
-            known = self._target is not None and self._target() is target and self._versions == versions
+            tensors = (target, *network.parameters(), *network.buffers())
+            state = (torch.is_autocast_enabled(target.device.type), *((id(t), t._version) for t in tensors))
+            known = self._target is not None and self._target() is target and self._state == state
             if not known or self._result is None:
-                self._target, self._versions, self._result = weakref.ref(target), versions, compute(target)
+                result = compute(target)
+                self._target, self._state, self._result = weakref.ref(target, self._forget), state, result
             return self._result
+
+    def _forget(self, target: weakref.ref[Tensor]) -> None:
+        """The target is gone, and so may its features be."""
+        if target is self._target:
+            self._target, self._result = None, None
 
     def __getstate__(self) -> dict[str, None]:
         """Copies and pickles start empty: they are other networks' memories."""
@@ -47,4 +53,4 @@ class TargetCache(Generic[Result]):
 def _can_be_remembered(target: Tensor, network: nn.Module) -> bool:
     if torch.compiler.is_compiling() or target.is_inference():
         return False
-    return not any(parameter.requires_grad for parameter in network.parameters())
+    return not network.training and not any(parameter.requires_grad for parameter in network.parameters())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import Any, Literal
 
@@ -14,12 +13,24 @@ from torch.nn.grad import conv2d_weight
 from asymkit.checks import one_of
 from asymkit.ops import winograd
 from asymkit.ops.normalize import layout_of
-from asymkit.ops.paths import SWITCH, Path
+from asymkit.ops.paths import OFF, SWITCH, Path
 
 Padding = Literal["none", "zeros", "reflect"]
 
 LEAST_CHANNELS, LEAST_PIXELS = 128, 1024
 """Below these, bringing maps to the other basis costs what the products save (benchmarks/conv_paths.py)."""
+
+
+def machine_obstacle() -> str | None:
+    """Why Winograd's algorithm is not for this machine, or None."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    if os.environ.get(SWITCH, "").lower() in OFF:
+        return f"{SWITCH}={os.environ[SWITCH]} turns Winograd's algorithm off"
+    return None if capability == "AVX2" else f"faster on AVX2 CPUs, not measured on {capability}"
+
+
+MACHINE_OBSTACLE = machine_obstacle()
+"""Asked once, and a constant to ``torch.compile``."""
 
 
 def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: Padding = "none") -> Tensor:
@@ -62,7 +73,7 @@ def conv3x3_path(x: Tensor, weight: Tensor) -> Path:
         False
     """
     obstacle = (
-        _machine_obstacle()
+        MACHINE_OBSTACLE
         if x.device.type == "cpu"
         else f"on {x.device.type} the device's library chooses its own algorithm"
     )
@@ -71,14 +82,6 @@ def conv3x3_path(x: Tensor, weight: Tensor) -> Path:
     if obstacle is None and (min(weight.shape[:2]) < LEAST_CHANNELS or x[:, 0].numel() < LEAST_PIXELS):
         obstacle = f"fewer than {LEAST_CHANNELS} channels or {LEAST_PIXELS} pixels: direct convolution is as fast"
     return Path(True, "Winograd's algorithm, float32 on AVX2") if obstacle is None else Path(False, obstacle)
-
-
-@functools.lru_cache(maxsize=1)
-def _machine_obstacle() -> str | None:
-    capability = torch.backends.cpu.get_cpu_capability()
-    if os.environ.get(SWITCH, "").lower() in {"0", "off", "false"}:
-        return f"{SWITCH}={os.environ[SWITCH]} turns Winograd's algorithm off"
-    return None if capability == "AVX2" else f"faster on AVX2 CPUs, not measured on {capability}"
 
 
 @torch.library.custom_op(

@@ -15,7 +15,7 @@ from asymkit.checks import one_of
 FUSED = ("color_l1", "conditional_instance_norm", "instance_norm", "ms_ssim", "ssim", "total_variation")
 """Ops that have Triton kernels; the Gram matrix is one batched product, which cuBLAS does best."""
 
-SWITCH = "ASYMKIT_KERNELS"
+SWITCH, OFF = "ASYMKIT_KERNELS", ("0", "off", "false")
 LEAST_CAPABILITY = (8, 0)
 TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -35,7 +35,7 @@ class Path(NamedTuple):
 def path_of(op: str, x: Tensor) -> Path:
     """Which path an op of :mod:`asymkit.ops` takes for a tensor, and why.
 
-    Setting the environment variable ``ASYMKIT_KERNELS=off`` before the first call turns the kernels off.
+    Setting the environment variable ``ASYMKIT_KERNELS=off`` before asymkit is imported turns the kernels off.
 
     Args:
         op: its name, such as "ms_ssim".
@@ -77,7 +77,7 @@ def _obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
         return f"the tensor is on {device.type}, the kernels are for CUDA"
     capability = torch.cuda.get_device_capability(device) if torch.version.hip is None else LEAST_CAPABILITY
     obstacles = {
-        f"{SWITCH}={switch} turns the kernels off": switch.lower() in {"0", "off", "false"},
+        f"{SWITCH}={switch} turns the kernels off": switch.lower() in OFF,
         "the kernels are written for NVIDIA GPUs and untested on ROCm": torch.version.hip is not None,
         "Triton is not installed; pip install triton": importlib.util.find_spec("triton") is None,
         f"the kernels compute in float32, which would lose digits of {dtype}": dtype not in TYPES,
