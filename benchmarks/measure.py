@@ -212,8 +212,9 @@ def bars(path: Path, title: str, groups: Mapping[str, Mapping[str, float]], labe
 def lines(path: Path, title: str, x_label: str, panels: Mapping[str, Mapping[str, Mapping[float, float]]]) -> None:
     """One panel for each quantity, one line for each method, both axes logarithmic."""
     plt = _pyplot()
-    figure, all_axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.4), squeeze=False)
-    for axes, (quantity, methods) in zip(all_axes[0], panels.items(), strict=True):
+    rows = -(-len(panels) // 2)
+    figure, all_axes = plt.subplots(rows, 2, figsize=(9, 3.4 * rows), squeeze=False)
+    for axes, (quantity, methods) in zip(all_axes.flat, panels.items(), strict=False):
         for i, (name, points) in enumerate(methods.items()):
             style = {"color": OWN, "linewidth": 2} if name == "asymkit" else {"color": OTHERS[i], "linestyle": "--"}
             axes.plot(list(points), list(points.values()), "o", markersize=3, label=name, **{"linestyle": "-"} | style)

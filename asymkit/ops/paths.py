@@ -21,15 +21,12 @@ TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 class Path(NamedTuple):
-    """The way an op takes, and why.
-
-    Attributes:
-        kernels: True for the fused Triton kernels, False for PyTorch's own operations; the results agree.
-        reason: one sentence.
-    """
+    """The way an op takes, and why."""
 
     kernels: bool
+    """True for kernels of this library, False for PyTorch's own operations; the results agree."""
     reason: str
+    """One sentence."""
 
 
 def path_of(op: str, x: Tensor) -> Path:

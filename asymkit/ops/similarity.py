@@ -7,10 +7,10 @@ With u = x + y and v = x − y, blurred by a Gaussian window:
 
 which equals the usual quotients of means, variances and the covariance, needs four blurs instead of five, and is
 exactly 1 for equal images, where the usual form cancels to values above 1. The gradient needs three more blurs for one
-input and four for both, by the same window turned around (FIELD-NOTES' formulation; derived in docs/benchmarks.md).
+input and four for both, by the same window turned around (docs/benchmarks.md).
 
 All channels of all images lie innermost in memory, (H, W, N·C): there both directions of the blur, the pooling and all
-sums run over whole vectors, and nothing is ever transposed.
+sums run over whole vectors, and no intermediate map is ever transposed.
 """
 
 from __future__ import annotations
@@ -89,13 +89,13 @@ def _product(similarities: list[Tensor], exponents: Sequence[float]) -> tuple[Te
     if not exponents:
         return similarities[0], [torch.ones_like(similarities[0])]
     factors, slopes = zip(
-        *(power(s, exponent) for s, exponent in zip(similarities, exponents, strict=True)), strict=True
+        *(_power(s, exponent) for s, exponent in zip(similarities, exponents, strict=True)), strict=True
     )
     product = torch.stack(factors).prod(0)
     return product, [product * slope for slope in slopes]
 
 
-def power(similarity: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
+def _power(similarity: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
     """s^w and the slope of its logarithm; below POWER_FLOOR a hyperbola of the same value and slope there."""
     above = similarity.clamp_min(POWER_FLOOR)
     stretch = 1 + exponent * (POWER_FLOOR - similarity).clamp_min(0) / POWER_FLOOR
