@@ -108,3 +108,16 @@ def test_channels_last_goes_through_without_a_copy_of_the_layout(name: str) -> N
     assert wrong == []
     for found, expected in zip(as_list(out), as_list(plain(x, *condition)), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_is_one_graph_with_its_gradient(name: str) -> None:
+    torch._dynamo.reset()
+    network, condition = NETWORKS[name]
+    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
+    x = torch.randn(2, 3, 64, 64, requires_grad=True)
+    gradients = []
+    for call in (network, compiled):
+        total = torch.stack([out.square().mean() for out in as_list(call(x, *condition))]).sum()
+        gradients.append(torch.autograd.grad(total, x)[0])
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-3, atol=1e-5)

@@ -14,7 +14,11 @@ from asymkit import (
     ColorCycleLoss,
     ContentLoss,
     GramStyleLoss,
+    LeastSquaresLoss,
+    LogisticLoss,
+    LPIPSLoss,
     MSSSIMLoss,
+    PerceptualLoss,
     SSIMLoss,
     TotalVariationLoss,
     VGGFeatures,
@@ -92,6 +96,9 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "TotalVariationLoss": lambda x, y: TotalVariationLoss()(x),
     "GramStyleLoss": GramStyleLoss(VGGFeatures(["relu1_1"], weights=None)),
     "ContentLoss": ContentLoss(VGGFeatures(["relu1_1"], weights=None)),
+    "PerceptualLoss": PerceptualLoss(VGGFeatures(["relu1_1"], weights=None), [1.0]),
+    "LeastSquaresLoss": lambda x, y: LeastSquaresLoss().discriminator(x, y),
+    "LogisticLoss": lambda x, y: LogisticLoss().generator(x + y),
     "gram_matrix": lambda x, y: ops.gram_matrix(x).square().mean(),
     "conditional_instance_norm": lambda x, y: (
         ops.conditional_instance_norm(x, y[:, :, 0, 0], y[:, :, 1, 1], "relu", residual=y).square().mean()
@@ -108,6 +115,12 @@ def test_compiles_into_one_graph_with_the_same_gradient(name: str) -> None:
     found = torch.compile(loss, fullgraph=True)(x, y)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(torch.autograd.grad(found, x), torch.autograd.grad(expected, x))
+
+
+def test_lpips_compiles_into_one_graph() -> None:
+    torch._dynamo.reset()
+    loss, x, y = LPIPSLoss(weights=None), image(1, 3, 32, 32), image(1, 3, 32, 32, seed=1)
+    torch.testing.assert_close(torch.compile(loss, fullgraph=True, backend="aot_eager")(x, y), loss(x, y))
 
 
 @pytest.mark.parametrize("name", LOSSES)
