@@ -203,26 +203,20 @@ def main(options: Options) -> None:
         ahead = measure.times({v.name: pair[0] for v, pair in pairs.items()}, options.seconds / 3, device)
         count = operations(both[chosen[0].name])
         for variant in chosen:
-            seconds = sorted(found[variant.name])[len(found[variant.name]) // 2]
+            median = measure.milliseconds(found[variant.name])
             report.rows.append(
                 {
                     "network": name,
                     "variant": variant.name,
-                    "forward ms": 1e3 * sorted(ahead[variant.name])[len(ahead[variant.name]) // 2],
-                    "forward+backward ms": 1e3 * seconds,
+                    "forward ms": measure.milliseconds(ahead[variant.name]),
+                    "forward+backward ms": median,
                     "× NCHW float32": measure.ratio(found[chosen[0].name], found[variant.name]),
-                    "share of peak": count / seconds / peaks[variant.dtype, variant.tf32],
+                    "share of peak": 1e3 * count / median / peaks[variant.dtype, variant.tf32],
                     "GFLOP": count / 1e9,
                 }
             )
     report.write(options.out, options)
-    if options.out is not None:
-        groups: dict[str, dict[str, float]] = {}
-        for row in report.rows:
-            groups.setdefault(row["network"], {})[row["variant"]] = row["share of peak"]
-        about = measure.machine(device)
-        title = f"forward + backward, share of the convolution peak ({about['device']}, torch {about['torch']})"
-        measure.bars(options.out / "conv_paths.png", title, groups, "share of peak")
+    report.draw(options.out, "network", "variant", "share of peak", "share of the convolution peak")
 
 
 if __name__ == "__main__":

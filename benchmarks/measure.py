@@ -57,6 +57,11 @@ def ratio(numerator: Sequence[float], denominator: Sequence[float]) -> float:
     return statistics.median(n / d for n, d in zip(numerator, denominator, strict=True))
 
 
+def milliseconds(seconds: Sequence[float]) -> float:
+    """The median; the later of the two in the middle."""
+    return 1e3 * statistics.median_high(seconds)
+
+
 def wait(device: torch.device) -> None:
     """Until the device has done what it was given."""
     if device.type == "cuda":
@@ -179,6 +184,16 @@ class Report:
             found = {"machine": about, "options": asdict(options), "rows": self.rows}
             (out / f"{self.name}.json").write_text(json.dumps(found, indent=2, default=str) + "\n")
             (out / f"{self.name}.md").write_text(f"{heading}\n\n{self.table()}\n")
+
+    def draw(self, out: Path | None, group: str, name: str, value: str, what: str) -> None:
+        """A bar for the value of every row, below those of its group; nothing without a folder."""
+        if out is not None:
+            groups: dict[str, dict[str, float]] = {}
+            for row in self.rows:
+                groups.setdefault(row[group], {})[row[name]] = row[value]
+            about = machine(self.device)
+            title = f"forward + backward, {what} ({about['device']}, torch {about['torch']})"
+            bars(out / f"{self.name}.png", title, groups, value)
 
 
 def _cell(value: Any) -> str:

@@ -149,17 +149,17 @@ def rows_of(case: Case, options: Options, ceilings: dict[str, float]) -> list[di
     first = next(iter(methods))
     rows = []
     for name, method in methods.items():
-        median = sorted(total[name])[len(total[name]) // 2]
+        median = measure.milliseconds(total[name])
         rows.append(
             {
                 "op": case.name,
                 "method": name,
-                "forward ms": 1e3 * sorted(ahead[name])[len(ahead[name]) // 2],
-                "forward+backward ms": 1e3 * median,
+                "forward ms": measure.milliseconds(ahead[name]),
+                "forward+backward ms": median,
                 "× faster": measure.ratio(total[first], total[name]),
                 "saved MiB": measure.saved_bytes(partial(method, *case.inputs)) / measure.MIB,
                 "peak MiB": measure.peak_bytes(both(method), device) / measure.MIB,
-                "× lower bound": median / (case.floor / ceilings[case.unit]) if case.floor else None,
+                "× lower bound": median / (1e3 * case.floor / ceilings[case.unit]) if case.floor else None,
             }
         )
     return rows
@@ -176,13 +176,7 @@ def main(options: Options) -> None:
         if options.only is None or case.name.startswith(options.only):
             report.rows += rows_of(case, options, ceilings)
     report.write(options.out, options)
-    if options.out is not None:
-        groups: dict[str, dict[str, float]] = {}
-        for row in report.rows:
-            groups.setdefault(row["op"], {})[row["method"]] = row["× faster"]
-        about = measure.machine(device)
-        title = f"forward + backward, times faster than each first row ({about['device']}, torch {about['torch']})"
-        measure.bars(options.out / "ops.png", title, groups, "× faster")
+    report.draw(options.out, "op", "method", "× faster", "times faster than each first row")
 
 
 if __name__ == "__main__":

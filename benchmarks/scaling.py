@@ -74,7 +74,7 @@ def rows_of(op: str, batch: int, side: int, options: Options) -> list[dict[str, 
             "method": name,
             "side": side,
             "batch": batch,
-            "ms": 1e3 * sorted(found[name])[len(found[name]) // 2],
+            "ms": measure.milliseconds(found[name]),
             "saved MiB": measure.saved_bytes(partial(method, *inputs)) / measure.MIB,
             "peak MiB": measure.peak_bytes(partial(both, method), device) / measure.MIB,
         }

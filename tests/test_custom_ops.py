@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import pytorch_msssim
 import torch
+from measure import saved_bytes
 from torch import Tensor
 
 from asymkit import (
@@ -159,18 +160,6 @@ def test_a_second_derivative_is_refused_in_words_and_only_when_it_is_used(name: 
 def test_features_have_second_derivatives(name: str) -> None:
     x, y = image(1, 2, 4, 4).double().requires_grad_(), image(1, 2, 4, 4, seed=1).double()
     assert torch.autograd.gradgradcheck(lambda x: LOSSES[name](x, y), (x,))
-
-
-def saved_bytes(compute: Callable[[], object]) -> int:
-    sizes: dict[int, int] = {}
-
-    def pack(saved: Tensor) -> Tensor:
-        sizes[saved.untyped_storage().data_ptr()] = saved.untyped_storage().nbytes()
-        return saved
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda saved: saved):
-        kept = compute()  # noqa: F841  keeps the graph, so that no storage is freed and counted twice
-    return sum(sizes.values())
 
 
 def test_ms_ssim_saves_a_fifteenth_of_what_the_usual_package_saves() -> None:

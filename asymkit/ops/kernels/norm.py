@@ -184,6 +184,10 @@ class _Tiling(NamedTuple):
     """0 where one tile holds whole maps."""
     warps: int
 
+    def constants(self) -> dict[str, int]:
+        """What every launch is compiled for."""
+        return {"PARTS": self.parts, "TILE_P": self.tile_p, "TILE_C": self.tile_c, "num_warps": self.warps}
+
 
 def _tiling(x: Tensor) -> _Tiling:
     n, channels, height, width = x.shape
@@ -213,12 +217,11 @@ def normalize(
     added = x if residual is None else residual.contiguous(memory_format=layout)
     out, mean, rstd = torch.empty_like(x), torch.empty_like(scale), torch.empty_like(scale)
     tiling = _tiling(x)
-    shape = {"TILE_P": tiling.tile_p, "TILE_C": tiling.tile_c, "num_warps": tiling.warps, "PARTS": tiling.parts}
     means, deviations = (scale.new_empty(scale.numel() * tiling.parts) for _ in range(2))
     if tiling.parts:
-        _moments[tiling.grid](x, means, deviations, *tiling.sizes, **shape)
+        _moments[tiling.grid](x, means, deviations, *tiling.sizes, **tiling.constants())
     _apply[tiling.grid](
-        x, scale, shift, added, means, deviations, out, mean, rstd, *tiling.sizes, slope, eps, **shape,
+        x, scale, shift, added, means, deviations, out, mean, rstd, *tiling.sizes, slope, eps, **tiling.constants(),
         RESIDUAL=residual is not None,
     )  # fmt: skip
     return out, mean, rstd
@@ -241,12 +244,11 @@ def normalize_backward(
     scale, shift = scale.contiguous(), shift.contiguous()
     by_x, by_scale, by_shift = torch.empty_like(x), torch.empty_like(scale), torch.empty_like(scale)
     tiling = _tiling(x)
-    shape = {"TILE_P": tiling.tile_p, "TILE_C": tiling.tile_c, "num_warps": tiling.warps, "PARTS": tiling.parts}
     parts = [scale.new_empty(scale.numel() * tiling.parts) for _ in range(2)]
     if tiling.parts:
-        _sums[tiling.grid](grad, x, scale, shift, mean, rstd, *parts, *tiling.sizes, slope, **shape)
+        _sums[tiling.grid](grad, x, scale, shift, mean, rstd, *parts, *tiling.sizes, slope, **tiling.constants())
     _gradient[tiling.grid](
         grad, x, scale, shift, mean, rstd, *parts, by_x, by_scale, by_shift, *tiling.sizes, slope, eps, VARIANCE_FLOOR,
-        **shape,
+        **tiling.constants(),
     )  # fmt: skip
     return by_x, by_scale, by_shift
