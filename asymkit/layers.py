@@ -76,7 +76,7 @@ class ConditionalInstanceNorm2d(nn.Module):
     ) -> Tensor:
         """Maps (N, C, H, W) and z (N, aux_channels) in, maps of the same shape out."""
         check_images(x, "x", channels=self.channels)
-        check_vector(z, "z", self.aux_channels, len(x), like=self.gamma.weight)
+        check_vector(z, "z", self.aux_channels, x.shape[0], like=self.gamma.weight)
         scale = 1 + widen(self.gamma(z))  # under autocast bfloat16 would round it to steps of 1/128
         return conditional_instance_norm(x, scale, self.beta(z), activation, residual, self.eps)
 
@@ -159,7 +159,7 @@ class ResizeConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_channels, H, W) in, (N, out_channels, 2·H, 2·W) out."""
-        kernel = F.avg_pool2d(self.weight, 2, stride=1, padding=1, divisor_override=1)  # sums of 2×2 taps: 4×4
+        kernel = 4 * F.avg_pool2d(self.weight, 2, stride=1, padding=1)  # sums of 2×2 taps: 4×4
         kernel = kernel.transpose(0, 1).flip(2, 3)  # a transposed convolution turns its kernel around
         return F.conv_transpose2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, self.bias, stride=2, padding=3)
 

@@ -186,9 +186,9 @@ class AuxGenerator(nn.Module):
         like = self.to_image.weight
         check_images(image, "image", channels=self.in_channels, least_side=LEAST_SIDE, multiple_of=4, like=like)
         if condition is None:
-            z = self.sample_aux(len(image), aux_size(image) if self.spatial else None)
+            z = self.sample_aux(image.shape[0], aux_size(image) if self.spatial else None)
         else:
-            z = self._checked(condition, len(image))
+            z = self._checked(condition, image.shape[0])
         hidden = self.encoder(image)
         for i, block in enumerate(self.blocks):
             hidden = self._concat(f"block{i}", hidden, z)
@@ -232,8 +232,8 @@ class AuxGenerator(nn.Module):
     def _checked(self, z: Tensor, batch: int) -> Tensor:
         if self.injection == "concat" and isinstance(z, Tensor) and z.ndim == 4:
             check_images(z, "condition (z)", channels=self.aux_channels, like=self.to_image.weight)
-            if len(z) != batch:
-                raise ValueError(f"condition (z) must hold one map for each of the {batch} images, got {len(z)}")
+            if z.shape[0] != batch:
+                raise ValueError(f"condition (z) must hold one map for each of the {batch} images, got {z.shape[0]}")
         else:
             check_vector(z, "condition (z)", self.aux_channels, batch, like=self.to_image.weight)
         return z

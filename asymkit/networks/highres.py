@@ -100,9 +100,9 @@ class HighResGenerator(nn.Module):
                 )
             z = None
         elif condition is None:
-            z = self.sample_aux(len(image))
+            z = self.sample_aux(image.shape[0])
         else:
-            check_vector(condition, "condition (z)", self.aux_channels, len(image), like=like)
+            check_vector(condition, "condition (z)", self.aux_channels, image.shape[0], like=like)
             z = condition
         hidden = self.encoder(image)
         for block in self.blocks:

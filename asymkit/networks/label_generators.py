@@ -58,7 +58,7 @@ class PlainGenerator(nn.Module):
             ValueError: wrong channels, labels missing, of the wrong form or out of range.
         """
         check_images(image, "image", channels=self.in_channels, least_side=self.LEAST_SIDE, like=self.to_image.weight)
-        label = label_vectors(condition, self.domains, len(image)).to(image)
+        label = label_vectors(condition, self.domains, image.shape[0]).to(image)
         return torch.tanh(self.to_image(self.encoder(tiled(image, label))))
 
     def extra_repr(self) -> str:
@@ -155,7 +155,7 @@ class StarGenerator(nn.Module):
             multiple_of=4,
             like=self.to_image.weight,
         )
-        label = label_vectors(condition, self.domains, len(image)).to(image)
+        label = label_vectors(condition, self.domains, image.shape[0]).to(image)
         if self.embed is not None:
             label = self.embed(label)
         hidden = (

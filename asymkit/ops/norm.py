@@ -15,7 +15,7 @@ from torch import Tensor
 
 from asymkit.checks import check_images, one_of
 from asymkit.ops import normalize
-from asymkit.ops.normalize import differentiable_backward, layout_of
+from asymkit.ops.normalize import differentiable_backward, exportable, layout_of
 from asymkit.ops.paths import kernels_for
 
 Activation = Literal["relu", "leaky_relu"]
@@ -119,6 +119,8 @@ def _norm(
     if activation is not None:
         one_of("activation", activation, ("relu", "leaky_relu"))
     wide = torch.promote_types(x.dtype, torch.float32)
+    if torch.compiler.is_exporting():
+        return exportable(x, scale.to(wide), shift.to(wide), residual, SLOPES[activation], eps)
     out: Tensor = _instance_norm(x, scale.to(wide), shift.to(wide), residual, SLOPES[activation], eps)[0]
     return out
 

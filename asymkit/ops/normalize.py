@@ -63,6 +63,14 @@ def normalize(
     return out.to(x.dtype), mean.view_as(scale), rstd.view_as(scale)
 
 
+def exportable(x: Tensor, scale: Tensor, shift: Tensor, residual: Tensor | None, slope: float, eps: float) -> Tensor:
+    """The maps of :func:`normalize` in operations that other runtimes know, for ``torch.export`` and ONNX."""
+    out = F.instance_norm(widen(x), eps=eps) * scale[..., None, None] + shift[..., None, None]
+    if slope != 1:
+        out = F.relu(out) if slope == 0 else F.leaky_relu(out, slope)
+    return (out if residual is None else out + residual).to(x.dtype)
+
+
 def normalize_backward(
     grad: Tensor,
     x: Tensor,
