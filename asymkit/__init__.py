@@ -20,6 +20,7 @@ from asymkit.losses import (
     TotalVariationLoss,
 )
 from asymkit.networks import (
+    AnySize,
     AuxDiscriminator,
     AuxEncoder,
     AuxGenerator,
@@ -31,6 +32,7 @@ from asymkit.networks import (
     PlainGenerator,
     ResnetGenerator,
     StarGenerator,
+    Tiled,
     VGGFeatures,
 )
 from asymkit.pool import ImagePool
@@ -39,6 +41,7 @@ from asymkit.schedule import AsyncScheduler, frozen, linear_decay
 __version__ = "0.1.0"
 
 __all__ = [
+    "AnySize",
     "AsyncScheduler",
     "AuxDiscriminator",
     "AuxEncoder",
@@ -62,6 +65,7 @@ __all__ = [
     "ResnetGenerator",
     "SSIMLoss",
     "StarGenerator",
+    "Tiled",
     "TotalVariationLoss",
     "VGGFeatures",
     "__version__",

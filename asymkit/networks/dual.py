@@ -133,6 +133,18 @@ class DualGenerator(nn.Module):
             ResnetGenerator(channels, in_channels, reconstructor_width, blocks, upsampling=upsampling),
         )
 
+    @property
+    def multiple(self) -> int:
+        """What the sides of an image must be divisible by, as the translator says."""
+        multiple: Any = self.translator.multiple
+        return int(multiple)
+
+    @property
+    def least_side(self) -> int:
+        """The shortest side of an image, as the translator says."""
+        least_side: Any = self.translator.least_side
+        return int(least_side)
+
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
         """Translate: the same as :meth:`translate`."""
         return self.translate(image, condition)

@@ -13,9 +13,6 @@ from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, check_vector, co
 
 Injection = Literal["concat", "concat_all", "cin"]
 
-LEAST_SIDE = 8
-"""Reflect padding at a quarter of the size needs two pixels there."""
-
 
 class ResnetGenerator(nn.Module):
     """The generator of Johnson et al. and CycleGAN: two stride-2 convolutions, residual blocks, two up-samplings.
@@ -37,6 +34,9 @@ class ResnetGenerator(nn.Module):
         >>> generator(torch.zeros(1, 3, 32, 32)).shape
         torch.Size([1, 3, 32, 32])
     """
+
+    multiple, least_side = 4, 8
+    """Of the sides of images; reflect padding at a quarter of the size needs two pixels there."""
 
     def __init__(
         self,
@@ -72,7 +72,12 @@ class ResnetGenerator(nn.Module):
         if condition is not None:
             image = self._joined(image, condition)
         check_images(
-            image, "image", channels=self.in_channels, least_side=LEAST_SIDE, multiple_of=4, like=self.to_image.weight
+            image,
+            "image",
+            channels=self.in_channels,
+            least_side=self.least_side,
+            multiple_of=self.multiple,
+            like=self.to_image.weight,
         )
         return torch.tanh(self.to_image(self.decoder(self.blocks(self.encoder(image)))))
 
@@ -120,6 +125,9 @@ class AuxGenerator(nn.Module):
         >>> generator(label, generator.sample_aux(2)).shape, generator(label).shape
         (torch.Size([2, 3, 32, 32]), torch.Size([2, 3, 32, 32]))
     """
+
+    multiple, least_side = 4, 8
+    """As in :class:`ResnetGenerator`."""
 
     def __init__(
         self,
@@ -183,8 +191,14 @@ class AuxGenerator(nn.Module):
         Raises:
             ValueError: wrong channels, sides not divisible by 4, a z of the wrong shape.
         """
-        like = self.to_image.weight
-        check_images(image, "image", channels=self.in_channels, least_side=LEAST_SIDE, multiple_of=4, like=like)
+        check_images(
+            image,
+            "image",
+            channels=self.in_channels,
+            least_side=self.least_side,
+            multiple_of=self.multiple,
+            like=self.to_image.weight,
+        )
         if condition is None:
             z = self.sample_aux(image.shape[0], aux_size(image) if self.spatial else None)
         else:

@@ -39,8 +39,8 @@ class HighResGenerator(nn.Module):
         torch.Size([2, 3, 32, 32])
     """
 
-    LEAST_SIDE = 16
-    """Reflect padding at an eighth of the size needs two pixels there."""
+    multiple, least_side = 8, 16
+    """Of the sides of images; reflect padding at an eighth of the size needs two pixels there."""
 
     def __init__(
         self,
@@ -92,7 +92,14 @@ class HighResGenerator(nn.Module):
             ValueError: wrong channels, sides not divisible by 8, a z of the wrong shape or for a generator without z.
         """
         like = self.to_image.weight
-        check_images(image, "image", channels=self.in_channels, least_side=self.LEAST_SIDE, multiple_of=8, like=like)
+        check_images(
+            image,
+            "image",
+            channels=self.in_channels,
+            least_side=self.least_side,
+            multiple_of=self.multiple,
+            like=like,
+        )
         if self.aux_channels is None:
             if condition is not None:
                 raise ValueError(

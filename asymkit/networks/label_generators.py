@@ -31,7 +31,8 @@ class PlainGenerator(nn.Module):
     """
 
     WIDTHS = (9, 8, 7, 6, 5, 4)
-    LEAST_SIDE = 2
+    multiple, least_side = 1, 2
+    """Of the sides of images."""
 
     def __init__(self, domains: int, in_channels: int = 3, out_channels: int = 3) -> None:
         super().__init__()
@@ -57,7 +58,7 @@ class PlainGenerator(nn.Module):
         Raises:
             ValueError: wrong channels, labels missing, of the wrong form or out of range.
         """
-        check_images(image, "image", channels=self.in_channels, least_side=self.LEAST_SIDE, like=self.to_image.weight)
+        check_images(image, "image", channels=self.in_channels, least_side=self.least_side, like=self.to_image.weight)
         label = label_vectors(condition, self.domains, image.shape[0]).to(image)
         return torch.tanh(self.to_image(self.encoder(tiled(image, label))))
 
@@ -95,7 +96,8 @@ class StarGenerator(nn.Module):
         torch.Size([2, 3, 32, 32])
     """
 
-    LEAST_SIDE = 8
+    multiple, least_side = 4, 8
+    """Of the sides of images."""
 
     def __init__(
         self,
@@ -151,8 +153,8 @@ class StarGenerator(nn.Module):
             image,
             "image",
             channels=self.in_channels,
-            least_side=self.LEAST_SIDE,
-            multiple_of=4,
+            least_side=self.least_side,
+            multiple_of=self.multiple,
             like=self.to_image.weight,
         )
         label = label_vectors(condition, self.domains, image.shape[0]).to(image)

@@ -1,0 +1,93 @@
+"""Images as people have them: sides that no network divides evenly, values in another range than [-1, 1]."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from asymkit.checks import at_least, check_images, span_of
+
+
+class AnySize(nn.Module):
+    """A generator that takes images of any height and width, and of another range of values if need be.
+
+    Images are padded on the right and at the bottom to the next size that the generator takes, by reflection, or by
+    replication where a side has too few pixels to reflect, and results cropped back.
+
+    Args:
+        generator: any ``(image, condition) -> image`` that keeps the size, such as the generators here or ``netG_A``.
+        multiple: what it needs sides to be divisible by; None for the generator's own, which those here state.
+        value_range: of images given and returned, such as (0, 255) or (0, 65535); the generator sees [-1, 1].
+
+    Raises:
+        ValueError: multiple is None and the generator does not say it, a multiple below 1, an empty range.
+
+    Example:
+        >>> from asymkit import ResnetGenerator
+        >>> AnySize(ResnetGenerator(width=4, blocks=1))(torch.zeros(1, 3, 37, 50)).shape
+        torch.Size([1, 3, 37, 50])
+    """
+
+    def __init__(
+        self, generator: nn.Module, multiple: int | None = None, value_range: tuple[float, float] = (-1, 1)
+    ) -> None:
+        super().__init__()
+        span_of(value_range)
+        self.generator, self.value_range = generator, value_range
+        self.divisor, self.floor = divisor_of(generator, multiple), int(getattr(generator, "least_side", 1))
+
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Translate a batch.
+
+        Args:
+            image: (N, C, H, W), of ``value_range``, any H and W.
+            condition: as the generator takes it. An image of H×W is padded alike, but not scaled; a label or z is
+                handed on as it is.
+
+        Returns:
+            Images, (N, C', H, W), of ``value_range``.
+
+        Raises:
+            ValueError: no batch of images, and whatever the generator refuses.
+        """
+        check_images(image, "image")
+        size, half = image.shape[2:], span_of(self.value_range) / 2
+        middle = self.value_range[0] + half
+        arguments = [self._padded((image - middle) / half)]
+        if condition is not None:
+            like_image = condition.ndim == 4 and condition.shape[2:] == size
+            arguments.append(self._padded(condition) if like_image else condition)
+        result: Tensor = self.generator(*arguments)
+        for dim in (2, 3):
+            result = result.index_select(dim, torch.arange(image.shape[dim], device=image.device))
+        return result * half + middle
+
+    def _padded(self, x: Tensor) -> Tensor:
+        # by index, as the crop above: F.pad and slices would tie an exported network to sizes like those it was traced with
+        exporting = torch.compiler.is_exporting()
+        for dim in (2, 3):
+            side = x.shape[dim]
+            least = side if exporting else max(side, self.floor)
+            wanted = (least + self.divisor - 1) // self.divisor * self.divisor
+            if not exporting and wanted == side:
+                continue
+            places, last = torch.arange(wanted, device=x.device), side - 1
+            reflects = exporting or wanted - side < side
+            x = x.index_select(dim, last - (last - places).abs() if reflects else places.clamp_max(last))
+        return x
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        return f"multiple={self.divisor}, value_range={self.value_range}"
+
+
+def divisor_of(generator: nn.Module, multiple: int | None) -> int:
+    """What a generator needs sides to be divisible by: as given, or as it says itself."""
+    stated: int | None = getattr(generator, "multiple", None) if multiple is None else multiple
+    if stated is None:
+        raise ValueError(
+            f"multiple: {type(generator).__name__} does not say what sides must be divisible by; "
+            "give it, multiple=4 for a network with two stride-2 layers"
+        )
+    at_least("multiple", stated)
+    return stated

@@ -1,0 +1,180 @@
+"""Tiles put together equal the image in one piece."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from asymkit import AnySize, AuxGenerator, HighResGenerator, PlainGenerator, ResnetGenerator, StarGenerator, Tiled
+from asymkit.networks.watch import Moments, Reach
+from conftest import images_like
+
+SMALL: dict[str, Any] = {"width": 4, "blocks": 1}
+
+
+def lively(network: nn.Module) -> nn.Module:
+    """In float64, with weights large enough for all of it to show in the output."""
+    for parameter in network.double().parameters():
+        if parameter.ndim > 1:
+            nn.init.kaiming_normal_(parameter)
+        else:
+            nn.init.normal_(parameter)
+    return network
+
+
+class NetG(nn.Module):
+    """As CycleGAN code builds them, with PyTorch's own norms."""
+
+    def __init__(self, norm: type[nn.Module] = nn.InstanceNorm2d) -> None:
+        super().__init__()
+        up = nn.ConvTranspose2d(8, 4, 3, stride=2, padding=1, output_padding=1)
+        self.model = nn.Sequential(
+            *(nn.ReflectionPad2d(3), nn.Conv2d(3, 4, 7), nn.InstanceNorm2d(4, affine=True), nn.ReLU()),
+            *(nn.Conv2d(4, 8, 3, stride=2, padding=1), norm(8), nn.ReLU(), nn.Upsample(scale_factor=2)),
+            *(nn.Conv2d(8, 8, 4, stride=2, padding=1), norm(8), nn.ReLU(), up, norm(4), nn.ReLU()),
+            *(nn.ReflectionPad2d(3), nn.Conv2d(4, 3, 7), nn.Tanh()),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.model(x)
+        return out
+
+
+CASES: dict[str, tuple[Any, Any]] = {
+    "resnet": (lambda: ResnetGenerator(**SMALL), None),
+    "resized": (lambda: ResnetGenerator(**SMALL, upsampling="resize"), None),
+    "skeleton": (lambda: ResnetGenerator(5, 3, **SMALL), lambda: torch.randn(2, 2, 120, 88)),
+    "cin": (lambda: AuxGenerator(**SMALL), lambda: torch.randn(2, 8)),
+    "concat_all": (lambda: AuxGenerator(**SMALL, injection="concat_all"), lambda: torch.randn(2, 8)),
+    "spatial": (lambda: AuxGenerator(**SMALL, injection="concat", spatial=True), lambda: torch.randn(2, 8, 15, 11)),
+    "high": (lambda: HighResGenerator(aux_channels=4, **SMALL), lambda: torch.randn(2, 4)),
+    "star": (lambda: StarGenerator(5, **SMALL), lambda: torch.tensor([1, 4])),
+    "embedded": (lambda: StarGenerator(5, **SMALL, label_embedding=3), lambda: torch.tensor([1, 4])),
+    "plain": (lambda: PlainGenerator(5), lambda: torch.tensor([1, 4])),
+    "foreign": (NetG, None),
+}
+
+
+def drawn(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    network, condition = CASES[name]
+    given = () if condition is None else (condition(),)
+    given = tuple(each.double() if each.is_floating_point() else each for each in given)
+    return lively(network()), (images_like(2, 3, 120, 88), *given)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_exact_tiles_equal_the_whole(name: str) -> None:
+    network, inputs = drawn(name)
+    tiled = Tiled(network, tile=32, multiple=4 if name == "foreign" else None)
+    with torch.no_grad():
+        torch.testing.assert_close(tiled(*inputs), network(*inputs), rtol=0, atol=1e-11)
+
+
+def test_own_statistics_per_tile_would_not() -> None:
+    network, (image,) = drawn("resnet")
+    with torch.no_grad():
+        alone = torch.cat([network(half) for half in image.split(60, dim=2)], dim=2)
+        assert (alone - network(image)).abs().mean() > 0.05
+
+
+def test_in_float32() -> None:
+    network, (image,) = drawn("resnet")
+    network, image = network.float(), image.float()
+    with torch.no_grad():
+        torch.testing.assert_close(Tiled(network, tile=40)(image), network(image), rtol=0, atol=1e-4)
+
+
+def test_reduced_statistics_are_near_on_smooth_images_and_have_no_seams() -> None:
+    network, _ = drawn("resnet")
+    image = nn.functional.interpolate(images_like(1, 3, 24, 24), (192, 192), mode="bicubic")
+    with torch.no_grad():
+        whole, reduced = network(image), Tiled(network, tile=96, statistics="reduced")(image)
+    assert 0 < (reduced - whole).abs().mean() < 0.25 * whole.std()
+    other = Tiled(network, tile=64, statistics="reduced")
+    other.tile = 96  # the same statistics, other seams
+    jumps = [(x[..., 1:] - x[..., :-1]).abs().mean((0, 1, 2)) for x in (whole, reduced)]
+    assert jumps[1][95] < 3 * jumps[0].max()
+
+
+def test_too_little_context_is_faded() -> None:
+    network, (image,) = drawn("resnet")
+    with torch.no_grad():
+        whole = network(image)
+        hard, faded = (Tiled(network, tile=40, overlap=overlap)(image) for overlap in (0, 8))
+    assert (faded - whole).abs().mean() < (hard - whole).abs().mean()
+    spread = Tiled(nn.Identity(), tile=16, overlap=8, multiple=1)
+    torch.testing.assert_close(spread(image), image)  # the weights of all tiles sum to one
+
+
+def test_z_is_drawn_once_for_all_tiles() -> None:
+    for generator in (AuxGenerator(**SMALL), AuxGenerator(**SMALL, injection="concat", spatial=True)):
+        network, image = lively(generator), images_like(1, 3, 64, 64)
+        torch.manual_seed(3)
+        whole = network(image)
+        torch.manual_seed(3)
+        torch.testing.assert_close(Tiled(network, tile=32)(image), whole, rtol=0, atol=1e-11)
+
+
+def test_any_size_and_one_tile() -> None:
+    network, (image,) = drawn("resnet")
+    odd = image[..., :117, :83]
+    with torch.no_grad():
+        torch.testing.assert_close(AnySize(Tiled(network, tile=32))(odd), AnySize(network)(odd), rtol=0, atol=1e-11)
+        assert torch.equal(Tiled(network, tile=128)(image), network(image))
+
+
+def test_eval_statistics_and_compiled_networks_pass() -> None:
+    network = lively(NetG(lambda channels: nn.InstanceNorm2d(channels, track_running_stats=True)))  # type: ignore[arg-type]
+    image = images_like(1, 3, 64, 64)
+    network(image)
+    network.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(Tiled(network, tile=32, multiple=4)(image), network(image), rtol=0, atol=1e-11)
+    compiled: Any = torch.compile(network, backend="eager")
+    assert Tiled(compiled, tile=32, multiple=4).generator is network
+
+
+@pytest.mark.parametrize("norm", [lambda c: nn.GroupNorm(2, c), lambda c: nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d])
+def test_networks_that_see_the_whole_image_otherwise_are_refused(norm: Any) -> None:
+    network = NetG(norm) if norm is not nn.BatchNorm2d else NetG(nn.BatchNorm2d).train()
+    with pytest.raises(ValueError, match=r"calls \w+ on a map .* instance norms"):
+        Tiled(network, tile=32, multiple=4)(torch.zeros(1, 3, 64, 64))
+
+
+def test_mistakes_are_named() -> None:
+    generator = ResnetGenerator(**SMALL)
+    with pytest.raises(ValueError, match="tile must be a whole number of at least 16"):
+        Tiled(generator, tile=8)
+    with pytest.raises(ValueError, match="did you mean 'exact'"):
+        Tiled(generator, statistics="exakt")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="overlap"):
+        Tiled(generator, overlap=-1)
+    with pytest.raises(ValueError, match="divisible by 4"):
+        Tiled(generator)(torch.zeros(1, 3, 30, 32))
+
+
+def test_the_reach_is_never_too_short() -> None:
+    """A pixel farther away than the reach has no gradient, where norms do not carry it."""
+    network, (image,) = drawn("foreign")
+    with Reach() as reach:
+        network(image)
+    for norm in [m for m in network.modules() if isinstance(m, nn.InstanceNorm2d)]:
+        norm.forward = lambda x: x  # type: ignore[method-assign, assignment]
+    image.requires_grad_()
+    network(image)[..., 60, 44].sum().backward()
+    assert image.grad is not None
+    rows, columns = image.grad.abs().sum((0, 1)).nonzero(as_tuple=True)
+    farthest = max(int((rows - 60).abs().max()), int((columns - 44).abs().max()))
+    assert 0 < farthest <= reach.pixels < 3 * farthest
+
+
+def test_moments_join_without_loss_of_digits() -> None:
+    x = 1e4 + torch.randn(2, 3, 40, 30, dtype=torch.float64)
+    joined = Moments.of(x[..., :7, :]).joined(Moments.of(x[..., 7:, :]))
+    whole = Moments.of(x)
+    assert joined.pixels == whole.pixels
+    torch.testing.assert_close(joined.mean, whole.mean, rtol=1e-14, atol=0)
+    torch.testing.assert_close(joined.variance, whole.variance, rtol=1e-10, atol=0)
