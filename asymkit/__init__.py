@@ -5,7 +5,17 @@ Networks, losses and the schedule are here; objectives in :mod:`asymkit.objectiv
 """
 
 from asymkit.blocks import checkpoint_blocks
-from asymkit.checkpoints import load_stargan_generator
+from asymkit.checkpoints import (
+    load_asymmetricgan_generators,
+    load_cyclegan_discriminator,
+    load_cyclegan_generator,
+    load_stargan_discriminator,
+    load_stargan_generator,
+    load_weights,
+    read_state_dict,
+    save_weights,
+    to_published,
+)
 from asymkit.losses import (
     ColorCycleLoss,
     ContentLoss,
@@ -72,5 +82,13 @@ __all__ = [
     "checkpoint_blocks",
     "frozen",
     "linear_decay",
+    "load_asymmetricgan_generators",
+    "load_cyclegan_discriminator",
+    "load_cyclegan_generator",
+    "load_stargan_discriminator",
     "load_stargan_generator",
+    "load_weights",
+    "read_state_dict",
+    "save_weights",
+    "to_published",
 ]

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from published import StarGANGenerator
 from torch import Tensor, nn
 
 from asymkit import DomainDiscriminator, DualGenerator, load_stargan_generator
@@ -91,49 +92,8 @@ def test_shared_networks_compile(sharing: Sharing) -> None:
     torch._dynamo.reset()
 
 
-class PlainStarGAN(nn.Module):
-    """StarGAN's generator as its paper prints it, one flat list of PyTorch's own layers."""
-
-    def __init__(self, domains: int, width: int, blocks: int) -> None:
-        super().__init__()
-
-        def norm(channels: int) -> nn.Module:
-            return nn.InstanceNorm2d(channels, affine=True)
-
-        layers: list[nn.Module] = [nn.Conv2d(3 + domains, width, 7, 1, 3, bias=False), norm(width), nn.ReLU()]
-        for _ in range(2):
-            layers += [nn.Conv2d(width, 2 * width, 4, 2, 1, bias=False), norm(2 * width), nn.ReLU()]
-            width *= 2
-        layers += [PlainBlock(width) for _ in range(blocks)]
-        for _ in range(2):
-            layers += [nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=False), norm(width // 2), nn.ReLU()]
-            width //= 2
-        self.main = nn.Sequential(*layers, nn.Conv2d(width, 3, 7, 1, 3, bias=False), nn.Tanh())
-
-    def forward(self, x: Tensor, label: Tensor) -> Tensor:
-        planes = label.view(*label.shape, 1, 1).repeat(1, 1, x.size(2), x.size(3))
-        out: Tensor = self.main(torch.cat([x, planes], dim=1))
-        return out
-
-
-class PlainBlock(nn.Module):
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.main = nn.Sequential(
-            nn.Conv2d(width, width, 3, 1, 1, bias=False),
-            nn.InstanceNorm2d(width, affine=True),
-            nn.ReLU(),
-            nn.Conv2d(width, width, 3, 1, 1, bias=False),
-            nn.InstanceNorm2d(width, affine=True),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.main(x)
-        return out
-
-
 def test_full_sharing_is_stargan() -> None:
-    plain = PlainStarGAN(domains=3, width=8, blocks=6)
+    plain = StarGANGenerator(domains=3, width=8, blocks=6)
     for parameter in plain.parameters():
         nn.init.normal_(parameter, 0.0 if parameter.ndim > 1 else 1.0, 0.2)
     dual = small("S3", "full")

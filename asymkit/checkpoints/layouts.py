@@ -1,0 +1,117 @@
+"""What published code calls its layers, and what they are called here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Layout(NamedTuple):
+    """The names in one kind of published checkpoint."""
+
+    name: str
+    loader: str
+    """The function that reads it."""
+    keys: dict[str, str]
+    """Their parameter to the one here, in their order."""
+    norms: dict[str, str]
+    """Their instance norm to the one here, where running statistics may be."""
+
+
+def cyclegan_generator(blocks: int, dropout: bool) -> Layout:
+    """Zhu et al. 2017, and the supervised AsymmetricGAN: indices count paddings, convolutions, norms, ReLUs in a row."""
+    second = 6 if dropout else 5
+    after = 10 + blocks
+    convs = {"model.1": "encoder.0", "model.4": "encoder.1", "model.7": "encoder.2"}
+    norms = {f"model.{place}": f"encoder.{i}.norm" for i, place in enumerate((2, 5, 8))}
+    names = {theirs: f"{ours}.conv" for theirs, ours in convs.items()}
+    for i in range(blocks):
+        block = f"model.{10 + i}.conv_block"
+        names |= {f"{block}.1": f"blocks.{i}.conv1", f"{block}.{second}": f"blocks.{i}.conv2"}
+        norms |= {f"{block}.2": f"blocks.{i}.norm1", f"{block}.{second + 1}": f"blocks.{i}.norm2"}
+    for i in range(2):
+        names[f"model.{after + 3 * i}"] = f"decoder.{i}.conv"
+        norms[f"model.{after + 3 * i + 1}"] = f"decoder.{i}.norm"
+    names[f"model.{after + 7}"] = "to_image"
+    with_dropout = ", with dropout" if dropout else ""
+    name = f"CycleGAN's ResNet generator with {blocks} blocks{with_dropout}"
+    return Layout(name, "load_cyclegan_generator", _with(names, "weight bias"), norms)
+
+
+def cyclegan_discriminator(layers: int) -> Layout:
+    """CycleGAN's PatchGAN, which pix2pix and the supervised AsymmetricGAN also have."""
+    names = {"model.0": "convs.0"} | {f"model.{3 * i - 1}": f"convs.{i}" for i in range(1, layers + 1)}
+    norms = {f"model.{3 * i}": f"norms.{i - 1}" for i in range(1, layers + 1)}
+    names[f"model.{3 * layers + 2}"] = "to_score"
+    name = f"CycleGAN's PatchGAN with {layers} stride-2 layers"
+    return Layout(name, "load_cyclegan_discriminator", _with(names, "weight bias"), norms)
+
+
+def stargan_generator(blocks: int) -> Layout:
+    """Choi et al. 2018, and AsymmetricGAN's architectures II (no blocks) and III."""
+    convs, norms = {}, {}
+    for i in range(3):
+        convs[f"main.{3 * i}"], norms[f"main.{3 * i + 1}"] = f"encoder.{i}.conv", f"encoder.{i}.norm"
+    for i in range(blocks):
+        for n, (conv, norm) in enumerate(((0, 1), (3, 4)), start=1):
+            convs[f"main.{9 + i}.main.{conv}"] = f"blocks.{i}.conv{n}"
+            norms[f"main.{9 + i}.main.{norm}"] = f"blocks.{i}.norm{n}"
+    for i in range(2):
+        place = 9 + blocks + 3 * i
+        convs[f"main.{place}"], norms[f"main.{place + 1}"] = f"decoder.{i}.conv", f"decoder.{i}.norm"
+    convs[f"main.{15 + blocks}"] = "to_image"
+    keys = _with(convs, "weight") | _with(norms, "weight bias")
+    return Layout(f"StarGAN's generator with {blocks} blocks", "load_stargan_generator", keys, norms)
+
+
+def stargan_discriminator(layers: int) -> Layout:
+    """StarGAN's critic, which AsymmetricGAN took over."""
+    keys = _with({f"main.{2 * i}": f"convs.{i}" for i in range(layers)}, "weight bias")
+    keys |= {"conv1.weight": "to_score.weight", "conv2.weight": "to_domain.weight"}
+    return Layout(f"StarGAN's critic with {layers} layers", "load_stargan_discriminator", keys, {})
+
+
+def plain_generator() -> Layout:
+    """AsymmetricGAN's architecture I: seven convolutions."""
+    convs = {f"main.{3 * i}": f"encoder.{i}.conv" for i in range(6)} | {"main.18": "to_image"}
+    norms = {f"main.{3 * i + 1}": f"encoder.{i}.norm" for i in range(6)}
+    keys = _with(convs, "weight") | _with(norms, "weight bias")
+    return Layout("AsymmetricGAN's architecture I", "load_asymmetricgan_generators", keys, norms)
+
+
+def _with(names: Mapping[str, str], parts: str) -> dict[str, str]:
+    return {f"{theirs}.{part}": f"{ours}.{part}" for theirs, ours in names.items() for part in parts.split()}
+
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def tidied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Without the ``module.`` of DataParallel and without running statistics, which instance norms here do not keep."""
+    kept = {key: value for key, value in state.items() if not key.endswith(STATISTICS)}
+    while kept and all(key.startswith("module.") for key in kept):
+        kept = {key.removeprefix("module."): value for key, value in kept.items()}
+    return kept
+
+
+def numbered(state: Mapping[str, Tensor], pattern: str) -> int:
+    """How many different numbers stand in a place of the keys."""
+    return len({match[1] for key in state if (match := re.match(pattern, key))})
+
+
+def all_layouts(state: Mapping[str, Tensor]) -> list[Layout]:
+    """Every layout known, at the depths that these keys suggest and at the usual ones."""
+    resnet = {6, 9, numbered(state, r"model\.(\d+)\.conv_block\.")} - {0}
+    star = {0, 2, 6, numbered(state, r"main\.(\d+)\.main\.")}
+    found = [cyclegan_generator(blocks, dropout) for blocks in sorted(resnet) for dropout in (False, True)]
+    found += [cyclegan_discriminator(layers) for layers in range(1, 7)]
+    found += [stargan_generator(blocks) for blocks in sorted(star)]
+    return [*found, *(stargan_discriminator(layers) for layers in range(1, 9)), plain_generator()]
+
+
+def nearest(state: Mapping[str, Tensor], layouts: list[Layout]) -> Layout:
+    """The layout with which the keys have most in common."""
+    return min(layouts, key=lambda layout: len(layout.keys.keys() ^ state.keys()))

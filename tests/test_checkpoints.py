@@ -1,0 +1,326 @@
+"""Published layouts in and out, files, and what is said where they do not fit."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import published
+import pytest
+import torch
+from published import lively
+from torch import Tensor, nn
+
+import asymkit
+from asymkit import (
+    AuxGenerator,
+    DomainDiscriminator,
+    DualGenerator,
+    HighResGenerator,
+    ResnetGenerator,
+    StarGenerator,
+    load_asymmetricgan_generators,
+    load_cyclegan_discriminator,
+    load_cyclegan_generator,
+    load_stargan_discriminator,
+    load_stargan_generator,
+    load_weights,
+    read_state_dict,
+    save_weights,
+    to_published,
+)
+
+Case = tuple[Callable[[bool], nn.Module], Callable[[Any], nn.Module], dict[str, Any]]
+
+
+def second(network: nn.Module) -> DualGenerator:
+    """As Gʳ beside some Gᵗ."""
+    return load_asymmetricgan_generators(published.StarGANGenerator(width=4).state_dict(), network.state_dict())
+
+
+CASES: dict[str, Case] = {
+    f"CycleGAN, {blocks} blocks{', dropout' if dropout else ''}": (
+        lambda statistics, blocks=blocks, dropout=dropout: published.CycleGANGenerator(  # type: ignore[misc]
+            width=16, blocks=blocks, dropout=dropout, statistics=statistics
+        ),
+        load_cyclegan_generator,
+        {"dropout": dropout},
+    )
+    for blocks in (6, 9)
+    for dropout in (False, True)
+}
+CASES |= {
+    "CycleGAN, grey to colour": (
+        lambda statistics: published.CycleGANGenerator(1, 3, 8, 2, statistics=statistics),
+        load_cyclegan_generator,
+        {},
+    ),
+    "PatchGAN, 3 layers": (
+        lambda statistics: published.PatchGAN(width=16, statistics=statistics),
+        load_cyclegan_discriminator,
+        {},
+    ),
+    "PatchGAN, 5 layers, 9 channels": (
+        lambda statistics: published.PatchGAN(9, 8, 5, statistics),
+        load_cyclegan_discriminator,
+        {},
+    ),
+    "StarGAN, 6 blocks": (
+        lambda statistics: published.StarGANGenerator(width=16, statistics=statistics),
+        load_stargan_generator,
+        {},
+    ),
+    "StarGAN critic": (lambda _: published.StarGANDiscriminator(64, 8), load_stargan_discriminator, {}),
+    "AsymmetricGAN I": (
+        lambda statistics: published.PlainGAN(statistics=statistics),
+        lambda state: (
+            load_asymmetricgan_generators(published.StarGANGenerator(width=4).state_dict(), state).reconstructor
+        ),
+        {},
+    ),
+    "AsymmetricGAN II": (
+        lambda statistics: published.StarGANGenerator(width=16, blocks=0, statistics=statistics),
+        lambda state: (
+            load_asymmetricgan_generators(published.StarGANGenerator(width=4).state_dict(), state).reconstructor
+        ),
+        {},
+    ),
+    "AsymmetricGAN II as released, 2 blocks": (
+        lambda statistics: published.StarGANGenerator(width=16, blocks=2, statistics=statistics),
+        lambda state: (
+            load_asymmetricgan_generators(published.StarGANGenerator(width=4).state_dict(), state).reconstructor
+        ),
+        {},
+    ),
+    "AsymmetricGAN III": (
+        lambda statistics: published.StarGANGenerator(width=16, statistics=statistics),
+        lambda state: load_asymmetricgan_generators(state, published.PlainGAN().state_dict()).translator,
+        {},
+    ),
+    "AsymmetricGAN supervised": (
+        lambda statistics: published.CycleGANGenerator(6, 3, 16, 9, dropout=True, statistics=statistics),
+        lambda state: (
+            load_asymmetricgan_generators(
+                state, published.CycleGANGenerator(6, 3, 4, 9, dropout=True).state_dict()
+            ).translator
+        ),
+        {"dropout": True},
+    ),
+}
+
+
+def inputs_of(network: nn.Module) -> tuple[Tensor, ...]:
+    channels = next(network.parameters()).shape[1]
+    if isinstance(network, published.StarGANGenerator | published.PlainGAN):
+        return torch.rand(2, 3, 64, 64) * 2 - 1, torch.eye(5)[:2]
+    size = 192 if isinstance(network, published.PatchGAN) else 64
+    return (torch.rand(2, channels, size, size) * 2 - 1,)
+
+
+def without_dropout(network: nn.Module) -> nn.Module:
+    """As it translates: norms by the image's own statistics, dropout off."""
+    network.train()
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.eval()
+    return network
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("statistics", [False, True])
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_published_checkpoints_translate_alike_and_go_back(name: str, statistics: bool, prefix: str) -> None:
+    build, load, options = CASES[name]
+    network = without_dropout(lively(build(statistics)))
+    ours = load({prefix + key: value for key, value in network.state_dict().items()})
+    inputs = [x.double() for x in inputs_of(network)]  # float32 would add its own noise
+    ours, network = ours.double(), network.double()
+    with torch.no_grad():
+        found, wanted = ours(*inputs), network(*inputs)
+    for mine, theirs in zip(*((x,) if isinstance(x, Tensor) else x for x in (found, wanted)), strict=True):
+        assert theirs.std() > 0.02
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-9)
+
+    back = to_published(ours, running_statistics=statistics, **options)
+    other = build(statistics).double()
+    other.load_state_dict(back)
+    for key, value in network.named_parameters():
+        assert torch.equal(back[key], value), key
+    with torch.no_grad():
+        torch.testing.assert_close(without_dropout(other)(*inputs), wanted, rtol=0, atol=0)
+
+
+def test_published_code_gets_the_statistics_it_asks_for() -> None:
+    published.StarGANGenerator(width=4).load_state_dict(to_published(StarGenerator(5, width=4)))
+    published.CycleGANGenerator(width=4).load_state_dict(to_published(ResnetGenerator(width=4)))
+    published.PlainGAN().load_state_dict(to_published(asymkit.PlainGenerator(5)))
+
+
+def cyclegan() -> dict[str, Tensor]:
+    return published.CycleGANGenerator(width=4, blocks=6).state_dict()
+
+
+def without(state: dict[str, Tensor], key: str) -> dict[str, Tensor]:
+    return {name: value for name, value in state.items() if name != key}
+
+
+UNET = {"model.model.0.weight": torch.zeros(64, 3, 4, 4), "model.model.1.model.1.weight": torch.zeros(128, 64, 4, 4)}
+
+
+@pytest.mark.parametrize(
+    ("load", "state", "message"),
+    [
+        (
+            load_cyclegan_generator,
+            lambda: published.PatchGAN(width=4).state_dict(),
+            "no CycleGAN generator, it is CycleGAN's PatchGAN with 3 stride-2 layers; use asymkit.load_cyclegan_discriminator",
+        ),
+        (
+            load_stargan_generator,
+            lambda: published.PlainGAN().state_dict(),
+            "it is AsymmetricGAN's architecture I; use asymkit.load_asymmetricgan_generators",
+        ),
+        (
+            load_stargan_discriminator,
+            lambda: published.StarGANGenerator(width=4).state_dict(),
+            "load_stargan_generator",
+        ),
+        (
+            load_cyclegan_generator,
+            lambda: UNET,
+            r"of the known layouts .* comes nearest, with 0 of its \d+ keys; the first differing key is 'model.model.0.weight'",
+        ),
+        (
+            load_cyclegan_generator,
+            lambda: without(cyclegan(), "model.13.conv_block.5.bias"),
+            "ResNet generator with 6 blocks comes nearest, with 35 of its 36 keys; "
+            "the first differing key is 'model.13.conv_block.5.bias', which is missing",
+        ),
+        (
+            load_cyclegan_generator,
+            lambda: (
+                published.CycleGANGenerator(width=4, blocks=6).state_dict()
+                | {"model.2.weight": torch.ones(4), "model.2.running_var": torch.ones(4)}
+            ),
+            "key is 'model.2.weight', which does not belong there; it may have been trained with batch norm",
+        ),
+        (
+            load_cyclegan_generator,
+            lambda: (
+                published.CycleGANGenerator(width=4, blocks=6).state_dict()
+                | {"model.11.conv_block.1.weight": torch.ones(16, 16, 5, 5)}
+            ),
+            r"keys are those of .* 6 blocks, but the first differing key is 'model.11.conv_block.1.weight', "
+            r"of shape \(16, 16, 5, 5\) instead of \(16, 16, 3, 3\)",
+        ),
+        (
+            load_cyclegan_generator,
+            lambda: ResnetGenerator(width=4).state_dict(),
+            "the first differing key is 'encoder.0.conv.weight'",
+        ),
+        (load_stargan_discriminator, dict, r"comes nearest, with 0 of"),
+    ],
+)
+def test_other_architectures_are_named(load: Any, state: Callable[[], dict[str, Tensor]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        load(state())
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        AuxGenerator(width=4),
+        HighResGenerator(width=4),
+        ResnetGenerator(width=4, upsampling="resize"),
+        StarGenerator(3, width=4, label_embedding=8),
+        nn.Linear(1, 1),
+    ],
+)
+def test_what_no_published_code_has_does_not_go_back(module: nn.Module) -> None:
+    with pytest.raises(ValueError, match=f"no published code has this {type(module).__name__}"):
+        to_published(module)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_files_of_any_age(tmp_path: Path, legacy: bool) -> None:
+    network = published.CycleGANGenerator(width=4, blocks=6)
+    path = tmp_path / "latest_net_G_A.pth"
+    torch.save(network.state_dict(), path, _use_new_zipfile_serialization=not legacy)
+    image = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(load_cyclegan_generator(path)(image), network(image), rtol=0, atol=1e-5)
+    assert len(load_cyclegan_generator(str(path)).blocks) == 6
+
+
+def test_safetensors_and_parts(tmp_path: Path) -> None:
+    network = published.StarGANGenerator(width=4)
+    import safetensors.torch
+
+    safetensors.torch.save_file(network.state_dict(), tmp_path / "G.safetensors")
+    assert load_stargan_generator(tmp_path / "G.safetensors").domains == 5
+    torch.save({"a": network.state_dict(), "epoch": 3}, tmp_path / "gen.pt")
+    assert load_stargan_generator(read_state_dict(tmp_path / "gen.pt", part="a")).domains == 5
+    with pytest.raises(
+        ValueError, match="no state dict, tensors by name, it holds 'a', 'epoch'; give one of them as part"
+    ):
+        read_state_dict(tmp_path / "gen.pt")
+    with pytest.raises(ValueError, match="part 'b' is not in"):
+        read_state_dict(tmp_path / "gen.pt", part="b")
+
+
+class Trap:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return (Path.touch, (Path("trap-was-sprung"),))  # type: ignore[return-value]
+
+
+def test_nothing_in_a_file_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"weight": Trap()}, tmp_path / "evil.pth")
+    (tmp_path / "plain.pkl").write_bytes(pickle.dumps(Trap()))
+    torch.save(nn.Linear(1, 1), tmp_path / "module.pth")
+    for name in ("evil.pth", "plain.pkl", "module.pth"):
+        with pytest.raises(ValueError, match="is not loaded: it is damaged, or holds more than tensors"):
+            load_cyclegan_generator(tmp_path / name)
+    assert not (tmp_path / "trap-was-sprung").exists()
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    torch.save(published.PatchGAN(width=4).state_dict(), tmp_path / "D.pth")
+    whole = (tmp_path / "D.pth").read_bytes()
+    for name, content in (("cut.pth", whole[: len(whole) // 2]), ("empty.pth", b""), ("cut.safetensors", whole[:100])):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=re.escape(name)):
+            load_cyclegan_discriminator(tmp_path / name)
+    with pytest.raises(ValueError, match="no file"):
+        load_cyclegan_discriminator(tmp_path / "missing.pth")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize(("preset", "sharing"), [("S2", "none"), ("S2", "partial"), ("S3", "partial"), ("S3", "full")])
+def test_pairs_come_back_with_what_they_share(tmp_path: Path, suffix: str, preset: Any, sharing: Any) -> None:
+    one, other = (DualGenerator.preset(preset, domains=3, sharing=sharing, width=4) for _ in range(2))
+    path = tmp_path / f"pair{suffix}"
+    save_weights(lively(one), path)
+    load_weights(other, path)
+    image, label = torch.rand(1, 3, 32, 32), torch.tensor([2])
+    with torch.no_grad():
+        assert torch.equal(one.translate(image, label), other.translate(image, label))
+        assert torch.equal(one.reconstruct(image, label), other.reconstruct(image, label))
+    assert len(list(other.parameters())) == len(list(one.parameters()))
+    first = other.translator.encoder[0].conv.weight  # type: ignore[index, union-attr]
+    assert (first is other.reconstructor.encoder[0].conv.weight) == (sharing != "none")  # type: ignore[index, union-attr]
+
+
+def test_weights_of_another_module_change_nothing(tmp_path: Path) -> None:
+    save_weights(DomainDiscriminator(3, 64, width=4), tmp_path / "critic.safetensors")
+    critic = DomainDiscriminator(5, 64, width=4)
+    before = {name: value.clone() for name, value in critic.state_dict().items()}
+    with pytest.raises(
+        ValueError, match=r"no weights of this DomainDiscriminator: .* 'to_domain.weight', of shape \(3, "
+    ):
+        load_weights(critic, tmp_path / "critic.safetensors")
+    assert all(torch.equal(before[name], value) for name, value in critic.state_dict().items())
+    with pytest.raises(ValueError, match="no folder"):
+        save_weights(critic, tmp_path / "nowhere" / "critic.pt")
