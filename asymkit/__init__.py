@@ -4,6 +4,7 @@ Networks, losses and the schedule are here; objectives in :mod:`asymkit.objectiv
 :mod:`asymkit.ops`.
 """
 
+from asymkit.augment import CriticAugmentation
 from asymkit.blocks import checkpoint_blocks
 from asymkit.checkpoints import (
     load_asymmetricgan_generators,
@@ -16,6 +17,7 @@ from asymkit.checkpoints import (
     save_weights,
     to_published,
 )
+from asymkit.guard import StepGuard
 from asymkit.losses import (
     ColorCycleLoss,
     ContentLoss,
@@ -58,6 +60,7 @@ __all__ = [
     "AuxGenerator",
     "ColorCycleLoss",
     "ContentLoss",
+    "CriticAugmentation",
     "DomainClassificationLoss",
     "DomainDiscriminator",
     "DualGenerator",
@@ -75,6 +78,7 @@ __all__ = [
     "ResnetGenerator",
     "SSIMLoss",
     "StarGenerator",
+    "StepGuard",
     "Tiled",
     "TotalVariationLoss",
     "VGGFeatures",

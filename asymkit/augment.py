@@ -1,0 +1,119 @@
+"""What critics of small data sets are shown: images changed at random, real and fake alike, gradients going through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from asymkit.checks import check_images
+
+
+class CriticAugmentation(nn.Module):
+    """Random colours, shifts and holes for everything a critic sees (DiffAugment, Zhao et al. 2020).
+
+    With few images a critic learns them by heart. It cannot where it never sees one twice alike, and generators learn
+    nothing of the changes as their images are changed too, differentiably. Every image is changed in its own way.
+
+        CriticAugmentation().attach(self.netD_A)  # the one line more; the handle it returns takes it off again
+
+    Args:
+        brightness: up to this is added or taken off.
+        saturation: channels are moved to their mean, or away from it, by a factor of 1 ± this.
+        contrast: values are moved to the image's mean, or away from it, by a factor of 1 ± this.
+        translation: up to this part of height and width to any side, zeros moving in.
+        cutout: side of a square of zeros, as a part of height and width.
+
+    Raises:
+        ValueError: a negative strength, a translation or cutout above 1.
+
+    Example:
+        >>> from asymkit import PatchDiscriminator
+        >>> critic, image = PatchDiscriminator(width=4), torch.randn(2, 3, 64, 64)
+        >>> handle = CriticAugmentation().attach(critic)
+        >>> bool((critic(image) == critic(image)).all())
+        False
+        >>> handle.remove()
+        >>> bool((critic(image) == critic(image)).all())
+        True
+    """
+
+    def __init__(
+        self,
+        brightness: float = 0.5,
+        saturation: float = 1.0,
+        contrast: float = 0.5,
+        translation: float = 0.125,
+        cutout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        given = {"brightness": brightness, "saturation": saturation, "contrast": contrast}
+        for name, value in (given | {"translation": translation, "cutout": cutout}).items():
+            most = float("inf") if name in given else 1
+            if not 0 <= value <= most:
+                raise ValueError(f"{name} must be at least 0{'' if name in given else ' and at most 1'}, got {value!r}")
+        self.brightness, self.saturation, self.contrast = brightness, saturation, contrast
+        self.translation, self.cutout = translation, cutout
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Images (N, C, H, W) in, the same changed out, not clamped, as in that paper."""
+        check_images(image, "image")
+        if self.brightness:
+            image = image + self._spread(image, self.brightness)
+        if self.saturation:
+            mean = image.mean(1, keepdim=True)
+            image = mean + (image - mean) * (1 + self._spread(image, self.saturation))
+        if self.contrast:
+            mean = image.mean((1, 2, 3), keepdim=True)
+            image = mean + (image - mean) * (1 + self._spread(image, self.contrast))
+        if self.translation:
+            image = self._moved(self._moved(image, 2), 3)
+        return self._holed(image) if self.cutout else image
+
+    def attach(self, critic: nn.Module) -> RemovableHandle:
+        """Change the first argument of every call of a critic from now on, in train and eval mode alike.
+
+        A generator's step often holds the critic in eval mode, and must see changed images as well. The critic's state
+        dict stays as it is. Attach before wrapping in DistributedDataParallel.
+
+        Returns:
+            A handle, whose ``remove()`` takes it off.
+        """
+
+        def changed(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+            return (self(inputs[0]), *inputs[1:])
+
+        return critic.register_forward_pre_hook(changed)
+
+    @staticmethod
+    def _spread(image: Tensor, strength: float) -> Tensor:
+        """One number in ± strength for each image."""
+        return (2 * torch.rand(image.shape[0], 1, 1, 1, device=image.device, dtype=image.dtype) - 1) * strength
+
+    def _moved(self, image: Tensor, dim: int) -> Tensor:
+        side = image.shape[dim]
+        most = int(side * self.translation + 0.5)
+        shift = torch.randint(-most, most + 1, (image.shape[0], 1), device=image.device)
+        places = torch.arange(side, device=image.device) + shift
+        along = [image.shape[0], 1, 1, 1]
+        along[dim] = side
+        inside = ((places >= 0) & (places < side)).view(along)
+        return image.gather(dim, places.clamp(0, side - 1).view(along).expand_as(image)) * inside
+
+    def _holed(self, image: Tensor) -> Tensor:
+        within: list[Tensor] = []
+        for dim in (2, 3):
+            side = image.shape[dim]
+            hole = int(side * self.cutout + 0.5)
+            start = torch.randint(-(hole // 2), side - hole // 2 + 1, (image.shape[0], 1), device=image.device)
+            places = torch.arange(side, device=image.device)
+            within.append((places >= start) & (places < start + hole))
+        hole_at = within[0][:, None, :, None] & within[1][:, None, None, :]
+        return image * ~hole_at
+
+    def extra_repr(self) -> str:
+        """What ``print`` shows between the brackets."""
+        names = ("brightness", "saturation", "contrast", "translation", "cutout")
+        return ", ".join(f"{name}={getattr(self, name)}" for name in names)

@@ -1,0 +1,97 @@
+"""One non-finite loss ends most trainings unnoticed; here it costs a step and is named."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from asymkit.checks import at_least
+
+
+class StepGuard:
+    """Takes an optimizer's step where losses and gradients are finite, and says which were not where it does not.
+
+        self.optimizer_G.step()  # before
+        self.guard.step(self.optimizer_G, {"cycle": self.loss_cycle_A, "gan": self.loss_G_A})  # after
+
+    A skipped step leaves weights and the optimizer's averages as they are and forgets the gradients. Where several
+    processes train together, all skip or none does. Looking costs one wait for the GPU per step.
+
+    Args:
+        limit: how many steps in a row may be skipped before it gives up.
+
+    Raises:
+        ValueError: a limit below 1.
+
+    Example:
+        >>> layer = nn.Linear(1, 1)
+        >>> optimizer, guard = torch.optim.Adam(layer.parameters()), StepGuard()
+        >>> loss = layer(torch.ones(1, 1)).sum()
+        >>> loss.backward()
+        >>> guard.step(optimizer, {"loss": loss}), guard.skipped
+        (True, 0)
+    """
+
+    def __init__(self, limit: int = 20) -> None:
+        at_least("limit", limit)
+        self.limit, self.steps, self.skipped, self.in_a_row = limit, 0, 0, 0
+
+    def step(
+        self, optimizer: torch.optim.Optimizer, terms: Mapping[str, Tensor | float] | Tensor, scaler: Any = None
+    ) -> bool:
+        """Step, or not.
+
+        Args:
+            optimizer: after ``backward``.
+            terms: the loss, or its terms by name; plain numbers, such as the 0 of a term that is off, are welcome.
+            scaler: a ``torch.amp.GradScaler``, which looks after gradients itself and is then given the step.
+
+        Returns:
+            Whether the step was taken. Where it was not, what the networks made is best kept from the critics' image
+            pool too.
+
+        Raises:
+            FloatingPointError: ``limit`` steps in a row were skipped.
+        """
+        self.steps += 1
+        named = {"the loss": terms} if isinstance(terms, Tensor) else dict(terms)
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        if self._finite(named, [] if scaler is not None else gradients):
+            self.in_a_row = 0
+            scaler.step(optimizer) if scaler is not None else optimizer.step()
+            return True
+        self.skipped, self.in_a_row = self.skipped + 1, self.in_a_row + 1
+        optimizer.zero_grad(set_to_none=True)
+        values = {name: float(term.detach() if isinstance(term, Tensor) else term) for name, term in named.items()}
+        bad = {name: value for name, value in values.items() if not math.isfinite(value)}
+        what = ", ".join(f"{name} is {value}" for name, value in bad.items()) or "gradients are not finite, losses are"
+        message = f"step {self.steps} was not taken: {what}"
+        if self.in_a_row >= self.limit:
+            raise FloatingPointError(
+                f"{message}; that makes {self.in_a_row} in a row. Look for images that are not finite, lower the learning "
+                "rate, or go back to a checkpoint"
+            )
+        warnings.warn(f"{message}; {self.skipped} skipped so far", stacklevel=2)
+        return False
+
+    @staticmethod
+    def _finite(named: Mapping[str, Tensor | float], gradients: list[Tensor]) -> bool:
+        """One answer for all processes, read from the device once."""
+        losses = [value.detach().double().sum() for value in named.values() if isinstance(value, Tensor)]
+        numbers = all(math.isfinite(value) for value in named.values() if not isinstance(value, Tensor))
+        if gradients:
+            losses.append(torch.nn.utils.get_total_norm(gradients))
+        if not losses:
+            return numbers
+        device = (gradients or losses)[0].device
+        fine = torch.stack([loss.to(device).isfinite() for loss in losses]).all() & numbers
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            everywhere = fine.float()
+            torch.distributed.all_reduce(everywhere, torch.distributed.ReduceOp.MIN)
+            return bool(everywhere)
+        return bool(fine)

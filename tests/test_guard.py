@@ -1,0 +1,99 @@
+"""Steps that are not taken."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from asymkit import StepGuard
+
+
+def trained(**options: Any) -> tuple[nn.Linear, torch.optim.Adam, StepGuard]:
+    layer = nn.Linear(2, 1)
+    optimizer = torch.optim.Adam(layer.parameters(), 0.1)
+    layer(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return layer, optimizer, StepGuard(**options)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_a_bad_loss_costs_its_step_and_nothing_else(bad: float) -> None:
+    layer, optimizer, guard = trained()
+    before = [p.detach().clone() for p in layer.parameters()]
+    average = optimizer.state[layer.weight]["exp_avg"].clone()
+    terms = {"cycle": layer(torch.full((1, 2), bad)).sum(), "identity": 0, "gan": layer(torch.ones(1, 2)).sum()}
+    torch.stack([torch.as_tensor(term) for term in terms.values()]).sum().backward()
+    with pytest.warns(UserWarning, match=r"step 1 was not taken: cycle is (nan|inf|-inf); 1 skipped so far"):
+        assert not guard.step(optimizer, terms)
+    assert all(torch.equal(a, p) for a, p in zip(before, layer.parameters(), strict=True))
+    assert torch.equal(average, optimizer.state[layer.weight]["exp_avg"])
+    assert layer.weight.grad is None
+
+    loss = layer(torch.ones(1, 2)).sum()
+    loss.backward()
+    assert guard.step(optimizer, loss)
+    assert (guard.steps, guard.skipped, guard.in_a_row) == (2, 1, 0)
+    assert not torch.equal(before[0], layer.weight)
+
+
+def test_bad_gradients_of_finite_losses_are_seen() -> None:
+    layer, optimizer, guard = trained()
+    (layer(torch.zeros(1, 2)) - layer.bias).abs().sqrt().sum().backward()  # 0, whose root has no gradient
+    with pytest.warns(UserWarning, match="gradients are not finite, losses are"):
+        assert not guard.step(optimizer, {"cycle": torch.tensor(0.0)})
+
+
+def test_it_gives_up_after_so_many_in_a_row() -> None:
+    _, optimizer, guard = trained(limit=3)
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="not taken"):
+            guard.step(optimizer, {"style": torch.tensor(float("nan"))})
+    with pytest.raises(FloatingPointError, match=r"step 3 was not taken: style is nan; that makes 3 in a row"):
+        guard.step(optimizer, {"style": torch.tensor(float("nan"))})
+    with pytest.raises(ValueError, match="limit must be"):
+        StepGuard(limit=0)
+
+
+def test_a_scaler_keeps_its_own_eye_on_gradients() -> None:
+    layer, optimizer, guard = trained()
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    before = layer.weight.detach().clone()
+    scaler.scale(layer(torch.full((1, 2), 1e38)).sum()).backward()  # overflows where it is scaled
+    assert guard.step(optimizer, {"gan": torch.tensor(1.0)}, scaler)
+    scaler.update()
+    assert torch.equal(before, layer.weight)
+    assert scaler.get_scale() < 4.0
+    with pytest.warns(UserWarning, match="gan is nan"):
+        assert not guard.step(optimizer, {"gan": torch.tensor(float("nan"))}, scaler)
+
+
+def _process(rank: int, folder: str) -> None:
+    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": "29611", "RANK": str(rank), "WORLD_SIZE": "2"}
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    layer = nn.Linear(1, 1)
+    guard, optimizer = StepGuard(), torch.optim.SGD(layer.parameters(), 1.0)
+    layer(torch.ones(1, 1)).sum().backward()
+    import warnings
+
+    warnings.simplefilter("ignore")
+    taken = guard.step(optimizer, {"loss": torch.tensor(float("nan") if rank else 1.0)})
+    Path(folder, f"{rank}").write_text(str(taken))
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_all_processes_skip_or_none(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_process, args=(rank, str(tmp_path))) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["False", "False"]

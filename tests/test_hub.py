@@ -1,0 +1,61 @@
+"""save_pretrained and from_pretrained, with a folder and without a network."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import asymkit
+from asymkit import hub
+
+SMALL: dict[str, Any] = {"width": 4, "blocks": 1}
+CASES: list[tuple[Any, dict[str, Any], tuple[Any, ...]]] = [
+    (hub.ResnetGenerator, {"in_channels": 1, **SMALL, "upsampling": "resize"}, ()),
+    (hub.AuxGenerator, {"aux_channels": 5, "in_channels": 1, "injection": "concat_all", **SMALL}, (torch.randn(1, 5),)),
+    (hub.AuxEncoder, {"in_channels": 1, "aux_channels": 5, "pooled": False, "width": 4}, ()),
+    (hub.HighResGenerator, {"in_channels": 1, "aux_channels": 5, **SMALL}, (torch.randn(1, 5),)),
+    (hub.StarGenerator, {"domains": 3, "in_channels": 1, "label_embedding": 7, **SMALL}, (torch.tensor([2]),)),
+    (hub.PlainGenerator, {"domains": 3, "in_channels": 1}, (torch.tensor([2]),)),
+]
+
+
+@pytest.fixture(autouse=True)
+def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any, **__: Any) -> Any:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("socket.socket.connect", refused)
+
+
+@pytest.mark.parametrize(("network", "options", "condition"), CASES, ids=lambda case: getattr(case, "__name__", ""))
+def test_a_network_comes_back_as_it_was_built(
+    network: Any, options: dict[str, Any], condition: tuple[Any, ...], tmp_path: Path
+) -> None:
+    built: nn.Module = network(**options)
+    built.save_pretrained(tmp_path)  # type: ignore[operator]
+    assert (tmp_path / "model.safetensors").is_file()
+    assert options.items() <= json.loads((tmp_path / "config.json").read_text()).items()
+    image = torch.randn(1, 1, 32, 32)
+    loaded = network.from_pretrained(tmp_path)
+    assert isinstance(loaded, getattr(asymkit, network.__name__))
+    assert torch.equal(loaded(image, *condition), built(image, *condition))
+
+
+def test_a_card_says_what_it_is(tmp_path: Path) -> None:
+    hub.ResnetGenerator(**SMALL).save_pretrained(tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert "library_name: asymkit" in card
+    assert "image-to-image" in card
+
+
+def test_the_extra_is_named_where_it_is_missing() -> None:
+    code = "import sys; sys.modules['huggingface_hub'] = None; import asymkit.hub"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert 'asymkit.hub needs: pip install "asymkit[hub]"' in result.stderr
