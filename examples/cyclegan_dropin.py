@@ -1,0 +1,329 @@
+"""A plain CycleGAN, and every part of asymkit that drops into one, each behind a switch.
+
+    python examples/cyclegan_dropin.py train --use colour ms_ssim                # one training, with these parts
+    python examples/cyclegan_dropin.py compare                                   # each part alone against none: a table
+    python examples/cyclegan_dropin.py train --data datasets/facades --steps 20000 --ngf 64 --crop-size 256 ...
+
+This is what CycleGAN code usually looks like: an options object, a model with ``set_input``, ``forward``, ``backward_G``
+and ``optimize_parameters``, one Adam for both generators, ``init_net`` over every network. A is the rich domain
+(photographs), B the poor one (grey). Search for ``opt.use`` to see what a part replaces; docs/from-cyclegan.md has the
+same as changes to existing code.
+"""
+
+import itertools
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import torch
+from accelerate.utils import set_seed
+from support.data import Unpaired, unpaired
+from support.pictures import looking
+from support.run import command
+from support.table import as_markdown, psnr
+from torch import Tensor, nn
+from tqdm import tqdm
+
+import asymkit
+from asymkit.objectives.asyncgan import pseudo_pair
+
+Part = Literal[
+    "generator",
+    "light",
+    "aux",
+    "critic",
+    "gan_loss",
+    "pool",
+    "colour",
+    "identity",
+    "ms_ssim",
+    "augment",
+    "guard",
+    "async",
+]
+PARTS: tuple[Part, ...] = get_args(Part)
+
+
+@dataclass(frozen=True)
+class Options:
+    """A plain CycleGAN with parts of asymkit."""
+
+    use: tuple[Part, ...] = ()
+    """Parts of asymkit to use: generator, light (reconstructors), aux (z and its encoder), critic, gan_loss, pool, colour
+    (cycle loss), identity (loss), ms_ssim, augment (what critics see), guard, async."""
+    each: bool = False
+    """Train once without any and once with each of these alone, and write a table."""
+    out: Path = Path("runs/dropin")
+    data: Path | None = None
+    """A CycleGAN folder with trainA and trainB; None: the bundled photographs, and grey crops of them."""
+    steps: int = 1000
+    seed: int = 0
+    seeds: int = 1
+    crop_size: int = 48
+    batch_size: int = 2
+    ngf: int = 16
+    ndf: int = 16
+    n_blocks: int = 3
+    n_layers_D: int = 2
+    aux_channels: int = 8
+    lr: float = 1e-3
+    lr_critics: float = 2e-4
+    beta1: float = 0.5
+    lambda_A: float = 10.0
+    lambda_B: float = 10.0
+    lambda_identity: float = 0.5
+    lambda_ssim: float = 1.0
+    pool_size: int = 50
+
+
+def init_net(net: nn.Module) -> nn.Module:
+    """N(0, 0.02) for whatever calls itself a convolution or a linear layer, in place of any weights it came with."""
+    for module in net.modules():
+        weight = getattr(module, "weight", None)
+        if isinstance(weight, Tensor) and ("Conv" in type(module).__name__ or "Linear" in type(module).__name__):
+            nn.init.normal_(weight, 0.0, 0.02)
+            if isinstance(bias := getattr(module, "bias", None), Tensor):
+                nn.init.zeros_(bias)
+    return net
+
+
+class Block(nn.Module):
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for _ in range(2):
+            layers += [nn.ReflectionPad2d(1), nn.Conv2d(dim, dim, 3), nn.InstanceNorm2d(dim), nn.ReLU()]
+        self.conv_block = nn.Sequential(*layers[:-1])
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.conv_block(x)
+        return out
+
+
+def define_G(inputs: int, outputs: int, opt: Options) -> nn.Module:
+    ngf = opt.ngf
+    layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, ngf, 7), nn.InstanceNorm2d(ngf), nn.ReLU()]
+    for wide in (2 * ngf, 4 * ngf):
+        layers += [nn.Conv2d(wide // 2, wide, 3, 2, 1), nn.InstanceNorm2d(wide), nn.ReLU()]
+    layers += [Block(4 * ngf) for _ in range(opt.n_blocks)]
+    for wide in (2 * ngf, ngf):
+        layers += [nn.ConvTranspose2d(2 * wide, wide, 3, 2, 1, 1), nn.InstanceNorm2d(wide), nn.ReLU()]
+    return init_net(nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(ngf, outputs, 7), nn.Tanh()))
+
+
+def define_D(inputs: int, opt: Options) -> nn.Module:
+    layers: list[nn.Module] = [nn.Conv2d(inputs, opt.ndf, 4, 2, 1), nn.LeakyReLU(0.2)]
+    wide = opt.ndf
+    for i in range(1, opt.n_layers_D + 1):
+        narrow, wide = wide, opt.ndf * min(2**i, 8)
+        layers += [
+            nn.Conv2d(narrow, wide, 4, 2 if i < opt.n_layers_D else 1, 1),
+            nn.InstanceNorm2d(wide),
+            nn.LeakyReLU(0.2),
+        ]
+    return init_net(nn.Sequential(*layers, nn.Conv2d(wide, 1, 4, 1, 1)))
+
+
+class GANLoss(nn.Module):
+    def forward(self, prediction: Tensor, target_is_real: bool) -> Tensor:
+        return nn.functional.mse_loss(prediction, torch.full_like(prediction, float(target_is_real)))
+
+
+class ImagePool:
+    def __init__(self, pool_size: int) -> None:
+        self.pool_size, self.images = pool_size, list[Tensor]()
+
+    def query(self, images: Tensor) -> Tensor:
+        chosen = []
+        for image in images.detach():
+            if len(self.images) < self.pool_size:
+                self.images.append(image)
+            elif torch.rand(()) < 0.5:
+                place = int(torch.randint(self.pool_size, ()))
+                image, self.images[place] = self.images[place], image  # noqa: PLW2901
+            chosen.append(image)
+        return torch.stack(chosen)
+
+
+class CycleGANModel:
+    def __init__(self, opt: Options) -> None:
+        self.opt = opt
+        size: dict[str, Any] = {"width": opt.ngf, "blocks": opt.n_blocks}
+        self.netG_A = init_net(asymkit.ResnetGenerator(**size)) if "generator" in opt.use else define_G(3, 3, opt)
+        self.netG_B = init_net(asymkit.ResnetGenerator(**size)) if "generator" in opt.use else define_G(3, 3, opt)
+        self.netE: nn.Module | None = None
+        if "aux" in opt.use:  # B lacks colour: z carries it
+            self.netG_B = init_net(asymkit.AuxGenerator(aux_channels=opt.aux_channels, **size))
+            self.netE = init_net(asymkit.AuxEncoder(aux_channels=opt.aux_channels, width=opt.ngf))
+        self.netR_A, self.netR_B = self.netG_A, self.netG_B  # who reconstructs
+        if "light" in opt.use:
+            light: dict[str, Any] = {"width": opt.ngf // 4, "blocks": opt.n_blocks}
+            self.netR_A, self.netR_B = (init_net(asymkit.ResnetGenerator(**light)) for _ in range(2))
+        critic: dict[str, Any] = {"width": opt.ndf, "layers": opt.n_layers_D}
+        self.netD_A = init_net(asymkit.PatchDiscriminator(**critic)) if "critic" in opt.use else define_D(3, opt)
+        self.netD_B = init_net(asymkit.PatchDiscriminator(**critic)) if "critic" in opt.use else define_D(3, opt)
+        if "augment" in opt.use:
+            for netD in (self.netD_A, self.netD_B):
+                asymkit.CriticAugmentation(cutout=0.25).attach(netD)
+
+        pool: type[Any] = asymkit.ImagePool if "pool" in opt.use else ImagePool
+        self.fake_A_pool, self.fake_B_pool = pool(opt.pool_size), pool(opt.pool_size)
+        self.criterionGAN: nn.Module = asymkit.LeastSquaresLoss() if "gan_loss" in opt.use else GANLoss()
+        self.criterionCycle: nn.Module = asymkit.ColorCycleLoss() if "colour" in opt.use else nn.L1Loss()
+        self.criterionIdt: nn.Module = asymkit.ColorCycleLoss() if "identity" in opt.use else nn.L1Loss()
+        # sums over three channels where L1Loss averages, so the weight is a third
+        self.cycle_scale = 1 / 3 if "colour" in opt.use else 1.0
+        self.idt_scale = 1 / 3 if "identity" in opt.use else 1.0
+        self.criterionSSIM = asymkit.MSSSIMLoss(scales=1) if "ms_ssim" in opt.use else None  # 48 pixels: one scale fits
+
+        networks = [self.netG_A, self.netG_B, *([self.netR_A, self.netR_B] if "light" in opt.use else [])]
+        generators = nn.ModuleList([*networks, *([self.netE] if self.netE is not None else [])])
+        self.optimizer_G = torch.optim.Adam(generators.parameters(), lr=opt.lr, betas=(opt.beta1, 0.999))
+        critics = itertools.chain(self.netD_A.parameters(), self.netD_B.parameters())
+        self.optimizer_D = torch.optim.Adam(critics, lr=opt.lr_critics, betas=(opt.beta1, 0.999))
+        self.guard = asymkit.StepGuard() if "guard" in opt.use else None
+
+    def set_input(self, batch: dict[str, Tensor]) -> None:
+        self.real_A, self.real_B = batch["A"], batch["B"]
+
+    def forward(self) -> None:
+        self.fake_B = self.netG_A(self.real_A)
+        if self.netE is None:
+            self.rec_A, self.fake_A = self.netR_B(self.fake_B), self.netG_B(self.real_B)
+        else:
+            code = self.netE(self.real_A)
+            self.z = torch.randn_like(code)
+            back = (self.fake_B,) if "light" in self.opt.use else (self.fake_B, code)
+            self.rec_A, self.fake_A = self.netR_B(*back), self.netG_B(self.real_B, self.z)
+        self.rec_B = self.netR_A(self.fake_A)
+
+    def backward_D_basic(self, netD: nn.Module, real: Tensor, fake: Tensor) -> None:
+        loss = (self.criterionGAN(netD(real), True) + self.criterionGAN(netD(fake.detach()), False)) * 0.5
+        loss.backward()
+
+    def backward_G(self) -> None:
+        opt, losses = self.opt, dict[str, Tensor]()
+        idt_A, idt_B = self.netG_A(self.real_B), self.netG_B(self.real_A)
+        losses["idt_A"] = self.criterionIdt(idt_A, self.real_B) * opt.lambda_B * opt.lambda_identity * self.idt_scale
+        losses["idt_B"] = self.criterionIdt(idt_B, self.real_A) * opt.lambda_A * opt.lambda_identity * self.idt_scale
+        losses["G_A"] = self.criterionGAN(self.netD_A(self.fake_B), True)
+        losses["G_B"] = self.criterionGAN(self.netD_B(self.fake_A), True)
+        losses["cycle_A"] = self.criterionCycle(self.rec_A, self.real_A) * opt.lambda_A * self.cycle_scale
+        losses["cycle_B"] = self.criterionCycle(self.rec_B, self.real_B) * opt.lambda_B * self.cycle_scale
+        if self.criterionSSIM is not None:
+            ssim = self.criterionSSIM(self.rec_A, self.real_A) + self.criterionSSIM(self.rec_B, self.real_B)
+            losses["ssim"] = ssim * opt.lambda_ssim
+        if self.netE is not None:  # what z made must show it
+            losses["z"] = nn.functional.l1_loss(self.netE(self.fake_A), self.z)
+        self.losses = losses
+        torch.stack(list(losses.values())).sum().backward()
+
+    def set_requires_grad(self, nets: Sequence[nn.Module], requires_grad: bool) -> None:
+        for net in nets:
+            net.requires_grad_(requires_grad)
+
+    def optimize_parameters(self) -> None:
+        self.forward()
+        self.set_requires_grad([self.netD_A, self.netD_B], False)
+        self.optimizer_G.zero_grad()
+        self.backward_G()
+        if self.guard is None:
+            self.optimizer_G.step()
+        elif not self.guard.step(self.optimizer_G, self.losses):
+            return
+        self.set_requires_grad([self.netD_A, self.netD_B], True)
+        self.optimizer_D.zero_grad()
+        self.backward_D_basic(self.netD_A, self.real_B, self.fake_B_pool.query(self.fake_B))
+        self.backward_D_basic(self.netD_B, self.real_A, self.fake_A_pool.query(self.fake_A))
+        self.optimizer_D.step()
+
+    def optimize_partial(self) -> None:
+        """B → A alone, as pix2pix would train it, on pairs that the frozen A → B makes."""
+        self.fake_B, self.real_A = pseudo_pair(self.netG_A, self.real_A)
+        self.fake_A = self.netG_B(self.fake_B)
+        self.set_requires_grad([self.netD_B], False)
+        self.optimizer_G.zero_grad()
+        pair = self.criterionCycle(self.fake_A, self.real_A) * self.opt.lambda_A * self.cycle_scale
+        self.losses = {"G_B": self.criterionGAN(self.netD_B(self.fake_A), True), "pair": pair}
+        torch.stack(list(self.losses.values())).sum().backward()
+        self.optimizer_G.step()
+        self.set_requires_grad([self.netD_B], True)
+        self.optimizer_D.zero_grad()
+        self.backward_D_basic(self.netD_B, self.real_A, self.fake_A_pool.query(self.fake_A))
+        self.optimizer_D.step()
+
+
+def train(opt: Options, data: Unpaired) -> tuple[CycleGANModel, float]:
+    """The trained model, and the seconds that a step took."""
+    set_seed(opt.seed)
+    model = CycleGANModel(opt)
+    step: Callable[[], None] = model.optimize_parameters
+    scheduler: asymkit.AsyncScheduler | None = None
+    if "async" in opt.use:  # steps are counted instead of epochs
+        period = max(2, opt.steps // 10)
+        easy = [model.netG_A, model.netD_A]
+        step = scheduler = asymkit.AsyncScheduler(step, model.optimize_partial, easy, opt.steps, period)
+    spent = 0.0
+    for i in tqdm(range(opt.steps), desc=" ".join(opt.use) or "plain", leave=False, disable=None):
+        rich, poor = zip(*(data[i * opt.batch_size + j] for j in range(opt.batch_size)), strict=True)
+        model.set_input({"A": torch.stack(rich), "B": torch.stack(poor)})
+        if scheduler is not None:
+            scheduler.set_epoch(i)
+        for optimizer in (model.optimizer_G, model.optimizer_D):
+            rate = opt.lr if optimizer is model.optimizer_G else opt.lr_critics
+            optimizer.param_groups[0]["lr"] = rate * asymkit.linear_decay(i / opt.steps)
+        begun = time.perf_counter()
+        step()
+        spent += time.perf_counter() - begun
+    return model, spent / opt.steps
+
+
+def measure(model: CycleGANModel, data: Unpaired) -> dict[str, float]:
+    """Both directions on crops never trained on: against the truth, which grey photographs have, and there and back."""
+    real = [data.rich.crop(2**40 + i, 64, (data.seed, 0)) for i in range(24)]
+    figures: dict[str, float] = {}
+    with looking():
+        x = torch.stack(real)
+        fake_B = model.netG_A(x)
+        code = () if model.netE is None else (model.netE(x),)
+        figures["A→B→A, L1"] = float((model.netG_B(fake_B, *code) - x).abs().mean())
+        if data.poor.derive is not None:
+            y = torch.stack([data.poor.crop(2**40 + i, 64, (data.seed, 0)) for i in range(24)])
+            figures["A→B, dB"] = psnr(fake_B, y)
+            figures["B→A, dB"] = psnr(model.netG_B(y), x)
+            if model.netE is not None:
+                figures["B→A with E(A), dB"] = psnr(model.netG_B(y, *code), x)
+                several = torch.stack([model.netG_B(y) for _ in range(4)])
+                figures["spread over z"] = float(several.std(0).mean())
+    return figures
+
+
+def main(opt: Options) -> None:
+    data, source = unpaired(opt.data, "grey", "A", opt.crop_size, opt.seed)
+    runs = [replace(opt, use=()), *(replace(opt, use=(part,)) for part in opt.use)] if opt.each else [opt]
+    table: dict[str, dict[str, list[float]]] = {}
+    for seed in range(opt.seed, opt.seed + opt.seeds):
+        for run in runs:
+            model, seconds = train(replace(run, seed=seed), data)
+            found = measure(model, data) | {"ms per step": 1000 * seconds}
+            row = table.setdefault(", ".join(run.use) or "plain CycleGAN", {})
+            for name, figure in found.items():
+                row.setdefault(name, []).append(figure)
+            print(f"seed {seed}  {', '.join(run.use) or 'plain':<12}", {k: round(v, 3) for k, v in found.items()})
+    opt.out.mkdir(parents=True, exist_ok=True)
+    (opt.out / "table.json").write_text(json.dumps({"source": source, "steps": opt.steps, "figures": table}, indent=1))
+    (opt.out / "table.md").write_text(as_markdown(table))
+    print(as_markdown(table))
+
+
+if __name__ == "__main__":
+    command(
+        main,
+        {
+            "train": ("One training with the parts you name.", Options()),
+            "compare": ("Each part alone against none.", Options(use=PARTS, each=True, seeds=3)),
+        },
+    )
