@@ -250,6 +250,21 @@ def test_the_checkpoint_lines_of_the_guides_work(guide: str, tmp_path: Path, mon
     )
 
 
+@pytest.mark.slow
+def test_the_lines_of_the_page_on_deployment_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(), flags=re.DOTALL)
+    assert len(blocks) >= 8
+    for block in blocks:  # a narrow generator does what a wide one does, sooner
+        exec(block.replace("(blocks=6)", "(width=4, blocks=1)").replace("1200, 900", "600, 500"), names)
+    assert names["label"].shape == (1, 3, 600, 500)
+    with torch.inference_mode():
+        wanted = names["generator"](names["image"][:1, :, :128])
+    torch.testing.assert_close(torch.from_numpy(names["result"]), wanted, rtol=0, atol=1e-4)
+    assert torch.equal(names["again"](names["image"]), names["generator"](names["image"]))
+
+
 def test_a_change_that_does_not_fit_is_noticed() -> None:
     with pytest.raises(AssertionError, match=r"not in the code: self\.criterionFoo"):
         changed("class A:\n    def f(self):\n        self.x = 1\n", "-self.criterionFoo = 1\n+self.y = 2\n")

@@ -1,0 +1,81 @@
+"""The plain CycleGAN with parts of asymkit: every part trains, alone and with others."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cyclegan_dropin
+import pytest
+import torch
+from cyclegan_dropin import PARTS, Options, Part, train
+from support.data import unpaired
+
+ROOT = Path(__file__).parent.parent
+SMALL = Options(steps=20, crop_size=32, ngf=4, ndf=4, n_blocks=1, batch_size=1)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*scales:UserWarning")
+@pytest.mark.parametrize(
+    "use", [(), *((part,) for part in PARTS), ("aux", "async", "colour", "ms_ssim", "guard", "critic")]
+)
+def test_every_part_trains(use: tuple[Part, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    data, _ = unpaired(None, "grey", "A", SMALL.crop_size, 0)
+    begun: dict[str, torch.Tensor] = {}
+    steps: list[str] = []
+
+    def weights(model: Any) -> dict[str, torch.Tensor]:
+        nets = {name: net for name, net in vars(model).items() if name.startswith("net") and net is not None}
+        return {name: torch.nn.utils.parameters_to_vector(net.parameters()).detach() for name, net in nets.items()}
+
+    def watched(name: str) -> None:
+        step = getattr(cyclegan_dropin.CycleGANModel, name)
+
+        def stepped(model: Any) -> None:
+            begun.update(weights(model))
+            step(model)
+            assert torch.stack([loss.detach() for loss in model.losses.values()]).isfinite().all()
+            still = {net for net, value in weights(model).items() if torch.equal(begun[net], value)}
+            idle = {"netR_A", "netR_B"} if "light" in use else set()
+            partial = {"netG_A", "netD_A", "netE", "netR_A"} | idle
+            assert still <= (partial if name == "optimize_partial" else set()), still
+            assert name != "optimize_partial" or {"netG_A", "netD_A"} <= still
+            steps.append(name)
+
+        monkeypatch.setattr(cyclegan_dropin.CycleGANModel, name, stepped)
+
+    watched("optimize_parameters")
+    watched("optimize_partial")
+    model, seconds = train(replace(SMALL, use=use), data)
+    assert len(steps) == 20
+    assert seconds > 0
+    assert (steps.count("optimize_partial") > 0) == ("async" in use)
+    figures = cyclegan_dropin.measure(model, data)
+    assert all(torch.tensor(list(figures.values())).isfinite())
+    assert ("spread over z" in figures) == ("aux" in use)
+
+
+@pytest.mark.slow
+def test_the_table_has_a_row_for_each_part(tmp_path: Path) -> None:
+    small = ["--steps", "2", "--crop-size", "32", "--ngf", "4", "--ndf", "4", "--n-blocks", "1", "--seeds", "2"]
+    command = [
+        sys.executable,
+        str(ROOT / "examples" / "cyclegan_dropin.py"),
+        "compare",
+        "--use",
+        "colour",
+        "aux",
+        *small,
+    ]
+    result = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    table = (tmp_path / "table.md").read_text()
+    assert re.findall(r"^\| ([\w ]+) \|", table, flags=re.MULTILINE) == ["plain CycleGAN", "colour", "aux"]
+    figures = json.loads((tmp_path / "table.json").read_text())["figures"]
+    assert len(figures["colour"]["B→A, dB"]) == 2
