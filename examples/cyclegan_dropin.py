@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal, get_args
 
 import torch
@@ -256,8 +257,12 @@ class CycleGANModel:
         self.optimizer_D.step()
 
 
-def train(opt: Options, data: Unpaired) -> tuple[CycleGANModel, float]:
-    """The trained model, and the seconds that a step took."""
+def batch_of(data: Unpaired, number: int, size: int) -> dict[str, Tensor]:
+    rich, poor = zip(*(data[number * size + i] for i in range(size)), strict=True)
+    return {"A": torch.stack(rich), "B": torch.stack(poor)}
+
+
+def train(opt: Options, data: Unpaired) -> CycleGANModel:
     set_seed(opt.seed)
     model = CycleGANModel(opt)
     step: Callable[[], None] = model.optimize_parameters
@@ -266,19 +271,28 @@ def train(opt: Options, data: Unpaired) -> tuple[CycleGANModel, float]:
         period = max(2, opt.steps // 10)
         easy = [model.netG_A, model.netD_A]
         step = scheduler = asymkit.AsyncScheduler(step, model.optimize_partial, easy, opt.steps, period)
-    spent = 0.0
     for i in tqdm(range(opt.steps), desc=" ".join(opt.use) or "plain", leave=False, disable=None):
-        rich, poor = zip(*(data[i * opt.batch_size + j] for j in range(opt.batch_size)), strict=True)
-        model.set_input({"A": torch.stack(rich), "B": torch.stack(poor)})
+        model.set_input(batch_of(data, i, opt.batch_size))
         if scheduler is not None:
             scheduler.set_epoch(i)
         for optimizer in (model.optimizer_G, model.optimizer_D):
             rate = opt.lr if optimizer is model.optimizer_G else opt.lr_critics
             optimizer.param_groups[0]["lr"] = rate * asymkit.linear_decay(i / opt.steps)
-        begun = time.perf_counter()
         step()
-        spent += time.perf_counter() - begun
-    return model, spent / opt.steps
+    return model
+
+
+def paces(models: Sequence[CycleGANModel], data: Unpaired, rounds: int = 15) -> list[float]:
+    """Time of a joint step of each model over that of the first one, all in turns: medians."""
+    times: list[list[float]] = [[] for _ in models]
+    for i in range(rounds):
+        batch = batch_of(data, i, models[0].opt.batch_size)
+        for model, taken in zip(models, times, strict=True):
+            model.set_input(batch)
+            begun = time.perf_counter()
+            model.optimize_parameters()
+            taken.append(time.perf_counter() - begun)
+    return [median(a / b for a, b in zip(taken, times[0], strict=True)) for taken in times]
 
 
 def measure(model: CycleGANModel, data: Unpaired) -> dict[str, float]:
@@ -304,19 +318,17 @@ def measure(model: CycleGANModel, data: Unpaired) -> dict[str, float]:
 def main(opt: Options) -> None:
     data, source = unpaired(opt.data, "grey", "A", opt.crop_size, opt.seed)
     runs = [replace(opt, use=()), *(replace(opt, use=(part,)) for part in opt.use)] if opt.each else [opt]
-    table: dict[str, dict[str, list[float]]] = {}
+    table: dict[str, dict[str, list[float]]] = {", ".join(run.use) or "plain CycleGAN": {} for run in runs}
     for seed in range(opt.seed, opt.seed + opt.seeds):
-        for run in runs:
-            model, seconds = train(replace(run, seed=seed), data)
-            found = measure(model, data) | {"ms per step": 1000 * seconds}
-            row = table.setdefault(", ".join(run.use) or "plain CycleGAN", {})
-            for name, figure in found.items():
+        models = [train(replace(run, seed=seed), data) for run in runs]
+        figures = [measure(model, data) for model in models]
+        for found, pace, row in zip(figures, paces(models, data), table.values(), strict=True):
+            for name, figure in (found | {"time of a step": pace}).items():
                 row.setdefault(name, []).append(figure)
-            print(f"seed {seed}  {', '.join(run.use) or 'plain':<12}", {k: round(v, 3) for k, v in found.items()})
+        print(f"seed {seed}:\n{as_markdown(table)}")
     opt.out.mkdir(parents=True, exist_ok=True)
     (opt.out / "table.json").write_text(json.dumps({"source": source, "steps": opt.steps, "figures": table}, indent=1))
     (opt.out / "table.md").write_text(as_markdown(table))
-    print(as_markdown(table))
 
 
 if __name__ == "__main__":

@@ -52,9 +52,8 @@ def test_every_part_trains(use: tuple[Part, ...], monkeypatch: pytest.MonkeyPatc
 
     watched("optimize_parameters")
     watched("optimize_partial")
-    model, seconds = train(replace(SMALL, use=use), data)
+    model = train(replace(SMALL, use=use), data)
     assert len(steps) == 20
-    assert seconds > 0
     assert (steps.count("optimize_partial") > 0) == ("async" in use)
     figures = cyclegan_dropin.measure(model, data)
     assert all(torch.tensor(list(figures.values())).isfinite())
