@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -64,6 +65,18 @@ def check_images(
         )
     if like is not None:
         check_dtype(x, name, like)
+
+
+def check_input(generator: Any, image: Tensor) -> None:
+    """Refuse images that a generator here does not take, by its own channels, sides and type of weights."""
+    check_images(
+        image,
+        "image",
+        channels=generator.in_channels,
+        least_side=generator.least_side,
+        multiple_of=generator.multiple,
+        like=generator.to_image.weight,
+    )
 
 
 def check_dtype(x: Tensor, name: str, like: Tensor) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
-from asymkit.checks import at_least, check_images, one_of
+from asymkit.checks import at_least, check_images, check_input, one_of
 from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, check_vector, conv3x3, conv7x7, init_normal, upsample2x
 
 Injection = Literal["concat", "concat_all", "cin"]
@@ -71,14 +71,7 @@ class ResnetGenerator(nn.Module):
         """
         if condition is not None:
             image = self._joined(image, condition)
-        check_images(
-            image,
-            "image",
-            channels=self.in_channels,
-            least_side=self.least_side,
-            multiple_of=self.multiple,
-            like=self.to_image.weight,
-        )
+        check_input(self, image)
         return torch.tanh(self.to_image(self.decoder(self.blocks(self.encoder(image)))))
 
     def _joined(self, image: Tensor, condition: Tensor) -> Tensor:
@@ -191,14 +184,7 @@ class AuxGenerator(nn.Module):
         Raises:
             ValueError: wrong channels, sides not divisible by 4, a z of the wrong shape.
         """
-        check_images(
-            image,
-            "image",
-            channels=self.in_channels,
-            least_side=self.least_side,
-            multiple_of=self.multiple,
-            like=self.to_image.weight,
-        )
+        check_input(self, image)
         if condition is None:
             z = self.sample_aux(image.shape[0], aux_size(image) if self.spatial else None)
         else:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
-from asymkit.checks import at_least, check_images
+from asymkit.checks import at_least, check_input
 from asymkit.layers import ConvNormReLU, Upsampling, check_vector, conv7x7, init_normal, upsample2x
 
 
@@ -91,15 +91,7 @@ class HighResGenerator(nn.Module):
         Raises:
             ValueError: wrong channels, sides not divisible by 8, a z of the wrong shape or for a generator without z.
         """
-        like = self.to_image.weight
-        check_images(
-            image,
-            "image",
-            channels=self.in_channels,
-            least_side=self.least_side,
-            multiple_of=self.multiple,
-            like=like,
-        )
+        check_input(self, image)
         if self.aux_channels is None:
             if condition is not None:
                 raise ValueError(
@@ -109,7 +101,7 @@ class HighResGenerator(nn.Module):
         elif condition is None:
             z = self.sample_aux(image.shape[0])
         else:
-            check_vector(condition, "condition (z)", self.aux_channels, image.shape[0], like=like)
+            check_vector(condition, "condition (z)", self.aux_channels, image.shape[0], like=self.to_image.weight)
             z = condition
         hidden = self.encoder(image)
         for block in self.blocks:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from asymkit.blocks import ResidualBlock
-from asymkit.checks import at_least, check_images
+from asymkit.checks import at_least, check_input
 from asymkit.labels import label_vectors
 from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, tiled, upsample2x, zero_padded_conv
 
@@ -58,7 +58,7 @@ class PlainGenerator(nn.Module):
         Raises:
             ValueError: wrong channels, labels missing, of the wrong form or out of range.
         """
-        check_images(image, "image", channels=self.in_channels, least_side=self.least_side, like=self.to_image.weight)
+        check_input(self, image)
         label = label_vectors(condition, self.domains, image.shape[0]).to(image)
         return torch.tanh(self.to_image(self.encoder(tiled(image, label))))
 
@@ -149,14 +149,7 @@ class StarGenerator(nn.Module):
         Raises:
             ValueError: wrong channels, sides not divisible by 4, labels missing, of the wrong form or out of range.
         """
-        check_images(
-            image,
-            "image",
-            channels=self.in_channels,
-            least_side=self.least_side,
-            multiple_of=self.multiple,
-            like=self.to_image.weight,
-        )
+        check_input(self, image)
         label = label_vectors(condition, self.domains, image.shape[0]).to(image)
         if self.embed is not None:
             label = self.embed(label)
