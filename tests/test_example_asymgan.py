@@ -182,6 +182,99 @@ def test_two_processes_end_with_the_same_weights(tmp_path: Path) -> None:
     assert steps == ["step", "1"]  # written once, by the main process, and kept through the resume
 
 
+TOLD = """
+import os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+import asymgan
+from support import loop
+from support.settings import ASYMGAN_DEMO
+
+photos, out = sys.argv[1:]
+last = int(os.environ.get("WORLD_SIZE", "1")) - 1
+number = signal.SIGTERM if last == 0 else signal.SIGINT
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background have Ctrl-C ignored
+losses = loop.Training.losses
+
+def told(training, *terms):
+    losses(training, *terms)
+    if training.step == 3 and int(os.environ.get("RANK", "0")) == last:
+        os.kill(os.getpid(), number)
+
+loop.Training.losses = told
+asymgan.main(replace(
+    ASYMGAN_DEMO, data=Path(photos), out=Path(out), minutes=None, epochs=100, size=32, width=4, features="random",
+))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("processes", "steps"), [(1, 4), (2, 10)])
+def test_a_run_that_is_told_to_stop_saves_and_stops(tmp_path: Path, processes: int, steps: int) -> None:
+    """SIGTERM, and Ctrl-C that reaches one process of two: they agree on the step to stop at."""
+    photos, script = folder_of_photos(tmp_path / "photos", 4), tmp_path / "train.py"
+    script.write_text(TOLD)
+    environment = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "examples")}
+    launch = [] if processes == 1 else ["-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
+    command = [sys.executable, *launch, str(script), str(photos), str(tmp_path / "run")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+    assert result.returncode == 0, result.stderr
+    assert f"stopped, --resume goes on: {steps} steps" in result.stdout
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == steps
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+FULL_DISK = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import asymgan
+from support import checkpoint
+from support.settings import ASYMGAN_DEMO
+
+photos, out, full = sys.argv[1:]
+write, written = checkpoint.write_durably, []
+
+def sometimes(path, *rest):
+    written.append(path)
+    if str(len(written)) in full.split(","):
+        raise OSError(28, "No space left on device")
+    write(path, *rest)
+
+whole_epoch = asymgan.unpaired
+
+def short_epoch(*arguments):
+    data, source = whole_epoch(*arguments)
+    data.epoch = 4
+    return data, source
+
+asymgan.unpaired, checkpoint.write_durably = short_epoch, sometimes
+try:
+    asymgan.main(replace(
+        ASYMGAN_DEMO, data=Path(photos), out=Path(out), minutes=None, epochs=3, size=32, width=4,
+        features="random", report_every=2,
+    ))
+except ValueError as error:
+    sys.exit(f"error: {error}")
+"""
+
+
+@pytest.mark.slow
+def test_a_full_disk_costs_a_checkpoint_and_not_the_run(tmp_path: Path) -> None:
+    photos = folder_of_photos(tmp_path / "photos", 4)
+    results = []
+    for name, full in (("first", "1"), ("last", "2,3,4")):
+        command = [sys.executable, "-c", FULL_DISK, str(photos), str(tmp_path / name), full]
+        results.append(subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT / "examples"))
+    message = "could not be written: [Errno 28] No space left on device; "
+    assert results[0].returncode == 0, results[0].stderr
+    assert f"the checkpoint of step 2 {message}there is none before it; training goes on" in results[0].stderr
+    assert torch.load(tmp_path / "first" / "checkpoint.pt", weights_only=True)["step"] == 6
+    assert results[1].returncode == 1
+    assert f"error: the checkpoint of step 6 {message}the one before it is kept" in results[1].stderr
+    assert torch.load(tmp_path / "last" / "checkpoint.pt", weights_only=True)["step"] == 2
+
+
 @pytest.mark.slow
 def test_problems_are_one_clear_line(tmp_path: Path) -> None:
     result = run(tmp_path / "run", "--data", str(tmp_path / "nowhere"))

@@ -1,13 +1,17 @@
-"""One file that holds a whole run: written beside the old one and then renamed, so that there always is a good one."""
+"""One file that holds a whole run, and from which it goes on to the bit."""
 
 from __future__ import annotations
 
-import os
+import random
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
+
+from support.durable import whole_files, write_durably
 
 
 class Stateful(Protocol):
@@ -20,62 +24,112 @@ class Stateful(Protocol):
         """Take it back."""
 
 
-def save_checkpoint(path: Path, step: int, seconds: float, parts: Mapping[str, Stateful]) -> None:
-    """Write every part's state, the random state and how far the run has come.
+VERSION = 2
+
+
+def save_checkpoint(path: Path, step: int, seconds: float, parts: Mapping[str, Stateful], processes: int = 1) -> None:
+    """Write every part's state, the random states and how far the run has come, see :mod:`support.durable`.
 
     Args:
-        path: the file; an older one of this name is replaced once the new one is complete.
+        path: the file; the one that was there is kept as the previous one.
         step: training steps done.
         seconds: time they took.
         parts: by name, the same names as when loading.
+        processes: how many train together.
+
+    Raises:
+        OSError: it could not be written; the earlier ones are untouched.
     """
-    random = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        random["cuda"] = torch.cuda.get_rng_state()
-    states = {name: part.state_dict() for name, part in parts.items()}
-    new = path.with_suffix(".new")
-    with new.open("wb") as file:
-        torch.save({"step": step, "seconds": seconds, "random": random, "parts": states}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    run = {"version": VERSION, "step": step, "seconds": seconds, "processes": processes, "random": _random_states()}
+    states = run | {"parts": {name: part.state_dict() for name, part in parts.items()}}
+    write_durably(path, lambda file: torch.save(states, file))
 
 
-def load_checkpoint(path: Path, parts: Mapping[str, Stateful], process: int = 0) -> tuple[int, float]:
-    """Read what :func:`save_checkpoint` wrote into the same parts.
+def load_checkpoint(
+    path: Path, parts: Mapping[str, Stateful], process: int = 0, processes: int = 1
+) -> tuple[int, float]:
+    """Read what :func:`save_checkpoint` wrote into the same parts; where it is damaged, the one before it.
 
     Args:
         path: the file.
         parts: by name, the same names as when saving.
         process: number of this process. The first one goes on with the random state it saved; the others get a new
             one of their own, or all would sample the same z. All take over the first one's image pools.
+        processes: how many train together now.
 
     Returns:
         Steps done and the seconds they took.
 
     Raises:
-        ValueError: the file is missing, unreadable, or of other parts.
+        ValueError: no file is there or whole, it is of other parts, or of another number of processes.
     """
-    if not path.is_file():
-        raise ValueError(f"resume: no checkpoint {str(path)!r}; start without --resume first")
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises whatever the broken byte happened to hit
-        raise ValueError(f"resume: cannot read {str(path)!r}: {error}") from error
-    if not isinstance(saved, dict) or not {"step", "seconds", "random", "parts"} <= saved.keys():
-        raise ValueError(f"resume: {str(path)!r} is no checkpoint of a run; give the --out of one")
+    saved, used = _newest(path)
     if saved["parts"].keys() != parts.keys():
-        raise ValueError(f"resume: {str(path)!r} holds {sorted(saved['parts'])}, this run has {sorted(parts)}")
+        raise ValueError(f"resume: {str(used)!r} holds {sorted(saved['parts'])}, this run has {sorted(parts)}")
+    if saved.get("processes", processes) != processes:
+        raise ValueError(
+            f"resume: the run had {saved['processes']} processes, now there are {processes}; steps and the order of the data "
+            f"depend on it: start with {saved['processes']} again"
+        )
     for name, part in parts.items():
         try:
             part.load_state_dict(saved["parts"][name])
         except (RuntimeError, ValueError) as error:
             first = next(filter(None, str(error).splitlines()[1:]), str(error)).strip()
-            raise ValueError(f"resume: {name} in {str(path)!r} is of other settings than this run: {first}") from error
+            raise ValueError(f"resume: {name} in {str(used)!r} is of other settings than this run: {first}") from error
     if process > 0:
         torch.manual_seed(1000 * saved["step"] + process)
-        return saved["step"], saved["seconds"]
-    torch.set_rng_state(saved["random"]["cpu"])
-    if "cuda" in saved["random"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state(saved["random"]["cuda"])
+    else:
+        _set_random_states(saved["random"])
     return saved["step"], saved["seconds"]
+
+
+def _newest(path: Path) -> tuple[dict[str, Any], Path]:
+    """The newest checkpoint that is whole, and where it was; what is not is named."""
+    damaged: list[str] = []
+    for candidate, problem in whole_files(path):
+        saved: Any = None
+        if problem is None:
+            try:
+                saved = torch.load(candidate, map_location="cpu", weights_only=True)
+            except Exception as error:  # torch.load raises whatever the broken byte happened to hit
+                problem = str(error)  # noqa: PLW2901
+        if problem is not None:
+            damaged.append(f"cannot read {str(candidate)!r}: {problem}")
+            continue
+        if not isinstance(saved, dict) or not {"step", "seconds", "random", "parts"} <= saved.keys():
+            raise ValueError(f"resume: {str(candidate)!r} is no checkpoint of a run; give the --out of one")
+        if saved.get("version", 1) > VERSION:
+            raise ValueError(f"resume: {str(candidate)!r} was written by a newer asymkit; upgrade to go on with it")
+        if damaged:
+            warnings.warn(
+                f"resume: {'; '.join(damaged)}; going on from the one before, step {saved['step']}", stacklevel=3
+            )
+        return saved, candidate
+    if damaged:
+        raise ValueError(f"resume: {'; '.join(damaged)}")
+    raise ValueError(f"resume: no checkpoint {str(path)!r}; start without --resume first")
+
+
+def _random_states() -> dict[str, Any]:
+    """Those of torch, CUDA, Python and NumPy, in types that are safe to load."""
+    name, keys, place, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  what libraries draw from
+    version, words, gauss_next = random.getstate()
+    states: dict[str, Any] = {"cpu": torch.get_rng_state()}
+    states["numpy"] = [str(name), torch.from_numpy(np.asarray(keys).astype(np.int64)), place, has_gauss, gauss]
+    states["python"] = [version, list(words), gauss_next]
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def _set_random_states(states: Mapping[str, Any]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if "numpy" in states:
+        name, keys, place, has_gauss, gauss = states["numpy"]
+        np.random.set_state((name, keys.numpy().astype(np.uint32), place, has_gauss, gauss))  # noqa: NPY002
+    if "python" in states:
+        version, words, gauss_next = states["python"]
+        random.setstate((version, tuple(words), gauss_next))
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])

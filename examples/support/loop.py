@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from threading import Event
 from time import monotonic
@@ -16,7 +17,7 @@ from asymkit import linear_decay
 from support.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from support.phases import Plan
 from support.report import LossLog
-from support.run import Progress, stop_at_ctrl_c
+from support.run import Progress, stop_when_told
 from support.settings import RunSettings
 from support.start import numbers, set_learning_rate
 
@@ -76,7 +77,9 @@ class Training:
         self.rates, self.report, self.shown = rates, report, shown
         self.checkpoint, self.step, self.seconds = settings.out / "checkpoint.pt", 0, 0.0
         if settings.resume:
-            self.step, self.seconds = load_checkpoint(self.checkpoint, parts, accelerator.process_index)
+            self.step, self.seconds = load_checkpoint(
+                self.checkpoint, parts, accelerator.process_index, accelerator.num_processes
+            )
         self.batch = settings.batch * accelerator.num_processes
         self.steps = settings.epochs * max(1, data.epoch // self.batch) if plan is None else plan.steps
         self.plan, self.stopped = plan, False
@@ -88,10 +91,9 @@ class Training:
         self._terms = terms, judged
 
     def __iter__(self) -> Iterator[Any]:
-        with stop_at_ctrl_c(self.accelerator.num_processes) as stop:
+        with stop_when_told() as stop:
             yield from self._until(stop)
-        self.stopped = stop.is_set()
-        self._save()
+            self._save(last=True)
         # a run that follows a plan cannot be made longer
         whole = "done, --resume with more --minutes or --epochs goes on" if self.plan is None else "done"
         ended = "stopped, --resume goes on" if self.stopped else whole
@@ -104,7 +106,8 @@ class Training:
         bar = Progress(main)
         for batch in self._batches():
             done = self._done()
-            if done >= 1 or stop.is_set():
+            self.stopped = self._told(stop)
+            if done >= 1 or self.stopped:
                 break
             for optimizer, rate in self.rates.items():
                 set_learning_rate(optimizer, rate * linear_decay(done))
@@ -119,9 +122,18 @@ class Training:
             if self.step % self.settings.report_every == 0:
                 self._save()
                 before = monotonic()
-        if not stop.is_set():
+        if not self.stopped:
             bar.show(1.0)
         bar.close()
+
+    def _told(self, stop: Event) -> bool:
+        """Whether to stop. Several processes must stop at the same step, or one waits for ever: they ask each other."""
+        if self.accelerator.num_processes == 1:
+            return stop.is_set()
+        if self.step % LOG_EVERY:
+            return False
+        told = torch.tensor(float(stop.is_set()), device=self.accelerator.device)
+        return bool(self.accelerator.reduce(told, "sum") > 0)
 
     def _done(self) -> float:
         """The part of the training that is done, which the learning rate follows."""
@@ -142,7 +154,23 @@ class Training:
         )
         return self.accelerator.prepare(loader)
 
-    def _save(self) -> None:
-        if self.accelerator.is_main_process:
-            save_checkpoint(self.checkpoint, self.step, self.seconds, self.parts)
-            self.report({"steps": self.step, "seconds": self.seconds} | self._numbers)
+    def _save(self, last: bool = False) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        self.settings.out.mkdir(parents=True, exist_ok=True)
+        try:
+            save_checkpoint(self.checkpoint, self.step, self.seconds, self.parts, self.accelerator.num_processes)
+        except OSError as error:
+            if last:
+                raise ValueError(
+                    f"the checkpoint of step {self.step} could not be written: {error}; {self._kept()}"
+                ) from error
+            warnings.warn(
+                f"the checkpoint of step {self.step} could not be written: {error}; {self._kept()}; training goes on",
+                stacklevel=2,
+            )
+            return
+        self.report({"steps": self.step, "seconds": self.seconds} | self._numbers)
+
+    def _kept(self) -> str:
+        return "the one before it is kept" if self.checkpoint.exists() else "there is none before it"

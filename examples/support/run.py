@@ -1,4 +1,4 @@
-"""A run from the command line: its folder and settings, its end by Ctrl-C, and errors in one line."""
+"""A run from the command line: its folder and settings, its end by Ctrl-C or SIGTERM, and errors in one line."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import tyro
+from accelerate import PartialState
 from tqdm import tqdm
+
+from support.durable import previous_of, write_durably
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -45,10 +48,10 @@ def command(main: Callable[[Settings], None], presets: Mapping[str, tuple[str, S
 def open_run(
     folder: Path, settings: DataclassInstance, resume: bool, keep: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
-    """Check that the run's folder is free, or that the run in it was of these settings; writes nothing.
+    """Take a run's folder, if it is free or the run in it was of these settings, and write the settings into it.
 
     Args:
-        folder: of the run.
+        folder: of the run; no other run can take it until this one ends.
         settings: of this start.
         resume: go on with what is there.
         keep: settings that a resumed run must not change, beside those that none may.
@@ -57,21 +60,54 @@ def open_run(
         The settings as plain values.
 
     Raises:
-        ValueError: the folder holds a run and this is not to resume it, or it is of other settings.
+        ValueError: the folder holds a run and this is not to resume it, it is of other settings, or one is running there.
     """
     plain: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
-    if not resume and (folder / "checkpoint.pt").exists():
+    checkpoint, written = folder / "checkpoint.pt", folder / "settings.json"
+    if not resume and (checkpoint.exists() or previous_of(checkpoint).exists()):
         raise ValueError(
             f"out: {str(folder)!r} holds a run already; add --resume to go on with it, or give another --out"
         )
-    if resume and (folder / "settings.json").exists():
-        before = json.loads((folder / "settings.json").read_text())
+    if resume and written.exists() and checkpoint.exists():
+        before = json.loads(written.read_text())
         if different := _options(before, plain, MAY_CHANGE - keep):
             raise ValueError(
                 f"resume: the run in {str(folder)!r} had other settings; add {' '.join(different)}, "
                 "or leave out --resume and give another --out"
             )
+    if PartialState().is_main_process:
+        folder.mkdir(parents=True, exist_ok=True)
+        _lock(folder)
+        write_durably(written, lambda file: file.write(json.dumps(plain, indent=2).encode()), keep=False)
     return plain
+
+
+_locks: dict[Path, IO[str]] = {}
+"""By folder; open for as long as the process lives; the system lets go of them however it ends."""
+
+
+def _lock(folder: Path) -> None:
+    try:
+        import fcntl
+    except ImportError:  # not on Windows, where two runs in one folder are not noticed
+        return
+    if folder.resolve() in _locks:
+        return
+    # opened without emptying it: the number in it is the other run's until the lock is had
+    lock = (folder / ".lock").open("a+")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.seek(0)
+        other = lock.read().strip()
+        lock.close()
+        raise ValueError(
+            f"out: process {other} is training in {str(folder)!r}; wait for it, or give another --out"
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+    _locks[folder.resolve()] = lock
 
 
 def _options(
@@ -91,27 +127,23 @@ def _options(
 
 
 @contextmanager
-def stop_at_ctrl_c(processes: int) -> Iterator[Event]:
-    """An event that the first Ctrl-C sets, for a loop to end after the step it is in; the second one ends at once.
-
-    Args:
-        processes: with several, which would stop at different steps and wait for each other, Ctrl-C stays as it is.
-    """
+def stop_when_told() -> Iterator[Event]:
+    """An event that Ctrl-C or SIGTERM sets, for a loop to end after the step it is in; told again, it ends at once."""
     stop = Event()
-    if processes > 1:
-        yield stop
-        return
-    before = signal.getsignal(signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def first(*_: object) -> None:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         stop.set()
 
-    signal.signal(signal.SIGINT, first)
+    for number in before:
+        signal.signal(number, first)
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class Progress:

@@ -1,0 +1,103 @@
+"""Files that are whole or not there: written beside, brought to the disk, renamed; with a checksum, the one before kept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+def write_durably(path: Path, write: Callable[[BinaryIO], object], keep: bool = True) -> None:
+    """Replace a file by what ``write`` writes, keeping the one that was there as the previous one.
+
+    Whenever the power fails or the process is killed, :func:`whole_files` finds a file that was written to its end.
+
+    Args:
+        path: of the file; beside it come ``path.sha256`` and, from the second time on, the previous ones of both.
+        write: given the open file.
+        keep: the previous one, and a checksum; False leaves the file alone.
+
+    Raises:
+        OSError: no room, no permission; what was there before is untouched then.
+    """
+    new, checksum = path.with_name(f"{path.name}.new"), checksum_of(path)
+    new_checksum = checksum_of(new)
+    try:
+        with new.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        if not keep:
+            new.replace(path)
+            _sync_folder(path.parent)
+            return
+        with new_checksum.open("w") as file_of_text:
+            file_of_text.write(f"{digest(new)}  {path.name}\n")  # what `sha256sum --check` reads
+            file_of_text.flush()
+            os.fsync(file_of_text.fileno())
+        if path.exists():
+            for kept in (path, checksum):
+                _also_as(kept, checksum_of(previous_of(path)) if kept == checksum else previous_of(path))
+        # between these two the checksum is not this file's, but the previous file is the same and has its own
+        new_checksum.replace(checksum)
+        new.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        new.unlink(missing_ok=True)
+        new_checksum.unlink(missing_ok=True)
+
+
+def whole_files(path: Path) -> Iterator[tuple[Path, str | None]]:
+    """The file and the previous one, as far as they are there, each with what is wrong with it, or None."""
+    for candidate in (path, previous_of(path)):
+        if candidate.is_file():
+            checksum = checksum_of(candidate)
+            wanted = checksum.read_text().split()[:1] if checksum.is_file() else []
+            whole = not wanted or wanted[0] == digest(candidate)
+            yield candidate, None if whole else "its bytes are not those that were written, by their SHA-256"
+
+
+def previous_of(path: Path) -> Path:
+    """Where the file before this one is kept."""
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def checksum_of(path: Path) -> Path:
+    """Where the SHA-256 of a file is kept."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _also_as(path: Path, name: Path) -> None:
+    """Give a file a second name, replacing what had it; a copy where the file system knows no links."""
+    if not path.exists():
+        name.unlink(missing_ok=True)
+        return
+    between = name.with_name(f"{name.name}.new")
+    between.unlink(missing_ok=True)
+    try:
+        os.link(path, between)
+    except OSError:
+        shutil.copyfile(path, between)
+    between.replace(name)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the names to the disk, where the system can."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,203 @@
+"""Checkpoints that survive: kill -9, a full disk, damaged files, two runs in one folder."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.checkpoint import load_checkpoint, save_checkpoint
+from support.durable import checksum_of, previous_of, whole_files, write_durably
+from support.run import open_run
+from support.settings import ASYMGAN_DEMO
+from torch import nn
+
+ROOT = Path(__file__).parent.parent
+
+
+class Counter:
+    """Stands for a network: one large tensor, all of it the number of the step."""
+
+    def __init__(self) -> None:
+        self.value = torch.zeros(50_000)
+
+    def state_dict(self) -> Any:
+        return {"value": self.value}
+
+    def load_state_dict(self, state: Any) -> None:
+        self.value = state["value"]
+
+
+def saved(path: Path, *steps: int) -> None:
+    for step in steps:
+        counter = Counter()
+        counter.value += step
+        save_checkpoint(path, step, 0.0, {"counter": counter})
+
+
+def loaded(path: Path) -> int:
+    counter = Counter()
+    step, _ = load_checkpoint(path, {"counter": counter})
+    assert (counter.value == step).all()
+    return step
+
+
+def _saving(path: Path, done: Any) -> None:
+    for step in range(loaded(path) + 1, 10**6):
+        saved(path, step)
+        done.value = step
+
+
+def test_kill_9_at_a_hundred_moments_never_leaves_an_unreadable_newest_file(tmp_path: Path) -> None:
+    path, chance = tmp_path / "checkpoint.pt", random.Random(0)
+    saved(path, 1)
+    context = multiprocessing.get_context("fork")
+    progressed = 0
+    for _ in range(100):
+        done = context.Value("q", 0, lock=False)
+        process = context.Process(target=_saving, args=(path, done))
+        process.start()
+        time.sleep(chance.uniform(0.002, 0.06))
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        before = done.value
+        found = [problem for file, problem in whole_files(path) if problem is None]
+        assert found, "neither the newest nor the previous one is whole"
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the previous one was taken, which then is the same
+            step = loaded(path)
+        assert step >= before  # nothing that was said to be saved is lost
+        progressed += before > 0
+    assert progressed > 20
+
+
+def test_the_previous_one_is_kept_and_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    saved(path, 1, 2, 3)
+    names = {"checkpoint.pt", "checkpoint.previous.pt"}
+    assert {file.name for file in tmp_path.iterdir()} == names | {f"{name}.sha256" for name in names}
+    assert loaded(path) == 3
+    assert loaded(previous_of(path)) == 2
+    said = subprocess.run(
+        ["sha256sum", "--check", "checkpoint.pt.sha256"], cwd=tmp_path, capture_output=True, check=True
+    )
+    assert b"checkpoint.pt: OK" in said.stdout
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped"])
+def test_a_damaged_file_is_named_and_the_one_before_is_used(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "checkpoint.pt"
+    saved(path, 1, 2)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1  # one bit, in the middle of a tensor: torch.load would not notice
+    path.unlink()
+    damaged = {"cut": content[: len(content) // 2], "empty": bytearray(), "flipped": content}
+    path.write_bytes(damaged[damage])
+    with pytest.warns(
+        UserWarning, match=r"cannot read .*checkpoint\.pt.* SHA-256; going on from the one before, step 1"
+    ):
+        assert loaded(path) == 1
+    previous_of(path).write_bytes(b"")
+    with pytest.raises(ValueError, match=r"cannot read .*checkpoint\.pt.*; cannot read .*checkpoint\.previous\.pt"):
+        loaded(path)
+
+
+def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkpoint.pt"
+    saved(path, 1)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for place in ("fsync", "link"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, place, full)
+            if place == "link":  # and no copy instead
+                patch.setattr(shutil, "copyfile", full)
+            with pytest.raises(OSError, match="No space"):
+                saved(path, 2)
+        assert loaded(path) == 1
+        assert not [file for file in tmp_path.iterdir() if file.name.endswith(".new")]
+
+
+def test_file_systems_without_links_get_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    path = tmp_path / "checkpoint.pt"
+    saved(path, 1, 2)
+    assert (loaded(path), loaded(previous_of(path))) == (2, 1)
+
+
+def test_a_checkpoint_without_a_checksum_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    saved(path, 1)
+    checksum_of(path).unlink()
+    saved(path, 2)
+    assert (loaded(path), loaded(previous_of(path))) == (2, 1)
+
+
+def test_every_random_state_goes_on_where_it_was(tmp_path: Path) -> None:
+    def draws() -> list[float]:
+        return [random.random(), float(np.random.random()), float(np.random.normal()), float(torch.rand(()))]  # noqa: NPY002
+
+    path = tmp_path / "checkpoint.pt"
+    draws()
+    saved(path, 1)
+    wanted = draws()
+    loaded(path)
+    assert draws() == wanted
+
+
+def test_other_numbers_of_processes_and_newer_versions_are_refused(tmp_path: Path) -> None:
+    path, counter = tmp_path / "checkpoint.pt", Counter()
+    save_checkpoint(path, 1, 0.0, {"counter": counter}, processes=4)
+    with pytest.raises(ValueError, match=r"the run had 4 processes, now there are 1; .* start with 4 again"):
+        load_checkpoint(path, {"counter": counter})
+    state = torch.load(path, weights_only=True) | {"version": 99}
+    write_durably(path, lambda file: torch.save(state, file))
+    with pytest.raises(ValueError, match="written by a newer asymkit"):
+        load_checkpoint(path, {"counter": counter}, processes=4)
+
+
+def test_networks_and_optimizers_load_as_weights_only(tmp_path: Path) -> None:
+    net = nn.Linear(2, 2)
+    save_checkpoint(tmp_path / "checkpoint.pt", 1, 0.0, {"net": net, "optimizer": torch.optim.Adam(net.parameters())})
+    assert torch.load(tmp_path / "checkpoint.pt", weights_only=True)["step"] == 1
+
+
+@pytest.mark.slow
+def test_two_runs_cannot_have_one_folder(tmp_path: Path) -> None:
+    code = (
+        "import sys, time; from pathlib import Path; from support.run import open_run; "
+        "from support.settings import ASYMGAN_DEMO; open_run(Path(sys.argv[1]), ASYMGAN_DEMO, False); "
+        "print('open', flush=True); time.sleep(120)"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT / "examples"
+    )
+    try:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(ValueError, match=re.escape(f"process {other.pid} is training in")):
+            open_run(tmp_path, ASYMGAN_DEMO, resume=False)
+    finally:
+        other.kill()
+        other.communicate()
+    open_run(tmp_path, ASYMGAN_DEMO, resume=False)  # the lock went with the process
+    open_run(tmp_path, ASYMGAN_DEMO, resume=False)  # the same process may
