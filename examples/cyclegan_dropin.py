@@ -77,6 +77,7 @@ class Options:
     lambda_B: float = 10.0
     lambda_identity: float = 0.5
     lambda_ssim: float = 1.0
+    lambda_z: float = 10.0
     pool_size: int = 50
 
 
@@ -218,7 +219,7 @@ class CycleGANModel:
             ssim = self.criterionSSIM(self.rec_A, self.real_A) + self.criterionSSIM(self.rec_B, self.real_B)
             losses["ssim"] = ssim * opt.lambda_ssim
         if self.netE is not None:  # what z made must show it
-            losses["z"] = nn.functional.l1_loss(self.netE(self.fake_A), self.z)
+            losses["z"] = nn.functional.l1_loss(self.netE(self.fake_A), self.z) * opt.lambda_z
         self.losses = losses
         torch.stack(list(losses.values())).sum().backward()
 
@@ -244,7 +245,9 @@ class CycleGANModel:
     def optimize_partial(self) -> None:
         """B → A alone, as pix2pix would train it, on pairs that the frozen A → B makes."""
         self.fake_B, self.real_A = pseudo_pair(self.netG_A, self.real_A)
-        self.fake_A = self.netG_B(self.fake_B)
+        # with the z of this photo: one drawn at random and held against it would teach netG_B to ignore z
+        code = () if self.netE is None else (self.netE(self.real_A),)
+        self.fake_A = self.netG_B(self.fake_B, *code)
         self.set_requires_grad([self.netD_B], False)
         self.optimizer_G.zero_grad()
         pair = self.criterionCycle(self.fake_A, self.real_A) * self.opt.lambda_A * self.cycle_scale

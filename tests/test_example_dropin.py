@@ -43,7 +43,7 @@ def test_every_part_trains(use: tuple[Part, ...], monkeypatch: pytest.MonkeyPatc
             assert torch.stack([loss.detach() for loss in model.losses.values()]).isfinite().all()
             still = {net for net, value in weights(model).items() if torch.equal(begun[net], value)}
             idle = {"netR_A", "netR_B"} if "light" in use else set()
-            partial = {"netG_A", "netD_A", "netE", "netR_A"} | idle
+            partial = {"netG_A", "netD_A", "netR_A"} | idle
             assert still <= (partial if name == "optimize_partial" else set()), still
             assert name != "optimize_partial" or {"netG_A", "netD_A"} <= still
             steps.append(name)

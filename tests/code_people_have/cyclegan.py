@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import published
 import torch
+from util.image_pool import ImagePool
 
 
 def init_net(net, init_type="normal", init_gain=0.02, gpu_ids=()):
@@ -42,24 +43,14 @@ class GANLoss(torch.nn.Module):
 networks = SimpleNamespace(define_G=define_G, define_D=define_D, init_net=init_net, GANLoss=GANLoss)
 
 
-class PlainPool:
-    def __init__(self, pool_size):
-        self.pool_size, self.images = pool_size, []
-
-    def query(self, images):
-        self.images = (self.images + [image[None] for image in images.detach()])[-self.pool_size :]
-        return torch.cat(self.images[: len(images)])
-
-
-util = SimpleNamespace(ImagePool=PlainPool)
-ImagePool = util.ImagePool
-
-
 class CycleGANModel:
     def __init__(self, opt):
         self.opt, self.isTrain, self.gpu_ids, self.device = opt, True, [], torch.device("cpu")
         self.loss_names = ["D_A", "G_A", "cycle_A", "idt_A", "D_B", "G_B", "cycle_B", "idt_B"]
-        self.model_names = ["G_A", "G_B", "D_A", "D_B"]
+        if self.isTrain:
+            self.model_names = ["G_A", "G_B", "D_A", "D_B"]
+        else:
+            self.model_names = ["G_A", "G_B"]
         self.netG_A = networks.define_G(
             opt.input_nc,
             opt.output_nc,
@@ -140,6 +131,9 @@ class CycleGANModel:
         for net in nets:
             for param in net.parameters():
                 param.requires_grad = requires_grad
+
+    def get_current_losses(self):
+        return {name: float(getattr(self, "loss_" + name)) for name in self.loss_names}
 
     def optimize_parameters(self):
         self.forward()
