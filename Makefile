@@ -17,7 +17,7 @@ demo: $(VENV)/.examples
 	$(KEEP_MEMORY) $(BIN)/python examples/$(EXAMPLE).py demo --out $(OUT) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 test: lint types
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -81,11 +81,15 @@ class CriticAugmentation(nn.Module):
         Returns:
             A handle, whose ``remove()`` takes it off.
         """
+        return critic.register_forward_pre_hook(self._changed, with_kwargs=True)
 
-        def changed(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-            return (self(inputs[0]), *inputs[1:])
-
-        return critic.register_forward_pre_hook(changed)
+    def _changed(
+        self, _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        if inputs:
+            return (self(inputs[0]), *inputs[1:]), named
+        first = next(iter(named))
+        return inputs, named | {first: self(named[first])}
 
     @staticmethod
     def _spread(image: Tensor, strength: float) -> Tensor:

@@ -146,7 +146,7 @@ def at_least(name: str, value: int, least: int = 1) -> None:
 
 def span_of(value_range: tuple[float, float]) -> float:
     """The width of a value range (low, high), refused where it is none."""
-    pair = isinstance(value_range, tuple | list) and len(value_range) == 2
+    pair = isinstance(value_range, (tuple, list))
     if not pair or not value_range[0] < value_range[1]:
         raise ValueError(
             f"value_range must be (low, high) with low < high, got {value_range!r}; e.g. (-1, 1), (0, 1) or (0, 255)"

@@ -49,7 +49,8 @@ class StepGuard:
         Args:
             optimizer: after ``backward``.
             terms: the loss, or its terms by name; plain numbers, such as the 0 of a term that is off, are welcome.
-            scaler: a ``torch.amp.GradScaler``, which looks after gradients itself and is then given the step.
+            scaler: a ``torch.amp.GradScaler``, whose gradients are not unscaled yet; it looks after gradients itself and is
+                given the step, which it may leave out on its own account.
 
         Returns:
             Whether the step was taken. Where it was not, what the networks made is best kept from the critics' image
@@ -66,8 +67,13 @@ class StepGuard:
             scaler.step(optimizer) if scaler is not None else optimizer.step()
             return True
         self.skipped, self.in_a_row = self.skipped + 1, self.in_a_row + 1
+        if scaler is not None:
+            scaler.unscale_(optimizer)  # it wants to have looked before it is asked to update
         optimizer.zero_grad(set_to_none=True)
-        values = {name: float(term.detach() if isinstance(term, Tensor) else term) for name, term in named.items()}
+        values = {
+            name: float(term.detach().float().sum() if isinstance(term, Tensor) else term)
+            for name, term in named.items()
+        }
         bad = {name: value for name, value in values.items() if not math.isfinite(value)}
         what = ", ".join(f"{name} is {value}" for name, value in bad.items()) or "gradients are not finite, losses are"
         message = f"step {self.steps} was not taken: {what}"
@@ -82,10 +88,10 @@ class StepGuard:
     @staticmethod
     def _finite(named: Mapping[str, Tensor | float], gradients: list[Tensor]) -> bool:
         """One answer for all processes, read from the device once."""
-        losses = [value.detach().double().sum() for value in named.values() if isinstance(value, Tensor)]
+        losses = [value.detach().float().sum() for value in named.values() if isinstance(value, Tensor)]
         numbers = all(math.isfinite(value) for value in named.values() if not isinstance(value, Tensor))
         if gradients:
-            losses.append(torch.nn.utils.get_total_norm(gradients))
+            losses.append(torch.nn.utils.get_total_norm(gradients, float("inf")))
         if not losses:
             return numbers
         device = (gradients or losses)[0].device

@@ -25,7 +25,15 @@ CARD: dict[str, Any] = {
 }
 
 
-class ResnetGenerator(asymkit.ResnetGenerator, PyTorchModelHubMixin, **CARD):
+class _Strict(PyTorchModelHubMixin):
+    """Weights that do not fit are an error, where the mixin would leave the network with random ones."""
+
+    @classmethod
+    def _from_pretrained(cls, *, strict: bool = True, **options: Any) -> Any:
+        return super()._from_pretrained(strict=strict, **options)
+
+
+class ResnetGenerator(asymkit.ResnetGenerator, _Strict, **CARD):
     """:class:`asymkit.ResnetGenerator` for the hub.
 
     Example:
@@ -38,21 +46,21 @@ class ResnetGenerator(asymkit.ResnetGenerator, PyTorchModelHubMixin, **CARD):
     """
 
 
-class AuxGenerator(asymkit.AuxGenerator, PyTorchModelHubMixin, **CARD):
+class AuxGenerator(asymkit.AuxGenerator, _Strict, **CARD):
     """:class:`asymkit.AuxGenerator` for the hub."""
 
 
-class AuxEncoder(asymkit.AuxEncoder, PyTorchModelHubMixin, **CARD):
+class AuxEncoder(asymkit.AuxEncoder, _Strict, **CARD):
     """:class:`asymkit.AuxEncoder` for the hub, to go with an :class:`AuxGenerator`."""
 
 
-class HighResGenerator(asymkit.HighResGenerator, PyTorchModelHubMixin, **CARD):
+class HighResGenerator(asymkit.HighResGenerator, _Strict, **CARD):
     """:class:`asymkit.HighResGenerator` for the hub."""
 
 
-class StarGenerator(asymkit.StarGenerator, PyTorchModelHubMixin, **CARD):
+class StarGenerator(asymkit.StarGenerator, _Strict, **CARD):
     """:class:`asymkit.StarGenerator` for the hub."""
 
 
-class PlainGenerator(asymkit.PlainGenerator, PyTorchModelHubMixin, **CARD):
+class PlainGenerator(asymkit.PlainGenerator, _Strict, **CARD):
     """:class:`asymkit.PlainGenerator` for the hub."""

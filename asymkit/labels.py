@@ -42,7 +42,7 @@ def label_vectors(labels: Tensor | None, domains: int, batch: int, name: str = "
             f"{name} must be domain labels: ({batch},) whole numbers below {domains}, or ({batch}, {domains}) floats, "
             f"got {labels.dtype} of shape {tuple(labels.shape)}"
         )
-    if labels.device.type == "cpu" and not torch.compiler.is_compiling() and batch:
+    if labels.device.type == "cpu" and not torch.compiler.is_compiling() and batch > 0:
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= domains:
             raise ValueError(f"{name}: domains are numbered 0 to {domains - 1}, got {low if low < 0 else high}")

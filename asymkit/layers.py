@@ -258,7 +258,7 @@ def check_vector(z: Tensor, name: str, length: int, batch: int | None = None, li
             f"{name} must be a floating point tensor {wanted}, one vector per image, got {type(z).__name__}"
         )
     shape = tuple(z.shape)
-    fits = z.ndim == 2 and 0 not in shape and shape[1] == length and batch in (None, shape[0])
+    fits = z.ndim == 2 and 0 not in shape and shape[1] == length and (batch is None or batch == shape[0])
     if fits and z.is_floating_point():
         if like is not None:
             check_dtype(z, name, like)

@@ -102,6 +102,13 @@ def test_mistakes_are_named() -> None:
         AnySize(ResnetGenerator(**SMALL))(torch.zeros(3, 32, 32))
 
 
+def test_whole_numbers_are_refused_in_terms_of_the_range() -> None:
+    with pytest.raises(
+        ValueError, match=r"image must be floating point, of value_range \(0, 255\), .* use \.float\(\)"
+    ):
+        AnySize(ResnetGenerator(**SMALL), value_range=(0, 255))(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
+
+
 def test_gradients_flow() -> None:
     image = torch.randn(1, 3, 13, 18, requires_grad=True)
     AnySize(ResnetGenerator(**SMALL))(image).square().sum().backward()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -79,6 +80,8 @@ def test_a_critic_sees_changed_images_in_both_steps_and_keeps_its_names() -> Non
         score.sum().backward()
     assert image.grad is not None
     assert list(critic.state_dict()) == names
+    assert not torch.equal(critic(image=image), plain)
+    pickle.loads(pickle.dumps(critic))
     handle.remove()
     assert torch.equal(critic(image), plain)
     domains = DomainDiscriminator(3, 64, width=4)

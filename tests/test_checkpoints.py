@@ -289,7 +289,13 @@ def test_nothing_in_a_file_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_damaged_files_are_named(tmp_path: Path) -> None:
     torch.save(published.PatchGAN(width=4).state_dict(), tmp_path / "D.pth")
     whole = (tmp_path / "D.pth").read_bytes()
-    for name, content in (("cut.pth", whole[: len(whole) // 2]), ("empty.pth", b""), ("cut.safetensors", whole[:100])):
+    contents = {
+        "cut.pth": whole[: len(whole) // 2],
+        "empty.pth": b"",
+        "cut.safetensors": whole[:100],
+        "text.pth": b"hello",
+    }
+    for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ValueError, match=re.escape(name)):
             load_cyclegan_discriminator(tmp_path / name)
@@ -311,6 +317,14 @@ def test_pairs_come_back_with_what_they_share(tmp_path: Path, suffix: str, prese
     assert len(list(other.parameters())) == len(list(one.parameters()))
     first = other.translator.encoder[0].conv.weight  # type: ignore[index, union-attr]
     assert (first is other.reconstructor.encoder[0].conv.weight) == (sharing != "none")  # type: ignore[index, union-attr]
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_weights_that_differ_are_not_shared(tmp_path: Path, suffix: str) -> None:
+    save_weights(DualGenerator.preset("S3", domains=3, width=4), tmp_path / f"pair{suffix}")
+    shared = DualGenerator.preset("S3", domains=3, sharing="full", width=4)
+    with pytest.raises(ValueError, match=r"it shares '.*' and '.*', which differ in the file"):
+        load_weights(shared, tmp_path / f"pair{suffix}")
 
 
 def test_weights_of_another_module_change_nothing(tmp_path: Path) -> None:

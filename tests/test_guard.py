@@ -50,6 +50,14 @@ def test_bad_gradients_of_finite_losses_are_seen() -> None:
         assert not guard.step(optimizer, {"cycle": torch.tensor(0.0)})
 
 
+def test_large_gradients_are_finite_and_terms_need_not_be_scalars() -> None:
+    layer, optimizer, guard = trained()
+    (1e20 * layer(torch.ones(1, 2)).sum()).backward()  # whose squares are not
+    assert guard.step(optimizer, {"cycle": torch.ones(3)})
+    with pytest.warns(UserWarning, match="cycle is nan"):
+        assert not guard.step(optimizer, {"cycle": torch.full((3,), torch.nan)})
+
+
 def test_it_gives_up_after_so_many_in_a_row() -> None:
     _, optimizer, guard = trained(limit=3)
     for _ in range(2):
@@ -70,8 +78,10 @@ def test_a_scaler_keeps_its_own_eye_on_gradients() -> None:
     scaler.update()
     assert torch.equal(before, layer.weight)
     assert scaler.get_scale() < 4.0
+    scaler.scale(layer(torch.ones(1, 2)).sum()).backward()
     with pytest.warns(UserWarning, match="gan is nan"):
         assert not guard.step(optimizer, {"gan": torch.tensor(float("nan"))}, scaler)
+    scaler.update()  # as after every step
 
 
 def _process(rank: int, folder: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 import asymkit
@@ -46,6 +47,14 @@ def test_a_network_comes_back_as_it_was_built(
     loaded = network.from_pretrained(tmp_path)
     assert isinstance(loaded, getattr(asymkit, network.__name__))
     assert torch.equal(loaded(image, *condition), built(image, *condition))
+
+
+def test_weights_that_do_not_fit_are_an_error(tmp_path: Path) -> None:
+    generator = hub.ResnetGenerator(**SMALL)
+    generator.save_pretrained(tmp_path)
+    save_file(asymkit.to_published(generator), tmp_path / "model.safetensors")
+    with pytest.raises(RuntimeError, match=r"encoder\.0\.conv\.weight"):
+        hub.ResnetGenerator.from_pretrained(tmp_path)
 
 
 def test_a_card_says_what_it_is(tmp_path: Path) -> None:

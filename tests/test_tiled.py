@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from asymkit import AnySize, AuxGenerator, HighResGenerator, PlainGenerator, ResnetGenerator, StarGenerator, Tiled
+from asymkit import (
+    AnySize,
+    AuxGenerator,
+    DualGenerator,
+    HighResGenerator,
+    PlainGenerator,
+    ResnetGenerator,
+    StarGenerator,
+    Tiled,
+)
 from asymkit.networks.watch import Moments, Reach
 from conftest import images_like
 
@@ -110,12 +120,20 @@ def test_too_little_context_is_faded() -> None:
 
 
 def test_z_is_drawn_once_for_all_tiles() -> None:
-    for generator in (AuxGenerator(**SMALL), AuxGenerator(**SMALL, injection="concat", spatial=True)):
+    spatial, aux = AuxGenerator(**SMALL, injection="concat", spatial=True), AuxGenerator(**SMALL)
+    for generator in (
+        spatial,
+        aux,
+        DualGenerator(AuxGenerator(**SMALL), ResnetGenerator(**SMALL)),
+        nn.DataParallel(aux),
+    ):
         network, image = lively(generator), images_like(1, 3, 64, 64)
         torch.manual_seed(3)
         whole = network(image)
         torch.manual_seed(3)
-        torch.testing.assert_close(Tiled(network, tile=32)(image), whole, rtol=0, atol=1e-11)
+        tiled = Tiled(network, tile=32, multiple=4)
+        torch.testing.assert_close(tiled(image), whole, rtol=0, atol=1e-11)
+        assert not isinstance(tiled.generator, nn.DataParallel)  # whose threads would not see the statistics
 
 
 def test_any_size_and_one_tile() -> None:
@@ -135,6 +153,56 @@ def test_eval_statistics_and_compiled_networks_pass() -> None:
         torch.testing.assert_close(Tiled(network, tile=32, multiple=4)(image), network(image), rtol=0, atol=1e-11)
     compiled: Any = torch.compile(network, backend="eager")
     assert Tiled(compiled, tile=32, multiple=4).generator is network
+
+
+class Gate(nn.Module):
+    """Something that looks at the whole map, and keeps its shape."""
+
+    def __init__(self, look: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.look = look
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.look(x)
+
+
+LOOKS: list[Callable[[Tensor], Tensor]] = [
+    lambda x: x.sum((2, 3), keepdim=True),
+    lambda x: x.amax((2, 3), keepdim=True),
+    lambda x: x.view(len(x), -1).std(1).view(-1, 1, 1, 1),
+    lambda x: x.softmax(3),
+    lambda x: torch.fft.fft2(x).real,
+    lambda x: x.flip(3),
+    lambda x: x.transpose(2, 3).contiguous().transpose(2, 3),
+    lambda x: nn.functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=True)[..., ::2, ::2],
+]
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_what_looks_at_the_whole_map_is_refused(look: Callable[[Tensor], Tensor]) -> None:
+    with pytest.raises(ValueError, match=r"calls \w+ on a map .* instance norms"):
+        Tiled(NetG(lambda _: Gate(look)), tile=32, multiple=4)(torch.zeros(1, 3, 64, 64))  # type: ignore[arg-type]
+
+
+class UpBlock(nn.Module):
+    """Up-sampling in both branches of a residual block."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        up = nn.functional.interpolate(x, scale_factor=2)
+        out: Tensor = up + self.conv(nn.functional.interpolate(x.relu(), scale_factor=2))
+        return out
+
+
+def test_branches_that_both_change_the_size_are_followed() -> None:
+    down = [nn.Conv2d(3, 8, 4, 2, 1), nn.InstanceNorm2d(8), nn.Conv2d(8, 8, 4, 2, 1)]
+    network = lively(nn.Sequential(*down, UpBlock(8), nn.InstanceNorm2d(8), UpBlock(8), nn.Conv2d(8, 3, 3, padding=1)))
+    image = images_like(1, 3, 128, 128)
+    with torch.no_grad():
+        torch.testing.assert_close(Tiled(network, tile=32, multiple=4)(image), network(image), rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("norm", [lambda c: nn.GroupNorm(2, c), lambda c: nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d])
@@ -159,7 +227,7 @@ def test_mistakes_are_named() -> None:
 def test_the_reach_is_never_too_short() -> None:
     """A pixel farther away than the reach has no gradient, where norms do not carry it."""
     network, (image,) = drawn("foreign")
-    with Reach() as reach:
+    with Reach(120) as reach:
         network(image)
     for norm in [m for m in network.modules() if isinstance(m, nn.InstanceNorm2d)]:
         norm.forward = lambda x: x  # type: ignore[method-assign, assignment]

@@ -39,8 +39,9 @@ def read_state_dict(path: str | Path, part: str | None = None) -> StateDict:
         raise ValueError(f"no file {str(path)!r}")
     held: Any
     if path.suffix == ".safetensors":
+        library = _safetensors()
         try:
-            held = _safetensors().load_file(path)
+            held = library.load_file(path)
         except Exception as error:
             raise ValueError(f"{str(path)!r} is no safetensors file: {error}") from error
     else:
@@ -88,11 +89,12 @@ def load_weights(module: nn.Module, path: str | Path) -> None:
     """
     state, own = read_state_dict(path), module.state_dict()
     for name, value in own.items():  # what was written once fills all that share it
-        twin = next(
-            (other for other in state if other in own and own[other] is not value and _same(own[other], value)), None
-        )
-        if name not in state and twin is not None:
-            state[name] = state[twin]
+        for twin in (other for other in state.keys() & own.keys() if other != name and _same(own[other], value)):
+            if not torch.equal(state.setdefault(name, state[twin]), state[twin]):
+                raise ValueError(
+                    f"{str(path)!r} holds no weights of this {type(module).__name__}: it shares {name!r} and {twin!r}, which "
+                    "differ in the file; build it without sharing"
+                )
     if difference := first_difference({name: value.shape for name, value in own.items()}, state):
         raise ValueError(f"{str(path)!r} holds no weights of this {type(module).__name__}: {difference}")
     module.load_state_dict(state)
@@ -112,7 +114,9 @@ def first_difference(expected: Mapping[str, torch.Size], state: Mapping[str, Ten
 
 
 def _same(a: Tensor, b: Tensor) -> bool:
-    return a.data_ptr() == b.data_ptr() and a.shape == b.shape and a.stride() == b.stride()
+    """Whether two names stand for one weight."""
+    place = (a.untyped_storage()._cdata, a.storage_offset(), a.shape, a.stride())
+    return place == (b.untyped_storage()._cdata, b.storage_offset(), b.shape, b.stride())
 
 
 def _unpickled(path: Path) -> Any:
@@ -125,7 +129,7 @@ def _unpickled(path: Path) -> Any:
             f"{str(path)!r} is not loaded: it is damaged, or holds more than tensors, and opening such a file runs code from "
             "it; where you trust it, open it in the code it came from and save state_dict() of its networks"
         ) from error
-    except (RuntimeError, EOFError, OSError) as error:
+    except Exception as error:  # torch.load raises whatever the broken byte happened to hit
         raise ValueError(f"{str(path)!r} is no file of weights, or damaged: {error}") from error
 
 

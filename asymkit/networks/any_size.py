@@ -50,6 +50,10 @@ class AnySize(nn.Module):
         Raises:
             ValueError: no batch of images, and whatever the generator refuses.
         """
+        if isinstance(image, Tensor) and not image.is_floating_point():
+            raise ValueError(
+                f"image must be floating point, of value_range {self.value_range}, got {image.dtype}; use .float()"
+            )
         check_images(image, "image")
         size, half = image.shape[2:], span_of(self.value_range) / 2
         middle = self.value_range[0] + half

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from asymkit.checks import at_least, check_images, one_of
 from asymkit.networks.any_size import divisor_of
@@ -30,7 +32,8 @@ class Tiled(nn.Module):
     once more for the result: n norms cost about n / 2 + 1 times the computation, and never more memory than a tile
     needs. ``"reduced"`` takes the statistics from the image shrunk to the size of a tile and goes through it once.
 
-    For inference: gradients are not kept. ``AnySize(Tiled(generator))`` takes any height and width. Images may stay on
+    For inference: gradients are not kept. Layers that know where in the image they are, such as added coordinates, are
+    not for tiles. ``AnySize(Tiled(generator))`` takes any height and width. Images may stay on
     the CPU while the generator is on a GPU, tiles are sent there one by one.
 
     Args:
@@ -66,8 +69,11 @@ class Tiled(nn.Module):
         at_least("tile", tile, least=2 * max(self.multiple, self.least_side))
         if overlap is not None:
             at_least("overlap", overlap, least=0)
-        # a compiled network would be traced anew for each set of statistics
-        self.generator: nn.Module = getattr(generator, "_orig_mod", generator)
+        # a compiled network would be traced anew for each set of statistics, and DataParallel's threads do not see them
+        inner: Any = generator
+        while isinstance(inner, nn.DataParallel | DistributedDataParallel) or hasattr(inner, "_orig_mod"):
+            inner = inner._orig_mod if hasattr(inner, "_orig_mod") else inner.module
+        self.generator: nn.Module = inner
         self.tile, self.overlap, self.statistics = tile, overlap, statistics
 
     @torch.no_grad()
@@ -91,9 +97,9 @@ class Tiled(nn.Module):
         cut = _Cut(self.generator, image, self._spread(image, condition))
         if max(height, width) <= self.tile:
             return cut(_whole(height), _whole(width)).to(image.device)
-        with Reach() as network:
-            least = _up(max(64, self.least_side), self.multiple)
-            cut(_whole(min(height, least)), _whole(min(width, least)))
+        least = _up(max(64, self.least_side), self.multiple)
+        network = Reach(min(height, least))
+        cut(_whole(min(height, least)), _whole(min(width, least)), network)
         reach = _up(network.pixels, self.multiple)
         overlap = reach if self.overlap is None else _up(self.overlap, self.multiple)
         rows, columns = (_spans(side, self.tile, overlap, self.multiple) for side in (height, width))
@@ -102,8 +108,7 @@ class Tiled(nn.Module):
         fade = 0 if overlap >= reach else min([overlap, *(span.length // 2 for tile in tiles for span in tile)])
         result: Tensor | None = None
         for down, across in tiles:
-            with GivenNorms(known):
-                part = cut(down, across).to(image.device)
+            part = cut(down, across, GivenNorms(known)).to(image.device)
             if result is None:
                 result = part.new_zeros(*part.shape[:2], height, width)
             weights = down.weights(height, fade)[:, None] * across.weights(width, fade)
@@ -113,7 +118,7 @@ class Tiled(nn.Module):
 
     def _spread(self, image: Tensor, condition: Tensor | None) -> Tensor | None:
         """The condition, drawn if need be, a map brought to where every tile can have its part of it."""
-        drawn: Any = self.generator
+        drawn: Any = next((each for each in self.generator.modules() if hasattr(each, "sample_aux")), None)
         if condition is None and getattr(drawn, "aux_channels", None):
             size = [aux_size(image)] if getattr(drawn, "spatial", False) else []
             condition = drawn.sample_aux(image.shape[0], *size)
@@ -124,14 +129,13 @@ class Tiled(nn.Module):
     def _reduced(self, cut: _Cut) -> list[Moments]:
         height, width = cut.image.shape[2:]
         share = min(1.0, self.tile / max(height, width))
-        size = [max(_up(int(side * share), self.multiple), self.least_side) for side in (height, width)]
+        size = [max(_up(max(1, int(side * share)), self.multiple), self.least_side) for side in (height, width)]
         small = _Cut(cut.generator, _resized(cut.image, size), cut.condition)
         if small.condition is not None and small.condition.ndim == 4:
             ratio = small.condition.shape[2] / height
             small.condition = _resized(small.condition, [round(side * ratio) for side in size])
         known: list[Moments] = []
-        with GivenNorms(known, Moments.of):
-            small(_whole(size[0]), _whole(size[1]))
+        small(_whole(size[0]), _whole(size[1]), GivenNorms(known, Moments.of))
         return known
 
     def extra_repr(self) -> str:
@@ -200,12 +204,13 @@ class _Cut:
         self.generator, self.image, self.condition = generator, image, condition
         self.device = next((each.device for each in generator.parameters()), image.device)
 
-    def __call__(self, rows: _Span, columns: _Span) -> Tensor:
+    def __call__(self, rows: _Span, columns: _Span, watch: AbstractContextManager[Any] | None = None) -> Tensor:
         inputs = [self._part(self.image, rows, columns)]
         if self.condition is not None:
             is_map = self.condition.ndim == 4
             inputs.append(self._part(self.condition, rows, columns) if is_map else self.condition.to(self.device))
-        result: Tensor = self.generator(*inputs)
+        with watch or nullcontext():
+            result: Tensor = self.generator(*inputs)
         return result
 
     def _part(self, x: Tensor, rows: _Span, columns: _Span) -> Tensor:
@@ -225,8 +230,7 @@ def _exact(cut: _Cut, tiles: list[Tile], norms: int) -> list[Moments]:
                 raise _Enough
 
             try:
-                with GivenNorms(known, gather):
-                    cut(rows, columns)
+                cut(rows, columns, GivenNorms(known, gather))
             except _Enough:
                 continue
         total = parts[0]

@@ -1,6 +1,6 @@
 """A forward pass watched from outside: its instance norms given other statistics, its reach measured.
 
-Works on any network, whether its norms are asymkit's or PyTorch's, and leaves the network as it is.
+Works on any network, whether its norms are asymkit's or PyTorch's, and changes nothing in it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,21 @@ NORM_ARGUMENTS = ("input", "running_mean", "running_var", "weight", "bias", "use
 CONV_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation")
 TRANSPOSED_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
 
-POOLING = {"adaptive_avg_pool2d", "adaptive_max_pool2d", "avg_pool2d", "max_pool2d", "flatten", "mean", "std", "var"}
-OTHER_NORMS = {"batch_norm", "group_norm", "layer_norm"}
-PLACES = {"grid_sample", "pixel_shuffle", "pixel_unshuffle", "scaled_dot_product_attention"}
-WHOLE = POOLING | OTHER_NORMS | PLACES
-"""Functions of maps whose result for a tile is another than for the image, or whose reach is not followed."""
+ACTIVATIONS = "relu leaky_relu tanh sigmoid gelu silu elu selu mish softplus prelu hardtanh hardswish dropout dropout2d"
+ARITHMETIC = (
+    "add sub mul div true_divide pow abs neg exp log sqrt rsqrt square clamp clip addcmul where lerp maximum minimum"
+)
+OPERATORS = "add radd iadd sub rsub isub mul rmul imul truediv itruediv neg pow"
+COPIES = "cat concat chunk split to float half bfloat16 double type_as contiguous clone detach requires_grad_ pad"
+NEW = "zeros_like ones_like empty_like new_ones new_zeros new_empty new_full"
+POINTWISE = frozenset(
+    f"{ACTIVATIONS} {ARITHMETIC} {COPIES} {NEW}".split()
+    + [f"{name}_" for name in f"{ACTIVATIONS} {ARITHMETIC}".split()]
+    + [f"__{name}__" for name in OPERATORS.split()]
+)
+"""Functions whose result at a place of a map depends on that place alone, or, of the last one, on its neighbours."""
+LAYOUT = frozenset({"view", "reshape", "__getitem__", "expand", "unsqueeze", "squeeze", "permute", "flatten", "repeat"})
+"""Functions that move values; fine where height and width stay what they were."""
 
 
 class Moments(NamedTuple):
@@ -84,44 +94,77 @@ class GivenNorms(TorchFunctionMode):
 
 
 class Reach(TorchFunctionMode):
-    """Counts the instance norms of a forward pass, and how far from a pixel the network looks, in pixels."""
+    """Counts the instance norms of a forward pass, and how far from a pixel the network looks, in pixels.
 
-    def __init__(self) -> None:
+    Args:
+        side: height of the image that is given to the network.
+
+    Raises:
+        ValueError: a function is called on a map that is not known to see a tile as it sees the image.
+    """
+
+    def __init__(self, side: int) -> None:
         super().__init__()
-        self.norms, self.pixels, self._step = 0, 0, 1.0
+        self.norms, self.pixels, self._side, self._step = 0, 0, side, 1.0
+        self._weights: list[Tensor] = []  # and what is computed from weights alone, which are no maps
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result, name = func(*args, **kwargs), getattr(func, "__name__", "")
-        if str(func) == OWN_NORM or (func is F.instance_norm and kwargs.get("use_input_stats", True)):
-            self.norms += 1
+        if str(func) == OWN_NORM or func is F.instance_norm:
+            self.norms += str(func) == OWN_NORM or kwargs.get("use_input_stats", True)
         elif str(func) == OWN_CONV:
-            self._look(1)
+            self._look(args[0], 1)
         elif name == "conv2d":
             given = dict(zip(CONV_ARGUMENTS, args, strict=False)) | kwargs
-            self._look(max(given["weight"].shape[2:]) // 2 * _largest(given.get("dilation", 1)))
+            self._look(given["input"], max(given["weight"].shape[2:]) // 2 * _largest(given.get("dilation", 1)))
             self._step *= _largest(given.get("stride", 1))
         elif name == "conv_transpose2d":
             given = dict(zip(TRANSPOSED_ARGUMENTS, args, strict=False)) | kwargs
             stride = _largest(given.get("stride", 1))
-            self._look(-(-max(given["weight"].shape[2:]) * _largest(given.get("dilation", 1)) // stride))
-            self._step /= stride
-        elif name == "interpolate" and args[0].shape != result.shape:
-            self._look(2)
-            self._step *= args[0].shape[2] / result.shape[2]
-        elif name in WHOLE and _is_map(args[0]) and not (name == "batch_norm" and not kwargs.get("training")):
-            raise ValueError(
-                f"this network calls {name} on a map of shape {tuple(args[0].shape)}, which tiles would see otherwise than the "
-                "whole image; Tiled takes networks of convolutions and instance norms"
+            self._look(
+                given["input"], -(-max(given["weight"].shape[2:]) * _largest(given.get("dilation", 1)) // stride)
             )
+            self._step /= stride
+        elif name == "interpolate" and not kwargs.get("align_corners"):
+            if args[0].shape != result.shape:
+                self._look(args[0], 2)
+                self._step *= args[0].shape[2] / result.shape[2]
+        elif all(map(self._is_weight, tensors := [x for x in args if isinstance(x, Tensor)])):
+            self._weights += [result] if tensors and isinstance(result, Tensor) else []
+        else:
+            self._refuse_unknown(name, args, kwargs, result)
         return result
 
-    def _look(self, taps: int) -> None:
-        self.pixels += math.ceil(taps * self._step)
+    def _is_weight(self, x: Tensor) -> bool:
+        return isinstance(x, nn.Parameter) or any(x is weight for weight in self._weights)
+
+    def _look(self, x: Tensor, taps: int) -> None:
+        # of parallel branches each would change the step; the size of the map, padding aside, tells it too
+        by_size = 2.0 ** math.ceil(math.log2(self._side / x.shape[2]) - 1e-6)
+        self.pixels += math.ceil(taps * max(self._step, by_size))
+
+    @staticmethod
+    def _refuse_unknown(name: str, args: Any, kwargs: Any, result: Any) -> None:
+        seen = next((x for x in args if _is_map(x)), None)
+        if seen is None or not isinstance(result, Tensor | tuple | list) or name in POINTWISE:
+            return
+        if name == "batch_norm" and not kwargs.get("training"):
+            return
+        if name in LAYOUT and isinstance(result, Tensor) and result.shape[-2:] == seen.shape[-2:]:
+            return
+        if isinstance(result, Tensor) and not result.is_floating_point():
+            return
+        if not isinstance(result, Tensor) and not any(isinstance(each, Tensor) for each in result):
+            return
+        raise ValueError(
+            f"this network calls {name} on a map of shape {tuple(seen.shape)}, which tiles may see otherwise than the "
+            "whole image; Tiled takes networks of convolutions, instance norms and functions of single pixels"
+        )
 
 
 def _is_map(x: Any) -> bool:
-    return isinstance(x, Tensor) and x.ndim == 4 and not isinstance(x, nn.Parameter)
+    return isinstance(x, Tensor) and x.ndim == 4 and x.shape[2] > 1 and x.shape[3] > 1
 
 
 def _largest(value: int | tuple[int, ...]) -> int:
