@@ -120,7 +120,7 @@ def test_gradients_flow() -> None:
 def test_an_exported_one_takes_sizes_that_nothing_divides(tmp_path: Path) -> None:
     network = AnySize(ResnetGenerator(**SMALL), value_range=(0, 255)).eval()
     open_sizes = {0: Dim("batch"), 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
-    program = torch.export.export(network, (torch.rand(2, 3, 61, 45),), dynamic_shapes=(open_sizes,))
+    program = torch.export.export(network, (torch.rand(2, 3, 61, 45),), dynamic_shapes=(open_sizes,), strict=False)
     torch.onnx.export(program, f=tmp_path / "network.onnx", dynamo=True, opset_version=18, verbose=False)
     session = onnxruntime.InferenceSession(tmp_path / "network.onnx")
     for size in ((61, 45), (32, 40), (33, 71)):

@@ -80,7 +80,7 @@ def test_exported_networks_agree_at_sizes_they_were_not_traced_with(name: str, t
     network = case.network().eval()
     image_sizes: dict[int, Any] = {0: BATCH, 2: case.multiple * HEIGHT, 3: case.multiple * WIDTH}
     sizes = (image_sizes,) if case.condition is None else (image_sizes, case.open_sizes)
-    program = torch.export.export(network, inputs(case, 2, 64, 48), dynamic_shapes=sizes)
+    program = torch.export.export(network, inputs(case, 2, 64, 48), dynamic_shapes=sizes, strict=False)
     targets = {str(node.target) for node in program.graph.nodes if node.op == "call_function"}
     assert not {target for target in targets if not target.startswith(("aten.", "<built-in", "_operator", "prims."))}
     exported = program.module()
