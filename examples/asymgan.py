@@ -34,8 +34,8 @@ from asymkit.objectives import asymgan
 
 def main(settings: AsymGANSettings) -> None:
     accelerator = start(settings.precision, settings.seed, settings.minutes)
-    plain = open_run(settings.out, settings, settings.resume)
     data, source = unpaired(settings.data, settings.poor, settings.rich, settings.size, settings.seed)
+    plain = open_run(settings.out, settings, settings.resume)
     fresh_x, fresh_y = (images.to(accelerator.device) for images in data.fresh(64))
     shown_x, shown_y = (images.to(accelerator.device) for images in data.fresh(8, settings.picture_size))
     (content_features, style_features), notes = vgg_features(

@@ -28,8 +28,8 @@ from asymkit.ops.ssim import scales_that_fit
 
 def main(settings: DomainSettings) -> None:
     accelerator = start(settings.precision, settings.seed, settings.minutes)
-    plain = open_run(settings.out, settings, settings.resume)
     data, held_out, source = domain_sets(settings.data, settings.size, settings.channels, settings.seed)
+    plain = open_run(settings.out, settings, settings.resume)
     judged_images, shown = (
         [held_out.batch(domain, count, size).to(accelerator.device) for domain in range(len(data.names))]
         for count, size in ((32, settings.size), (2, settings.picture_size))

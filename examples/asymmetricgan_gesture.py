@@ -25,10 +25,10 @@ from asymkit.objectives.asymmetricgan import supervised
 
 def main(settings: GestureSettings) -> None:
     accelerator = start(settings.precision, settings.seed, settings.minutes)
-    plain = open_run(settings.out, settings, settings.resume)
     data, held_out, source = gesture_pairs(
         settings.data, settings.skeletons, settings.pairs, settings.size, settings.seed
     )
+    plain = open_run(settings.out, settings, settings.resume)
     fresh = default_collate([held_out[i] for i in range(min(32, held_out.epoch))])
     shown = tuple(images.to(accelerator.device) for images in fresh)
     (features,), notes = vgg_features(settings.features, list(settings.feature_layers), net="vgg19")

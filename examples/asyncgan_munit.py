@@ -29,8 +29,8 @@ Losses = tuple[Mapping[str, Tensor], Mapping[str, Tensor]]
 
 def main(settings: MunitSettings) -> None:
     accelerator = start(settings.precision, settings.seed, settings.minutes)
-    plain = open_run(settings.out, settings, settings.resume, keep=frozenset({"epochs"}))
     data, source = unpaired(settings.data, settings.poor, settings.rich, settings.size, settings.seed)
+    plain = open_run(settings.out, settings, settings.resume, keep=frozenset({"epochs"}))
     shown_x, shown_y = (images.to(accelerator.device) for images in data.fresh(6, settings.picture_size))
 
     model = munit.Munit(settings.width, settings.blocks, settings.style)

@@ -11,6 +11,9 @@ from torch import Tensor
 
 from asymkit import AuxGenerator
 
+collect_ignore = ["code_people_have"]
+"""Held apart: the guides are applied to it."""
+
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before the first kernel is decorated: they then run on the CPU
 

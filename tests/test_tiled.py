@@ -134,6 +134,8 @@ def test_z_is_drawn_once_for_all_tiles() -> None:
         tiled = Tiled(network, tile=32, multiple=4)
         torch.testing.assert_close(tiled(image), whole, rtol=0, atol=1e-11)
         assert not isinstance(tiled.generator, nn.DataParallel)  # whose threads would not see the statistics
+    other = lively(DualGenerator(ResnetGenerator(**SMALL), aux))  # only the reconstructor takes a z
+    torch.testing.assert_close(Tiled(other, tile=32)(image), other(image), rtol=0, atol=1e-11)
 
 
 def test_any_size_and_one_tile() -> None:

@@ -118,7 +118,8 @@ class Tiled(nn.Module):
 
     def _spread(self, image: Tensor, condition: Tensor | None) -> Tensor | None:
         """The condition, drawn if need be, a map brought to where every tile can have its part of it."""
-        drawn: Any = next((each for each in self.generator.modules() if hasattr(each, "sample_aux")), None)
+        translator: Any = getattr(self.generator, "translator", self.generator)  # of a pair, the one that is called
+        drawn: Any = next((each for each in translator.modules() if hasattr(each, "sample_aux")), None)
         if condition is None and getattr(drawn, "aux_channels", None):
             size = [aux_size(image)] if getattr(drawn, "spatial", False) else []
             condition = drawn.sample_aux(image.shape[0], *size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -108,6 +109,7 @@ def _lock(folder: Path) -> None:
     lock.write(str(os.getpid()))
     lock.flush()
     _locks[folder.resolve()] = lock
+    atexit.register(lock.close)
 
 
 def _options(
