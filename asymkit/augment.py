@@ -62,12 +62,10 @@ class CriticAugmentation(nn.Module):
         check_images(image, "image")
         if self.brightness:
             image = image + self._spread(image, self.brightness)
-        if self.saturation:
-            mean = image.mean(1, keepdim=True)
-            image = mean + (image - mean) * (1 + self._spread(image, self.saturation))
-        if self.contrast:
-            mean = image.mean((1, 2, 3), keepdim=True)
-            image = mean + (image - mean) * (1 + self._spread(image, self.contrast))
+        for strength, dims in ((self.saturation, (1,)), (self.contrast, (1, 2, 3))):
+            if strength:
+                mean = image.mean(dims, keepdim=True)
+                image = mean + (image - mean) * (1 + self._spread(image, strength))
         if self.translation:
             image = self._moved(self._moved(image, 2), 3)
         return self._holed(image) if self.cutout else image

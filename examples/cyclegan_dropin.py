@@ -21,10 +21,11 @@ from typing import Any, Literal, get_args
 
 import torch
 from accelerate.utils import set_seed
-from support.data import Unpaired, unpaired
-from support.pictures import looking
+from support.data import FRESH, Unpaired, unpaired
+from support.pictures import looking, psnr
 from support.run import command
-from support.table import as_markdown, psnr
+from support.start import set_learning_rate
+from support.table import as_markdown
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -280,7 +281,7 @@ def train(opt: Options, data: Unpaired) -> CycleGANModel:
             scheduler.set_epoch(i)
         for optimizer in (model.optimizer_G, model.optimizer_D):
             rate = opt.lr if optimizer is model.optimizer_G else opt.lr_critics
-            optimizer.param_groups[0]["lr"] = rate * asymkit.linear_decay(i / opt.steps)
+            set_learning_rate(optimizer, rate * asymkit.linear_decay(i / opt.steps))
         step()
     return model
 
@@ -300,7 +301,7 @@ def paces(models: Sequence[CycleGANModel], data: Unpaired, rounds: int = 15) -> 
 
 def measure(model: CycleGANModel, data: Unpaired) -> dict[str, float]:
     """Both directions on crops never trained on: against the truth, which grey photographs have, and there and back."""
-    real = [data.rich.crop(2**40 + i, 64, (data.seed, 0)) for i in range(24)]
+    real = [data.rich.crop(FRESH + i, 64, (data.seed, 0)) for i in range(24)]
     figures: dict[str, float] = {}
     with looking():
         x = torch.stack(real)
@@ -308,11 +309,11 @@ def measure(model: CycleGANModel, data: Unpaired) -> dict[str, float]:
         code = () if model.netE is None else (model.netE(x),)
         figures["A→B→A, L1"] = float((model.netG_B(fake_B, *code) - x).abs().mean())
         if data.poor.derive is not None:
-            y = torch.stack([data.poor.crop(2**40 + i, 64, (data.seed, 0)) for i in range(24)])
-            figures["A→B, dB"] = psnr(fake_B, y)
-            figures["B→A, dB"] = psnr(model.netG_B(y), x)
+            y = torch.stack([data.poor.crop(FRESH + i, 64, (data.seed, 0)) for i in range(24)])
+            figures["A→B, dB"] = float(psnr(fake_B, y).mean())
+            figures["B→A, dB"] = float(psnr(model.netG_B(y), x).mean())
             if model.netE is not None:
-                figures["B→A with E(A), dB"] = psnr(model.netG_B(y, *code), x)
+                figures["B→A with E(A), dB"] = float(psnr(model.netG_B(y, *code), x).mean())
                 several = torch.stack([model.netG_B(y) for _ in range(4)])
                 figures["spread over z"] = float(several.std(0).mean())
     return figures

@@ -63,7 +63,8 @@ class AnySize(nn.Module):
             arguments.append(self._padded(condition) if like_image else condition)
         result: Tensor = self.generator(*arguments)
         for dim in (2, 3):
-            result = result.index_select(dim, torch.arange(image.shape[dim], device=image.device))
+            if torch.compiler.is_exporting() or result.shape[dim] != image.shape[dim]:
+                result = result.index_select(dim, torch.arange(image.shape[dim], device=image.device))
         return result * half + middle
 
     def _padded(self, x: Tensor) -> Tensor:

@@ -7,9 +7,10 @@ What is put together from them is what the network makes of the image in one pie
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import itertools
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -205,12 +206,14 @@ class _Cut:
         self.generator, self.image, self.condition = generator, image, condition
         self.device = next((each.device for each in generator.parameters()), image.device)
 
-    def __call__(self, rows: _Span, columns: _Span, watch: AbstractContextManager[Any] | None = None) -> Tensor:
+    def __call__(
+        self, rows: _Span, columns: _Span, watch: contextlib.AbstractContextManager[Any] | None = None
+    ) -> Tensor:
         inputs = [self._part(self.image, rows, columns)]
         if self.condition is not None:
             is_map = self.condition.ndim == 4
             inputs.append(self._part(self.condition, rows, columns) if is_map else self.condition.to(self.device))
-        with watch or nullcontext():
+        with watch or contextlib.nullcontext():
             result: Tensor = self.generator(*inputs)
         return result
 
@@ -223,22 +226,21 @@ def _exact(cut: _Cut, tiles: list[Tile], norms: int) -> list[Moments]:
     """The moments at every norm, found one after the other: those of the next depend on all before."""
     known: list[Moments] = []
     for _ in range(norms):
-        parts: list[Moments] = []
-        for rows, columns in tiles:
-
-            def gather(x: Tensor, rows: _Span = rows, columns: _Span = columns, parts: list[Moments] = parts) -> Any:
-                parts.append(Moments.of(x[..., rows.inner(x.shape[2]), columns.inner(x.shape[3])]))
-                raise _Enough
-
-            try:
-                cut(rows, columns, GivenNorms(known, gather))
-            except _Enough:
-                continue
-        total = parts[0]
-        for part in parts[1:]:
-            total = total.joined(part)
-        known.append(total)
+        known.append(functools.reduce(Moments.joined, [_next(cut, rows, columns, known) for rows, columns in tiles]))
     return known
+
+
+def _next(cut: _Cut, rows: _Span, columns: _Span, known: list[Moments]) -> Moments:
+    """The moments of a tile, without its context, at the first norm whose moments are not known yet."""
+    found: list[Moments] = []
+
+    def gather(x: Tensor) -> Moments:
+        found.append(Moments.of(x[..., rows.inner(x.shape[2]), columns.inner(x.shape[3])]))
+        raise _Enough
+
+    with contextlib.suppress(_Enough):
+        cut(rows, columns, GivenNorms(known, gather))
+    return found[0]
 
 
 class _Enough(Exception):  # noqa: N818

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tqdm import trange
 
 from asymkit.objectives.asymmetricgan.unsupervised import Translators
+from support.data import FRESH
 from support.domains import Domains
 from support.pictures import looking
 
@@ -36,8 +37,7 @@ def train_classifier(data: Domains, steps: int, device: torch.device, visible: b
         optimizer = torch.optim.Adam(classifier.parameters(), 2e-3)
         for step in trange(steps, desc="classifier for the report", disable=not visible, leave=False):
             labels = torch.arange(BATCH) % len(data.names)
-            # from a place in the order of crops where the training never comes
-            images = torch.stack([data.crop(int(d), 2**40 + step * BATCH + i) for i, d in enumerate(labels)])
+            images = torch.stack([data.crop(int(d), FRESH + step * BATCH + i) for i, d in enumerate(labels)])
             optimizer.zero_grad()
             F.cross_entropy(classifier(images.to(device)), labels.to(device)).backward()
             optimizer.step()

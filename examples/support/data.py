@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from support.images import BUNDLED, DERIVE, Pixels, PoorKind, bundled_photos, image_files, random_crop, read_image
 
 FRESH = 2**40
-"""Crops from this number on are never drawn in training."""
+"""Samples, be they crops or drawn pairs, from this number on are never drawn in training."""
 
 
 class Domain:

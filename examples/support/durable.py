@@ -26,23 +26,15 @@ def write_durably(path: Path, write: Callable[[BinaryIO], object], keep: bool = 
     new, checksum = path.with_name(f"{path.name}.new"), checksum_of(path)
     new_checksum = checksum_of(new)
     try:
-        with new.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        if not keep:
-            new.replace(path)
-            _sync_folder(path.parent)
-            return
-        with new_checksum.open("w") as file_of_text:
-            file_of_text.write(f"{digest(new)}  {path.name}\n")  # what `sha256sum --check` reads
-            file_of_text.flush()
-            os.fsync(file_of_text.fileno())
-        if path.exists():
-            for kept in (path, checksum):
-                _also_as(kept, checksum_of(previous_of(path)) if kept == checksum else previous_of(path))
-        # between these two the checksum is not this file's, but the previous file is the same and has its own
-        new_checksum.replace(checksum)
+        _write_to_disk(new, write)
+        if keep:
+            line = f"{digest(new)}  {path.name}\n".encode()  # what `sha256sum --check` reads
+            _write_to_disk(new_checksum, lambda file: file.write(line))
+            if path.exists():
+                _also_as(path, previous_of(path))
+                _also_as(checksum, checksum_of(previous_of(path)))
+            # until the next line but one the checksum is not this file's, but the previous file is the same and has its own
+            new_checksum.replace(checksum)
         new.replace(path)
         _sync_folder(path.parent)
     finally:
@@ -77,6 +69,13 @@ def digest(path: Path) -> str:
         while block := file.read(1 << 20):
             found.update(block)
     return found.hexdigest()
+
+
+def _write_to_disk(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    with path.open("wb") as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _also_as(path: Path, name: Path) -> None:

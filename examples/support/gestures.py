@@ -13,14 +13,12 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from support.data import FRESH
 from support.hands import DrawnHands, NoHandError, draw_skeleton, read_keypoints
 from support.images import BUNDLED, Pixels, bundled_photos, image_files, read_image
 
 Pair = tuple[Tensor, Tensor, Tensor, Tensor]
 """x, its skeleton, y, its skeleton, each (3, size, size) in [-1, 1]."""
-
-FRESH = 2**40
-"""Drawn pairs from this number on are never trained on."""
 
 HELD_OUT = 20
 """One pair in so many is never trained on."""

@@ -157,7 +157,6 @@ class Training:
     def _save(self, last: bool = False) -> None:
         if not self.accelerator.is_main_process:
             return
-        self.settings.out.mkdir(parents=True, exist_ok=True)
         try:
             save_checkpoint(self.checkpoint, self.step, self.seconds, self.parts, self.accelerator.num_processes)
         except OSError as error:

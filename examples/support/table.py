@@ -5,14 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import mean, stdev
 
-import torch
-from torch import Tensor
-
-
-def psnr(image: Tensor, truth: Tensor) -> float:
-    """Peak signal-to-noise ratio of images in [-1, 1] to the truth, in decibels, averaged over images."""
-    return float((10 * torch.log10(4 / (image - truth).square().mean((1, 2, 3)))).mean())
-
 
 def as_markdown(table: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     """Rows by name, each with the figures that its runs gave, as mean ± deviation over runs."""

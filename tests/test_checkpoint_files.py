@@ -1,0 +1,121 @@
+"""Files of weights: of any age and kind, shared weights, and nothing in them is run."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import published
+import pytest
+import torch
+from published import lively
+from torch import nn
+
+from asymkit import (
+    DomainDiscriminator,
+    DualGenerator,
+    load_cyclegan_discriminator,
+    load_cyclegan_generator,
+    load_stargan_generator,
+    load_weights,
+    read_state_dict,
+    save_weights,
+)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_files_of_any_age(tmp_path: Path, legacy: bool) -> None:
+    network = published.CycleGANGenerator(width=4, blocks=6)
+    path = tmp_path / "latest_net_G_A.pth"
+    torch.save(network.state_dict(), path, _use_new_zipfile_serialization=not legacy)
+    image = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(load_cyclegan_generator(path)(image), network(image), rtol=0, atol=1e-5)
+    assert len(load_cyclegan_generator(str(path)).blocks) == 6
+
+
+def test_safetensors_and_parts(tmp_path: Path) -> None:
+    network = published.StarGANGenerator(width=4)
+    import safetensors.torch
+
+    safetensors.torch.save_file(network.state_dict(), tmp_path / "G.safetensors")
+    assert load_stargan_generator(tmp_path / "G.safetensors").domains == 5
+    torch.save({"a": network.state_dict(), "epoch": 3}, tmp_path / "gen.pt")
+    assert load_stargan_generator(read_state_dict(tmp_path / "gen.pt", part="a")).domains == 5
+    with pytest.raises(
+        ValueError, match="no state dict, tensors by name, it holds 'a', 'epoch'; give one of them as part"
+    ):
+        read_state_dict(tmp_path / "gen.pt")
+    with pytest.raises(ValueError, match="part 'b' is not in"):
+        read_state_dict(tmp_path / "gen.pt", part="b")
+
+
+class Trap:
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return (Path.touch, (Path("trap-was-sprung"),))  # type: ignore[return-value]
+
+
+def test_nothing_in_a_file_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"weight": Trap()}, tmp_path / "evil.pth")
+    (tmp_path / "plain.pkl").write_bytes(pickle.dumps(Trap()))
+    torch.save(nn.Linear(1, 1), tmp_path / "module.pth")
+    for name in ("evil.pth", "plain.pkl", "module.pth"):
+        with pytest.raises(ValueError, match="is not loaded: it is damaged, or holds more than tensors"):
+            load_cyclegan_generator(tmp_path / name)
+    assert not (tmp_path / "trap-was-sprung").exists()
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    torch.save(published.PatchGAN(width=4).state_dict(), tmp_path / "D.pth")
+    whole = (tmp_path / "D.pth").read_bytes()
+    contents = {
+        "cut.pth": whole[: len(whole) // 2],
+        "empty.pth": b"",
+        "cut.safetensors": whole[:100],
+        "text.pth": b"hello",
+    }
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=re.escape(name)):
+            load_cyclegan_discriminator(tmp_path / name)
+    with pytest.raises(ValueError, match="no file"):
+        load_cyclegan_discriminator(tmp_path / "missing.pth")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize(("preset", "sharing"), [("S2", "none"), ("S2", "partial"), ("S3", "partial"), ("S3", "full")])
+def test_pairs_come_back_with_what_they_share(tmp_path: Path, suffix: str, preset: Any, sharing: Any) -> None:
+    one, other = (DualGenerator.preset(preset, domains=3, sharing=sharing, width=4) for _ in range(2))
+    path = tmp_path / f"pair{suffix}"
+    save_weights(lively(one), path)
+    load_weights(other, path)
+    image, label = torch.rand(1, 3, 32, 32), torch.tensor([2])
+    with torch.no_grad():
+        assert torch.equal(one.translate(image, label), other.translate(image, label))
+        assert torch.equal(one.reconstruct(image, label), other.reconstruct(image, label))
+    assert len(list(other.parameters())) == len(list(one.parameters()))
+    first = other.translator.encoder[0].conv.weight  # type: ignore[index, union-attr]
+    assert (first is other.reconstructor.encoder[0].conv.weight) == (sharing != "none")  # type: ignore[index, union-attr]
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_weights_that_differ_are_not_shared(tmp_path: Path, suffix: str) -> None:
+    save_weights(DualGenerator.preset("S3", domains=3, width=4), tmp_path / f"pair{suffix}")
+    shared = DualGenerator.preset("S3", domains=3, sharing="full", width=4)
+    with pytest.raises(ValueError, match=r"it shares '.*' and '.*', which differ in the file"):
+        load_weights(shared, tmp_path / f"pair{suffix}")
+
+
+def test_weights_of_another_module_change_nothing(tmp_path: Path) -> None:
+    save_weights(DomainDiscriminator(3, 64, width=4), tmp_path / "critic.safetensors")
+    critic = DomainDiscriminator(5, 64, width=4)
+    before = {name: value.clone() for name, value in critic.state_dict().items()}
+    with pytest.raises(
+        ValueError, match=r"no weights of this DomainDiscriminator: .* 'to_domain.weight', of shape \(3, "
+    ):
+        load_weights(critic, tmp_path / "critic.safetensors")
+    assert all(torch.equal(before[name], value) for name, value in critic.state_dict().items())
+    with pytest.raises(ValueError, match="no folder"):
+        save_weights(critic, tmp_path / "nowhere" / "critic.pt")
