@@ -65,6 +65,10 @@ class ImagePool:
         kept, self.images[place] = self.images[place], image.clone()
         return kept.to(image.device)  # those of a checkpoint come back on the CPU
 
+    def forget_nonfinite(self) -> None:
+        """Drop images that hold NaN or infinity, after a step that went wrong: critics would meet them for long."""
+        self.images = [image for image in self.images if bool(image.isfinite().all())]
+
     def state_dict(self) -> dict[str, list[Tensor]]:
         """What a checkpoint needs to go on with the same fakes."""
         return {"images": list(self.images)}
@@ -104,6 +108,11 @@ class History(Generic[AnyCycles]):
         mixed = {kind: self.pools[kind](fake) for kind, fake in fakes.items() if fake is not None}
         result: AnyCycles = cycles.detach()._replace(**mixed)
         return result
+
+    def forget_nonfinite(self) -> None:
+        """Drop images that hold NaN or infinity from all pools."""
+        for pool in self.pools.values():
+            pool.forget_nonfinite()
 
     def state_dict(self) -> dict[str, dict[str, list[Tensor]]]:
         """All pools, for a checkpoint."""

@@ -12,9 +12,9 @@ without transposed convolutions.
 import torch
 from support.checkpoint import Stateful
 from support.data import unpaired
-from support.loop import Training
-from support.pictures import asymgan_figures, asymgan_pictures
-from support.report import write_report
+from support.loop import Page, Training
+from support.pictures import asymgan_figures, asymgan_pictures, z_slides
+from support.report import Look
 from support.run import command, open_run
 from support.settings import ASYMGAN_PRESETS, AsymGANSettings
 from support.start import start, start_strong, vgg_features
@@ -33,9 +33,11 @@ from asymkit.objectives import asymgan
 
 
 def main(settings: AsymGANSettings) -> None:
-    accelerator = start(settings.precision, settings.seed, settings.minutes)
-    data, source = unpaired(settings.data, settings.poor, settings.rich, settings.size, settings.seed)
-    plain = open_run(settings.out, settings, settings.resume)
+    accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
+    data, source = unpaired(
+        settings.data, settings.poor, settings.rich, settings.size, settings.seed, settings.side_by_side
+    )
+    open_run(settings)
     fresh_x, fresh_y = (images.to(accelerator.device) for images in data.fresh(64))
     shown_x, shown_y = (images.to(accelerator.device) for images in data.fresh(8, settings.picture_size))
     (content_features, style_features), notes = vgg_features(
@@ -64,27 +66,18 @@ def main(settings: AsymGANSettings) -> None:
     translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
     judges = asymgan.Critics(*(accelerator.prepare(critic) for critic in critics.children()))
 
-    def report(figures: dict[str, float]) -> None:
-        pictures = asymgan_pictures(model, shown_x, shown_y)
-        figures = asymgan_figures(model, fresh_x, fresh_y) | figures
-        write_report(settings.out, "AsymGAN", pictures, figures, plain, [source, *notes])
+    def look(model: asymgan.Translators) -> Look:
+        figures = asymgan_figures(model, fresh_x, fresh_y)
+        return Look(asymgan_pictures(model, shown_x, shown_y), figures, z_slides(model, shown_y))
 
-    rates = {optimizer_g: settings.lr_generators, optimizer_d: settings.lr_critics}
     losses = ("cycle_rich", "cycle_poor", "cycle_aux", "adversarial_rich")
-    training = Training(accelerator, settings, data, parts, rates, report, losses)
+    page = Page("AsymGAN", [source, *notes], look, losses)
+    training = Training(accelerator, settings, data, parts, (translators, judges), (optimizer_g, optimizer_d), page)
     for x, y in training:
         cycles = translators(x, y)
         with frozen(judges):
-            terms = asymgan.generator_terms(cycles, judges, content, style)
-            optimizer_g.zero_grad()
-            accelerator.backward(settings.weights.total(terms))
-            optimizer_g.step()
-
-        judged = asymgan.discriminator_terms(history(cycles), judges)
-        optimizer_d.zero_grad()
-        accelerator.backward(settings.weights.total(judged))
-        optimizer_d.step()
-        training.losses(terms, judged)
+            training.step_generators(asymgan.generator_terms(cycles, judges, content, style))
+        training.step_critics(asymgan.discriminator_terms(history(cycles), judges))
 
 
 if __name__ == "__main__":

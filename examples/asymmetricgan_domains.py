@@ -13,9 +13,9 @@ import torch
 from support.checkpoint import Stateful
 from support.classify import domain_accuracy, train_classifier
 from support.domains import domain_sets
-from support.loop import Training
+from support.loop import Page, Training
 from support.pictures import domain_pictures
-from support.report import write_report
+from support.report import Look
 from support.run import command, open_run
 from support.settings_asymmetric import DOMAINS_PRESETS, DomainSettings
 from support.start import start
@@ -27,9 +27,9 @@ from asymkit.ops.ssim import scales_that_fit
 
 
 def main(settings: DomainSettings) -> None:
-    accelerator = start(settings.precision, settings.seed, settings.minutes)
+    accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
     data, held_out, source = domain_sets(settings.data, settings.size, settings.channels, settings.seed)
-    plain = open_run(settings.out, settings, settings.resume)
+    open_run(settings)
     judged_images, shown = (
         [held_out.batch(domain, count, size).to(accelerator.device) for domain in range(len(data.names))]
         for count, size in ((32, settings.size), (2, settings.picture_size))
@@ -61,29 +61,20 @@ def main(settings: DomainSettings) -> None:
     judges = nn.ModuleList(accelerator.prepare(critic) for critic in critics)
     classifier = train_classifier(data, settings.classifier_steps, accelerator.device, accelerator.is_main_process)
 
-    def report(figures: dict[str, float]) -> None:
+    def look(model: unsupervised.Translators) -> Look:
+        figures: dict[str, float] = {}
         for kind, shares in domain_accuracy(classifier, model, judged_images).items():
             figures |= {f"accuracy_{kind}_{name}": share for name, share in zip(data.names, shares, strict=True)}
             figures[f"accuracy_{kind}"] = sum(shares) / len(shares)
-        pictures = domain_pictures(model, shown, data.names)
-        write_report(settings.out, "AsymmetricGAN, domains", pictures, figures, plain, [source])
+        return Look(domain_pictures(model, shown, data.names), figures)
 
-    rates = {optimizer_g: settings.lr_generators, optimizer_d: settings.lr_critics}
-    losses = ("cycle", "identity", "classification", "adversarial")
-    training = Training(accelerator, settings, data, parts, rates, report, losses)
+    page = Page("AsymmetricGAN, domains", [source], look, ("cycle", "identity", "classification", "adversarial"))
+    training = Training(accelerator, settings, data, parts, (translators, judges), (optimizer_g, optimizer_d), page)
     for x, domain_x, y, domain_y in training:
         cycle = translators(x, domain_x, y, domain_y)
         with frozen(judges):
-            terms = unsupervised.generator_terms(cycle, judges, structure=structure)
-            optimizer_g.zero_grad()
-            accelerator.backward(settings.weights.total(terms))
-            optimizer_g.step()
-
-        judged = unsupervised.discriminator_terms(cycle.detach(), judges)
-        optimizer_d.zero_grad()
-        accelerator.backward(settings.weights.total(judged))
-        optimizer_d.step()
-        training.losses(terms, judged)
+            training.step_generators(unsupervised.generator_terms(cycle, judges, structure=structure))
+        training.step_critics(unsupervised.discriminator_terms(cycle.detach(), judges))
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ and then falls to zero with every step, and GPUs that have bfloat16 compute in i
 import torch
 from support.checkpoint import Stateful
 from support.gestures import gesture_pairs
-from support.loop import Training
+from support.loop import Page, Training
 from support.pictures import gesture_figures, gesture_pictures
-from support.report import write_report
+from support.report import Look
 from support.run import command, open_run
 from support.settings_asymmetric import GESTURE_PRESETS, GestureSettings
 from support.start import start, vgg_features
@@ -24,11 +24,11 @@ from asymkit.objectives.asymmetricgan import supervised
 
 
 def main(settings: GestureSettings) -> None:
-    accelerator = start(settings.precision, settings.seed, settings.minutes)
+    accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
     data, held_out, source = gesture_pairs(
         settings.data, settings.skeletons, settings.pairs, settings.size, settings.seed
     )
-    plain = open_run(settings.out, settings, settings.resume)
+    open_run(settings)
     fresh = default_collate([held_out[i] for i in range(min(32, held_out.epoch))])
     shown = tuple(images.to(accelerator.device) for images in fresh)
     (features,), notes = vgg_features(settings.features, list(settings.feature_layers), net="vgg19")
@@ -54,26 +54,17 @@ def main(settings: GestureSettings) -> None:
     translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
     judges = supervised.Critics(*(accelerator.prepare(critic) for critic in critics.children()))
 
-    def report(figures: dict[str, float]) -> None:
-        pictures, figures = gesture_pictures(model, shown), gesture_figures(model, shown) | figures
-        write_report(settings.out, "AsymmetricGAN, gestures", pictures, figures, plain, [source, *notes])
+    def look(model: supervised.Translators) -> Look:
+        return Look(gesture_pictures(model, shown), gesture_figures(model, shown))
 
-    rates = {optimizer_g: settings.lr_generators, optimizer_d: settings.lr_critics}
     losses = ("color", "cycle", "perceptual", "adversarial")
-    training = Training(accelerator, settings, data, parts, rates, report, losses)
+    page = Page("AsymmetricGAN, gestures", [source, *notes], look, losses)
+    training = Training(accelerator, settings, data, parts, (translators, judges), (optimizer_g, optimizer_d), page)
     for x, skeleton_x, y, skeleton_y in training:
         cycles = translators(x, skeleton_x, y, skeleton_y)
         with frozen(judges):
-            terms = supervised.generator_terms(cycles, judges, perceptual)
-            optimizer_g.zero_grad()
-            accelerator.backward(settings.weights.total(terms))
-            optimizer_g.step()
-
-        judged = supervised.discriminator_terms(cycles.detach(), judges)
-        optimizer_d.zero_grad()
-        accelerator.backward(settings.weights.total(judged))
-        optimizer_d.step()
-        training.losses(terms, judged)
+            training.step_generators(supervised.generator_terms(cycles, judges, perceptual))
+        training.step_critics(supervised.discriminator_terms(cycles.detach(), judges))
 
 
 if __name__ == "__main__":

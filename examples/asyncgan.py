@@ -9,17 +9,17 @@ Where it differs from the paper: the learning rate, of whose course it says noth
 and then falls to zero with every step, and GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from accelerate.utils import set_seed
 from support.checkpoint import Stateful
 from support.data import unpaired
-from support.loop import Training, UnpairedData
+from support.feed import UnpairedData
+from support.loop import Page, Training
 from support.phases import Intermediate, Plan
-from support.pictures import asyncgan_pictures, looking
-from support.report import write_report
+from support.pictures import asyncgan_pictures, cycle_figures, looking, z_slides
+from support.report import Look
 from support.run import command, open_run
 from support.settings_async import ASYNCGAN_PRESETS, AsyncCycleSettings, AsyncSettings
 from support.start import start
@@ -37,8 +37,6 @@ from asymkit import (
     frozen,
 )
 from asymkit.objectives import asyncgan
-
-Losses = tuple[Mapping[str, Tensor], Mapping[str, Tensor]]
 
 
 def networks(settings: AsyncSettings) -> tuple[asyncgan.Translators, asyncgan.Critics]:
@@ -77,8 +75,8 @@ def train(
     source: str,
     asynchronous: bool = True,
 ) -> bool:
-    accelerator = start(settings.precision, settings.seed, settings.minutes)
-    plain = open_run(settings.out, settings, settings.resume, keep=frozenset({"epochs"}))
+    accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
+    open_run(settings, keep=frozenset({"epochs"}))
     shown_x, shown_y = (images.to(accelerator.device) for images in shown)
     history, moments = asyncgan.FakeHistory(settings.pool), Intermediate()
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
@@ -89,60 +87,47 @@ def train(
     translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
     judges = asyncgan.Critics(*(accelerator.prepare(critic) for critic in critics.children()))
 
-    def descend(optimizer: torch.optim.Optimizer, terms: Mapping[str, Tensor]) -> None:
-        optimizer.zero_grad()
-        accelerator.backward(settings.weights.total(terms))
-        optimizer.step()
-
-    def joint(x: Tensor, y: Tensor) -> Losses:
+    def joint(x: Tensor, y: Tensor) -> None:
         cycles = translators(x, y)
         with frozen(judges):
-            terms = asyncgan.joint_generator_terms(cycles, judges)
-            descend(optimizer_g, terms)
-        judged = asyncgan.joint_discriminator_terms(history(cycles), judges)
-        descend(optimizer_d, judged)
-        return terms, judged
+            training.step_generators(asyncgan.joint_generator_terms(cycles, judges))
+        training.step_critics(asyncgan.joint_discriminator_terms(history(cycles), judges))
 
-    def partial(x: Tensor, _y: Tensor) -> Losses:
+    def partial(x: Tensor, _y: Tensor) -> None:
         pairs = translators(x, phase="partial")
         with frozen(judges):
-            terms = asyncgan.partial_generator_terms(pairs, judges)
-            descend(optimizer_g, terms)
-        judged = asyncgan.partial_discriminator_terms(pairs.detach(), judges)
-        descend(optimizer_d, judged)
-        return terms, judged
+            training.step_generators(asyncgan.partial_generator_terms(pairs, judges))
+        training.step_critics(asyncgan.partial_discriminator_terms(pairs.detach(), judges))
 
     easy = [model.rich_to_poor, critics.poor]
     scheduler = AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
     step = scheduler if asynchronous else joint
-    rich, poor = (max(1, n // (settings.batch * accelerator.num_processes)) for n in data.lengths)
-    plan = Plan(scheduler, joint=min(rich, poor), partial=rich)
+    batch = settings.batch * settings.accumulate * accelerator.num_processes
+    plan = Plan.for_data(scheduler, data.lengths, batch, asynchronous)
+    notes = [source, plan.note()] if asynchronous else [source]
 
-    def report(figures: dict[str, float]) -> None:
-        pictures = asyncgan_pictures(model, shown_x, shown_y, moments)
-        notes, spans = (
-            ([source, plan.note()], plan.partial_spans(int(figures["steps"]))) if asynchronous else ([source], [])
-        )
-        write_report(settings.out, title, pictures, figures, plain, notes, spans)
+    def look(model: asyncgan.Translators) -> Look:
+        pictures, figures = asyncgan_pictures(model, shown_x, shown_y, moments), cycle_figures(model, shown_x, shown_y)
+        return Look(pictures, figures, {} if model.encoder is None else z_slides(model, shown_y))
 
-    rates = {optimizer_g: settings.lr_generators, optimizer_d: settings.lr_critics}
-    losses = ("cycle_rich", "cycle_poor", "pseudo", "adversarial_rich")
-    training = Training(accelerator, settings, data, parts, rates, report, losses, plan)
+    page = Page(title, notes, look, ("cycle_rich", "cycle_poor", "pseudo", "adversarial_rich"))
+    networks, optimizers = (translators, judges), (optimizer_g, optimizer_d)
+    training = Training(accelerator, settings, data, parts, networks, optimizers, page, plan)
     for x, y in training:
-        epoch = plan.epoch(training.step)
-        scheduler.set_epoch(epoch)
-        training.losses(*step(x, y))
-        if plan.ends_phase(training.step):
+        scheduler.set_epoch(epoch := plan.epoch(training.step))
+        step(x, y)
+        if accelerator.sync_gradients and plan.ends_phase(training.step):
             with looking():
                 cycles = model(shown_x, shown_y)
-            phase = scheduler.phase(epoch) if asynchronous else "joint"
-            moments.add(f"epoch {epoch} ({phase})", cycles.fake_poor, cycles.fake_rich)
+            moments.add(f"epoch {epoch} ({plan.phase(training.step)})", cycles.fake_poor, cycles.fake_rich)
     return not training.stopped
 
 
 def main(settings: AsyncSettings) -> None:
     set_seed(settings.seed)
-    data, source = unpaired(settings.data, settings.poor, settings.rich, settings.size, settings.seed)
+    data, source = unpaired(
+        settings.data, settings.poor, settings.rich, settings.size, settings.seed, settings.side_by_side
+    )
     model, critics = networks(settings)
     train(settings, data, model, critics, data.fresh(6, settings.picture_size), "Async-GAN", source)
 

@@ -7,30 +7,28 @@ Rich to poor is the rich domain's content encoder and the poor domain's decoder;
 poor domain's critic, and leave all other parts to be trained. The model is in support/munit.py.
 """
 
-from collections.abc import Mapping
-
 import torch
 from support import munit
 from support.checkpoint import Stateful
 from support.data import unpaired
-from support.loop import Training
+from support.loop import Page, Training
 from support.phases import Intermediate, Plan
-from support.pictures import looking, munit_pictures
-from support.report import write_report
+from support.pictures import looking, munit_figures, munit_pictures
+from support.report import Look
 from support.run import command, open_run
 from support.settings_async import MUNIT_PRESETS, MunitSettings
 from support.start import start
-from torch import Tensor, nn
+from torch import nn
 
 from asymkit import AsyncScheduler, PatchDiscriminator, frozen
 
-Losses = tuple[Mapping[str, Tensor], Mapping[str, Tensor]]
-
 
 def main(settings: MunitSettings) -> None:
-    accelerator = start(settings.precision, settings.seed, settings.minutes)
-    data, source = unpaired(settings.data, settings.poor, settings.rich, settings.size, settings.seed)
-    plain = open_run(settings.out, settings, settings.resume, keep=frozenset({"epochs"}))
+    accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
+    data, source = unpaired(
+        settings.data, settings.poor, settings.rich, settings.size, settings.seed, settings.side_by_side
+    )
+    open_run(settings, keep=frozenset({"epochs"}))
     shown_x, shown_y = (images.to(accelerator.device) for images in data.fresh(6, settings.picture_size))
 
     model = munit.Munit(settings.width, settings.blocks, settings.style)
@@ -45,18 +43,10 @@ def main(settings: MunitSettings) -> None:
     translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
     judges = [accelerator.prepare(critic) for critic in (rich_critic, poor_critic)]
 
-    def descend(optimizer: torch.optim.Optimizer, terms: Mapping[str, Tensor]) -> None:
-        optimizer.zero_grad()
-        accelerator.backward(settings.weights.total(terms))
-        optimizer.step()
-
-    def step(made: munit.Swapped | munit.Paired) -> Losses:
+    def step(made: munit.Swapped | munit.Paired) -> None:
         with frozen(*judges):
-            terms = munit.generator_terms(made, *judges)
-            descend(optimizer_g, terms)
-        judged = munit.discriminator_terms(made, *judges)
-        descend(optimizer_d, judged)
-        return terms, judged
+            training.step_generators(munit.generator_terms(made, *judges))
+        training.step_critics(munit.discriminator_terms(made, *judges))
 
     scheduler = AsyncScheduler(
         joint=lambda x, y: step(translators(x, y)),
@@ -66,22 +56,20 @@ def main(settings: MunitSettings) -> None:
         period=settings.period,
         rule=settings.rule,
     )
-    rich, poor = (max(1, n // (settings.batch * accelerator.num_processes)) for n in data.lengths)
-    plan = Plan(scheduler, joint=min(rich, poor), partial=rich)
+    batch = settings.batch * settings.accumulate * accelerator.num_processes
+    plan = Plan.for_data(scheduler, data.lengths, batch)
 
-    def report(figures: dict[str, float]) -> None:
-        pictures, notes = munit_pictures(model, shown_x, shown_y, moments), [source, plan.note()]
-        partial_spans = plan.partial_spans(int(figures["steps"]))
-        write_report(settings.out, "Async-MUNIT", pictures, figures, plain, notes, partial_spans)
+    def look(model: munit.Munit) -> Look:
+        return Look(munit_pictures(model, shown_x, shown_y, moments), munit_figures(model, shown_x, shown_y))
 
-    rates = {optimizer_g: settings.lr_generators, optimizer_d: settings.lr_critics}
     losses = ("image", "style", "pseudo", "adversarial_rich")
-    training = Training(accelerator, settings, data, parts, rates, report, losses, plan)
+    page, networks = Page("Async-MUNIT", [source, plan.note()], look, losses), (translators, *judges)
+    training = Training(accelerator, settings, data, parts, networks, (optimizer_g, optimizer_d), page, plan)
     for x, y in training:
         epoch = plan.epoch(training.step)
         scheduler.set_epoch(epoch)
-        training.losses(*scheduler(x, y))
-        if plan.ends_phase(training.step):
+        scheduler(x, y)
+        if accelerator.sync_gradients and plan.ends_phase(training.step):
             with looking():
                 made = model(shown_x, shown_y)
             moments.add(f"epoch {epoch} ({scheduler.phase(epoch)})", made.fake_poor, made.fake_rich)

@@ -12,8 +12,9 @@ import pytest
 import torch
 from support import munit
 from support.digits import UnpairedDigits, digit_sets, train_classifier
+from support.logs import LossLog, read_losses
 from support.phases import Intermediate, Plan
-from support.report import LossLog, read_losses, write_report
+from support.report import Look, Moment, write_report
 from support.settings_async import ASYNCGAN_DEMO, ASYNCGAN_PRESETS, MUNIT_DEMO, DigitSettings
 from torch import nn
 
@@ -79,7 +80,7 @@ def test_partial_phases_are_marked_on_the_curves(tmp_path: Path) -> None:
         log.write(step, {"pseudo" if step > 100 else "cycle": 1 / step, "adversarial": 1.0})
     pages = []
     for partial in ([], [(100, 200)]):
-        write_report(tmp_path, "run", {}, {}, {}, [], partial)
+        write_report(tmp_path, "run", Look({}, {}), Moment(1, 0), {}, {}, [], partial=partial)
         pages.append(
             ((tmp_path / "losses.png").read_bytes(), "Shaded: partial phases" in (tmp_path / "report.html").read_text())
         )

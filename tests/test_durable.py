@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,8 @@ def test_networks_and_optimizers_load_as_weights_only(tmp_path: Path) -> None:
 def test_two_runs_cannot_have_one_folder(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from support.run import open_run; "
-        "from support.settings import ASYMGAN_DEMO; open_run(Path(sys.argv[1]), ASYMGAN_DEMO, False); "
+        "from dataclasses import replace; from support.settings import ASYMGAN_DEMO; "
+        "open_run(replace(ASYMGAN_DEMO, out=Path(sys.argv[1]))); "
         "print('open', flush=True); time.sleep(120)"
     )
     other = subprocess.Popen(
@@ -195,9 +197,9 @@ def test_two_runs_cannot_have_one_folder(tmp_path: Path) -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == "open\n"
         with pytest.raises(ValueError, match=re.escape(f"process {other.pid} is training in")):
-            open_run(tmp_path, ASYMGAN_DEMO, resume=False)
+            open_run(replace(ASYMGAN_DEMO, out=tmp_path))
     finally:
         other.kill()
         other.communicate()
-    open_run(tmp_path, ASYMGAN_DEMO, resume=False)  # the lock went with the process
-    open_run(tmp_path, ASYMGAN_DEMO, resume=False)  # the same process may
+    open_run(replace(ASYMGAN_DEMO, out=tmp_path))  # the lock went with the process
+    open_run(replace(ASYMGAN_DEMO, out=tmp_path))  # the same process may

@@ -194,14 +194,14 @@ photos, out = sys.argv[1:]
 last = int(os.environ.get("WORLD_SIZE", "1")) - 1
 number = signal.SIGTERM if last == 0 else signal.SIGINT
 signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background have Ctrl-C ignored
-losses = loop.Training.losses
+step_critics = loop.Training.step_critics
 
 def told(training, *terms):
-    losses(training, *terms)
+    step_critics(training, *terms)
     if training.step == 3 and int(os.environ.get("RANK", "0")) == last:
         os.kill(os.getpid(), number)
 
-loop.Training.losses = told
+loop.Training.step_critics = told
 asymgan.main(replace(
     ASYMGAN_DEMO, data=Path(photos), out=Path(out), minutes=None, epochs=100, size=32, width=4, features="random",
 ))

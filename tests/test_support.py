@@ -14,13 +14,15 @@ import pytest
 import torch
 from PIL import Image
 from support.checkpoint import load_checkpoint, save_checkpoint
+from support.config import as_plain
 from support.data import Domain, Unpaired, unpaired
-from support.images import DERIVE, PoorKind, bundled_photos, image_files, read_image
+from support.files import image_files, read_image
+from support.images import DERIVE, PoorKind, bundled_photos
+from support.logs import LossLog, read_losses
 from support.pictures import checkerboard
-from support.report import LossLog, read_losses, write_report
+from support.report import Look, Moment, write_report
 from support.run import open_run, stop_when_told
-from support.settings import ASYMGAN_DEMO
-from support.start import numbers
+from support.settings import ASYMGAN_DEMO, RunSettings
 from torch import nn
 
 from asymkit import ops
@@ -152,7 +154,7 @@ def saved(path: Path, content: object) -> Path:
         (lambda d: unpaired(save(d / "trainA" / "a.png").parent.parent, "grey", "A", 16, 0), "has trainA only"),
         (lambda d: read_image(d / "gone.jpg"), "cannot read .*gone.jpg"),
         (lambda d: read_image(broken(d / "broken.jpg")), "cannot read .*broken.jpg"),
-        (lambda d: unpaired(broken(d / "broken.jpg").parent, "grey", "A", 16, 0), "cannot read .*broken.jpg"),
+        (lambda d: unpaired(broken(d / "broken.jpg").parent, "grey", "A", 16, 0), "(?s)cannot read 1 of 1.*broken.jpg"),
         (lambda d: load_checkpoint(d / "checkpoint.pt", {}), "no checkpoint .*checkpoint.pt"),
         (lambda d: load_checkpoint(broken(d / "checkpoint.pt"), {}), "cannot read .*checkpoint.pt"),
         (lambda d: load_checkpoint(saved(d / "checkpoint.pt", [1]), {}), "checkpoint.pt' is no checkpoint of a run"),
@@ -200,21 +202,20 @@ def test_losses_are_cut_where_a_run_is_resumed(tmp_path: Path) -> None:
 def test_the_report_is_one_file_that_shows_everything(tmp_path: Path) -> None:
     log = LossLog(tmp_path / "losses.csv")
     log.write(1, {"cycle": 1.0})
-    page = write_report(
-        tmp_path, "A <run>", {"caption & more": torch.rand(3, 8, 8)}, {"z": 0.5}, {"size": 64}, ["a note"]
-    )
+    look = Look({"caption & more": torch.rand(3, 8, 8)}, {"z": 0.5})
+    page = write_report(tmp_path, "A <run>", look, Moment(1, 0), {}, {"size": 64}, ["a note"], ["a warning"])
     text = page.read_text()
-    for piece in ("A &lt;run&gt;", "caption &amp; more", "a note", "0.5", "64", "asymkit 0.", "torch 2."):
+    for piece in ("A &lt;run&gt;", "caption &amp; more", "a note", "a warning", "0.5", "64", "asymkit 0.", "torch 2."):
         assert piece in text
     assert text.count("data:image/png;base64,") == 2
     assert "http" not in text
     assert {p.name for p in tmp_path.iterdir()} == {
+        "earlier",
         "losses.csv",
         "losses.png",
         "metrics.json",
         "pictures-1.png",
         "report.html",
-        "settings.json",
     }
 
 
@@ -226,30 +227,37 @@ def test_checkerboards_are_seen() -> None:
     assert checkerboard(ramp) < 1e-5
 
 
-def test_diverged_losses_are_named() -> None:
-    with pytest.raises(FloatingPointError, match="critic_b is nan"):
-        numbers({"a": torch.tensor(1.0), "b": torch.tensor(torch.nan)}, prefix="critic_")
+def held(folder: Path, settings: RunSettings) -> RunSettings:
+    """The settings of a run that has a checkpoint in a folder."""
+    settings = replace(settings, out=folder)
+    open_run(settings)
+    save_checkpoint(folder / "checkpoint.pt", 1, 0.0, {}, settings=as_plain(settings))
+    return settings
 
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    assert open_run(run, ASYMGAN_DEMO, resume=False)["weights"]["content"] == 10
-    assert json.loads((run / "settings.json").read_text())["weights"]["content"] == 10
-    (run / "checkpoint.pt").touch()
+    settings = held(tmp_path / "run", ASYMGAN_DEMO)
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["weights"]["content"] == 10
     with pytest.raises(ValueError, match=r"holds a run already; add --resume"):
-        open_run(run, ASYMGAN_DEMO, resume=False)
-    open_run(run, ASYMGAN_DEMO, resume=True)
+        open_run(settings)
+    open_run(replace(settings, resume=True))
 
 
 def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
-    open_run(tmp_path, ASYMGAN_DEMO, resume=False)
-    (tmp_path / "checkpoint.pt").touch()
-    open_run(tmp_path, replace(ASYMGAN_DEMO, resume=True, minutes=9.0, epochs=3), resume=True)
+    settings = held(tmp_path, ASYMGAN_DEMO)
+    open_run(replace(settings, resume=True, minutes=9.0, epochs=3))
     weights = replace(ASYMGAN_DEMO.weights, style=0.0)
-    other = replace(ASYMGAN_DEMO, width=8, data=Path("photos"), style_layers=("relu2_1", "relu2_2"), weights=weights)
-    message = "add --width 16 --data None --style-layers relu1_1 --weights.style 10.0, or"
+    changes: dict[str, Any] = {"data": Path("photos"), "style_layers": ("relu2_1", "relu2_2"), "side_by_side": True}
+    other = replace(settings, resume=True, width=8, weights=weights, **changes)
+    message = "add --width 16 --weights.style 10.0 --data None --no-side-by-side --style-layers relu1_1, or"
+    (tmp_path / "settings.json").unlink()  # what counts is in the checkpoint
     with pytest.raises(ValueError, match=message):
-        open_run(tmp_path, other, resume=True)
+        open_run(other)
+    assert not (tmp_path / "settings.json").exists()
+    save_checkpoint(tmp_path / "checkpoint.pt", 2, 0.0, {}, settings=as_plain(settings))
+    (tmp_path / "checkpoint.pt").write_bytes(b"cut off")
+    with pytest.raises(ValueError, match=message):
+        open_run(other)
 
 
 @pytest.mark.parametrize(

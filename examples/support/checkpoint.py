@@ -6,12 +6,12 @@ import random
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
-from support.durable import whole_files, write_durably
+from support.durable import previous_of, whole_files, write_durably
 
 
 class Stateful(Protocol):
@@ -24,10 +24,25 @@ class Stateful(Protocol):
         """Take it back."""
 
 
-VERSION = 2
+@runtime_checkable
+class Forgetful(Protocol):
+    """A part that keeps images, of which some may have to go."""
+
+    def forget_nonfinite(self) -> None:
+        """Drop images that hold NaN or infinity."""
 
 
-def save_checkpoint(path: Path, step: int, seconds: float, parts: Mapping[str, Stateful], processes: int = 1) -> None:
+VERSION = 3
+
+
+def save_checkpoint(
+    path: Path,
+    step: int,
+    seconds: float,
+    parts: Mapping[str, Stateful],
+    processes: int = 1,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
     """Write every part's state, the random states and how far the run has come, see :mod:`support.durable`.
 
     Args:
@@ -36,11 +51,13 @@ def save_checkpoint(path: Path, step: int, seconds: float, parts: Mapping[str, S
         seconds: time they took.
         parts: by name, the same names as when loading.
         processes: how many train together.
+        settings: of the run, plain.
 
     Raises:
         OSError: it could not be written; the earlier ones are untouched.
     """
     run = {"version": VERSION, "step": step, "seconds": seconds, "processes": processes, "random": _random_states()}
+    run["settings"] = dict(settings or {})
     states = run | {"parts": {name: part.state_dict() for name, part in parts.items()}}
     write_durably(path, lambda file: torch.save(states, file))
 
@@ -82,6 +99,17 @@ def load_checkpoint(
     else:
         _set_random_states(saved["random"])
     return saved["step"], saved["seconds"]
+
+
+def settings_of(path: Path) -> dict[str, Any]:
+    """The settings that a run's checkpoint, or else the one before it, was written with; none where neither tells."""
+    for candidate in (path, previous_of(path)):
+        try:
+            saved = torch.load(candidate, map_location="cpu", weights_only=True, mmap=True)  # tensors stay on the disk
+            return dict(saved["settings"])
+        except Exception:  # damaged files are named when they are loaded
+            continue
+    return {}
 
 
 def _newest(path: Path) -> tuple[dict[str, Any], Path]:

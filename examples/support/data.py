@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -12,10 +14,16 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from support.images import BUNDLED, DERIVE, Pixels, PoorKind, bundled_photos, image_files, random_crop, read_image
+from support.files import Broken, ImageFiles, image_files, read_image, shuffled
+from support.images import BUNDLED, DERIVE, Pixels, PoorKind, bundled_photos, random_crop
 
 FRESH = 2**40
 """Samples, be they crops or drawn pairs, from this number on are never drawn in training."""
+
+TRIES = 100
+"""Images in a row that may be broken before one cannot be had."""
+
+Half = Literal["left", "right"]
 
 
 class Domain:
@@ -25,22 +33,45 @@ class Domain:
         images: in memory or as files.
         zoom: crops show between all of an image's shorter side and a ``zoom``-th of it.
         derive: what the domain shows instead of the crop itself.
+        half: the part of every image that belongs to this domain, where two stand side by side.
+        broken: files that could not be read are added to it, and the next ones in the order taken instead.
     """
 
     def __init__(
-        self, images: Sequence[Image.Image | Path], zoom: float, derive: Callable[[Pixels], Pixels] | None = None
+        self,
+        images: Sequence[Image.Image] | ImageFiles,
+        zoom: float,
+        derive: Callable[[Pixels], Pixels] | None = None,
+        half: Half | None = None,
+        broken: Broken | None = None,
     ) -> None:
-        self.images, self.zoom, self.derive = images, zoom, derive
+        self.images, self.zoom, self.derive, self.half = images, zoom, derive, half
+        self.broken = Broken() if broken is None else broken
 
     def crop(self, index: int, size: int, seed: tuple[int, int]) -> Tensor:
         """Crop number ``index`` as (3, size, size) in [-1, 1]; every image once before any a second time."""
         turn, place = divmod(index, len(self.images))
-        image = self.images[np.random.default_rng((*seed, turn)).permutation(len(self.images))[place]]
-        if isinstance(image, Path):
-            image = read_image(image)
+        order = np.roll(shuffled(len(self.images), *seed, turn), -place)[:TRIES]
+        image = self.broken.first(partial(self._image, int(number), size) for number in order)
         pixels = random_crop(image, size, self.zoom, np.random.default_rng((*seed, index, 1)))
-        pixels = np.ascontiguousarray(pixels if self.derive is None else self.derive(np.ascontiguousarray(pixels)))
-        return torch.tensor(pixels).permute(2, 0, 1) / 127.5 - 1
+        return as_tensor(pixels if self.derive is None else self.derive(np.ascontiguousarray(pixels)))
+
+    def _image(self, number: int, size: int) -> Image.Image:
+        image = self.images[number]
+        if isinstance(image, Path):
+            image = read_image(image, side=math.ceil(self.zoom * size))
+        if self.half is None:
+            return image
+        middle = image.width // 2
+        left = self.half == "left"
+        return image.crop(
+            (0, 0, middle, image.height) if left else (image.width - middle, 0, image.width, image.height)
+        )
+
+
+def as_tensor(pixels: Pixels) -> Tensor:
+    """(H, W, C) of 0 to 255 as (C, H, W) in [-1, 1]."""
+    return torch.tensor(np.ascontiguousarray(pixels)).permute(2, 0, 1) / 127.5 - 1
 
 
 class Unpaired(Dataset[tuple[Tensor, Tensor]]):
@@ -56,7 +87,7 @@ class Unpaired(Dataset[tuple[Tensor, Tensor]]):
 
     def __init__(self, rich: Domain, poor: Domain, size: int, lengths: tuple[int, int], seed: int) -> None:
         self.rich, self.poor, self.size, self.lengths, self.seed = rich, poor, size, lengths, seed
-        self.epoch = max(lengths)
+        self.epoch, self.broken = max(lengths), rich.broken
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return self._pair(index, self.size)
@@ -71,31 +102,61 @@ class Unpaired(Dataset[tuple[Tensor, Tensor]]):
 
 
 def unpaired(
-    folder: Path | None, poor: PoorKind, rich_side: Literal["A", "B"], size: int, seed: int
+    folder: Path | None, poor: PoorKind, rich_side: Literal["A", "B"], size: int, seed: int, side_by_side: bool = False
 ) -> tuple[Unpaired, str]:
     """The data set a person asked for, and a sentence that says what it is.
 
     Args:
-        folder: None for the bundled photographs, a folder of photos, or a CycleGAN folder with trainA and trainB.
+        folder: None for the bundled photographs, a folder of photos, a CycleGAN folder with trainA and trainB, or one of
+            images that show both domains side by side.
         poor: what the poor domain is made of where there is no second folder.
-        rich_side: which side of a CycleGAN folder is the rich one.
+        rich_side: which side of a CycleGAN folder, or of images with both, is the rich one.
         size: side of the crops in pixels.
         seed: another seed, other crops.
+        side_by_side: images of the folder, or of its sub-folder train, show A on the left and B on the right.
 
     Raises:
-        ValueError: a folder that is missing or empty.
+        ValueError: a folder that is missing or empty, or of another layout.
     """
+    if side_by_side:
+        return _side_by_side(folder, rich_side, size, seed)
     sides = [side for side in ("trainA", "trainB") if folder is not None and (folder / side).is_dir()]
     if len(sides) == 1:
         raise ValueError(f"data: {str(folder)!r} has {sides[0]} only; expected both trainA and trainB, or photos")
     if folder is not None and sides:
-        a, b = (Domain(image_files(folder / side), zoom=1.12) for side in ("trainA", "trainB"))
+        files = [image_files(folder / side) for side in ("trainA", "trainB")]
+        broken = Broken.among(*files)
+        a, b = (Domain(part, zoom=1.12, broken=broken) for part in files)
         rich, other = (a, b) if rich_side == "A" else (b, a)
         source = f"{folder.name}: {len(rich.images)} rich images (train{rich_side}), {len(other.images)} poor ones"
         source += f"; {size} pixels in training"
         return Unpaired(rich, other, size, (len(rich.images), len(other.images)), seed), source
-    photos: Sequence[Image.Image | Path] = bundled_photos() if folder is None else image_files(folder)
+    if folder is not None and (folder / "train").is_dir() and not any(folder.glob("*.[jp][pn]g")):
+        raise ValueError(
+            f"data: {str(folder)!r} has a sub-folder train: add --side-by-side if its images show both domains, or give "
+            "the folder of photos itself"
+        )
+    photos = bundled_photos() if folder is None else image_files(folder)
+    broken = Broken.among(photos) if isinstance(photos, ImageFiles) else Broken()
     name = f"the photographs {', '.join(BUNDLED)}" if folder is None else f"the {len(photos)} photos in {folder.name}"
-    rich, derived = Domain(photos, zoom=2.5), Domain(photos, zoom=2.5, derive=DERIVE[poor])
+    rich, derived = (Domain(photos, 2.5, derive, broken=broken) for derive in (None, DERIVE[poor]))
     source = f"rich: random crops of {name}; poor: {poor}, derived from other crops of them; {size} pixels in training"
     return Unpaired(rich, derived, size, (max(400, len(photos)),) * 2, seed), source
+
+
+def _side_by_side(folder: Path | None, rich_side: Literal["A", "B"], size: int, seed: int) -> tuple[Unpaired, str]:
+    if folder is None:
+        raise ValueError("side_by_side: needs images of your own; give --data FOLDER as well")
+    files = image_files(folder / "train" if (folder / "train").is_dir() else folder)
+    broken = Broken.among(files)
+    width, height = read_image(files[0]).size
+    if width < height:
+        raise ValueError(
+            f"side_by_side: {files[0].name!r} is {width} × {height} pixels; expected images that show A on the left and B on "
+            "the right, which are wider than high"
+        )
+    a, b = (Domain(files, zoom=1.12, half=half, broken=broken) for half in ("left", "right"))
+    rich, other = (a, b) if rich_side == "A" else (b, a)
+    source = f"{folder.name}: {len(files)} images of both domains side by side, {rich_side} the rich one, "
+    source += f"not used as pairs; {size} pixels in training"
+    return Unpaired(rich, other, size, (len(files),) * 2, seed), source

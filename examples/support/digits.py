@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from asymkit.ops import shannon_entropy
+from support.files import Broken, shuffled
 from support.images import bundled_photos, random_crop
 from support.settings_async import DigitSettings
 
@@ -46,7 +47,7 @@ class UnpairedDigits:
 
     def __init__(self, rich: DigitSet, poor: DigitSet, samples: int, seed: int) -> None:
         self.domains, self.seed = (rich.train.images, poor.train.images), seed
-        self.epoch, self.lengths = samples, (samples, samples)
+        self.epoch, self.lengths, self.broken = samples, (samples, samples), Broken()
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         x, y = (self._draw(images, index, side) for side, images in enumerate(self.domains))
@@ -54,7 +55,7 @@ class UnpairedDigits:
 
     def _draw(self, images: Tensor, index: int, side: int) -> Tensor:
         turn, place = divmod(index, len(images))
-        return images[int(np.random.default_rng((self.seed, side, turn)).permutation(len(images))[place])]
+        return images[int(shuffled(len(images), self.seed, side, turn)[place])]
 
 
 def digit_sets(settings: DigitSettings) -> tuple[DigitSet, DigitSet]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from support.images import BUNDLED, Pixels, bundled_photos, grey, image_files, random_crop, read_image
+from support.data import TRIES, as_tensor
+from support.files import Broken, ImageFiles, image_files, read_image
+from support.images import BUNDLED, Pixels, bundled_photos, grey, random_crop
 
 Sample = tuple[Tensor, int, Tensor, int]
 """x (C, H, W) in [-1, 1] and its domain, y and its domain."""
@@ -31,21 +35,24 @@ class Domains(Dataset[Sample]):
         size: side of the crops in pixels.
         channels: 3, or 1 for grey images.
         seed: another seed, other crops.
+        broken: files that could not be read are added to it, and the ones after them taken instead.
     """
 
     def __init__(
         self,
         names: Sequence[str],
-        photos: Sequence[Sequence[Image.Image | Path]],
+        photos: Sequence[Sequence[Image.Image] | ImageFiles],
         derive: Sequence[Callable[[Pixels], Pixels]] | None,
         zoom: float,
         size: int,
         channels: int,
         seed: int,
+        broken: Broken | None = None,
     ) -> None:
         self.names, self.photos, self.derive, self.zoom = tuple(names), photos, derive, zoom
         self.size, self.channels, self.seed = size, channels, seed
         self.epoch = sum(map(len, photos)) if derive is None else 400
+        self.broken = Broken() if broken is None else broken
 
     def __getitem__(self, index: int) -> Sample:
         source, target = np.random.default_rng((self.seed, index)).permutation(len(self.names))[:2]
@@ -60,14 +67,21 @@ class Domains(Dataset[Sample]):
             number: of the crop.
             size: another side in pixels than that of training.
         """
-        rng = np.random.default_rng((self.seed, domain, number, 1))
-        image = self.photos[domain][int(rng.integers(len(self.photos[domain])))]
-        pixels = random_crop(read_image(image) if isinstance(image, Path) else image, size or self.size, self.zoom, rng)
+        rng, size = np.random.default_rng((self.seed, domain, number, 1)), size or self.size
+        photos = self.photos[domain]
+        first = int(rng.integers(len(photos)))
+        places = ((first + i) % len(photos) for i in range(min(TRIES, len(photos))))
+        image = self.broken.first(partial(self._image, photos, place, size) for place in places)
+        pixels = random_crop(image, size, self.zoom, rng)
         if self.derive is not None:
             pixels = self.derive[domain](np.ascontiguousarray(pixels))
         if self.channels == 1:
             pixels = grey(np.ascontiguousarray(pixels))[..., :1]
-        return torch.tensor(np.ascontiguousarray(pixels)).permute(2, 0, 1) / 127.5 - 1
+        return as_tensor(pixels)
+
+    def _image(self, photos: Sequence[Image.Image] | ImageFiles, place: int, size: int) -> Image.Image:
+        image = photos[place]
+        return read_image(image, side=math.ceil(self.zoom * size)) if isinstance(image, Path) else image
 
     def batch(self, domain: int, count: int, size: int | None = None) -> Tensor:
         """The first crops of one domain, (count, channels, size, size)."""
@@ -103,12 +117,12 @@ def domain_sets(folder: Path | None, size: int, channels: int, seed: int) -> tup
             f"data: {str(folder)!r} has {len(found)} sub-folders; expected one with images for each of two domains or more"
         )
     files = [image_files(path) for path in found]
-    held = [[file for i, file in enumerate(part) if i % HELD_OUT == 0] for part in files]
-    kept = [[file for i, file in enumerate(part) if i % HELD_OUT] or part for part in files]
+    broken = Broken.among(*files)
+    kept, held = zip(*(part.split(HELD_OUT) for part in files), strict=True)
     names = [path.name for path in found]
     counts = ", ".join(f"{name} {len(part)}" for name, part in zip(names, kept, strict=True))
     source = f"{folder.name}: {len(names)} domains ({counts} images for training), one file in {HELD_OUT} held out"
-    train, test = (Domains(names, part, None, 1.12, size, channels, seed) for part in (kept, held))
+    train, test = (Domains(names, part, None, 1.12, size, channels, seed, broken) for part in (kept, held))
     return train, test, source
 
 

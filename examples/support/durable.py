@@ -42,6 +42,17 @@ def write_durably(path: Path, write: Callable[[BinaryIO], object], keep: bool = 
         new_checksum.unlink(missing_ok=True)
 
 
+def keep_copy(path: Path, name: Path) -> None:
+    """Keep a file that :func:`write_durably` wrote under a second name too, with a checksum; it takes no room of its own.
+
+    Raises:
+        OSError: no room, no permission.
+    """
+    line = f"{digest(path)}  {name.name}\n".encode()
+    _also_as(path, name)
+    write_durably(checksum_of(name), lambda file: file.write(line), keep=False)
+
+
 def whole_files(path: Path) -> Iterator[tuple[Path, str | None]]:
     """The file and the previous one, as far as they are there, each with what is wrong with it, or None."""
     for candidate in (path, previous_of(path)):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from support.data import FRESH
+from support.data import FRESH, TRIES, as_tensor
+from support.files import Broken, ImageFiles, image_files, read_image, shuffled
 from support.hands import DrawnHands, NoHandError, draw_skeleton, read_keypoints
-from support.images import BUNDLED, Pixels, bundled_photos, image_files, read_image
+from support.images import BUNDLED, bundled_photos
 
 Pair = tuple[Tensor, Tensor, Tensor, Tensor]
 """x, its skeleton, y, its skeleton, each (3, size, size) in [-1, 1]."""
@@ -28,10 +29,10 @@ class DrawnPairs(Dataset[Pair]):
     """Pairs of :class:`support.hands.DrawnHands`."""
 
     def __init__(self, hands: DrawnHands, first: int, epoch: int) -> None:
-        self.hands, self.first, self.epoch = hands, first, epoch
+        self.hands, self.first, self.epoch, self.broken = hands, first, epoch, Broken()
 
     def __getitem__(self, index: int) -> Pair:
-        x, skeleton_x, y, skeleton_y = map(_tensor, self.hands.pair(self.first + index))
+        x, skeleton_x, y, skeleton_y = map(as_tensor, self.hands.pair(self.first + index))
         return x, skeleton_x, y, skeleton_y
 
 
@@ -44,17 +45,27 @@ class FilePairs(Dataset[Pair]):
         pairs: names of source and target.
         size: side of the images in pixels, to which they are stretched.
         seed: another seed, another order.
+        broken: files that could not be read are added to it, and the next pair taken instead.
     """
 
     def __init__(
-        self, photos: dict[str, Path], skeletons: dict[str, Path], pairs: list[tuple[str, str]], size: int, seed: int
+        self,
+        photos: dict[str, Path],
+        skeletons: dict[str, Path],
+        pairs: list[tuple[str, str]],
+        size: int,
+        seed: int,
+        broken: Broken,
     ) -> None:
         self.photos, self.skeletons, self.pairs = photos, skeletons, pairs
-        self.size, self.seed, self.epoch = size, seed, len(pairs)
+        self.size, self.seed, self.epoch, self.broken = size, seed, len(pairs), broken
 
     def __getitem__(self, index: int) -> Pair:
         turn, place = divmod(index, len(self.pairs))
-        source, target = self.pairs[np.random.default_rng((self.seed, turn)).permutation(len(self.pairs))[place]]
+        order = np.roll(shuffled(len(self.pairs), self.seed, turn), -place)[:TRIES]
+        return self.broken.first(partial(self._pair, *self.pairs[number]) for number in order)
+
+    def _pair(self, source: str, target: str) -> Pair:
         return *self._load(source), *self._load(target)
 
     def _load(self, name: str) -> tuple[Tensor, Tensor]:
@@ -63,7 +74,7 @@ class FilePairs(Dataset[Pair]):
         resized = (
             np.asarray(image.resize((self.size, self.size), Image.Resampling.BICUBIC)) for image in (photo, skeleton)
         )
-        first, second = map(_tensor, resized)
+        first, second = map(as_tensor, resized)
         return first, second
 
 
@@ -91,12 +102,15 @@ def gesture_pairs(
     if skeletons is None or pairs is None:
         missing = "skeletons" if skeletons is None else "pairs"
         raise ValueError(f"{missing}: photos in {str(data)!r} need --skeletons FOLDER and --pairs FILE.csv as well")
-    photos = {path.stem: path for path in image_files(data, "data", "a folder of photos")}
+    photo_files = image_files(data, "data", "a folder of photos")
+    photos = {path.stem: path for path in photo_files}
     found = sorted(skeletons.glob("*.json"))
     drawn = {path.stem.removesuffix("_keypoints"): path for path in found if _has_hand(path)}
+    masks: list[ImageFiles] = []
     if not found:
-        files = image_files(skeletons, "skeletons", "a folder with an image or an OpenPose JSON file for every photo")
-        drawn = {path.stem: path for path in files}
+        masks = [image_files(skeletons, "skeletons", "a folder with an image or an OpenPose JSON file for every photo")]
+        drawn = {path.stem: path for path in masks[0]}
+    broken = Broken.among(photo_files, *masks)
     named = read_pairs(pairs)
     known = photos.keys() & drawn.keys()
     usable = [pair for pair in named if pair[0] in known and pair[1] in known]
@@ -118,7 +132,8 @@ def gesture_pairs(
         source += f"; {len(found) - len(drawn)} photos left out in which no hand was seen"
     if len(usable) < len(named):
         source += f"; {len(named) - len(usable)} pairs left out for want of files"
-    return FilePairs(photos, drawn, kept, size, seed), FilePairs(photos, drawn, fresh, size, seed), source
+    train, test = (FilePairs(photos, drawn, part, size, seed, broken) for part in (kept, fresh))
+    return train, test, source
 
 
 def _has_hand(path: Path) -> bool:
@@ -157,7 +172,3 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
     raise ValueError(
         f"pairs: {str(path)!r} has columns {sorted(columns)}; expected source and target, or file and person"
     )
-
-
-def _tensor(pixels: Pixels) -> Tensor:
-    return torch.tensor(np.ascontiguousarray(pixels)).permute(2, 0, 1) / 127.5 - 1

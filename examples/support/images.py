@@ -1,22 +1,18 @@
-"""Image files, the photographs that ship with scikit-image and scikit-learn, and poor domains derived from photos."""
+"""The photographs that ship with scikit-image and scikit-learn, crops, and poor domains derived from photos."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 Pixels = NDArray[np.uint8]
 """(H, W, 3), 0 to 255."""
 
 PoorKind = Literal["grey", "edges", "flat"]
-
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 BUNDLED = ("astronaut", "chelsea", "coffee", "rocket", "motorcycle", "china", "flower")
 """Of scikit-image and scikit-learn; docs/images/README.md names their authors and licences."""
@@ -31,59 +27,6 @@ def bundled_photos() -> list[Image.Image]:
     photos = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket(), motorcycle]
     photos += [load_sample_image("china.jpg"), load_sample_image("flower.jpg")]
     return [Image.fromarray(np.asarray(photo)[..., :3]) for photo in photos]
-
-
-PHOTOS = "a folder of photos, or one with the folders trainA and trainB"
-
-
-def image_files(folder: Path, option: str = "data", expected: str = PHOTOS) -> list[Path]:
-    """The image files directly in a folder, sorted by name.
-
-    Args:
-        folder: where to look.
-        option: of the command line, for messages.
-        expected: what the folder should be, for messages.
-
-    Raises:
-        ValueError: the folder does not exist, holds no images, or a file that is none.
-    """
-    if not folder.is_dir():
-        what = "a file" if folder.exists() else "missing"
-        raise ValueError(f"{option}: {str(folder)!r} is {what}; expected {expected}")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not files:
-        folders = [path.name for path in folder.iterdir() if path.is_dir()]
-        inside = f", only the folders {', '.join(sorted(folders))}" if folders else ""
-        raise ValueError(
-            f"{option}: no images in {str(folder)!r}{inside}; expected files ending in {', '.join(SUFFIXES)}"
-        )
-    for file in files:
-        with _opened(file) as image:
-            image.verify()  # what is no image is found before the training, not hours into it
-    return files
-
-
-def read_image(path: Path) -> Image.Image:
-    """One file as RGB, turned upright as its EXIF data says.
-
-    Raises:
-        ValueError: the file is missing or no readable image.
-    """
-    with _opened(path) as image:
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I"):  # 16 bits, of which Pillow would cut off all above 255
-            upright = Image.fromarray((np.asarray(upright) / 257).round().astype(np.uint8))
-        return upright.convert("RGB")
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    """An image file; whatever goes wrong in reading it is said with its name."""
-    try:
-        with Image.open(path) as image:
-            yield image
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"data: cannot read {str(path)!r} as an image: {error}") from error
 
 
 def random_crop(image: Image.Image, size: int, zoom: float, rng: np.random.Generator) -> Pixels:

@@ -2,52 +2,63 @@
 
 from __future__ import annotations
 
+import json
+import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
 from threading import Event
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
-from torch.utils.data import DataLoader
+from torch import Tensor, nn
 
-from asymkit import linear_decay
-from support.checkpoint import Stateful, load_checkpoint, save_checkpoint
+from asymkit import StepGuard, linear_decay
+from support.average import MovingAverage
+from support.checkpoint import Forgetful, Stateful, load_checkpoint, save_checkpoint
+from support.config import as_plain
+from support.dry import DryRun
+from support.durable import keep_copy, write_durably
+from support.feed import EndlessData, Feed
+from support.health import Health
+from support.logs import Board, LossLog, Progress
 from support.phases import Plan
-from support.report import LossLog
-from support.run import Progress, stop_when_told
+from support.report import Look, Moment, write_report
+from support.run import stop_when_told
 from support.settings import RunSettings
-from support.start import numbers, set_learning_rate
+from support.start import set_learning_rate
 
 LOG_EVERY = 10
+CRITIC = "critic_"
+"""What the names of the critics' losses begin with."""
 
 
-class EndlessData(Protocol):
-    """A data set without an end: sample number ``index`` is the same in every run."""
+@dataclass(frozen=True)
+class Page:
+    """The report of a run."""
 
-    epoch: int
-    """Samples to an epoch."""
-
-    def __getitem__(self, index: int, /) -> Any:
-        """One sample."""
-
-
-class UnpairedData(EndlessData, Protocol):
-    """One of pairs (rich, poor) that have nothing to do with each other."""
-
-    lengths: tuple[int, int]
-    """Samples of the rich and of the poor domain."""
+    title: str
+    notes: list[str]
+    """What a reader must know to judge the pictures."""
+    look: Callable[[Any], Look]
+    """Pictures and figures of the model, or of its moving average."""
+    losses: tuple[str, ...]
+    """Those worth the room beside the progress bar."""
 
 
 class Training:
-    """The batches of a run, each followed by what has to happen after a step.
+    """The batches of a run, the steps of its optimizers, and all that has to happen between them.
 
-        training = Training(accelerator, settings, data, parts, rates, report, ("cycle",))
+        training = Training(accelerator, settings, data, parts, networks, optimizers, page)
         for x, y in training:
-            ...  # one step of both optimizers
-            training.losses(terms, judged)
+            ...
+            training.step_generators(terms)
+            ...
+            training.step_critics(judged)
 
     Ends after the epochs or the minutes of the settings, or by Ctrl-C, always with a checkpoint and a report.
 
@@ -55,10 +66,11 @@ class Training:
         accelerator: of :func:`support.start.start`.
         settings: of the run.
         data: sampled in order, so that a resumed run goes on where it was.
-        parts: what a checkpoint holds, by name; no wrappers, which would change names.
-        rates: prepared optimizers and their learning rates, which stay for half of the run and then fall to zero.
-        report: writes the report, given steps, seconds and losses.
-        shown: losses worth the room beside the bar.
+        parts: what a checkpoint holds, by name, among it the model; no wrappers, which would change names.
+        networks: all that are trained, prepared.
+        optimizers: those of the generators and of the critics, prepared; their learning rates stay for half of the run
+            and then fall to zero.
+        page: what the report shows.
         plan: of an asynchronous run; None: all epochs are alike.
     """
 
@@ -68,63 +80,131 @@ class Training:
         settings: RunSettings,
         data: EndlessData,
         parts: Mapping[str, Stateful],
-        rates: Mapping[torch.optim.Optimizer, float],
-        report: Callable[[dict[str, float]], None],
-        shown: tuple[str, ...],
+        networks: Iterable[nn.Module],
+        optimizers: tuple[torch.optim.Optimizer, torch.optim.Optimizer],
+        page: Page,
         plan: Plan | None = None,
     ) -> None:
-        self.accelerator, self.settings, self.data, self.parts = accelerator, settings, data, parts
-        self.rates, self.report, self.shown = rates, report, shown
-        self.checkpoint, self.step, self.seconds = settings.out / "checkpoint.pt", 0, 0.0
+        self.accelerator, self.settings, self.data, self.page, self.plan = accelerator, settings, data, page, plan
+        self.folder, self.main = settings.folder, accelerator.is_main_process
+        self.generators, self.critics = optimizers
+        self._guards = {optimizer: StepGuard(settings.skips) for optimizer in optimizers}
+        self._wrapped = [part for network in networks for part in network.modules() if hasattr(part, "no_sync")]
+        model = parts["model"]
+        assert isinstance(model, nn.Module)
+        self.average = MovingAverage(model, settings.ema)
+        self.parts = dict(parts) | {"average": self.average}
+        self.checkpoint, self.step, self.seconds = self.folder / "checkpoint.pt", 0, 0.0
         if settings.resume:
             self.step, self.seconds = load_checkpoint(
-                self.checkpoint, parts, accelerator.process_index, accelerator.num_processes
+                self.checkpoint, self.parts, accelerator.process_index, accelerator.num_processes
             )
-        self.batch = settings.batch * accelerator.num_processes
+        self.batch = settings.batch * settings.accumulate * accelerator.num_processes
         self.steps = settings.epochs * max(1, data.epoch // self.batch) if plan is None else plan.steps
-        self.plan, self.stopped = plan, False
-        self._terms: tuple[Mapping[str, Tensor], Mapping[str, Tensor]] = ({}, {})
+        self.stopped, self.health = False, Health(CRITIC)
+        self._means: dict[str, Tensor] = {}
         self._numbers: dict[str, float] = {}
+        self._speed, self._waited = 0.0, 0.0
+        self._dry = DryRun(accelerator, plan, self.steps) if settings.dry_run else None
+        self._best = self._best_so_far()
 
-    def losses(self, terms: Mapping[str, Tensor], judged: Mapping[str, Tensor]) -> None:
-        """Tell the losses of this step; they are read, which makes a GPU wait, in one step of ten."""
-        self._terms = terms, judged
+    def step_generators(self, terms: Mapping[str, Tensor]) -> None:
+        """Go down the gradient of the weighted terms with the generators' optimizer.
+
+        A step is taken after the last of its batches, or left out where a term or a gradient is not finite.
+        """
+        self._descend(self.generators, terms, "")
+
+    def step_critics(self, terms: Mapping[str, Tensor]) -> None:
+        """The same for the critics."""
+        self._descend(self.critics, terms, CRITIC)
+
+    def _descend(self, optimizer: torch.optim.Optimizer, terms: Mapping[str, Tensor], prefix: str) -> None:
+        self.accelerator.backward(self.settings.weights.total(terms))
+        part = 1 / self.settings.accumulate
+        means = {f"{prefix}{name}": term.detach() * part for name, term in terms.items()}
+        means = {name: self._means.get(name, 0) + value for name, value in means.items()}
+        self._means |= means
+        if self.accelerator.sync_gradients:
+            guard = self._guards[optimizer]
+            guard.steps = self.step  # it counts on from there, and names the steps of the whole run
+            guard.step(optimizer, means)
+            optimizer.zero_grad()
 
     def __iter__(self) -> Iterator[Any]:
         with stop_when_told() as stop:
             yield from self._until(stop)
-            self._save(last=True)
+            if self._dry is None:
+                self._save(last=True)
         # a run that follows a plan cannot be made longer
         whole = "done, --resume with more --minutes or --epochs goes on" if self.plan is None else "done"
         ended = "stopped, --resume goes on" if self.stopped else whole
-        where = self.settings.out / "report.html"
+        where = self.folder / "report.html"
+        if self._dry is not None:
+            begun = monotonic()
+            self._save(last=True)
+            self._dry.say(self.folder, monotonic() - begun, self.settings)
+            return
         self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s; open {where}")
 
     def _until(self, stop: Event) -> Iterator[Any]:
-        main, before = self.accelerator.is_main_process, monotonic()
-        log = LossLog(self.settings.out / "losses.csv", resume_at=self.step, writing=main)
-        bar = Progress(main)
-        for batch in self._batches():
-            done = self._done()
-            self.stopped = self._told(stop)
-            if done >= 1 or self.stopped:
+        settings, every = self.settings, 1 if self.settings.dry_run else LOG_EVERY
+        log = LossLog(self.folder / "losses.csv", resume_at=self.step, writing=self.main)
+        self.board = Board(self.folder / "tensorboard" if self.main and settings.tensorboard else None, self.step + 1)
+        bar = Progress(self.main, min(self._done(), 1.0))
+        steps = count(self.step) if self._dry is None else self._dry.steps
+        batches = self._batches()
+        before = monotonic()
+        for self.step in steps:
+            done, self.stopped = self._done(), self._told(stop)
+            if (done >= 1 and self._dry is None) or self.stopped:
                 break
-            for optimizer, rate in self.rates.items():
-                set_learning_rate(optimizer, rate * linear_decay(done))
-            yield batch
-            self.step, self.seconds, before = self.step + 1, self.seconds + monotonic() - before, monotonic()
-            if self.step % LOG_EVERY == 1:
-                terms, judged = self._terms
-                latest = numbers(terms) | numbers(judged, prefix="critic_")
-                self._numbers |= latest
-                log.write(self.step, latest)
-                bar.show(done, self._numbers, self.shown)
-            if self.step % self.settings.report_every == 0:
+            self._begin(min(done, 1.0))
+            for _ in range(settings.accumulate):
+                waiting = monotonic()
+                batch = next(batches)
+                self._waited += monotonic() - waiting
+                bar.count(sum(len(part) for part in batch if part.ndim == 4) * self.accelerator.num_processes)
+                with self.accelerator.accumulate(*self._wrapped):
+                    yield batch
+            self._end(monotonic() - before)
+            before = monotonic()
+            if (self.step - 1) % every == 0:
+                self._log(log, bar, done)
+            if self.step % settings.report_every == 0 and self._dry is None:
                 self._save()
+                bar.pause()
                 before = monotonic()
         if not self.stopped:
-            bar.show(1.0)
+            bar.reach(1.0)
         bar.close()
+
+    def _begin(self, done: float) -> None:
+        rates = ((self.generators, self.settings.lr_generators), (self.critics, self.settings.lr_critics))
+        for optimizer, rate in rates:
+            set_learning_rate(optimizer, rate * linear_decay(done))
+        self._means = {}
+
+    def _end(self, seconds: float) -> None:
+        """A step is done."""
+        if any(guard.in_a_row for guard in self._guards.values()):
+            for part in self.parts.values():
+                if isinstance(part, Forgetful):
+                    part.forget_nonfinite()
+        self.average.update()
+        if self._dry is not None:
+            self._dry.add(self.step, seconds)
+        self.step, self.seconds = self.step + 1, self.seconds + seconds
+
+    def _log(self, log: LossLog, bar: Progress, done: float) -> None:
+        latest = {name: value.item() for name, value in self._means.items()}
+        latest = {name: value for name, value in latest.items() if math.isfinite(value)}
+        self._numbers |= latest
+        self._speed = bar.show(done, self._numbers, self.page.losses)
+        self._warn(self.health.losses(self.step, latest))
+        with self._spared("losses.csv"):
+            log.write(self.step, latest)
+            self.board.numbers(self.step, "losses", latest | {"images_per_second": self._speed})
 
     def _told(self, stop: Event) -> bool:
         """Whether to stop. Several processes must stop at the same step, or one waits for ever: they ask each other."""
@@ -137,39 +217,100 @@ class Training:
 
     def _done(self) -> float:
         """The part of the training that is done, which the learning rate follows."""
+        if self.step >= self.steps:
+            return 1.0
         if self.settings.minutes:
             return self.seconds / (60 * self.settings.minutes)
         return self.step / self.steps if self.plan is None else self.plan.progress(self.step)
 
-    def _batches(self) -> Any:
-        order = range(self.step * self.batch, self.steps * self.batch)
-        chance = torch.Generator()  # its own, so that loading disturbs nothing
-        workers = self.settings.workers
-        loader: DataLoader[Any] = DataLoader(
-            self.data,  # type: ignore[arg-type]  # a map without a length, which a sampler makes unnecessary
-            self.settings.batch,
-            sampler=order,
-            num_workers=workers,
-            generator=chance,
+    def _batches(self) -> Iterator[Any]:
+        feed = Feed(
+            self.accelerator, self.data, self.settings.batch, self.settings.workers, self.folder / "broken-files.txt"
         )
-        return self.accelerator.prepare(loader)
+        first, after = (self.step, self.steps) if self._dry is None else (0, len(self._dry.steps))
+        try:
+            yield from feed.batches(first * self.batch, after * self.batch)
+        except ValueError as error:
+            self._save()
+            raise ValueError(f"{error}\n--resume goes on from step {self.step}") from error
 
     def _save(self, last: bool = False) -> None:
-        if not self.accelerator.is_main_process:
+        if not self.main:
             return
         try:
-            save_checkpoint(self.checkpoint, self.step, self.seconds, self.parts, self.accelerator.num_processes)
-        except OSError as error:
-            if last:
-                raise ValueError(
-                    f"the checkpoint of step {self.step} could not be written: {error}; {self._kept()}"
-                ) from error
-            warnings.warn(
-                f"the checkpoint of step {self.step} could not be written: {error}; {self._kept()}; training goes on",
-                stacklevel=2,
+            save_checkpoint(
+                self.checkpoint,
+                self.step,
+                self.seconds,
+                self.parts,
+                self.accelerator.num_processes,
+                as_plain(self.settings),
             )
+        except OSError as error:
+            kept = "the one before it is kept" if self.checkpoint.exists() else "there is none before it"
+            message = f"the checkpoint of step {self.step} could not be written: {error}; {kept}"
+            if last:
+                raise ValueError(message) from error
+            warnings.warn(f"{message}; training goes on", stacklevel=2)
             return
-        self.report({"steps": self.step, "seconds": self.seconds} | self._numbers)
+        with self._spared("the report"):
+            self._report()
 
-    def _kept(self) -> str:
-        return "the one before it is kept" if self.checkpoint.exists() else "there is none before it"
+    def _report(self) -> None:
+        look = self.page.look(self.average.model)
+        self._warn(self.health.figures(self.step, look.figures))
+        figures: dict[str, float] = {"steps": self.step, "seconds": self.seconds, "images_per_second": self._speed}
+        figures["waiting_for_data"] = self._waited / max(self.seconds, 1e-9)
+        figures |= {"skipped_steps": sum(guard.skipped for guard in self._guards.values())}
+        figures |= {"broken_files": len(self.data.broken.found)} | self._numbers
+        if self.settings.best is not None and self._is_best(value := look.figures[self.settings.best]):
+            self._best = value
+            keep_copy(self.checkpoint, self.folder / "best.pt")
+            kept = {"figure": self.settings.best, "value": value, "step": self.step}
+            write_durably(
+                self.folder / "best.json", lambda file: file.write((json.dumps(kept) + "\n").encode()), keep=False
+            )
+        epoch = self.step * self.batch // self.data.epoch if self.plan is None else self.plan.epoch(self.step)
+        spans = [] if self.plan is None else self.plan.partial_spans(self.step)
+        write_report(
+            self.folder,
+            self.page.title,
+            look,
+            Moment(self.step, epoch),
+            figures,
+            as_plain(self.settings),
+            self.page.notes,
+            list(self.health.warnings.values()),
+            spans,
+        )
+        self.board.numbers(self.step, "figures", look.figures)
+        self.board.pictures(self.step, look.pictures)
+
+    def _best_so_far(self) -> float | None:
+        """The best value of the figure that is watched, if there was one in this run before."""
+        name = self.settings.best
+        if name is None or not self.main:
+            return None
+        if name not in (figures := self.page.look(self.average.model).figures):
+            raise ValueError(f"best: the report has no figure {name!r}; it has {', '.join(figures)}")
+        record = self.folder / "best.json"
+        saved = json.loads(record.read_text()) if record.exists() and self.settings.resume else {}
+        return saved["value"] if saved.get("figure") == name else None
+
+    def _is_best(self, value: float) -> bool:
+        if self._best is None:
+            return True
+        return value < self._best if self.settings.best_is == "lowest" else value > self._best
+
+    def _warn(self, found: list[str]) -> None:
+        if self.main:
+            for warning in found:
+                warnings.warn(warning, stacklevel=2)
+
+    @contextmanager
+    def _spared(self, what: str) -> Iterator[None]:
+        """A full disk must not end a training."""
+        try:
+            yield
+        except OSError as error:
+            warnings.warn(f"{what} of step {self.step} could not be written: {error}; training goes on", stacklevel=4)

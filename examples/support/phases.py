@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from asymkit import AsyncScheduler
+from asymkit.schedule import Phase
 
 
 class Plan:
@@ -19,21 +20,41 @@ class Plan:
         scheduler: says which epochs are joint.
         joint: steps of a joint epoch, the smaller set's samples.
         partial: steps of a partial one, the rich set's samples.
+        asynchronous: False for a baseline, all of whose steps are joint, in epochs of the same lengths.
     """
 
-    def __init__(self, scheduler: AsyncScheduler, joint: int, partial: int) -> None:
-        self.scheduler = scheduler
+    def __init__(self, scheduler: AsyncScheduler, joint: int, partial: int, asynchronous: bool = True) -> None:
+        self.scheduler, self.asynchronous = scheduler, asynchronous
         phases = [scheduler.phase(epoch) for epoch in range(scheduler.total_epochs)]
         self.starts = [0, *accumulate(partial if phase == "partial" else joint for phase in phases)]
         self.steps = self.starts[-1]
+
+    @classmethod
+    def for_data(
+        cls, scheduler: AsyncScheduler, lengths: tuple[int, int], batch: int, asynchronous: bool = True
+    ) -> Plan:
+        """The plan for sets of so many rich and poor samples, and so many samples to a step of all processes."""
+        rich, poor = (max(1, length // batch) for length in lengths)
+        return cls(scheduler, min(rich, poor), rich, asynchronous)
 
     def note(self) -> str:
         """The plan as a sentence, for a report."""
         return "; ".join(" ".join(line.split()) for line in self.scheduler.table().splitlines())
 
     def epoch(self, step: int) -> int:
-        """The epoch that a step, counted from 0, belongs to."""
-        return bisect_right(self.starts, step) - 1
+        """The epoch that a step, counted from 0, belongs to; after the last one, the last epoch."""
+        return min(bisect_right(self.starts, step), len(self.starts) - 1) - 1
+
+    def phase(self, step: int) -> Phase:
+        """What a step is."""
+        return self.scheduler.phase(self.epoch(step)) if self.asynchronous else "joint"
+
+    def samples(self, each: int) -> list[int]:
+        """So many steps of each phase; the joint ones are the last before the first partial one."""
+        first_partial = next((step for step in range(self.steps) if self.phase(step) == "partial"), None)
+        if first_partial is None:
+            return list(range(min(each, self.steps)))
+        return list(range(max(0, first_partial - each), min(first_partial + each, self.steps)))
 
     def progress(self, step: int) -> float:
         """The part of the epochs that is done before a step; epochs count alike, however long they are."""
@@ -52,6 +73,8 @@ class Plan:
     def partial_spans(self, steps: int) -> list[tuple[int, int]]:
         """First and last steps of the partial phases among the first ``steps``, joined where they touch."""
         spans: list[tuple[int, int]] = []
+        if not self.asynchronous:
+            return spans
         for epoch, (first, after) in enumerate(pairwise(self.starts)):
             if first >= steps or self.scheduler.phase(epoch) == "joint":
                 continue

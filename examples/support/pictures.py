@@ -49,9 +49,7 @@ def asymgan_pictures(model: Translators, x: Tensor, y: Tensor, rows: int = 6, co
 
     corner = torch.ones_like(x[:1])
     encoded = torch.cat([y[:, None], each(model.encoder(references))], dim=1).flatten(0, 1)
-    first, last = divmod(int(torch.cdist(samples, samples).argmax()), columns)  # the two that differ most
-    start, end = (samples[place].expand(rows, -1) for place in (first, last))
-    line = model.interpolate(y, start, end, steps=columns)
+    line = model.interpolate(y, *_far_apart(model, y), steps=columns)
     return {
         "Rich → poor → rich: x, G(x), F(G(x), E(x))": _grid(_rows(x, cycles.fake_poor, cycles.rebuilt_rich)),
         "Poor → rich → poor: y, F(y, z), G(F(y, z))": _grid(_rows(y, cycles.fake_rich, cycles.rebuilt_poor)),
@@ -63,6 +61,30 @@ def asymgan_pictures(model: Translators, x: Tensor, y: Tensor, rows: int = 6, co
             _rows(y, *line.unbind(1))
         ),
     }
+
+
+@looking()
+def z_slides(model: Translators, y: Tensor, rows: int = 4, steps: int = 13) -> dict[str, list[Tensor]]:
+    """Grids (3, H, W) in [0, 1] to slide through, by caption: z goes from one sample to the one farthest from it.
+
+    Args:
+        model: trained, with a z, on y's device.
+        y: poor images.
+        rows: pictures side by side.
+        steps: values of z.
+    """
+    y = y[:rows]
+    line = model.interpolate(y, *_far_apart(model, y), steps=steps)
+    grids = [_grid(torch.stack([y, images])) for images in line.unbind(1)]
+    return {"Slide z: y above F(y, z), from one sample of z to the one farthest from it": grids}
+
+
+def _far_apart(model: Translators, y: Tensor, samples: int = 7) -> tuple[Tensor, Tensor]:
+    """Of some samples of z the two that differ most, each for all of y."""
+    assert model.encoder is not None
+    z = torch.randn(samples, *model.encoder(y[:1]).shape[1:]).to(y)
+    first, last = divmod(int(torch.cdist(z, z).argmax()), samples)
+    return z[first].expand(len(y), -1), z[last].expand(len(y), -1)
 
 
 @looking()
@@ -78,12 +100,7 @@ def asymgan_figures(model: Translators, x: Tensor, y: Tensor, batch: int = 16) -
     sums: dict[str, float] = {}
     for rich, poor in zip(x.split(batch), y.split(batch), strict=True):
         cycles = model(rich, poor)
-        other = model.to_rich(poor, torch.randn_like(cycles.z))
-        values = {
-            "z_cycle_l1": (cycles.rebuilt_z - cycles.z).abs().mean(),
-            "z_diversity": (cycles.fake_rich - other).abs().mean() / 2,  # of the range [-1, 1]
-            "rich_cycle_l1": (cycles.rebuilt_rich - rich).abs().mean(),
-            "poor_cycle_l1": (cycles.rebuilt_poor - poor).abs().mean(),
+        values = _cycle_values(model, cycles) | {
             "checkerboard_fake_rich": checkerboard(cycles.fake_rich),
             "checkerboard_real_rich": checkerboard(rich),
             "entropy_rich_bits": ops.shannon_entropy(rich).mean(),
@@ -94,6 +111,37 @@ def asymgan_figures(model: Translators, x: Tensor, y: Tensor, batch: int = 16) -
         for name, value in values.items():
             sums[name] = sums.get(name, 0.0) + value.item() * len(rich) / len(x)
     return sums
+
+
+@looking()
+def cycle_figures(model: asyncgan.Translators, x: Tensor, y: Tensor) -> dict[str, float]:
+    """How well both cycles close, and how much z changes where there is one: means over the images given.
+
+    Args:
+        model: trained, on x's device.
+        x: rich images.
+        y: poor images, as many.
+    """
+    cycles = model(x, y)
+    assert isinstance(cycles, asymgan.Cycles)
+    return {name: value.item() for name, value in _cycle_values(model, cycles).items()}
+
+
+def _cycle_values(model: Translators, cycles: asymgan.Cycles) -> dict[str, Tensor]:
+    values = {
+        "rich_cycle_l1": (cycles.rebuilt_rich - cycles.x).abs().mean(),
+        "poor_cycle_l1": (cycles.rebuilt_poor - cycles.y).abs().mean(),
+    }
+    if cycles.z is not None and cycles.rebuilt_z is not None:
+        other = model.to_rich(cycles.y, torch.randn_like(cycles.z))
+        values["z_cycle_l1"] = (cycles.rebuilt_z - cycles.z).abs().mean()
+        values["z_diversity"] = _difference(cycles.fake_rich, other)
+    return values
+
+
+def _difference(one: Tensor, other: Tensor) -> Tensor:
+    """Mean difference of images, as a part of their range [-1, 1]."""
+    return (one - other).abs().mean() / 2
 
 
 @looking()
@@ -135,6 +183,23 @@ def munit_pictures(model: Munit, x: Tensor, y: Tensor, moments: Intermediate) ->
         "Rich: x, decoded again, translated to poor": _grid(_rows(x, made.same_x, made.fake_poor)),
         "Sampled styles: y, then its content in one style to a column": _grid(_rows(y, *sampled)),
     } | _intermediate(x, y, moments)
+
+
+@looking()
+def munit_figures(model: Munit, x: Tensor, y: Tensor) -> dict[str, float]:
+    """How well images are decoded again, and how much the style changes: means over the images given.
+
+    Args:
+        model: trained, on x's device.
+        x: rich images.
+        y: poor images, as many.
+    """
+    made, other = model(x, y), model(x, y)
+    return {
+        "rich_decoded_l1": (made.same_x - x).abs().mean().item(),
+        "poor_decoded_l1": (made.same_y - y).abs().mean().item(),
+        "z_diversity": _difference(made.fake_rich, other.fake_rich).item(),
+    }
 
 
 def _intermediate(x: Tensor, y: Tensor, moments: Intermediate) -> dict[str, Tensor]:

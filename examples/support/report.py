@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
-import csv
 import html
 import io
 import json
 import platform
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
+from string import Template
 
 import matplotlib as mpl
 import torch
@@ -19,120 +21,156 @@ from PIL import Image
 from torch import Tensor
 
 import asymkit
+from support.durable import write_durably
+from support.logs import read_losses
 
-PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
-h2 {{ margin-top: 2.5rem; }} img {{ max-width: 100%; }} figure {{ margin: 1.5rem 0; }}
-img.pixels {{ image-rendering: pixelated; min-width: 60%; }} figcaption {{ margin-bottom: .4rem; }}
-table {{ border-collapse: collapse; }} td, th {{ padding: .2rem .8rem; border-bottom: 1px solid #ddd; text-align: left; }}
-td.number {{ text-align: right; font-variant-numeric: tabular-nums; }} .notes {{ background: #f6f3e8; padding: .5rem 1rem; }}
-</style>
-<h1>{title}</h1>
-<p>{date} · {versions}</p>
-<div class="notes">{notes}</div>
-<h2>Pictures</h2>{pictures}
-<h2>Losses</h2>{shaded}<figure>{curves}</figure>
-<h2>Figures</h2><table>{metrics}</table>
-<h2>Settings</h2><table>{settings}</table>
-</html>
-"""
+PAGE = Path(__file__).with_name("report.html")
+
+MOMENTS = 12
+"""Earlier states of every grid on a page, at most; their files are all kept."""
 
 
-class LossLog:
-    """losses.csv: a line for a step, a cell for each loss it had; what a resumed run does again is dropped.
+@dataclass(frozen=True)
+class Look:
+    """What a report shows of a model."""
 
-    Args:
-        path: the file.
-        resume_at: the step a resumed run goes on from.
-        writing: False on all processes but the main one, whose losses are the ones written.
-    """
-
-    def __init__(self, path: Path, resume_at: int = 0, writing: bool = True) -> None:
-        self._path, self._writing = path, writing
-        if not writing:
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [row for row in read_losses(path) if row["step"] <= resume_at] if resume_at else []
-        self._rewrite([{**row, "step": int(row["step"])} for row in kept])
-
-    def write(self, step: int, losses: Mapping[str, float]) -> None:
-        """Add one step; losses that no step had before become columns."""
-        if not self._writing:
-            return
-        row = {"step": step, **losses}
-        if not row.keys() <= set(self._columns):
-            self._rewrite([*read_losses(self._path), row])
-            return
-        with self._path.open("a", newline="") as file:
-            csv.DictWriter(file, self._columns).writerow(row)
-
-    def _rewrite(self, rows: Sequence[Mapping[str, float]]) -> None:
-        self._columns = list(dict.fromkeys(["step", *(name for row in rows for name in row)]))
-        with self._path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self._columns)
-            writer.writeheader()
-            writer.writerows(rows)
+    pictures: Mapping[str, Tensor]
+    """Grids (3, H, W) in [0, 1], by caption."""
+    figures: Mapping[str, float]
+    """Figures by name."""
+    slides: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
+    """Grids of one size to slide through, by caption."""
 
 
-def read_losses(path: Path) -> list[dict[str, float]]:
-    """The lines of losses.csv, losses that a step did not have left out; none where there is no such file."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+@dataclass(frozen=True)
+class Moment:
+    """When a report is written."""
+
+    step: int
+    epoch: int
+
+    def __str__(self) -> str:
+        return f"step {self.step:,}, epoch {self.epoch:,}"
 
 
 def write_report(
     folder: Path,
     title: str,
-    pictures: Mapping[str, Tensor],
+    look: Look,
+    moment: Moment,
     metrics: Mapping[str, object],
     settings: Mapping[str, object],
-    notes: list[str],
+    notes: Sequence[str],
+    warnings: Sequence[str] = (),
     partial: Sequence[tuple[int, int]] = (),
 ) -> Path:
-    """Write the pictures, settings.json, metrics.json and report.html of a run; losses.csv is there already.
+    """Write the pictures, metrics.json and report.html of a run; losses.csv is there already.
+
+    The page shows each grid as it is now and, by a slider, as it was in earlier reports of the run.
 
     Args:
         folder: the run's folder.
         title: of the page.
-        pictures: (3, H, W) in [0, 1], by caption.
-        metrics: figures by name.
+        look: what the model does now.
+        moment: when that is.
+        metrics: figures by name, those of ``look`` not among them.
         settings: what the run was started with.
         notes: what a reader must know to judge the pictures.
+        warnings: what went wrong.
         partial: first and last steps of partial phases, shaded on the loss curves.
 
     Returns:
         The path of report.html.
     """
     figures = []
-    for number, (caption, picture) in enumerate(pictures.items(), 1):
-        pixels = picture.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    for number, (caption, picture) in enumerate(look.pictures.items(), 1):
         path = folder / f"pictures-{number}.png"
-        Image.fromarray(pixels).save(path)
-        figures.append(
-            f"<figure><figcaption>{html.escape(caption)}</figcaption>{_img(path.read_bytes(), caption, 'pixels')}</figure>"
-        )
-    for name, values in (("settings", settings), ("metrics", metrics)):
-        (folder / f"{name}.json").write_text(json.dumps(values, indent=2) + "\n")
+        image = _image(picture)
+        image.save(path)
+        frames = [*_earlier(folder, number, moment), (str(moment), path.read_bytes(), "png")]
+        _keep(folder, number, moment, image)
+        figures.append(_figure(caption, frames, shown=len(frames) - 1))
+    for caption, grids in look.slides.items():
+        places = [(f"{i / max(1, len(grids) - 1):.0%}", _webp(_image(grid)), "webp") for i, grid in enumerate(grids)]
+        figures.append(_figure(caption, places, shown=0))
+    metrics = dict(look.figures) | dict(metrics)
+    write_durably(folder / "metrics.json", lambda file: file.write(_json(metrics)), keep=False)
     curves = _loss_curves(read_losses(folder / "losses.csv"), partial)
     (folder / "losses.png").write_bytes(curves)
-    page = PAGE.format(
+    page = Template(PAGE.read_text(encoding="utf-8")).substitute(
         title=html.escape(title),
         date=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        versions=f"asymkit {asymkit.__version__}, torch {torch.__version__}, Python {platform.python_version()}",
-        notes="".join(f"<p>{html.escape(note)}</p>" for note in notes),
+        versions=html.escape(_versions()),
+        warnings=_paragraphs(warnings, "warnings"),
+        notes=_paragraphs(notes, "notes"),
         pictures="".join(figures),
         shaded="<p>Shaded: partial phases, in which the easy direction is frozen.</p>" if partial else "",
-        curves=_img(curves, "loss curves"),
+        curves=_img("loss curves", curves, "png"),
         metrics=_table(metrics),
         settings=_table(settings),
     )
     report = folder / "report.html"
-    report.write_text(page, encoding="utf-8")
+    write_durably(report, lambda file: file.write(page.encode()), keep=False)
     return report
+
+
+def _image(picture: Tensor) -> Image.Image:
+    pixels = picture.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(pixels)
+
+
+def _webp(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", quality=85)
+    return buffer.getvalue()
+
+
+def _keep(folder: Path, number: int, moment: Moment, image: Image.Image) -> None:
+    """A smaller file of a grid for later reports."""
+    (folder / "earlier").mkdir(exist_ok=True)
+    (folder / "earlier" / f"{moment.step:09d}-{moment.epoch}-{number}.webp").write_bytes(_webp(image))
+
+
+def _earlier(folder: Path, number: int, moment: Moment) -> list[tuple[str, bytes, str]]:
+    """The same grid in earlier reports; of many, some spread over the run. Those a resumed run does again are dropped."""
+    found = []
+    for path in sorted((folder / "earlier").glob(f"*-{number}.webp")):
+        if (match := re.fullmatch(r"(\d+)-(\d+)-\d+", path.stem)) is None:
+            continue
+        then = Moment(int(match[1]), int(match[2]))
+        if then.step < moment.step:
+            found.append((str(then), path))
+        else:
+            path.unlink()
+    places = torch.linspace(0, len(found) - 1, min(len(found), MOMENTS)).round().int().unique().tolist()
+    return [(found[place][0], found[place][1].read_bytes(), "webp") for place in places]
+
+
+def _figure(caption: str, frames: Sequence[tuple[str, bytes, str]], shown: int) -> str:
+    """One picture, or several and a slider."""
+    images = "".join(
+        _img(name if len(frames) > 1 else caption, data, kind, "pixels", hidden=place != shown)
+        for place, (name, data, kind) in enumerate(frames)
+    )
+    slider = ""
+    if len(frames) > 1:
+        slider = f'<label class="slider"><input type="range" min="0" max="{len(frames) - 1}" value="{shown}" '
+        slider += f'aria-label="{html.escape(caption)}"><output>{html.escape(frames[shown][0])}</output></label>'
+    return f"<figure><figcaption>{html.escape(caption)}</figcaption>{slider}{images}</figure>"
+
+
+def _versions() -> str:
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    return f"asymkit {asymkit.__version__}, torch {torch.__version__}, Python {platform.python_version()}, {device}"
+
+
+def _paragraphs(texts: Sequence[str], kind: str) -> str:
+    lines = "".join(f"<p>{html.escape(text)}</p>" for text in texts)
+    return f'<div class="{kind}">{lines}</div>' if lines else ""
+
+
+def _json(values: Mapping[str, object]) -> bytes:
+    return (json.dumps(values, indent=2) + "\n").encode()
 
 
 def _loss_curves(rows: list[dict[str, float]], partial: Sequence[tuple[int, int]]) -> bytes:
@@ -156,14 +194,14 @@ def _loss_curves(rows: list[dict[str, float]], partial: Sequence[tuple[int, int]
     return buffer.getvalue()
 
 
-def _img(png: bytes, alt: str, style: str = "") -> str:
-    data = base64.b64encode(png).decode()
-    return f'<img class="{style}" alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
+def _img(alt: str, data: bytes, kind: str, style: str = "", hidden: bool = False) -> str:
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return f'<img class="{style}" alt="{html.escape(alt)}"{" hidden" if hidden else ""} src="{source}">'
 
 
 def _table(values: Mapping[str, object]) -> str:
     rows = []
     for name, value in values.items():
         shown = f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))
-        rows.append(f'<tr><td>{html.escape(name)}</td><td class="number">{shown}</td></tr>')
+        rows.append(f'<tr><td>{html.escape(name)}</td><td class="value">{shown}</td></tr>')
     return "".join(rows)

@@ -5,28 +5,28 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from threading import Event
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, TypeVar
 
 import tyro
 from accelerate import PartialState
-from tqdm import tqdm
 
+from support.checkpoint import settings_of
+from support.config import as_plain, options, read_settings
 from support.durable import previous_of, write_durably
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+from support.settings import RunSettings
 
 Settings = TypeVar("Settings")
 
 MAY_CHANGE = frozenset(
     {"out", "resume", "epochs", "minutes", "report_every", "workers", "precision", "picture_size", "seeds"}
+    | {"best", "best_is", "skips", "tensorboard", "dry_run"}
 )
 """Settings that a resumed run may have otherwise than before."""
 
@@ -34,54 +34,70 @@ MAY_CHANGE = frozenset(
 def command(main: Callable[[Settings], None], presets: Mapping[str, tuple[str, Settings]]) -> None:
     """Run ``main`` with the settings of the command line; what a person can mend is said in one line.
 
+    The first word is the name of a preset or a settings.json that a run wrote; options after it change single settings.
+
     Args:
         main: the training.
         presets: by name, what they are and their settings.
     """
     try:
-        main(tyro.extras.overridable_config_cli(dict(presets)))
+        main(_settings(presets, sys.argv[1:]))
     except (ValueError, FloatingPointError) as error:
         if "TRACEBACK" in os.environ:
             raise
         sys.exit(f"error: {error}\n(TRACEBACK=1 in the environment shows where)")
 
 
-def open_run(
-    folder: Path, settings: DataclassInstance, resume: bool, keep: frozenset[str] = frozenset()
-) -> dict[str, Any]:
+def _settings(presets: Mapping[str, tuple[str, Settings]], words: list[str]) -> Settings:
+    if words and words[0].endswith(".json"):
+        _, example = next(iter(presets.values()))
+        settings = read_settings(Path(words[0]), type(example))
+        return tyro.cli(type(settings), default=settings, args=words[1:])
+    return tyro.extras.overridable_config_cli(
+        dict(presets), description="Or, instead of a preset's name: a settings.json that a run wrote.", args=words
+    )
+
+
+def open_run(settings: RunSettings, keep: frozenset[str] = frozenset()) -> None:
     """Take a run's folder, if it is free or the run in it was of these settings, and write the settings into it.
 
     Args:
-        folder: of the run; no other run can take it until this one ends.
-        settings: of this start.
-        resume: go on with what is there.
+        settings: of this start; no other run can take its folder until this one ends.
         keep: settings that a resumed run must not change, beside those that none may.
-
-    Returns:
-        The settings as plain values.
 
     Raises:
         ValueError: the folder holds a run and this is not to resume it, it is of other settings, or one is running there.
     """
-    plain: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
-    checkpoint, written = folder / "checkpoint.pt", folder / "settings.json"
-    if not resume and (checkpoint.exists() or previous_of(checkpoint).exists()):
+    folder, plain = settings.folder, as_plain(settings)
+    checkpoint = folder / "checkpoint.pt"
+    held = checkpoint.exists() or previous_of(checkpoint).exists()
+    if held and not settings.resume and not settings.dry_run:
         raise ValueError(
             f"out: {str(folder)!r} holds a run already; add --resume to go on with it, or give another --out"
         )
-    if resume and written.exists() and checkpoint.exists():
-        before = json.loads(written.read_text())
-        if different := _options(before, plain, MAY_CHANGE - keep):
-            raise ValueError(
-                f"resume: the run in {str(folder)!r} had other settings; add {' '.join(different)}, "
-                "or leave out --resume and give another --out"
-            )
+    if settings.resume and (different := options(settings_of(checkpoint), plain, MAY_CHANGE - keep)):
+        raise ValueError(
+            f"resume: the run in {str(folder)!r} had other settings; add {' '.join(different)}, "
+            "or leave out --resume and give another --out"
+        )
     if PartialState().is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
         _lock(folder)
-        write_durably(written, lambda file: file.write(json.dumps(plain, indent=2).encode()), keep=False)
-    return plain
+        if settings.dry_run:  # nothing but earlier dry runs writes here
+            _empty(folder)
+        text = json.dumps(plain, indent=2) + "\n"
+        write_durably(folder / "settings.json", lambda file: file.write(text.encode()), keep=False)
 
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
+
+
+LOCK = ".lock"
 
 _locks: dict[Path, IO[str]] = {}
 """By folder; open for as long as the process lives; the system lets go of them however it ends."""
@@ -95,7 +111,7 @@ def _lock(folder: Path) -> None:
     if folder.resolve() in _locks:
         return
     # opened without emptying it: the number in it is the other run's until the lock is had
-    lock = (folder / ".lock").open("a+")
+    lock = (folder / LOCK).open("a+")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -110,22 +126,6 @@ def _lock(folder: Path) -> None:
     lock.flush()
     _locks[folder.resolve()] = lock
     atexit.register(lock.close)
-
-
-def _options(
-    before: Mapping[str, Any], now: Mapping[str, Any], may_change: frozenset[str], prefix: str = ""
-) -> list[str]:
-    """The command line options that bring ``now`` back to what was ``before``."""
-    options = []
-    for name, value in before.items():
-        if name in may_change or name not in now or now[name] == value:
-            continue
-        option = f"{prefix}{name.replace('_', '-')}"
-        if isinstance(value, dict):
-            options += _options(value, now[name], may_change, f"{option}.")
-        else:
-            options.append(f"--{option} {' '.join(map(str, value)) if isinstance(value, list) else value}")
-    return options
 
 
 @contextmanager
@@ -146,22 +146,3 @@ def stop_when_told() -> Iterator[Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class Progress:
-    """A bar with losses and time to go, fed with the part of the training that is done."""
-
-    def __init__(self, visible: bool) -> None:
-        style = "{percentage:3.0f}%|{bar:12}| {elapsed}<{remaining}{postfix}"
-        self._bar = tqdm(total=1.0, bar_format=style, disable=not visible, dynamic_ncols=True)
-
-    def show(self, done: float, losses: Mapping[str, float] | None = None, names: tuple[str, ...] = ()) -> None:
-        """Update the bar; ``names`` are the losses worth the room."""
-        if losses is not None:
-            shown = {name: f"{losses[name]:.2f}" for name in names if name in losses}
-            self._bar.set_postfix(shown, refresh=False)
-        self._bar.update(min(done, 1.0) - self._bar.n)
-
-    def close(self) -> None:
-        """Leave the bar on the screen."""
-        self._bar.close()

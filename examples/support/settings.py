@@ -8,6 +8,7 @@ from typing import Literal
 
 from asymkit.checks import at_least
 from asymkit.objectives import asymgan
+from asymkit.objectives.terms import TermWeights
 from support.images import PoorKind
 from support.start import Precision
 
@@ -34,13 +35,38 @@ class RunSettings:
     upsampling: Literal["transposed", "resize"] = "transposed"
     precision: Precision = "auto"
     """auto: bfloat16 on a GPU that has it."""
+    accumulate: int = 1
+    """Batches whose gradients are averaged before a step is taken: a larger batch in the memory of a small one."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of the generators, e.g. 0.999, which the report then shows; 0: none."""
     workers: int = 2
     report_every: int = 1000
     """Steps between checkpoints and reports."""
+    best: str | None = None
+    """A figure of the report; the checkpoint in which it is best is kept as best.pt."""
+    best_is: Literal["lowest", "highest"] = "lowest"
+    """Which value of that figure is the best."""
+    skips: int = 20
+    """Steps in a row that may be skipped because a loss or a gradient is not finite, before the run stops."""
+    tensorboard: bool = True
+    """Write losses, figures and pictures for TensorBoard too, into the folder tensorboard of the run."""
+    dry_run: bool = False
+    """Take a few steps of everything, with a checkpoint and a report in the folder dry-run of the run, and say what
+    memory and time the whole run needs."""
+    weights: TermWeights = field(default_factory=TermWeights)
+
+    @property
+    def folder(self) -> Path:
+        """Where this run writes."""
+        return self.out / "dry-run" if self.dry_run else self.out
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "width", "report_every"):
+        for name in ("epochs", "batch", "width", "report_every", "accumulate", "skips"):
             at_least(name, getattr(self, name))
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be a decay of at least 0 and below 1, e.g. 0.999, got {self.ema}")
+        if self.dry_run and self.resume:
+            raise ValueError("dry_run: takes its steps from the beginning; leave out --resume")
         for name in ("workers", "seed"):
             at_least(name, getattr(self, name), least=0)
         self._check_side("size", self.size, least=16)
@@ -63,6 +89,8 @@ class UnpairedSettings(RunSettings):
     scikit-image and scikit-learn."""
     rich: Literal["A", "B"] = "A"
     """Which side of a CycleGAN folder is the rich one; python -m asymkit.evaluation.entropy says it."""
+    side_by_side: bool = False
+    """The images of the folder, or of its sub-folder train, show A on the left and B on the right, as pix2pix's do."""
     poor: PoorKind = "grey"
     """What the poor domain is made of where there is no second folder."""
     picture_size: int | None = None

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from typing import Literal
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import set_seed
-from torch import Tensor, nn
+from torch import nn
 
 from asymkit import VGGFeatures
 from asymkit.layers import ConditionalInstanceNorm2d, init_normal
@@ -18,13 +16,14 @@ from asymkit.objectives.asymgan import Critics, Translators
 Precision = Literal["auto", "no", "bf16"]
 
 
-def start(precision: Precision, seed: int, minutes: float | None) -> Accelerator:
+def start(precision: Precision, seed: int, minutes: float | None, accumulate: int = 1) -> Accelerator:
     """Choose device, precision and processes, and seed everything.
 
     Args:
         precision: "auto" takes bfloat16 on a GPU that has it.
         seed: different on every process, or all would sample the same z.
         minutes: a time limit, if there is one.
+        accumulate: batches to a step.
 
     Raises:
         ValueError: a time limit for several processes, whose clocks would disagree.
@@ -32,7 +31,7 @@ def start(precision: Precision, seed: int, minutes: float | None) -> Accelerator
     if precision == "auto":
         precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
     ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(mixed_precision=precision, kwargs_handlers=[ddp])
+    accelerator = Accelerator(mixed_precision=precision, gradient_accumulation_steps=accumulate, kwargs_handlers=[ddp])
     if minutes is not None and accelerator.num_processes > 1:
         raise ValueError("minutes: a time limit works with one process; give epochs instead")
     set_seed(seed, device_specific=True)
@@ -85,18 +84,3 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """The same rate for all parameters."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-
-
-def numbers(terms: Mapping[str, Tensor], prefix: str = "") -> dict[str, float]:
-    """Losses as floats.
-
-    Raises:
-        FloatingPointError: one is not finite; the message names it.
-    """
-    values = {f"{prefix}{name}": term.item() for name, term in terms.items()}
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise FloatingPointError(
-                f"{name} is {value}: the training has diverged; lower the learning rates or resume earlier"
-            )
-    return values

@@ -1,0 +1,49 @@
+"""An exponential moving average of a model, which makes steadier images than its last weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+Weights = tuple[Tensor, ...] | list[Tensor]
+
+
+class MovingAverage:
+    """The average that torch's ``AveragedModel`` keeps; with a decay of 0, the model itself.
+
+    Over the first steps the decay is smaller, (1 + n) / (10 + n), so that first weights are soon forgotten.
+
+    Args:
+        model: on its device, no wrapper.
+        decay: the part that stays at each step, 0 to below 1.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._source, self._decay = model, decay
+        self._average = AveragedModel(model, multi_avg_fn=self._blend).requires_grad_(False) if decay else None
+
+    @property
+    def model(self) -> Any:
+        """What to look at and to use: the average, if there is one."""
+        return self._source if self._average is None else self._average.module
+
+    def update(self) -> None:
+        """Take the model's weights into the average, after a step."""
+        if self._average is not None:
+            self._average.update_parameters(self._source)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {} if self._average is None else self._average.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Of a checkpoint."""
+        if self._average is not None:
+            self._average.load_state_dict(state)
+
+    def _blend(self, kept: Weights, new: Weights, steps: Tensor | int) -> None:
+        decay = min(self._decay, (1 + int(steps)) / (10 + int(steps)))
+        for average, weight in zip(kept, new, strict=True):
+            average.lerp_(weight, 1 - decay)

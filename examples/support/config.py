@@ -1,0 +1,69 @@
+"""Settings as files: written with a run, read again, and compared."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Settings = TypeVar("Settings")
+
+
+def as_plain(settings: DataclassInstance) -> dict[str, Any]:
+    """Settings in the types that JSON has."""
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(settings), default=str))
+    return plain
+
+
+def read_settings(path: Path, kind: type[Settings]) -> Settings:
+    """The settings in a file that a run wrote; those it does not name have their defaults.
+
+    Args:
+        path: a settings.json.
+        kind: of settings.
+
+    Raises:
+        ValueError: the file is missing or damaged, or holds settings of another example.
+    """
+    from cattrs import BaseValidationError, Converter, transform_error
+
+    converter = Converter(forbid_extra_keys=True)
+    converter.register_structure_hook(Path, lambda value, _: Path(value))
+    try:
+        return converter.structure(json.loads(path.read_text(encoding="utf-8")), kind)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"settings: cannot read {str(path)!r}: {error}") from error
+    except BaseValidationError as error:
+        problems = "; ".join(transform_error(error))
+        raise ValueError(f"settings: {str(path)!r} does not fit {kind.__name__}: {problems}") from error
+
+
+def options(
+    before: Mapping[str, Any], now: Mapping[str, Any], may_change: frozenset[str] = frozenset(), prefix: str = ""
+) -> list[str]:
+    """The command line options that bring ``now`` back to what was ``before``.
+
+    Args:
+        before: plain settings.
+        now: plain settings.
+        may_change: names that are not compared.
+        prefix: of the names.
+    """
+    found = []
+    for name, value in before.items():
+        if name in may_change or name not in now or now[name] == value:
+            continue
+        option = f"{prefix}{name.replace('_', '-')}"
+        if isinstance(value, dict):
+            found += options(value, now[name], may_change, f"{option}.")
+        elif isinstance(value, bool):
+            negated = f"{prefix}no-{name.replace('_', '-')}"
+            found.append(f"--{option if value else negated}")
+        else:
+            found.append(f"--{option} {' '.join(map(str, value)) if isinstance(value, list) else value}")
+    return found

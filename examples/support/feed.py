@@ -1,0 +1,114 @@
+"""The batches of a run: loaded ahead by workers, their broken files counted, and a worker's death said."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from accelerate import Accelerator
+from torch.utils.data import DataLoader, default_collate
+
+from support.files import Broken, listed
+
+
+class EndlessData(Protocol):
+    """A data set without an end: sample number ``index`` is the same in every run."""
+
+    epoch: int
+    """Samples to an epoch."""
+    broken: Broken
+    """Files that could not be read."""
+
+    def __getitem__(self, index: int, /) -> Any:
+        """One sample."""
+
+
+class UnpairedData(EndlessData, Protocol):
+    """One of pairs (rich, poor) that have nothing to do with each other."""
+
+    lengths: tuple[int, int]
+    """Samples of the rich and of the poor domain."""
+
+
+class Feed:
+    """Batches from a data set, in its order.
+
+    Args:
+        accelerator: gives every process its part, on its device.
+        data: the set.
+        batch: samples of one process in a batch.
+        workers: processes that load.
+        record: file that lists the broken files, written as they are found.
+    """
+
+    def __init__(self, accelerator: Accelerator, data: EndlessData, batch: int, workers: int, record: Path) -> None:
+        self.accelerator, self.data, self.batch, self.workers = accelerator, data, batch, workers
+        self.record, self._told = record, 0
+
+    def batches(self, first: int, after: int) -> Iterator[Any]:
+        """The samples from ``first`` to before ``after``.
+
+        Raises:
+            ValueError: more than one file in a hundred is broken, or a worker died.
+        """
+        loader: DataLoader[Any] = DataLoader(
+            _Watched(self.data),  # type: ignore[arg-type]  # a map without a length, which a sampler makes unnecessary
+            self.batch,
+            sampler=range(first, after),
+            num_workers=self.workers,
+            collate_fn=_collate,
+            pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # its own, so that loading disturbs nothing
+        )
+        batches = iter(self.accelerator.prepare(loader))
+        while True:
+            try:
+                batch, found = next(batches)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise ValueError(
+                    f"data: a process that loads images died ({error}); often memory ran out: take fewer --workers"
+                ) from error
+            self._count(found)
+            yield batch
+
+    def _count(self, found: dict[str, str]) -> None:
+        broken = self.data.broken
+        broken.found |= found
+        if len(broken.found) == self._told:
+            return
+        fresh = dict(list(broken.found.items())[self._told :])
+        self._told = len(broken.found)
+        if self.accelerator.is_main_process:
+            self.record.write_text(listed(broken.found, len(broken.found)) + "\n", encoding="utf-8")
+        broken.check()
+        warnings.warn(
+            f"data: {len(broken.found)} of {broken.total} files cannot be read and are skipped, now:\n{listed(fresh)}",
+            stacklevel=2,
+        )
+
+
+class _Watched:
+    """Samples, each with the files that it found broken; the process that loads them may be another one."""
+
+    def __init__(self, data: EndlessData) -> None:
+        self.data = data
+
+    def __getitem__(self, index: int) -> tuple[Any, dict[str, str]]:
+        found = self.data.broken.found
+        before = len(found)
+        sample = self.data[index]
+        return sample, dict(list(found.items())[before:])
+
+
+def _collate(samples: list[tuple[Any, dict[str, str]]]) -> tuple[Any, dict[str, str]]:
+    found: dict[str, str] = {}
+    for _, more in samples:
+        found |= more
+    return default_collate([sample for sample, _ in samples]), found

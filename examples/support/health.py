@@ -1,0 +1,63 @@
+"""Signs that a training leads nowhere, said while it can still be helped."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from statistics import mean
+
+WATCHED = 100
+"""Logged losses over which a critic is watched, a thousand steps."""
+
+WINS = 0.02
+"""A critic's loss below which it wins: undecided, least squares give 0.5 and the logistic loss 1.39."""
+
+SAME = 0.005
+"""Mean difference of images for two z, of their range, below which z does not matter."""
+
+
+class Health:
+    """Watches losses and figures; what it warns of, it warns of once.
+
+    Args:
+        critics: a prefix of the names of critics' losses.
+    """
+
+    def __init__(self, critics: str) -> None:
+        self.critics = critics
+        self.warnings: dict[str, str] = {}
+        self._losses: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=WATCHED))
+        self._alike = 0
+
+    def losses(self, step: int, losses: Mapping[str, float]) -> list[str]:
+        """New warnings from the losses of a step."""
+        found = []
+        for name, value in losses.items():
+            if name.startswith(f"{self.critics}adversarial"):
+                latest = self._losses[name]
+                latest.append(value)
+                if len(latest) == WATCHED and mean(latest) < WINS:
+                    found += self._once(
+                        name,
+                        f"{name} has long been near zero, {mean(latest):.2g} at step {step}: the critic wins and has little "
+                        "left to teach; lower --lr-critics, raise --lr-generators, or raise the weights of adversarial terms",
+                    )
+        return found
+
+    def figures(self, step: int, figures: Mapping[str, float]) -> list[str]:
+        """New warnings from the figures of a report."""
+        diversity = figures.get("z_diversity")
+        self._alike = self._alike + 1 if diversity is not None and diversity < SAME else 0
+        if diversity is None or self._alike < 2:  # first weights hardly let z through
+            return []
+        return self._once(
+            "z_diversity",
+            f"z_diversity is {diversity:.2g} at step {step}: images for different z are nearly the same; z has been "
+            "forgotten, or not been learned yet; raise the weight of its reconstruction",
+        )
+
+    def _once(self, name: str, message: str) -> list[str]:
+        if name in self.warnings:
+            return []
+        self.warnings[name] = message
+        return [message]
