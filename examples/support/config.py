@@ -31,6 +31,10 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
         ValueError: the file is missing or damaged, or holds settings of another example.
     """
     from cattrs import BaseValidationError, Converter, transform_error
+    from cattrs.v import format_exception
+
+    def said(error: BaseException, wanted: type | None) -> str:
+        return str(error) if type(error) is ValueError else format_exception(error, wanted)
 
     converter = Converter(forbid_extra_keys=True)
     converter.register_structure_hook(Path, lambda value, _: Path(value))
@@ -39,7 +43,7 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"settings: cannot read {str(path)!r}: {error}") from error
     except BaseValidationError as error:
-        problems = "; ".join(transform_error(error))
+        problems = "; ".join(transform_error(error, format_exception=said))
         raise ValueError(f"settings: {str(path)!r} does not fit {kind.__name__}: {problems}") from error
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import current_thread, main_thread
 from typing import Any, Protocol
 
 import torch
@@ -66,14 +69,16 @@ class Feed:
         batches = iter(self.accelerator.prepare(loader))
         while True:
             try:
-                batch, found = next(batches)
+                with _deaths_ignored():
+                    batch, found = next(batches)
             except StopIteration:
                 return
-            except RuntimeError as error:
-                if "DataLoader worker" not in str(error):
+            # what it has loaded is fetched from the one that loaded it, which then may not be there either
+            except (RuntimeError, ConnectionError, EOFError) as error:
+                if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
                     raise
                 raise ValueError(
-                    f"data: a process that loads images died ({error}); often memory ran out: take fewer --workers"
+                    f"data: a process that loads images died ({error or type(error).__name__}); often memory ran out: take fewer --workers"
                 ) from error
             self._count(found)
             yield batch
@@ -92,6 +97,20 @@ class Feed:
             f"data: {len(broken.found)} of {broken.total} files cannot be read and are skipped, now:\n{listed(fresh)}",
             stacklevel=2,
         )
+
+
+@contextmanager
+def _deaths_ignored() -> Iterator[None]:
+    """Not let torch install what raises in the middle of a step when a worker dies: the next batch tells, between steps."""
+    number = getattr(signal, "SIGCHLD", None)  # Windows has none
+    if number is None or current_thread() is not main_thread():
+        yield
+        return
+    before = signal.getsignal(number)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
 
 
 class _Watched:

@@ -1,0 +1,446 @@
+"""The loop of the examples: resumed at any step, losses that are not finite, averages, the best, dry runs, records."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from support import loop
+from support.average import MovingAverage
+from support.checkpoint import save_checkpoint
+from support.config import as_plain, read_settings
+from support.health import WATCHED, Health
+from support.logs import read_losses
+from support.run import command
+from support.settings import ASYMGAN_DEMO, AsymGANSettings
+from support.settings_asymmetric import DomainSettings
+from support.settings_async import ASYNCGAN_DEMO, ASYNCGAN_PRESETS, AsyncSettings
+from tiny import FIRST_PARTIAL, STEPS, cyclegan_folder, tiny
+from torch import Tensor, nn
+
+from asymkit.objectives.asyncgan import Translators
+
+asyncgan: Any = importlib.import_module("asyncgan")  # the example, whose parts tests replace
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return cyclegan_folder(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses of every step in losses.csv; no pages, which take longer than these trainings; no earlier precision."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    monkeypatch.setattr(loop, "LOG_EVERY", 1)
+    monkeypatch.setattr(loop, "write_report", lambda *_: None)
+
+
+def saved(folder: Path) -> dict[str, Any]:
+    state: dict[str, Any] = torch.load(folder / "checkpoint.pt", weights_only=True)
+    return state
+
+
+def leaves(state: dict[str, Any]) -> list[Any]:
+    """All of a run's state, but not how long it took."""
+    return torch.utils._pytree.tree_leaves([state["step"], state["parts"], state["random"]])
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    pairs = list(zip(leaves(one), leaves(other), strict=True))
+    return all(torch.equal(a, b) if isinstance(a, Tensor) else a == b for a, b in pairs)
+
+
+def change_terms(monkeypatch: pytest.MonkeyPatch, change: Callable[[int, dict[str, Tensor]], None]) -> None:
+    """Let a function change the generators' terms of every joint step; it is given the number of the call."""
+    terms, calls = asyncgan.asyncgan.joint_generator_terms, iter(range(10**6))
+
+    def changed(*arguments: Any) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = terms(*arguments)
+        change(next(calls), found)
+        return found
+
+    monkeypatch.setattr(asyncgan.asyncgan, "joint_generator_terms", changed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{}, {"accumulate": 2, "batch": 1, "epochs": 8, "period": 4, "workers": 1}])
+def test_resumed_at_any_step_a_run_goes_on_to_the_bit(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    """In the middle of an epoch, across the change of the phase, with image pools filled and full, with an average."""
+    settings = tiny(tmp_path / "whole", data, ema=0.9, report_every=1, **changes)
+
+    def kept(path: Path, step: int, *rest: Any) -> None:
+        save_checkpoint(path, step, *rest)
+        if path.parent.name == "whole":
+            (tmp_path / f"from {step}").mkdir(exist_ok=True)
+            shutil.copyfile(path, tmp_path / f"from {step}" / "checkpoint.pt")
+
+    monkeypatch.setattr(loop, "save_checkpoint", kept)
+    asyncgan.main(settings)
+    whole, losses = saved(tmp_path / "whole"), read_losses(tmp_path / "whole" / "losses.csv")
+    assert len(losses) == whole["step"] >= (8 if changes else STEPS)
+    assert {"pseudo", "cycle_poor"} <= {name for row in losses for name in row}
+    for step in range(1, whole["step"]):
+        folder = tmp_path / f"from {step}"
+        torch.manual_seed(step)  # chance is the checkpoint's, not this
+        asyncgan.main(replace(settings, out=folder, resume=True))
+        assert same(saved(folder), whole), step
+        assert read_losses(folder / "losses.csv") == losses[step:], step
+
+
+def test_a_step_without_finite_losses_is_named_and_left_out(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(call: int, terms: dict[str, Tensor]) -> None:
+        if call == 2:
+            terms["cycle_rich"] = terms["cycle_rich"] * torch.nan
+
+    change_terms(monkeypatch, spoil)
+    with pytest.warns(UserWarning, match="step 3 was not taken: cycle_rich is nan; 1 skipped so far"):
+        asyncgan.main(tiny(tmp_path, data))
+    state = saved(tmp_path)
+    assert state["step"] == STEPS
+    assert all(value.isfinite().all() for value in state["parts"]["model"].values())
+    counts = {int(one["step"]) for one in state["parts"]["optimizer_g"]["state"].values()}
+    assert counts == {FIRST_PARTIAL - 1, STEPS - 1}  # the easy direction's and the others', one less than taken
+    rows = read_losses(tmp_path / "losses.csv")
+    assert "cycle_rich" not in rows[2]
+    assert "cycle_poor" in rows[2]
+
+
+def test_images_that_are_not_finite_do_not_stay_in_the_pool(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = asyncgan.asyncgan.Translators.forward
+    calls = iter(range(100))
+
+    def overflows(self: nn.Module, *arguments: Any, **options: Any) -> Any:
+        cycles = forward(self, *arguments, **options)
+        return cycles._replace(fake_rich=cycles.fake_rich * torch.inf) if next(calls) == 2 else cycles
+
+    monkeypatch.setattr(asyncgan.asyncgan.Translators, "forward", overflows)
+    with pytest.warns(UserWarning, match="step 3 was not taken") as said:
+        asyncgan.main(tiny(tmp_path, data, pool=50))
+    assert len([one for one in said if "was not taken" in str(one.message)]) == 2  # generators and critics, and no more
+    pools = saved(tmp_path)["parts"]["history"]
+    assert all(image.isfinite().all() for pool in pools.values() for image in pool["images"])
+
+
+def test_a_run_that_stays_broken_ends_with_its_last_good_weights(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_terms(monkeypatch, lambda call, terms: terms.update(cycle_poor=terms["cycle_poor"] / (0 if call > 1 else 1)))
+    with (
+        pytest.warns(UserWarning, match="step [34] was not taken: cycle_poor is inf"),
+        pytest.raises(FloatingPointError, match=r"step 5 was not taken: cycle_poor is inf; that makes 3 in a row"),
+    ):
+        asyncgan.main(tiny(tmp_path, data, skips=3, report_every=1))
+    state = saved(tmp_path)
+    assert state["step"] == 4
+    assert all(value.isfinite().all() for value in state["parts"]["model"].values())
+
+
+EXACT: dict[str, Any] = {"pool": 0, "lr_generators": 1e-4}
+
+
+def test_gradients_are_averaged_over_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four batches of one are one batch of four; z comes from the image, the same however they are cut."""
+
+    class Seen(Translators):
+        def forward(self, x: Tensor, y: Tensor | None = None, z: Tensor | None = None, phase: Any = "joint") -> Any:
+            return super().forward(x, y, 3 * x.flatten(1)[:, :8], phase)
+
+    monkeypatch.setattr(asyncgan.asyncgan, "Translators", Seen)
+    folder = cyclegan_folder(tmp_path / "data", 12, 8)
+    torch.set_default_dtype(torch.float64)
+    try:
+        for batch, accumulate in ((4, 1), (1, 4)):
+            # of gradients that should be zero Adam makes steps of noise, in proportion to the rate
+            asyncgan.main(tiny(tmp_path / f"{batch}", folder, batch=batch, accumulate=accumulate, **EXACT))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    one, other = (saved(tmp_path / name)["parts"] for name in ("4", "1"))
+    for part in ("model", "critics"):
+        for name, value in one[part].items():
+            torch.testing.assert_close(other[part][name], value, rtol=0, atol=1e-10)
+    rows = [read_losses(tmp_path / name / "losses.csv") for name in ("4", "1")]
+    assert rows[0] == [pytest.approx(row, abs=1e-9) for row in rows[1]]
+
+
+@pytest.mark.slow
+def test_half_the_digits_on_a_cpu_too(tmp_path: Path, data: Path) -> None:
+    asyncgan.main(tiny(tmp_path, data, precision="bf16", size=32))
+    assert all(value.isfinite().all() for value in saved(tmp_path)["parts"]["model"].values())
+    assert {value.dtype for value in saved(tmp_path)["parts"]["model"].values()} == {torch.float32}
+
+
+def test_moving_averages() -> None:
+    layer = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(layer.weight, 1.0)
+    average = MovingAverage(layer, 0.5)
+    average.update()
+    nn.init.constant_(layer.weight, 2.0)
+    average.update()  # the second one: the decay is (1 + 1) / (10 + 1)
+    assert average.model.weight.item() == pytest.approx(2 - 2 / 11)
+    for _ in range(20):
+        average.update()
+    again = MovingAverage(layer, 0.5)
+    again.load_state_dict(average.state_dict())
+    for _ in range(2):
+        before = again.model.weight.item()
+        nn.init.constant_(layer.weight, 4.0)
+        again.update()
+    assert again.model.weight.item() == pytest.approx(before + (4 - before) / 2)
+    assert not any(value.requires_grad for value in again.model.parameters())
+    assert MovingAverage(layer, 0.0).model is layer
+    assert MovingAverage(layer, 0.0).state_dict() == {}
+
+
+def test_the_average_is_what_is_shown(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[nn.Module] = []
+
+    def looked(model: nn.Module, *_: Any) -> dict[str, float]:
+        looks.append(model)
+        return {}
+
+    monkeypatch.setattr(asyncgan, "cycle_figures", looked)
+    asyncgan.main(tiny(tmp_path, data, ema=0.9))
+    parts = saved(tmp_path)["parts"]
+    shown = looks[-1].state_dict()
+    assert all(torch.equal(value, parts["average"][f"module.{name}"]) for name, value in shown.items())
+    assert any(not torch.equal(value, parts["model"][name]) for name, value in shown.items())
+
+
+@pytest.mark.parametrize(("best_is", "step"), [("lowest", 4), ("highest", 6)])
+def test_the_best_checkpoint_is_kept(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, best_is: Any, step: int
+) -> None:
+    values = iter([9.0, 5.0, 2.0, 7.0, 6.0, 6.5])  # the first one is asked for before the training
+    monkeypatch.setattr(asyncgan, "cycle_figures", lambda *_: {"made_up": next(values)})
+    settings = tiny(tmp_path, data, best="made_up", best_is=best_is, report_every=2)
+    asyncgan.main(settings)
+    assert saved(tmp_path)["step"] == STEPS
+    assert torch.load(tmp_path / "best.pt", weights_only=True)["step"] == step
+    assert (tmp_path / "best.pt.sha256").read_text().endswith("  best.pt\n")
+    kept = json.loads((tmp_path / "best.json").read_text())
+    assert kept == {"figure": "made_up", "value": {4: 2.0, 6: 7.0}[step], "step": step}
+    values = iter([0.0, 6.0])
+    asyncgan.main(replace(settings, resume=True))  # nothing is left to do, but a report
+    assert json.loads((tmp_path / "best.json").read_text()) == kept
+
+
+def test_a_best_that_no_report_has_is_refused_before_the_training(tmp_path: Path, data: Path) -> None:
+    with pytest.raises(
+        ValueError, match="best: the report has no figure 'fid'; it has rich_cycle_l1, poor_cycle_l1, z_"
+    ):
+        asyncgan.main(tiny(tmp_path, data, best="fid"))
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_dry_run_tries_everything_and_takes_nothing(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):  # a second one replaces the first
+        asyncgan.main(tiny(tmp_path, data, dry_run=True, tensorboard=True, epochs=40, period=4))
+    said = capsys.readouterr().out
+    assert re.search(r"dry run: 8 steps, a checkpoint and a report: .*dry-run/report.html", said)
+    assert re.search(r"memory: at most \d+\.\d+ GiB", said)
+    assert re.search(r"time: \S+ s a joint step, \S+ s a partial step, \S+ s for a checkpoint and a report", said)
+    assert re.search(r"the whole run, 90 steps: about 0:00:\d\d", said)
+    assert [path.name for path in tmp_path.iterdir()] == ["dry-run"]
+    assert {"checkpoint.pt", "settings.json", "losses.csv", "tensorboard"} <= {
+        p.name for p in (tmp_path / "dry-run").iterdir()
+    }
+    assert len(list((tmp_path / "dry-run" / "tensorboard").iterdir())) == 1
+    phases = [set(row) for row in read_losses(tmp_path / "dry-run" / "losses.csv")]
+    assert ["pseudo" in losses for losses in phases] == [False] * 4 + [True] * 4
+    asyncgan.main(tiny(tmp_path, data))
+    with pytest.raises(ValueError, match="leave out --resume"):
+        tiny(tmp_path, data, dry_run=True, resume=True)
+
+
+def test_tensorboard_has_losses_figures_and_pictures(tmp_path: Path, data: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    settings = tiny(tmp_path, data, tensorboard=True, report_every=4)
+    asyncgan.main(settings)
+    (tmp_path / "checkpoint.pt").write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match="going on from the one before, step 8"):
+        asyncgan.main(replace(settings, resume=True))
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    tags = events.Tags()
+    assert {"losses/cycle_rich", "losses/critic_adversarial_rich", "losses/pseudo", "figures/z_diversity"} <= set(
+        tags["scalars"]
+    )
+    assert {"Rich → poor → rich", "Sampled z"} <= set(tags["images"])
+    assert [event.step for event in events.Scalars("losses/adversarial_rich")] == list(range(1, STEPS + 1))
+    assert [event.step for event in events.Images("Sampled z")][:2] == [4, 8]
+
+
+def test_data_that_fail_leave_a_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = cyclegan_folder(tmp_path / "data")
+
+    def spoil(call: int, _: dict[str, Tensor]) -> None:
+        if call == 3:
+            (folder / "trainA" / "1.png").write_bytes(b"")
+
+    change_terms(monkeypatch, spoil)
+    message = r"(?s)cannot read 1 of 5 images.*1.png: the file is empty\n--resume goes on from step (\d)"
+    with pytest.raises(ValueError, match=message) as raised:
+        asyncgan.main(tiny(tmp_path / "run", folder))
+    assert str(saved(tmp_path / "run")["step"]) == str(raised.value)[-1] != "0"
+    assert "1.png: the file is empty" in (tmp_path / "run" / "broken-files.txt").read_text()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_worker_that_is_killed_leaves_a_checkpoint(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = asyncgan.unpaired
+
+    def deadly(*arguments: Any) -> Any:
+        found, source = whole(*arguments)
+        crop = found.rich.crop
+
+        def fatal(index: int, *rest: Any) -> Tensor:
+            if index == 6:
+                os.kill(os.getpid(), signal.SIGKILL)
+            image: Tensor = crop(index, *rest)
+            return image
+
+        found.rich.crop = fatal
+        return found, source
+
+    monkeypatch.setattr(asyncgan, "unpaired", deadly)
+    message = r"(?s)a process that loads images died .* fewer --workers\n--resume goes on from step (\d)"
+    with pytest.raises(ValueError, match=message) as raised:
+        asyncgan.main(tiny(tmp_path, data, workers=1))
+    assert str(saved(tmp_path)["step"]) == str(raised.value)[-1]
+
+
+def test_a_full_disk_does_not_end_a_run(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(loop, "write_report", full)
+    monkeypatch.setattr("support.logs.LossLog.write", full)
+    with pytest.warns(UserWarning, match="could not be written") as said:
+        asyncgan.main(tiny(tmp_path, data))
+    messages = {str(one.message) for one in said}
+    assert "losses.csv of step 1 could not be written: [Errno 28] No space left on device; training goes on" in messages
+    assert (
+        f"the report of step {STEPS} could not be written: [Errno 28] No space left on device; training goes on"
+        in messages
+    )
+    assert saved(tmp_path)["step"] == STEPS
+
+
+def told(critic: float, times: int, name: str = "critic_adversarial_rich") -> tuple[Health, list[str]]:
+    health = Health("critic_")
+    return health, [
+        text for step in range(times) for text in health.losses(10 * step + 1, {name: critic, "cycle": 0.0})
+    ]
+
+
+def test_critics_that_win_are_said_once() -> None:
+    health, said = told(0.004, 3 * WATCHED)
+    assert len(said) == 1
+    assert "critic_adversarial_rich has long been near zero, 0.004 at step 991: the critic wins" in said[0]
+    assert list(health.warnings.values()) == said
+    assert told(0.004, WATCHED - 1)[1] == []
+    assert told(0.1, 3 * WATCHED)[1] == []
+    assert told(0.0, 3 * WATCHED, "critic_classification")[1] == []  # a classifier may be right
+
+
+def test_z_that_is_forgotten_is_said_once() -> None:
+    health = Health("critic_")
+    assert health.figures(1000, {"z_diversity": 0.001}) == []  # first weights
+    assert health.figures(2000, {"z_diversity": 0.1}) == []
+    assert health.figures(3000, {"z_diversity": 0.001}) == []
+    assert (
+        "z_diversity is 0.0012 at step 4000: images for different z are nearly the same"
+        in (health.figures(4000, {"z_diversity": 0.0012})[0])
+    )
+    assert health.figures(5000, {"z_diversity": 0.001}) == []
+    assert health.figures(1, {}) == []
+
+
+def test_warnings_of_a_run_reach_the_person_and_the_report(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: list[Any] = []
+    monkeypatch.setattr(loop, "write_report", lambda *arguments: reports.append(arguments))
+    monkeypatch.setattr("support.health.SAME", 2.0)
+    with pytest.warns(UserWarning, match="images for different z are nearly the same"):
+        asyncgan.main(tiny(tmp_path, data, report_every=4))
+    assert any("z_diversity" in text for text in reports[-1][7])
+
+
+SETTINGS = [
+    ASYMGAN_DEMO,
+    ASYNCGAN_DEMO,
+    DomainSettings(label_embedding=8, data=Path("ü")),
+    AsymGANSettings(minutes=2.5),
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_settings_come_back_from_their_file(tmp_path: Path, settings: Any) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps(as_plain(settings)))
+    assert read_settings(tmp_path / "settings.json", type(settings)) == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot read .*settings.json"),
+        ('{"widht": 3}', "does not fit AsymGANSettings: .*widht"),
+        ('{"width": "wide"}', "does not fit AsymGANSettings: .*width"),
+        ('{"width": 0}', "width must be a whole number of at least 1"),
+    ],
+)
+def test_settings_files_that_do_not_fit_are_said(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "settings.json").write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_settings(tmp_path / "settings.json", AsymGANSettings)
+
+
+@pytest.fixture
+def words(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., AsyncSettings]]:
+    """What a command line makes of presets."""
+
+    def parse(*given: str) -> AsyncSettings:
+        found: list[AsyncSettings] = []
+        monkeypatch.setattr(sys, "argv", ["asyncgan.py", *given])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            command(found.append, ASYNCGAN_PRESETS)
+        return found[0]
+
+    return parse  # type: ignore[return-value]
+
+
+def test_a_settings_file_stands_where_a_preset_stands(tmp_path: Path, words: Callable[..., AsyncSettings]) -> None:
+    before = words("demo", "--width", "24", "--weights.pseudo", "3")
+    (tmp_path / "settings.json").write_text(json.dumps(as_plain(before)))
+    assert words(str(tmp_path / "settings.json")) == before
+    again = words(str(tmp_path / "settings.json"), "--epochs", "3", "--resume")
+    assert again == replace(before, epochs=3, resume=True)
+    with pytest.raises(SystemExit, match=r"settings: cannot read .nowhere\.json"):
+        words("nowhere.json")

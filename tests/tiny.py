@@ -1,0 +1,33 @@
+"""A run of an example so small that a test can have many: asynchronous AsymGAN at 16 pixels, nine steps in all."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from support.settings_async import ASYNCGAN_DEMO, AsyncSettings
+
+STEPS = 9
+"""Joint epochs 0, 1 and 2 of two steps, the partial epoch 3 of three."""
+
+FIRST_PARTIAL = 6
+
+
+def cyclegan_folder(folder: Path, rich: int = 3, poor: int = 2) -> Path:
+    """Images of noise in trainA and trainB."""
+    chance = np.random.default_rng(0)
+    for side, count in (("trainA", rich), ("trainB", poor)):
+        (folder / side).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(chance.integers(0, 256, (24, 20, 3), dtype=np.uint8)).save(folder / side / f"{i}.png")
+    return folder
+
+
+def tiny(folder: Path, data: Path, **changes: Any) -> AsyncSettings:
+    """Its settings."""
+    size: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "critic_layers": 1}
+    course: dict[str, Any] = {"base": "asymgan", "epochs": 4, "period": 2, "batch": 1, "pool": 3, "tensorboard": False}
+    return replace(ASYNCGAN_DEMO, data=data, out=folder, **(size | course | changes))
