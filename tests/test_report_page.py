@@ -1,0 +1,149 @@
+"""report.html as a person sees it: opened in Chromium, offline, with its sliders moved."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.logs import LossLog
+from support.report import Look, Moment, write_report
+from torch import Tensor
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+PROBE = """
+<script>
+window.addEventListener("load", () => {
+  const found = {errors: window.failed, sliders: []};
+  found.images = [...document.images].map(image => [image.naturalWidth, image.naturalHeight]);
+  found.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+  found.requests = performance.getEntriesByType("resource").map(entry => entry.name).filter(name => !name.startsWith("data:"));
+  for (const slider of document.querySelectorAll("input[type=range]")) {
+    const figure = slider.closest("figure"), states = [];
+    const state = () => [[...figure.querySelectorAll("img")].map(image => image.offsetHeight > 0), figure.querySelector("output").value];
+    states.push(state());
+    for (const place of [slider.min, slider.max]) {
+      slider.value = place;
+      slider.dispatchEvent(new Event("input"));
+      states.push(state());
+    }
+    found.sliders.push(states);
+  }
+  const answer = document.createElement("pre");
+  answer.id = "answer";
+  answer.textContent = JSON.stringify(found);
+  document.body.append(answer);
+});
+</script>
+"""
+
+LISTEN = (
+    '<script>window.failed = []; window.addEventListener("error", event => window.failed.push(event.message));</script>'
+)
+
+
+def grid(value: float, width: int = 120) -> Tensor:
+    return torch.full((3, 60, width), value)
+
+
+def page_of_a_run(folder: Path) -> Path:
+    """Three reports of one run, as a training writes them."""
+    log = LossLog(folder / "losses.csv")
+    for step in range(1, 100, 10):
+        log.write(step, {"cycle": 1 / step, "critic_adversarial": 0.5} if step < 60 else {"pseudo": 0.1})
+    for step in (40, 80, 99):
+        look = Look(
+            {"Cycle: <x>, G(x)": grid(step / 99), "Wide": grid(0.3, 3000)},
+            {"z_diversity": 0.1},
+            {"Slide z": [grid(i / 4) for i in range(5)]},
+        )
+        settings = {"width": 64, "data": "фото/" + "long" * 60, "weights": {"cycle": 10.0}}
+        notes = ["Features are random.\nA second line."]
+        page = write_report(
+            folder, "A run & its <page>", look, Moment(step, step // 40), {"steps": step}, settings, notes, ["z is forgotten"],
+            [(60, 99)],
+        )  # fmt: skip
+    return page
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What Chromium found on the page, on a screen as wide as a phone's held sideways."""
+    if CHROMIUM is None:
+        assert not os.environ.get("CI_NEEDS_CHROMIUM"), "no Chromium"
+        pytest.skip("no Chromium: apt-get install chromium")
+    folder = tmp_path_factory.mktemp("run")
+    text = page_of_a_run(folder).read_text(encoding="utf-8")
+    probed = folder / "probed.html"
+    probed.write_text(
+        text.replace("<title>", LISTEN + "<title>", 1).replace("</html>", PROBE + "</html>"), encoding="utf-8"
+    )
+    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    command += ["--window-size=800,600", f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=20000"]
+    result = subprocess.run(
+        [*command, "--dump-dom", probed.as_uri()], capture_output=True, text=True, check=True, timeout=120
+    )
+    answer = re.search(r'<pre id="answer">(.*?)</pre>', result.stdout, re.DOTALL)
+    assert answer is not None, result.stdout[-2000:] + result.stderr
+    found: dict[str, Any] = json.loads(answer[1])
+    return found
+
+
+def test_the_page_has_no_errors_and_asks_for_nothing(seen: dict[str, Any]) -> None:
+    assert seen["errors"] == []
+    assert seen["requests"] == []
+
+
+def test_every_picture_is_shown(seen: dict[str, Any]) -> None:
+    assert all(width > 0 for width, _ in seen["images"])
+    assert len(seen["images"]) == 3 + 3 + 5 + 1
+    assert seen["overflow"] <= 0  # nothing hangs out at the side
+
+
+def test_sliders_show_one_frame_and_say_which(seen: dict[str, Any]) -> None:
+    *by_report, by_z = seen["sliders"]
+    assert len(by_report) == 2
+    for states in by_report:
+        assert states == [
+            [[False, False, True], "step 99, epoch 2"],
+            [[True, False, False], "step 40, epoch 1"],
+            [[False, False, True], "step 99, epoch 2"],
+        ]
+    assert by_z == [
+        [[True, False, False, False, False], "0%"],
+        [[True, False, False, False, False], "0%"],
+        [[False, False, False, False, True], "100%"],
+    ]
+
+
+def test_the_page_is_whole_without_scripts(tmp_path: Path) -> None:
+    text = page_of_a_run(tmp_path).read_text(encoding="utf-8")
+    assert "http" not in re.sub(r"base64,[^\"]+", "", text)
+    for piece in (
+        "A run &amp; its &lt;page&gt;",
+        "Cycle: &lt;x&gt;",
+        "z is forgotten",
+        "Shaded: partial",
+        "asymkit 0.",
+    ):
+        assert piece in text
+    figures = re.findall(r"<figure>.*?</figure>", text, re.DOTALL)
+    assert [figure.count("<img") - figure.count(" hidden ") for figure in figures] == [1, 1, 1, 1]
+
+
+def test_of_many_reports_some_are_kept_and_those_done_again_dropped(tmp_path: Path) -> None:
+    for step in range(10, 310, 10):
+        text = write_report(tmp_path, "run", Look({"a": grid(0.5)}, {}), Moment(step, 0), {}, {}, []).read_text()
+    assert len(list((tmp_path / "earlier").iterdir())) == 30
+    steps = [int(step) for step in re.findall(r'alt="step (\d+), epoch 0"', text)]
+    assert len(steps) == 13
+    assert (steps[0], steps[-2:]) == (10, [290, 300])
+    write_report(tmp_path, "run", Look({"a": grid(0.5)}, {}), Moment(200, 0), {}, {}, [])
+    assert len(list((tmp_path / "earlier").iterdir())) == 20
