@@ -35,6 +35,7 @@ bench: $(VENV)/.bench
 	$(KEEP_MEMORY) $(BIN)/python benchmarks/scaling.py --out runs/bench
 	$(KEEP_MEMORY) $(BIN)/python benchmarks/conv_paths.py --out runs/bench
 	$(KEEP_MEMORY) $(BIN)/python benchmarks/train_step.py --size 128 --seconds 20 --out runs/bench
+	PYTHONPATH=examples $(BIN)/python benchmarks/data_loading.py --out runs/bench
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import conv_paths
+import data_loading
 import measure
 import ops as bench_ops
 import plain
@@ -66,6 +67,15 @@ def test_the_plain_networks_are_those_of_the_library() -> None:
         torch.testing.assert_close(ours(x), theirs(x), rtol=1e-3, atol=1e-4)
 
 
+def test_both_ways_to_load_show_the_same_photographs(tmp_path: Path) -> None:
+    images = data_loading.files(tmp_path / "photos", (300, 300), "png")
+    for load in (data_loading.plain(images, 64), data_loading.ours(images, 64)):
+        crop = load(3)
+        assert crop.shape == (3, 64, 64)
+        assert crop.dtype == torch.float32
+        assert -1 <= crop.min() < -0.5 < 0.5 < crop.max() <= 1
+
+
 @pytest.mark.slow
 def test_every_benchmark_runs(tmp_path: Path) -> None:
     bench_ops.main(bench_ops.Options(device="cpu", seconds=0.0, compile=False, only="colour L1", out=tmp_path))
@@ -74,7 +84,8 @@ def test_every_benchmark_runs(tmp_path: Path) -> None:
     conv_paths.main(conv_paths.Options(size=32, seconds=0.0, device="cpu", only=only, out=tmp_path))
     small = train_step.Options(size=32, width=8, blocks=1, seconds=0.0, device="cpu", out=tmp_path)
     train_step.main(small)
-    for name in ("ops", "scaling", "conv_paths", "train_step-32-1"):
+    data_loading.main(data_loading.Options(size=32, seconds=0.0, only="256 × 256", out=tmp_path))
+    for name in ("ops", "scaling", "conv_paths", "train_step-32-1", "data_loading-32"):
         assert json.loads((tmp_path / f"{name}.json").read_text())["rows"]
     for name in ("ops", "scaling-side", "scaling-batch", "conv_paths"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000

@@ -381,6 +381,15 @@ def test_z_that_is_forgotten_is_said_once() -> None:
     assert health.figures(1, {}) == []
 
 
+def test_waiting_for_images_is_said_once() -> None:
+    health = Health("critic_")
+    assert health.waiting(0.1) == []
+    assert health.waiting(0.31) == [
+        "31% of the time is spent waiting for images: take more --workers, or store smaller images"
+    ]
+    assert health.waiting(0.5) == []
+
+
 def test_warnings_of_a_run_reach_the_person_and_the_report(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

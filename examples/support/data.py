@@ -71,7 +71,8 @@ class Domain:
 
 def as_tensor(pixels: Pixels) -> Tensor:
     """(H, W, C) of 0 to 255 as (C, H, W) in [-1, 1]."""
-    return torch.tensor(np.ascontiguousarray(pixels)).permute(2, 0, 1) / 127.5 - 1
+    planes = torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
+    return planes.to(torch.get_default_dtype()).div_(127.5).sub_(1)
 
 
 class Unpaired(Dataset[tuple[Tensor, Tensor]]):

@@ -15,6 +15,9 @@ WINS = 0.02
 SAME = 0.005
 """Mean difference of images for two z, of their range, below which z does not matter."""
 
+WAITS = 0.2
+"""Part of the time spent waiting for images, above which loading holds the training up."""
+
 
 class Health:
     """Watches losses and figures; what it warns of, it warns of once.
@@ -54,6 +57,15 @@ class Health:
             "z_diversity",
             f"z_diversity is {diversity:.2g} at step {step}: images for different z are nearly the same; z has been "
             "forgotten, or not been learned yet; raise the weight of its reconstruction",
+        )
+
+    def waiting(self, share: float) -> list[str]:
+        """A new warning if so large a part of the time was spent waiting for images."""
+        if share < WAITS:
+            return []
+        return self._once(
+            "waiting_for_data",
+            f"{share:.0%} of the time is spent waiting for images: take more --workers, or store smaller images",
         )
 
     def _once(self, name: str, message: str) -> list[str]:

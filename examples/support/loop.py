@@ -104,7 +104,7 @@ class Training:
         self.stopped, self.health = False, Health(CRITIC)
         self._means: dict[str, Tensor] = {}
         self._numbers: dict[str, float] = {}
-        self._speed, self._waited = 0.0, 0.0
+        self._speed, self._waited, self._since = 0.0, 0.0, 0.0  # of this start
         self._dry = DryRun(accelerator, plan, self.steps) if settings.dry_run else None
         self._best = self._best_so_far()
 
@@ -194,7 +194,7 @@ class Training:
         self.average.update()
         if self._dry is not None:
             self._dry.add(self.step, seconds)
-        self.step, self.seconds = self.step + 1, self.seconds + seconds
+        self.step, self.seconds, self._since = self.step + 1, self.seconds + seconds, self._since + seconds
 
     def _log(self, log: LossLog, bar: Progress, done: float) -> None:
         latest = {name: value.item() for name, value in self._means.items()}
@@ -260,7 +260,8 @@ class Training:
         look = self.page.look(self.average.model)
         self._warn(self.health.figures(self.step, look.figures))
         figures: dict[str, float] = {"steps": self.step, "seconds": self.seconds, "images_per_second": self._speed}
-        figures["waiting_for_data"] = self._waited / max(self.seconds, 1e-9)
+        figures["waiting_for_data"] = waited = self._waited / max(self._since, 1e-9)
+        self._warn(self.health.waiting(waited if self._since > 60 else 0.0))
         figures |= {"skipped_steps": sum(guard.skipped for guard in self._guards.values())}
         figures |= {"broken_files": len(self.data.broken.found)} | self._numbers
         if self.settings.best is not None and self._is_best(value := look.figures[self.settings.best]):

@@ -1,0 +1,119 @@
+"""How fast one worker decodes and crops images of several kinds, beside the transforms that CycleGAN's code uses.
+
+    PYTHONPATH=examples python benchmarks/data_loading.py --size 256 --out runs/bench
+
+"plain" is Resize, RandomCrop, flip, ToTensor and Normalize of torchvision on the decoded image. The examples read the
+same files, decode a large JPEG at a fraction of its size, and crop and resize in one go. A step takes one image of each
+domain per sample of its batch: a worker keeps up with as many samples a second as it gives images, divided by two.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import measure
+import torch
+import torchvision.transforms as T
+import tyro
+from PIL import Image
+from support.data import Domain
+from support.files import ImageFiles
+from support.images import bundled_photos
+from torch import Tensor
+
+COLUMNS = ("images", "method", "ms", "images/s of a worker", "× faster")
+
+KINDS: dict[str, tuple[tuple[int, int], str]] = {
+    "JPEG, 256 × 256": ((256, 256), "jpg"),
+    "JPEG, 600 × 400": ((600, 400), "jpg"),
+    "JPEG, 4000 × 3000": ((4000, 3000), "jpg"),
+    "PNG, 512 × 512": ((512, 512), "png"),
+    "WebP, 1024 × 1024": ((1024, 1024), "webp"),
+}
+
+
+@dataclass
+class Options:
+    """Time the loading of images."""
+
+    size: int = 256
+    """Side of the crops."""
+    seconds: float = 5.0
+    """About how long to time each method."""
+    only: str | None = None
+    """Kinds with this in their name."""
+    out: Path | None = None
+    """Write data_loading-SIZE.json and .md into this folder."""
+
+
+def files(folder: Path, size: tuple[int, int], suffix: str) -> ImageFiles:
+    """The seven bundled photographs in one size and format."""
+    folder.mkdir()
+    names = []
+    for number, photo in enumerate(bundled_photos()):
+        names.append(f"{number}.{suffix}")
+        photo.resize(size, Image.Resampling.BICUBIC).save(folder / names[-1], quality=92)
+    return ImageFiles(folder, names)
+
+
+def plain(images: ImageFiles, size: int) -> Callable[[int], Tensor]:
+    """What CycleGAN's code does with a file, by torchvision."""
+    side = size * 286 // 256
+    transform = T.Compose(
+        [
+            T.Resize((side, side), T.InterpolationMode.BICUBIC),
+            T.RandomCrop(size),
+            T.RandomHorizontalFlip(),
+            T.ToTensor(),
+            T.Normalize((0.5,) * 3, (0.5,) * 3),
+        ]
+    )
+
+    def load(index: int) -> Tensor:
+        with Image.open(images[index % len(images)]) as image:
+            result: Tensor = transform(image.convert("RGB"))
+        return result
+
+    return load
+
+
+def ours(images: ImageFiles, size: int) -> Callable[[int], Tensor]:
+    """What the examples do with it."""
+    domain = Domain(images, zoom=286 / 256)
+    return lambda index: domain.crop(index, size, (0, 0))
+
+
+def _next(load: Callable[[int], Tensor], numbers: Iterator[int]) -> Tensor:
+    return load(next(numbers))
+
+
+def main(options: Options) -> None:
+    """Time every kind, print and write the table."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in a worker
+    device = torch.device("cpu")
+    report = measure.Report(f"data_loading-{options.size}", device, COLUMNS, [])
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, (size, suffix) in KINDS.items():
+            if options.only is not None and options.only not in kind:
+                continue
+            images = files(Path(folder) / str(len(report.rows)), size, suffix)
+            methods = {"plain": plain(images, options.size), "asymkit's examples": ours(images, options.size)}
+            turns = {name: partial(_next, load, itertools.count()) for name, load in methods.items()}
+            found = measure.times(turns, options.seconds, device)
+            for name, seconds in found.items():
+                median = measure.milliseconds(seconds)
+                faster = measure.ratio(found["plain"], seconds)
+                row = {"images": kind, "method": name, "ms": median, "images/s of a worker": 1e3 / median}
+                report.rows.append(row | {"× faster": faster})
+    report.write(options.out, options)
+    torch.set_num_threads(threads)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
