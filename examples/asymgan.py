@@ -12,8 +12,9 @@ without transposed convolutions.
 import torch
 from support.checkpoint import Stateful
 from support.data import unpaired
-from support.loop import Page, Training
+from support.loop import Training
 from support.pictures import asymgan_figures, asymgan_pictures, z_slides
+from support.record import Page
 from support.report import Look
 from support.run import command, open_run
 from support.settings import ASYMGAN_PRESETS, AsymGANSettings

@@ -13,8 +13,9 @@ import torch
 from support.checkpoint import Stateful
 from support.classify import domain_accuracy, train_classifier
 from support.domains import domain_sets
-from support.loop import Page, Training
+from support.loop import Training
 from support.pictures import domain_pictures
+from support.record import Page
 from support.report import Look
 from support.run import command, open_run
 from support.settings_asymmetric import DOMAINS_PRESETS, DomainSettings

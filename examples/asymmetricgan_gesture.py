@@ -11,8 +11,9 @@ and then falls to zero with every step, and GPUs that have bfloat16 compute in i
 import torch
 from support.checkpoint import Stateful
 from support.gestures import gesture_pairs
-from support.loop import Page, Training
+from support.loop import Training
 from support.pictures import gesture_figures, gesture_pictures
+from support.record import Page
 from support.report import Look
 from support.run import command, open_run
 from support.settings_asymmetric import GESTURE_PRESETS, GestureSettings

@@ -16,9 +16,10 @@ from accelerate.utils import set_seed
 from support.checkpoint import Stateful
 from support.data import unpaired
 from support.feed import UnpairedData
-from support.loop import Page, Training
+from support.loop import Training
 from support.phases import Intermediate, Plan
 from support.pictures import asyncgan_pictures, cycle_figures, looking, z_slides
+from support.record import Page
 from support.report import Look
 from support.run import command, open_run
 from support.settings_async import ASYNCGAN_PRESETS, AsyncCycleSettings, AsyncSettings

@@ -11,9 +11,10 @@ import torch
 from support import munit
 from support.checkpoint import Stateful
 from support.data import unpaired
-from support.loop import Page, Training
+from support.loop import Training
 from support.phases import Intermediate, Plan
 from support.pictures import looking, munit_figures, munit_pictures
+from support.record import Page
 from support.report import Look
 from support.run import command, open_run
 from support.settings_async import MUNIT_PRESETS, MunitSettings

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from support import loop
+from support import loop, record
 from support.average import MovingAverage
 from support.checkpoint import save_checkpoint
 from support.config import as_plain, read_settings
@@ -46,7 +46,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Losses of every step in losses.csv; no pages, which take longer than these trainings; no earlier precision."""
     AcceleratorState._reset_state(reset_partial_state=True)
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
-    monkeypatch.setattr(loop, "write_report", lambda *_: None)
+    monkeypatch.setattr(record, "write_report", lambda *_: None)
 
 
 def saved(folder: Path) -> dict[str, Any]:
@@ -338,7 +338,7 @@ def test_a_full_disk_does_not_end_a_run(tmp_path: Path, data: Path, monkeypatch:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(loop, "write_report", full)
+    monkeypatch.setattr(record, "write_report", full)
     monkeypatch.setattr("support.logs.LossLog.write", full)
     with pytest.warns(UserWarning, match="could not be written") as said:
         asyncgan.main(tiny(tmp_path, data))
@@ -394,7 +394,7 @@ def test_warnings_of_a_run_reach_the_person_and_the_report(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reports: list[Any] = []
-    monkeypatch.setattr(loop, "write_report", lambda *arguments: reports.append(arguments))
+    monkeypatch.setattr(record, "write_report", lambda *arguments: reports.append(arguments))
     monkeypatch.setattr("support.health.SAME", 2.0)
     with pytest.warns(UserWarning, match="images for different z are nearly the same"):
         asyncgan.main(tiny(tmp_path, data, report_every=4))

@@ -1,13 +1,9 @@
-"""Everything around a training step: batches, learning rates, the clock, losses, checkpoints, reports, Ctrl-C."""
+"""Everything between training steps: batches, learning rates, the clock, guarded steps, checkpoints, Ctrl-C."""
 
 from __future__ import annotations
 
-import json
-import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from threading import Event
 from time import monotonic
@@ -22,32 +18,15 @@ from support.average import MovingAverage
 from support.checkpoint import Forgetful, Stateful, load_checkpoint, save_checkpoint
 from support.config import as_plain
 from support.dry import DryRun
-from support.durable import keep_copy, write_durably
 from support.feed import EndlessData, Feed
-from support.health import Health
-from support.logs import Board, LossLog, Progress
 from support.phases import Plan
-from support.report import Look, Moment, write_report
+from support.record import CRITIC, Page, Record
+from support.report import Moment
 from support.run import stop_when_told
 from support.settings import RunSettings
 from support.start import set_learning_rate
 
 LOG_EVERY = 10
-CRITIC = "critic_"
-"""What the names of the critics' losses begin with."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """The report of a run."""
-
-    title: str
-    notes: list[str]
-    """What a reader must know to judge the pictures."""
-    look: Callable[[Any], Look]
-    """Pictures and figures of the model, or of its moving average."""
-    losses: tuple[str, ...]
-    """Those worth the room beside the progress bar."""
 
 
 class Training:
@@ -85,7 +64,7 @@ class Training:
         page: Page,
         plan: Plan | None = None,
     ) -> None:
-        self.accelerator, self.settings, self.data, self.page, self.plan = accelerator, settings, data, page, plan
+        self.accelerator, self.settings, self.data, self.plan = accelerator, settings, data, plan
         self.folder, self.main = settings.folder, accelerator.is_main_process
         self.generators, self.critics = optimizers
         self._guards = {optimizer: StepGuard(settings.skips) for optimizer in optimizers}
@@ -101,12 +80,11 @@ class Training:
             )
         self.batch = settings.batch * settings.accumulate * accelerator.num_processes
         self.steps = settings.epochs * max(1, data.epoch // self.batch) if plan is None else plan.steps
-        self.stopped, self.health = False, Health(CRITIC)
+        self.stopped = False
         self._means: dict[str, Tensor] = {}
-        self._numbers: dict[str, float] = {}
-        self._speed, self._waited, self._since = 0.0, 0.0, 0.0  # of this start
+        self._waited = self._since = 0.0  # seconds of this start, in all and for images
         self._dry = DryRun(accelerator, plan, self.steps) if settings.dry_run else None
-        self._best = self._best_so_far()
+        self.record = Record(settings, page, self.average.model, self.step, self._done(), self.main)
 
     def step_generators(self, terms: Mapping[str, Tensor]) -> None:
         """Go down the gradient of the weighted terms with the generators' optimizer.
@@ -134,50 +112,48 @@ class Training:
     def __iter__(self) -> Iterator[Any]:
         with stop_when_told() as stop:
             yield from self._until(stop)
-            if self._dry is None:
-                self._save(last=True)
+            begun = monotonic()
+            self._save(last=True)
+            self.record.end()
+        if self._dry is not None:
+            self._dry.say(self.folder, monotonic() - begun, self.settings)
+            return
         # a run that follows a plan cannot be made longer
         whole = "done, --resume with more --minutes or --epochs goes on" if self.plan is None else "done"
         ended = "stopped, --resume goes on" if self.stopped else whole
         where = self.folder / "report.html"
-        if self._dry is not None:
-            begun = monotonic()
-            self._save(last=True)
-            self._dry.say(self.folder, monotonic() - begun, self.settings)
-            return
         self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s; open {where}")
 
     def _until(self, stop: Event) -> Iterator[Any]:
-        settings, every = self.settings, 1 if self.settings.dry_run else LOG_EVERY
-        log = LossLog(self.folder / "losses.csv", resume_at=self.step, writing=self.main)
-        self.board = Board(self.folder / "tensorboard" if self.main and settings.tensorboard else None, self.step + 1)
-        bar = Progress(self.main, min(self._done(), 1.0))
         steps = count(self.step) if self._dry is None else self._dry.steps
-        batches = self._batches()
-        before = monotonic()
+        batches, before = self._batches(), monotonic()
         for self.step in steps:
             done, self.stopped = self._done(), self._told(stop)
-            if (done >= 1 and self._dry is None) or self.stopped:
+            if self.stopped or (done >= 1 and self._dry is None):
                 break
-            self._begin(min(done, 1.0))
-            for _ in range(settings.accumulate):
-                waiting = monotonic()
-                batch = next(batches)
-                self._waited += monotonic() - waiting
-                bar.count(sum(len(part) for part in batch if part.ndim == 4) * self.accelerator.num_processes)
+            self._begin(done)
+            for _ in range(self.settings.accumulate):
+                batch = self._next(batches)
                 with self.accelerator.accumulate(*self._wrapped):
                     yield batch
             self._end(monotonic() - before)
             before = monotonic()
-            if (self.step - 1) % every == 0:
-                self._log(log, bar, done)
-            if self.step % settings.report_every == 0 and self._dry is None:
+            if self.step % LOG_EVERY == 1 or LOG_EVERY == 1 or self._dry is not None:
+                self.record.losses(self.step, done, {name: value.item() for name, value in self._means.items()})
+            if self.step % self.settings.report_every == 0 and self._dry is None:
                 self._save()
-                bar.pause()
                 before = monotonic()
         if not self.stopped:
-            bar.reach(1.0)
-        bar.close()
+            self.record.bar.reach(1.0)
+        self.record.bar.close()
+
+    def _next(self, batches: Iterator[Any]) -> Any:
+        waiting = monotonic()
+        batch = next(batches)
+        self._waited += monotonic() - waiting
+        images = sum(len(part) for part in batch if part.ndim == 4)
+        self.record.bar.count(images * self.accelerator.num_processes)
+        return batch
 
     def _begin(self, done: float) -> None:
         rates = ((self.generators, self.settings.lr_generators), (self.critics, self.settings.lr_critics))
@@ -196,16 +172,6 @@ class Training:
             self._dry.add(self.step, seconds)
         self.step, self.seconds, self._since = self.step + 1, self.seconds + seconds, self._since + seconds
 
-    def _log(self, log: LossLog, bar: Progress, done: float) -> None:
-        latest = {name: value.item() for name, value in self._means.items()}
-        latest = {name: value for name, value in latest.items() if math.isfinite(value)}
-        self._numbers |= latest
-        self._speed = bar.show(done, self._numbers, self.page.losses)
-        self._warn(self.health.losses(self.step, latest))
-        with self._spared("losses.csv"):
-            log.write(self.step, latest)
-            self.board.numbers(self.step, "losses", latest | {"images_per_second": self._speed})
-
     def _told(self, stop: Event) -> bool:
         """Whether to stop. Several processes must stop at the same step, or one waits for ever: they ask each other."""
         if self.accelerator.num_processes == 1:
@@ -220,7 +186,7 @@ class Training:
         if self.step >= self.steps:
             return 1.0
         if self.settings.minutes:
-            return self.seconds / (60 * self.settings.minutes)
+            return min(self.seconds / (60 * self.settings.minutes), 1.0)
         return self.step / self.steps if self.plan is None else self.plan.progress(self.step)
 
     def _batches(self) -> Iterator[Any]:
@@ -253,65 +219,14 @@ class Training:
                 raise ValueError(message) from error
             warnings.warn(f"{message}; training goes on", stacklevel=2)
             return
-        with self._spared("the report"):
-            self._report()
+        self._report()
 
     def _report(self) -> None:
-        look = self.page.look(self.average.model)
-        self._warn(self.health.figures(self.step, look.figures))
-        figures: dict[str, float] = {"steps": self.step, "seconds": self.seconds, "images_per_second": self._speed}
-        figures["waiting_for_data"] = waited = self._waited / max(self._since, 1e-9)
-        self._warn(self.health.waiting(waited if self._since > 60 else 0.0))
-        figures |= {"skipped_steps": sum(guard.skipped for guard in self._guards.values())}
-        figures |= {"broken_files": len(self.data.broken.found)} | self._numbers
-        if self.settings.best is not None and self._is_best(value := look.figures[self.settings.best]):
-            self._best = value
-            keep_copy(self.checkpoint, self.folder / "best.pt")
-            kept = {"figure": self.settings.best, "value": value, "step": self.step}
-            write_durably(
-                self.folder / "best.json", lambda file: file.write((json.dumps(kept) + "\n").encode()), keep=False
-            )
+        waiting = self._waited / max(self._since, 1e-9)
+        self.record.warn(self.record.health.waiting(waiting if self._since > 60 else 0.0))
+        figures: dict[str, float] = {"steps": self.step, "seconds": self.seconds, "waiting_for_data": waiting}
+        figures["skipped_steps"] = sum(guard.skipped for guard in self._guards.values())
+        figures["broken_files"] = len(self.data.broken.found)
         epoch = self.step * self.batch // self.data.epoch if self.plan is None else self.plan.epoch(self.step)
         spans = [] if self.plan is None else self.plan.partial_spans(self.step)
-        write_report(
-            self.folder,
-            self.page.title,
-            look,
-            Moment(self.step, epoch),
-            figures,
-            as_plain(self.settings),
-            self.page.notes,
-            list(self.health.warnings.values()),
-            spans,
-        )
-        self.board.numbers(self.step, "figures", look.figures)
-        self.board.pictures(self.step, look.pictures)
-
-    def _best_so_far(self) -> float | None:
-        """The best value of the figure that is watched, if there was one in this run before."""
-        name = self.settings.best
-        if name is None or not self.main:
-            return None
-        if name not in (figures := self.page.look(self.average.model).figures):
-            raise ValueError(f"best: the report has no figure {name!r}; it has {', '.join(figures)}")
-        record = self.folder / "best.json"
-        saved = json.loads(record.read_text()) if record.exists() and self.settings.resume else {}
-        return saved["value"] if saved.get("figure") == name else None
-
-    def _is_best(self, value: float) -> bool:
-        if self._best is None:
-            return True
-        return value < self._best if self.settings.best_is == "lowest" else value > self._best
-
-    def _warn(self, found: list[str]) -> None:
-        if self.main:
-            for warning in found:
-                warnings.warn(warning, stacklevel=2)
-
-    @contextmanager
-    def _spared(self, what: str) -> Iterator[None]:
-        """A full disk must not end a training."""
-        try:
-            yield
-        except OSError as error:
-            warnings.warn(f"{what} of step {self.step} could not be written: {error}; training goes on", stacklevel=4)
+        self.record.report(Moment(self.step, epoch), self.checkpoint, figures, spans)

@@ -1,0 +1,49 @@
+"""The checkpoint in which a figure was best, kept beside the newest one."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from support.durable import keep_copy, write_durably
+from support.settings import RunSettings
+
+
+class Best:
+    """Keeps best.pt, and best.json, which says what it is the best of.
+
+    Args:
+        settings: of the run, which name the figure, or none.
+        figures: of a report as it would be now.
+
+    Raises:
+        ValueError: no report has that figure.
+    """
+
+    def __init__(self, settings: RunSettings, figures: Mapping[str, float]) -> None:
+        self.name, self.lowest, self.folder = settings.best, settings.best_is == "lowest", settings.folder
+        self.value: float | None = None
+        if self.name is None:
+            return
+        if self.name not in figures:
+            raise ValueError(f"best: the report has no figure {self.name!r}; it has {', '.join(figures)}")
+        record = self.folder / "best.json"
+        if settings.resume and record.exists():
+            saved = json.loads(record.read_text())
+            self.value = saved["value"] if saved["figure"] == self.name else None
+
+    def see(self, figures: Mapping[str, float], step: int, checkpoint: Path) -> None:
+        """Keep the checkpoint of this step if its figure is better than all before."""
+        if self.name is None or not self._better(value := figures[self.name]):
+            return
+        self.value = value
+        keep_copy(checkpoint, self.folder / "best.pt")
+        text = json.dumps({"figure": self.name, "value": value, "step": step}) + "\n"
+        write_durably(self.folder / "best.json", lambda file: file.write(text.encode()), keep=False)
+
+    def _better(self, value: float) -> bool:
+        if not math.isfinite(value):
+            return False
+        return self.value is None or (value < self.value if self.lowest else value > self.value)

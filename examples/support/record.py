@@ -1,0 +1,118 @@
+"""What a run leaves behind and says meanwhile: losses, TensorBoard, the progress bar, reports, warnings, the best."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from support.best import Best
+from support.config import as_plain
+from support.health import Health
+from support.logs import Board, LossLog, Progress
+from support.report import Look, Moment, write_report
+from support.settings import RunSettings
+
+CRITIC = "critic_"
+"""What the names of the critics' losses begin with."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The report of a run."""
+
+    title: str
+    notes: list[str]
+    """What a reader must know to judge the pictures."""
+    look: Callable[[Any], Look]
+    """Pictures and figures of the model, or of its moving average."""
+    losses: tuple[str, ...]
+    """Those worth the room beside the progress bar."""
+
+
+class Record:
+    """Writes it all; on all processes but the main one, nothing.
+
+    Args:
+        settings: of the run.
+        page: what its report shows.
+        model: what the report looks at.
+        step: done before.
+        done: the part of the training that is.
+        main: whether this is the main process.
+
+    Raises:
+        ValueError: the figure whose best is to be kept is in no report.
+    """
+
+    def __init__(self, settings: RunSettings, page: Page, model: Any, step: int, done: float, main: bool) -> None:
+        self.settings, self.page, self.model, self.main, self.folder = settings, page, model, main, settings.folder
+        self.best = Best(settings, page.look(model).figures if main and settings.best else {}) if main else None
+        self.health, self.bar = Health(CRITIC), Progress(main, done)
+        self._log = LossLog(self.folder / "losses.csv", resume_at=step, writing=main)
+        self._board = Board(self.folder / "tensorboard" if main and settings.tensorboard else None, step + 1)
+        self._latest: dict[str, float] = {}
+
+    def losses(self, step: int, done: float, losses: Mapping[str, float]) -> None:
+        """The losses of a step; those that are not finite are left out, the guard has named them."""
+        latest = {name: value for name, value in losses.items() if math.isfinite(value)}
+        self._latest |= latest
+        self._latest["images_per_second"] = self.bar.show(done, self._latest, self.page.losses)
+        self.warn(self.health.losses(step, latest))
+        with self.spared(f"losses.csv of step {step}"):
+            self._log.write(step, latest)
+            self._board.numbers(step, "losses", latest)
+            self._board.numbers(step, "speed", {"images_per_second": self._latest["images_per_second"]})
+
+    def report(
+        self, moment: Moment, checkpoint: Path, figures: Mapping[str, float], partial: Sequence[tuple[int, int]]
+    ) -> None:
+        """Write the report of a moment whose checkpoint is written.
+
+        Args:
+            moment: when it is.
+            checkpoint: its file.
+            figures: about the run; the page adds those about the model.
+            partial: first and last steps of partial phases.
+        """
+        look, step = self.page.look(self.model), moment.step
+        self.warn(self.health.figures(step, look.figures))
+        with self.spared(f"the report of step {step}"):
+            if self.best is not None:
+                self.best.see(look.figures, step, checkpoint)
+            write_report(
+                self.folder,
+                self.page.title,
+                look,
+                moment,
+                dict(figures) | self._latest,
+                as_plain(self.settings),
+                self.page.notes,
+                list(self.health.warnings.values()),
+                partial,
+            )
+            self._board.numbers(step, "figures", look.figures)
+            self._board.pictures(step, look.pictures)
+        self.bar.pause()
+
+    def end(self) -> None:
+        """Bring everything to the disk."""
+        self._board.close()
+
+    def warn(self, found: Sequence[str]) -> None:
+        """Say warnings once, not once per process."""
+        if self.main:
+            for warning in found:
+                warnings.warn(warning, stacklevel=3)
+
+    @contextmanager
+    def spared(self, what: str) -> Iterator[None]:
+        """A full disk must not end a training."""
+        try:
+            yield
+        except OSError as error:
+            warnings.warn(f"{what} could not be written: {error}; training goes on", stacklevel=3)
