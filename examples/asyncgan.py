@@ -103,7 +103,7 @@ def train(
     easy = [model.rich_to_poor, critics.poor]
     scheduler = AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
     step = scheduler if asynchronous else joint
-    batch = settings.batch * settings.accumulate * accelerator.num_processes
+    batch = settings.samples_to_a_step(accelerator.num_processes)
     plan = Plan.for_data(scheduler, data.lengths, batch, asynchronous)
     notes = [source, plan.note()] if asynchronous else [source]
 

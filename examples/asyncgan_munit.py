@@ -57,7 +57,7 @@ def main(settings: MunitSettings) -> None:
         period=settings.period,
         rule=settings.rule,
     )
-    batch = settings.batch * settings.accumulate * accelerator.num_processes
+    batch = settings.samples_to_a_step(accelerator.num_processes)
     plan = Plan.for_data(scheduler, data.lengths, batch)
 
     def look(model: munit.Munit) -> Look:

@@ -31,7 +31,7 @@ class Numbers:
 
     def _read(self, index: int) -> int:
         if index in self.bad:
-            raise BrokenImageError(Path(f"{index}.jpg"), "cut")
+            raise BrokenImageError(Path(f"{index}.jpg" if index != 8 else "\udcff.jpg"), "cut")
         return index
 
 
@@ -67,6 +67,12 @@ def test_too_many_broken_files_stop_the_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"(?s)cannot read 1 of 99 images, more than one in a hundred; .*  7.jpg: cut"):
         numbers(Numbers(99, {7}), tmp_path, 0, 20, 2)
     assert (tmp_path / "broken-files.txt").read_text() == "  7.jpg: cut\n"
+
+
+def test_names_need_not_be_unicode(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="cannot read 1 of 99"):
+        numbers(Numbers(99, {8}), tmp_path, 0, 20, 2)
+    assert (tmp_path / "broken-files.txt").read_text() == "  \\udcff.jpg: cut\n"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

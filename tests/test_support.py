@@ -247,9 +247,9 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
     settings = held(tmp_path, ASYMGAN_DEMO)
     open_run(replace(settings, resume=True, minutes=9.0, epochs=3))
     weights = replace(ASYMGAN_DEMO.weights, style=0.0)
-    changes: dict[str, Any] = {"data": Path("photos"), "style_layers": ("relu2_1", "relu2_2"), "side_by_side": True}
+    changes: dict[str, Any] = {"poor": "flat", "style_layers": ("relu2_1", "relu2_2"), "side_by_side": True}
     other = replace(settings, resume=True, width=8, weights=weights, **changes)
-    message = "add --width 16 --weights.style 10.0 --data None --no-side-by-side --style-layers relu1_1, or"
+    message = "add --width 16 --weights.style 10.0 --no-side-by-side --poor grey --style-layers relu1_1, or"
     (tmp_path / "settings.json").unlink()  # what counts is in the checkpoint
     with pytest.raises(ValueError, match=message):
         open_run(other)

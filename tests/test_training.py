@@ -22,6 +22,7 @@ from support import loop, record
 from support.average import MovingAverage
 from support.checkpoint import save_checkpoint
 from support.config import as_plain, read_settings
+from support.data import Domain
 from support.health import WATCHED, Health
 from support.logs import read_losses
 from support.run import command
@@ -312,26 +313,42 @@ def test_data_that_fail_leave_a_checkpoint(tmp_path: Path, monkeypatch: pytest.M
 def test_a_worker_that_is_killed_leaves_a_checkpoint(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = asyncgan.unpaired
+    crop = Domain.crop
 
-    def deadly(*arguments: Any) -> Any:
-        found, source = whole(*arguments)
-        crop = found.rich.crop
+    def deadly(self: Domain, index: int, *rest: Any) -> Tensor:
+        if index == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return crop(self, index, *rest)
 
-        def fatal(index: int, *rest: Any) -> Tensor:
-            if index == 6:
-                os.kill(os.getpid(), signal.SIGKILL)
-            image: Tensor = crop(index, *rest)
-            return image
-
-        found.rich.crop = fatal
-        return found, source
-
-    monkeypatch.setattr(asyncgan, "unpaired", deadly)
+    monkeypatch.setattr(Domain, "crop", deadly)
     message = r"(?s)a process that loads images died .* fewer --workers\n--resume goes on from step (\d)"
     with pytest.raises(ValueError, match=message) as raised:
         asyncgan.main(tiny(tmp_path, data, workers=1))
     assert str(saved(tmp_path)["step"]) == str(raised.value)[-1]
+
+
+def test_a_bug_in_the_data_leaves_a_checkpoint(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crop = Domain.crop
+
+    def wrong(self: Domain, index: int, *rest: Any) -> Tensor:
+        if index == 5:
+            raise KeyError("a bug")
+        return crop(self, index, *rest)
+
+    monkeypatch.setattr(Domain, "crop", wrong)
+    with pytest.raises(KeyError, match="a bug"):
+        asyncgan.main(tiny(tmp_path, data))
+    assert saved(tmp_path)["step"] == 4  # one batch is loaded ahead
+
+
+def test_a_run_may_move_and_other_files_are_said(tmp_path: Path) -> None:
+    folder, settings = cyclegan_folder(tmp_path / "data"), tiny(tmp_path / "run", tmp_path / "data")
+    asyncgan.main(settings)
+    moved, there = folder.rename(tmp_path / "elsewhere"), (tmp_path / "run").rename(tmp_path / "there")
+    asyncgan.main(replace(settings, data=moved, out=there, resume=True))
+    (moved / "trainB" / "1.png").rename(moved / "trainB" / "2.png")
+    with pytest.warns(UserWarning, match="the files are not those of before, 5 then and 5 now"):
+        asyncgan.main(replace(settings, data=moved, out=there, resume=True))
 
 
 def test_a_full_disk_does_not_end_a_run(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,26 @@ class UnpairedData(EndlessData, Protocol):
     """Samples of the rich and of the poor domain."""
 
 
+class SameData:
+    """Part of a checkpoint: notices that a run goes on with other files."""
+
+    def __init__(self, data: EndlessData) -> None:
+        self.files = {"count": data.broken.total, "names": data.broken.names}
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return self.files
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Of a checkpoint; other files are said, but not refused: broken ones may have been removed."""
+        if state != self.files:
+            warnings.warn(
+                f"resume: the files are not those of before, {state['count']} then and {self.files['count']} now; "
+                "the run goes on with these",
+                stacklevel=4,
+            )
+
+
 class Feed:
     """Batches from a data set, in its order.
 
@@ -91,7 +111,8 @@ class Feed:
         fresh = dict(list(broken.found.items())[self._told :])
         self._told = len(broken.found)
         if self.accelerator.is_main_process:
-            self.record.write_text(listed(broken.found, len(broken.found)) + "\n", encoding="utf-8")
+            text = listed(broken.found, len(broken.found)) + "\n"
+            self.record.write_bytes(text.encode(errors="backslashreplace"))  # names need not be Unicode
         broken.check()
         warnings.warn(
             f"data: {len(broken.found)} of {broken.total} files cannot be read and are skipped, now:\n{listed(fresh)}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -95,10 +96,11 @@ class Broken:
 
     Args:
         total: files of the data set; 0 where none is read.
+        names: stands for the names of all files.
     """
 
-    def __init__(self, total: int = 0) -> None:
-        self.total, self.found = total, dict[str, str]()
+    def __init__(self, total: int = 0, names: str = "") -> None:
+        self.total, self.names, self.found = total, names, dict[str, str]()
 
     def first(self, reads: Iterable[Callable[[], Read]]) -> Read:
         """What the first of some reads gives that works; the files of the others are remembered as broken.
@@ -117,7 +119,7 @@ class Broken:
         )
 
     @classmethod
-    def among(cls, *parts: Sequence[Path]) -> Broken:
+    def among(cls, *parts: ImageFiles) -> Broken:
         """Those of a data set, found so far by reading the headers of some files of each of its parts.
 
         A wrong folder is noticed like this before the training, and a million files cost no more than a few hundred.
@@ -125,7 +127,8 @@ class Broken:
         Raises:
             ValueError: more than one in a hundred of those looked at cannot be read.
         """
-        broken, looked_at = cls(sum(map(len, parts))), 0
+        names = "\n\n".join("\n".join(files.names) for files in parts)
+        broken, looked_at = cls(sum(map(len, parts)), hashlib.sha256(names.encode(errors="replace")).hexdigest()), 0
         for files in parts:
             places = np.unique(np.linspace(0, len(files) - 1, min(len(files), LOOKED_AT)).astype(int))
             looked_at += len(places)

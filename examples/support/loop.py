@@ -18,7 +18,7 @@ from support.average import MovingAverage
 from support.checkpoint import Forgetful, Stateful, load_checkpoint, save_checkpoint
 from support.config import as_plain
 from support.dry import DryRun
-from support.feed import EndlessData, Feed
+from support.feed import EndlessData, Feed, SameData
 from support.phases import Plan
 from support.record import CRITIC, Page, Record
 from support.report import Moment
@@ -72,13 +72,13 @@ class Training:
         model = parts["model"]
         assert isinstance(model, nn.Module)
         self.average = MovingAverage(model, settings.ema)
-        self.parts = dict(parts) | {"average": self.average}
+        self.parts = dict(parts) | {"average": self.average, "data": SameData(data)}
         self.checkpoint, self.step, self.seconds = self.folder / "checkpoint.pt", 0, 0.0
         if settings.resume:
             self.step, self.seconds = load_checkpoint(
                 self.checkpoint, self.parts, accelerator.process_index, accelerator.num_processes
             )
-        self.batch = settings.batch * settings.accumulate * accelerator.num_processes
+        self.batch = settings.samples_to_a_step(accelerator.num_processes)
         self.steps = settings.epochs * max(1, data.epoch // self.batch) if plan is None else plan.steps
         self.stopped = False
         self._means: dict[str, Tensor] = {}
@@ -199,6 +199,9 @@ class Training:
         except ValueError as error:
             self._save()
             raise ValueError(f"{error}\n--resume goes on from step {self.step}") from error
+        except Exception:
+            self._save()
+            raise
 
     def _save(self, last: bool = False) -> None:
         if not self.main:

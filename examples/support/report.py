@@ -110,7 +110,7 @@ def write_report(
         settings=_table(settings),
     )
     report = folder / "report.html"
-    write_durably(report, lambda file: file.write(page.encode()), keep=False)
+    write_durably(report, lambda file: file.write(page.encode(errors="backslashreplace")), keep=False)
     return report
 
 

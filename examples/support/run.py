@@ -27,6 +27,7 @@ Settings = TypeVar("Settings")
 MAY_CHANGE = frozenset(
     {"out", "resume", "epochs", "minutes", "report_every", "workers", "precision", "picture_size", "seeds"}
     | {"best", "best_is", "skips", "tensorboard", "dry_run"}
+    | {"data", "skeletons", "pairs", "mnist", "other"}  # they may have moved; other files are noticed by their names
 )
 """Settings that a resumed run may have otherwise than before."""
 

@@ -60,6 +60,10 @@ class RunSettings:
         """Where this run writes."""
         return self.out / "dry-run" if self.dry_run else self.out
 
+    def samples_to_a_step(self, processes: int) -> int:
+        """How many samples all processes together take for a step."""
+        return self.batch * self.accumulate * processes
+
     def __post_init__(self) -> None:
         for name in ("epochs", "batch", "width", "report_every", "accumulate", "skips"):
             at_least(name, getattr(self, name))
