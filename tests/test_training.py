@@ -11,6 +11,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from support.average import MovingAverage
 from support.checkpoint import save_checkpoint
 from support.config import as_plain, read_settings
 from support.data import Domain
+from support.durable import write_durably
 from support.health import WATCHED, Health
 from support.logs import read_losses
 from support.run import command
@@ -102,6 +104,50 @@ def test_resumed_at_any_step_a_run_goes_on_to_the_bit(
         asyncgan.main(replace(settings, out=folder, resume=True))
         assert same(saved(folder), whole), step
         assert read_losses(folder / "losses.csv") == losses[step:], step
+
+
+def test_asymgan_goes_on_to_the_bit(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extended objective, with content and style."""
+    example = importlib.import_module("asymgan")
+    size: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "critic_layers": 1, "batch": 1}
+    course: dict[str, Any] = {"minutes": None, "epochs": 2, "pool": 3, "features": "random", "tensorboard": False}
+    settings = replace(ASYMGAN_DEMO, data=data, out=tmp_path / "whole", report_every=4, **size, **course)
+    with monkeypatch.context() as patch:
+
+        def interrupted(path: Path, step: int, *rest: Any) -> None:
+            save_checkpoint(path, step, *rest)
+            raise KeyboardInterrupt
+
+        patch.setattr(loop, "save_checkpoint", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            example.main(replace(settings, out=tmp_path / "halves"))
+    assert saved(tmp_path / "halves")["step"] == 4
+    example.main(replace(settings, out=tmp_path / "halves", resume=True))
+    example.main(settings)
+    assert saved(tmp_path / "whole")["step"] == 6
+    assert same(saved(tmp_path / "whole"), saved(tmp_path / "halves"))
+    losses = [(tmp_path / name / "losses.csv").read_text() for name in ("whole", "halves")]
+    assert losses[0] == losses[1]
+
+
+def test_a_planned_run_cannot_be_made_longer(tmp_path: Path, data: Path) -> None:
+    asyncgan.main(tiny(tmp_path, data))
+    with pytest.raises(ValueError, match="add --epochs 4, or leave out --resume"):
+        asyncgan.main(tiny(tmp_path, data, epochs=6, resume=True))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_told_to_stop_finishes_its_step(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    inherited = signal.signal(number, signal.default_int_handler)  # jobs in the background have Ctrl-C ignored
+    change_terms(monkeypatch, lambda call, _: signal.raise_signal(number) if call == 3 else None)
+    asyncgan.main(tiny(tmp_path, data))
+    signal.signal(number, inherited)
+    assert "stopped, --resume goes on: 4 steps" in capsys.readouterr().out
+    assert saved(tmp_path)["step"] == 4
+    asyncgan.main(tiny(tmp_path, data, resume=True))
+    assert saved(tmp_path)["step"] == STEPS
 
 
 def test_a_step_without_finite_losses_is_named_and_left_out(
@@ -349,6 +395,25 @@ def test_a_run_may_move_and_other_files_are_said(tmp_path: Path) -> None:
     (moved / "trainB" / "1.png").rename(moved / "trainB" / "2.png")
     with pytest.warns(UserWarning, match="the files are not those of before, 5 then and 5 now"):
         asyncgan.main(replace(settings, data=moved, out=there, resume=True))
+
+
+@pytest.mark.parametrize(("full", "left"), [({1}, STEPS), ({2, 3, 4, 5}, 2)])
+def test_a_full_disk_costs_a_checkpoint(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, full: set[int], left: int
+) -> None:
+    calls = iter(range(1, 100))
+
+    def sometimes(path: Path, *rest: Any) -> None:
+        if next(calls) in full:
+            raise OSError(28, "No space left on device")
+        write_durably(path, *rest)
+
+    monkeypatch.setattr("support.checkpoint.write_durably", sometimes)
+    message = "could not be written: .* No space left on device; "
+    refused = pytest.raises(ValueError, match=f"the checkpoint of step {STEPS} {message}the one before it is kept")
+    with pytest.warns(UserWarning, match=f"{message}.*; training goes on"), refused if left == 2 else nullcontext():
+        asyncgan.main(tiny(tmp_path, data, report_every=2))
+    assert saved(tmp_path)["step"] == left
 
 
 def test_a_full_disk_does_not_end_a_run(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

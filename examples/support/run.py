@@ -100,8 +100,8 @@ def _empty(folder: Path) -> None:
 
 LOCK = ".lock"
 
-_locks: dict[Path, IO[str]] = {}
-"""By folder; open for as long as the process lives; the system lets go of them however it ends."""
+_locks: dict[tuple[int, int], IO[str]] = {}
+"""By device and number of the file, which stays when folders are renamed; open for as long as the process lives; the system lets go of them however it ends."""
 
 
 def _lock(folder: Path) -> None:
@@ -109,10 +109,12 @@ def _lock(folder: Path) -> None:
         import fcntl
     except ImportError:  # not on Windows, where two runs in one folder are not noticed
         return
-    if folder.resolve() in _locks:
-        return
     # opened without emptying it: the number in it is the other run's until the lock is had
     lock = (folder / LOCK).open("a+")
+    file = os.fstat(lock.fileno())
+    if (file.st_dev, file.st_ino) in _locks:
+        lock.close()
+        return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -125,7 +127,7 @@ def _lock(folder: Path) -> None:
     lock.truncate(0)
     lock.write(str(os.getpid()))
     lock.flush()
-    _locks[folder.resolve()] = lock
+    _locks[file.st_dev, file.st_ino] = lock
     atexit.register(lock.close)
 
 
