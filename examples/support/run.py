@@ -101,7 +101,8 @@ def _empty(folder: Path) -> None:
 LOCK = ".lock"
 
 _locks: dict[tuple[int, int], IO[str]] = {}
-"""By device and number of the file, which stays when folders are renamed; open for as long as the process lives; the system lets go of them however it ends."""
+"""By device and number of the file, which stay when folders are renamed. Open for as long as the process lives; the
+system lets go of them however it ends."""
 
 
 def _lock(folder: Path) -> None:
