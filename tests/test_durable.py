@@ -135,6 +135,44 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
         assert not [file for file in tmp_path.iterdir() if file.name.endswith(".new")]
 
 
+@pytest.mark.parametrize("room", [100, 2_000, 100_000, 150_000])
+def test_a_disk_that_is_full_wherever_the_file_ends_is_an_os_error(tmp_path: Path, room: int) -> None:
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "checkpoint.pt"
+    saved(path, 1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large|unexpected pos|enforce"):
+            saved(path, 2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert loaded(path) == 1
+
+
+def test_a_damaged_file_does_not_take_the_place_of_the_good_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, rename = tmp_path / "checkpoint.pt", Path.replace
+    saved(path, 1, 2)
+    path.unlink()
+    path.write_bytes(b"damaged")
+
+    def killed(self: Path, target: Path) -> Path:
+        if target == path:
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            saved(path, 3)
+    with pytest.warns(UserWarning, match="going on from the one before, step 1"):
+        assert loaded(path) == 1
+    saved(path, 4)
+    assert (loaded(path), loaded(previous_of(path))) == (4, 1)
+
+
 def test_file_systems_without_links_get_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: Any) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
@@ -165,15 +203,17 @@ def test_every_random_state_goes_on_where_it_was(tmp_path: Path) -> None:
     assert draws() == wanted
 
 
-def test_other_numbers_of_processes_and_newer_versions_are_refused(tmp_path: Path) -> None:
+def test_other_numbers_of_samples_and_newer_versions_are_refused(tmp_path: Path) -> None:
     path, counter = tmp_path / "checkpoint.pt", Counter()
-    save_checkpoint(path, 1, 0.0, {"counter": counter}, processes=4)
-    with pytest.raises(ValueError, match=r"the run had 4 processes, now there are 1; .* start with 4 again"):
+    save_checkpoint(path, 1, 0.0, {"counter": counter}, samples=4)
+    with pytest.raises(
+        ValueError, match=r"a step of the run took 4 samples, now it would take 1; .* product is 4 again"
+    ):
         load_checkpoint(path, {"counter": counter})
     state = torch.load(path, weights_only=True) | {"version": 99}
     write_durably(path, lambda file: torch.save(state, file))
     with pytest.raises(ValueError, match="written by a newer asymkit"):
-        load_checkpoint(path, {"counter": counter}, processes=4)
+        load_checkpoint(path, {"counter": counter}, samples=4)
 
 
 def test_networks_and_optimizers_load_as_weights_only(tmp_path: Path) -> None:
@@ -185,21 +225,24 @@ def test_networks_and_optimizers_load_as_weights_only(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_runs_cannot_have_one_folder(tmp_path: Path) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from support.run import open_run; "
+        "import os, sys, time; from pathlib import Path; from support.run import begin_worker, open_run; "
         "from dataclasses import replace; from support.settings import ASYMGAN_DEMO; "
         "open_run(replace(ASYMGAN_DEMO, out=Path(sys.argv[1]))); "
-        "print('open', flush=True); time.sleep(120)"
+        "worker = os.fork(); os.dup2(os.open(os.devnull, os.O_RDWR), 1) if worker == 0 else print(worker, flush=True); "
+        "begin_worker(0) if worker == 0 else None; time.sleep(120)"
     )
     other = subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT / "examples"
     )
     try:
         assert other.stdout is not None
-        assert other.stdout.readline() == "open\n"
+        worker = int(other.stdout.readline())
+        time.sleep(0.5)  # it lets go of the folder
         with pytest.raises(ValueError, match=re.escape(f"process {other.pid} is training in")):
             open_run(replace(ASYMGAN_DEMO, out=tmp_path))
     finally:
         other.kill()
         other.communicate()
-    open_run(replace(ASYMGAN_DEMO, out=tmp_path))  # the lock went with the process
+    open_run(replace(ASYMGAN_DEMO, out=tmp_path))  # the lock went with the process, though one it had begun is left
+    os.kill(worker, signal.SIGKILL)
     open_run(replace(ASYMGAN_DEMO, out=tmp_path))  # the same process may

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
+from PIL import Image
 from support.feed import Feed
 from support.files import Broken, BrokenImageError
 
@@ -20,13 +21,13 @@ class Numbers:
 
     def __init__(self, total: int, broken: set[int] = frozenset(), deadly: int = -1, wrong: int = -1) -> None:  # type: ignore[assignment]
         self.epoch, self.broken = total, Broken(total)
-        self.bad, self.deadly, self.wrong = broken, deadly, wrong
+        self.bad, self.deadly, self.wrong, self.bug = broken, deadly, wrong, Exception()
 
     def __getitem__(self, index: int) -> torch.Tensor:
         if index == self.deadly:
             os.kill(os.getpid(), signal.SIGKILL)
         if index == self.wrong:
-            raise KeyError("a bug in the data set")
+            raise self.bug
         return torch.tensor(self.broken.first(lambda i=i: self._read(i) for i in (index, index + 1)))  # type: ignore[misc]
 
     def _read(self, index: int) -> int:
@@ -36,8 +37,12 @@ class Numbers:
 
 
 def numbers(data: Any, folder: Path, first: int, after: int, workers: int) -> list[int]:
-    feed = Feed(Accelerator(), data, 2, workers, folder / "broken-files.txt")
-    return [int(number) for batch in feed.batches(first, after) for number in batch]
+    feed, found = Feed(Accelerator(), data, 2, workers, folder / "broken-files.txt"), []
+    for batch in feed.batches(first, after):
+        if feed.news:
+            feed.tell()
+        found += batch.tolist()
+    return found
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -81,6 +86,27 @@ def test_a_worker_that_is_killed_is_said(tmp_path: Path) -> None:
         numbers(Numbers(20, deadly=9), tmp_path, 0, 20, 2)
 
 
-def test_what_goes_wrong_in_a_worker_surfaces_as_it_is(tmp_path: Path) -> None:
-    with pytest.raises(KeyError, match="a bug in the data set"):
-        numbers(Numbers(20, wrong=9), tmp_path, 0, 20, 2)
+@pytest.mark.parametrize("bug", [KeyError("a bug in the data set"), RuntimeError("a bug in the data set")])
+def test_what_goes_wrong_in_a_worker_surfaces_as_it_is(tmp_path: Path, bug: Exception) -> None:
+    data = Numbers(20, wrong=9)
+    data.bug = bug
+    with pytest.raises(type(bug), match="a bug in the data set"):
+        numbers(data, tmp_path, 0, 20, 2)
+
+
+def test_what_was_found_before_is_known_unless_it_was_mended(tmp_path: Path) -> None:
+    for name in ("cut.jpg", "mended.png"):
+        (tmp_path / name).write_bytes(b"")
+    before, after = (Feed(Accelerator(), Numbers(1000), 2, 0, tmp_path / "list.txt") for _ in range(2))
+    names = [str(tmp_path / name) for name in ("cut.jpg", "mended.png", "removed.png")]
+    before.data.broken.found = dict.fromkeys(names, "the file is empty")
+    Image.new("RGB", (20, 20)).save(tmp_path / "mended.png")
+    after.load_state_dict(before.state_dict())
+    assert after.data.broken.found == {str(tmp_path / "cut.jpg"): "the file is empty"}
+
+
+@pytest.mark.filterwarnings("ignore:data. 1 of 400 files")
+def test_a_full_disk_does_not_end_a_run_for_the_list(tmp_path: Path) -> None:
+    (tmp_path / "broken-files.txt").mkdir()
+    with pytest.warns(UserWarning, match=r"broken-files.txt could not be written: \[Errno 21\]"):
+        assert len(numbers(Numbers(400, {3}), tmp_path, 0, 20, 0)) == 20

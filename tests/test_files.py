@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from support.data import unpaired
 from support.domains import domain_sets
 from support.files import Broken, BrokenImageError, image_files, read_image
@@ -133,6 +134,17 @@ def test_what_is_broken_is_named(tmp_path: Path, name: str, content: Any, proble
         read_image(path)
 
 
+def test_decoders_may_raise_anything(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photo().save(tmp_path / "odd.jpg")
+
+    def odd(_: object) -> None:
+        raise struct.error("required argument is not an integer")  # what Pillow makes of some damaged EXIF data
+
+    monkeypatch.setattr(ImageOps, "exif_transpose", odd)
+    with pytest.raises(BrokenImageError, match=r"odd.jpg' as an image: required argument is not an integer"):
+        read_image(tmp_path / "odd.jpg")
+
+
 def spoil(folder: Path, *names: str) -> None:
     """What people's folders hold."""
     contents = [b"\xff\xd8\xff no jpeg", b"", None]
@@ -233,8 +245,18 @@ def test_side_by_side_pairs_are_two_domains(tmp_path: Path) -> None:
         unpaired(None, "grey", "A", 16, 0, side_by_side=True)
     (tmp_path / "tall").mkdir()
     photo(20, 40).save(tmp_path / "tall" / "0000.png")
-    with pytest.raises(ValueError, match=r"0000.png' is 20 × 40 pixels; expected images that show A on the left"):
+    with pytest.raises(ValueError, match=r"an image is 20 × 40 pixels; expected images that show A on the left"):
         unpaired(tmp_path / "tall", "grey", "A", 16, 0, side_by_side=True)
+
+
+def test_halves_are_decoded_large_enough(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "train", 101)
+    spoil(folder, "0000.png")  # the first one may be the broken one
+    photo(1600, 1200).save(folder / "0050.jpg")
+    data, _ = unpaired(tmp_path, "grey", "A", 128, 0, side_by_side=True)
+    for domain in (data.rich, data.poor):
+        number = [path.name for path in image_files(folder)].index("0050.jpg")
+        assert domain._image(number, 128).size == (200, 300)  # a half of a quarter: 144 are needed
 
 
 def test_sides_of_any_number_and_size(tmp_path: Path) -> None:

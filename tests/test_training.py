@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import json
 import os
@@ -21,13 +22,13 @@ import torch
 from accelerate.state import AcceleratorState
 from support import loop, record
 from support.average import MovingAverage
-from support.checkpoint import save_checkpoint
+from support.checkpoint import load_checkpoint, save_checkpoint
 from support.config import as_plain, read_settings
 from support.data import Domain
 from support.durable import write_durably
 from support.health import WATCHED, Health
-from support.logs import read_losses
-from support.run import command
+from support.logs import LossLog, read_losses
+from support.run import command, open_run
 from support.settings import ASYMGAN_DEMO, AsymGANSettings
 from support.settings_asymmetric import DomainSettings
 from support.settings_async import ASYNCGAN_DEMO, ASYNCGAN_PRESETS, AsyncSettings
@@ -273,6 +274,16 @@ def test_the_average_is_what_is_shown(tmp_path: Path, data: Path, monkeypatch: p
     assert any(not torch.equal(value, parts["model"][name]) for name, value in shown.items())
 
 
+class Anything:
+    """A part that takes any state."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        pass
+
+
 @pytest.mark.parametrize(("best_is", "step"), [("lowest", 4), ("highest", 6)])
 def test_the_best_checkpoint_is_kept(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, best_is: Any, step: int
@@ -286,8 +297,14 @@ def test_the_best_checkpoint_is_kept(
     assert (tmp_path / "best.pt.sha256").read_text().endswith("  best.pt\n")
     kept = json.loads((tmp_path / "best.json").read_text())
     assert kept == {"figure": "made_up", "value": {4: 2.0, 6: 7.0}[step], "step": step}
-    values = iter([0.0, 6.0])
-    asyncgan.main(replace(settings, resume=True))  # nothing is left to do, but a report
+    for suffix in ("", ".sha256"):  # how a run goes on from its best
+        shutil.copyfile(tmp_path / f"best.pt{suffix}", tmp_path / f"checkpoint.pt{suffix}")
+    assert not os.path.samefile(tmp_path / "best.pt", tmp_path / "checkpoint.pt")
+    assert (
+        load_checkpoint(tmp_path / "checkpoint.pt", {name: Anything() for name in saved(tmp_path)["parts"]})[0] == step
+    )
+    values = iter([0.0, 6.0, 6.0, 6.0, 6.0])
+    asyncgan.main(replace(settings, resume=True))
     assert json.loads((tmp_path / "best.json").read_text()) == kept
 
 
@@ -307,7 +324,10 @@ def test_a_dry_run_tries_everything_and_takes_nothing(
     said = capsys.readouterr().out
     assert re.search(r"dry run: 8 steps, a checkpoint and a report: .*dry-run/report.html", said)
     assert re.search(r"memory: at most \d+\.\d+ GiB", said)
-    assert re.search(r"time: \S+ s a joint step, \S+ s a partial step, \S+ s for a checkpoint and a report", said)
+    assert re.search(
+        r"time: \S+ s a joint step, \S+ s a partial step, \S+ s to load for one, \S+ s for a checkpoint and a report",
+        said,
+    )
     assert re.search(r"the whole run, 90 steps: about 0:00:\d\d", said)
     assert [path.name for path in tmp_path.iterdir()] == ["dry-run"]
     assert {"checkpoint.pt", "settings.json", "losses.csv", "tensorboard"} <= {
@@ -433,6 +453,67 @@ def test_a_full_disk_does_not_end_a_run(tmp_path: Path, data: Path, monkeypatch:
     assert saved(tmp_path)["step"] == STEPS
 
 
+def test_a_torn_line_of_losses_is_dropped(tmp_path: Path, data: Path) -> None:
+    settings = tiny(tmp_path, data)
+    asyncgan.main(settings)
+    rows, path = read_losses(tmp_path / "losses.csv"), tmp_path / "losses.csv"
+    path.write_text(path.read_text() + "9,0.5,1e-")
+    assert read_losses(path) == rows
+    path.write_text(path.read_text() + ",,,,,,,,,,,,,,,,,,,,,,,,,,,,3\n")
+    asyncgan.main(replace(settings, resume=True))
+    assert read_losses(path) == rows
+
+
+def test_a_line_after_a_torn_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "losses.csv"
+    log = LossLog(path)
+    log.write(1, {"a": 1.0})
+
+    def torn(self: Any, row: Any) -> Any:
+        self.writer.writerow(["2", "0."])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(csv.DictWriter, "writerow", torn)
+        with pytest.raises(OSError, match="No space"):
+            log.write(2, {"a": 0.5})
+    log.write(3, {"a": 0.25})
+    assert read_losses(path)[-1] == {"step": 3.0, "a": 0.25}
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_end_a_run(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(asyncgan, "asyncgan_pictures", fails)
+    with pytest.warns(UserWarning, match=rf"the report of step {STEPS} could not be written: RuntimeError\('CUDA out"):
+        asyncgan.main(tiny(tmp_path, data))
+    assert saved(tmp_path)["step"] == STEPS
+
+
+def test_tensorboard_on_a_full_disk_is_given_up(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+
+    def full(*arguments: Any) -> None:
+        calls.append(arguments)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter.add_scalar", full)
+    with pytest.warns(UserWarning, match="TensorBoard's file at step 1 could not be written"):
+        asyncgan.main(tiny(tmp_path, data, tensorboard=True))
+    assert len(calls) == 1
+    assert len(read_losses(tmp_path / "losses.csv")) == STEPS
+
+
+def test_nothing_is_written_twice_at_one_step(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[int] = []
+    monkeypatch.setattr(loop, "save_checkpoint", lambda path, step, *rest: steps.append(step))
+    asyncgan.main(tiny(tmp_path, data, report_every=3))
+    assert steps == [3, 6, 9]
+
+
 def told(critic: float, times: int, name: str = "critic_adversarial_rich") -> tuple[Health, list[str]]:
     health = Health("critic_")
     return health, [
@@ -533,5 +614,9 @@ def test_a_settings_file_stands_where_a_preset_stands(tmp_path: Path, words: Cal
     assert words(str(tmp_path / "settings.json")) == before
     again = words(str(tmp_path / "settings.json"), "--epochs", "3", "--resume")
     assert again == replace(before, epochs=3, resume=True)
+    for start in ({"resume": True}, {"dry_run": True}):  # what a start was is not what another one is
+        open_run(replace(before, out=tmp_path, **start))  # type: ignore[arg-type]
+        path = tmp_path / ("dry-run" if "dry_run" in start else "") / "settings.json"
+        assert words(str(path)) == replace(before, out=tmp_path)
     with pytest.raises(SystemExit, match=r"settings: cannot read .nowhere\.json"):
         words("nowhere.json")

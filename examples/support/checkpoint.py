@@ -6,7 +6,7 @@ import random
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ def save_checkpoint(
     step: int,
     seconds: float,
     parts: Mapping[str, Stateful],
-    processes: int = 1,
+    samples: int = 1,
     settings: Mapping[str, Any] | None = None,
 ) -> None:
     """Write every part's state, the random states and how far the run has come, see :mod:`support.durable`.
@@ -50,43 +50,49 @@ def save_checkpoint(
         step: training steps done.
         seconds: time they took.
         parts: by name, the same names as when loading.
-        processes: how many train together.
+        samples: that all processes together take for a step.
         settings: of the run, plain.
 
     Raises:
         OSError: it could not be written; the earlier ones are untouched.
     """
-    run = {"version": VERSION, "step": step, "seconds": seconds, "processes": processes, "random": _random_states()}
+    run = {"version": VERSION, "step": step, "seconds": seconds, "samples": samples, "random": _random_states()}
     run["settings"] = dict(settings or {})
     states = run | {"parts": {name: part.state_dict() for name, part in parts.items()}}
-    write_durably(path, lambda file: torch.save(states, file))
+
+    def write(file: BinaryIO) -> None:
+        try:
+            torch.save(states, file)
+        except RuntimeError as error:  # in closing its file torch hides why that could not be written
+            cause = error.__context__
+            raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
+
+    write_durably(path, write)
 
 
-def load_checkpoint(
-    path: Path, parts: Mapping[str, Stateful], process: int = 0, processes: int = 1
-) -> tuple[int, float]:
+def load_checkpoint(path: Path, parts: Mapping[str, Stateful], samples: int = 1, process: int = 0) -> tuple[int, float]:
     """Read what :func:`save_checkpoint` wrote into the same parts; where it is damaged, the one before it.
 
     Args:
         path: the file.
         parts: by name, the same names as when saving.
+        samples: that all processes together take for a step, now; how many processes that are may change.
         process: number of this process. The first one goes on with the random state it saved; the others get a new
             one of their own, or all would sample the same z. All take over the first one's image pools.
-        processes: how many train together now.
 
     Returns:
         Steps done and the seconds they took.
 
     Raises:
-        ValueError: no file is there or whole, it is of other parts, or of another number of processes.
+        ValueError: no file is there or whole, it is of other parts, or of other numbers of samples to a step.
     """
     saved, used = _newest(path)
     if saved["parts"].keys() != parts.keys():
         raise ValueError(f"resume: {str(used)!r} holds {sorted(saved['parts'])}, this run has {sorted(parts)}")
-    if saved.get("processes", processes) != processes:
+    if saved.get("samples", samples) != samples:
         raise ValueError(
-            f"resume: the run had {saved['processes']} processes, now there are {processes}; steps and the order of the data "
-            f"depend on it: start with {saved['processes']} again"
+            f"resume: a step of the run took {saved['samples']} samples, now it would take {samples}; choose --batch, "
+            f"--accumulate and the number of processes so that their product is {saved['samples']} again"
         )
     for name, part in parts.items():
         try:

@@ -59,7 +59,7 @@ class Domain:
     def _image(self, number: int, size: int) -> Image.Image:
         image = self.images[number]
         if isinstance(image, Path):
-            image = read_image(image, side=math.ceil(self.zoom * size))
+            image = read_image(image, math.ceil(self.zoom * size), parts=1 if self.half is None else 2)
         if self.half is None:
             return image
         middle = image.width // 2
@@ -150,10 +150,10 @@ def _side_by_side(folder: Path | None, rich_side: Literal["A", "B"], size: int, 
         raise ValueError("side_by_side: needs images of your own; give --data FOLDER as well")
     files = image_files(folder / "train" if (folder / "train").is_dir() else folder)
     broken = Broken.among(files)
-    width, height = read_image(files[0]).size
+    width, height = broken.first(partial(read_image, file) for file in files).size
     if width < height:
         raise ValueError(
-            f"side_by_side: {files[0].name!r} is {width} × {height} pixels; expected images that show A on the left and B on "
+            f"side_by_side: an image is {width} × {height} pixels; expected images that show A on the left and B on "
             "the right, which are wider than high"
         )
     a, b = (Domain(files, zoom=1.12, half=half, broken=broken) for half in ("left", "right"))

@@ -7,15 +7,20 @@ import sys
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 
 import torch
 from accelerate import Accelerator
 
+from support.feed import EndlessData
 from support.phases import Plan
 from support.settings import RunSettings
 
 EACH = 4
 """Steps of each kind: two to warm up, two to be timed."""
+
+SAMPLES = 8
+"""Samples of the data that are timed."""
 
 
 class DryRun:
@@ -23,12 +28,13 @@ class DryRun:
 
     Args:
         accelerator: of the run.
+        data: of the run, of which a few samples are timed: the first batches are loaded before a step asks for them.
         plan: of an asynchronous run, whose joint and partial steps are both tried, or None.
         whole: steps of the whole run.
     """
 
-    def __init__(self, accelerator: Accelerator, plan: Plan | None, whole: int) -> None:
-        self.accelerator, self.plan, self.whole = accelerator, plan, whole
+    def __init__(self, accelerator: Accelerator, data: EndlessData, plan: Plan | None, whole: int) -> None:
+        self.accelerator, self.data, self.plan, self.whole = accelerator, data, plan, whole
         self.steps = list(range(min(EACH, whole))) if plan is None else plan.samples(EACH)
         self._seconds: dict[str, float] = {}
 
@@ -46,16 +52,26 @@ class DryRun:
             settings: of the run.
         """
         kinds = Counter(self._kind(step) for step in range(self.whole))
-        steps = sum(times * self._seconds.get(kind, 0.0) for kind, times in kinds.items())
+        loading = self._loading(settings)
+        steps = sum(times * max(loading, self._seconds.get(kind, 0.0)) for kind, times in kinds.items())
         whole = steps + report * (1 + self.whole // settings.report_every)
         limit = f"; --minutes {settings.minutes} end it before" if 60 * (settings.minutes or math.inf) < steps else ""
         each = ", ".join(f"{seconds:.3g} s a {kind}step" for kind, seconds in self._seconds.items())
         self.accelerator.print(
             f"dry run: {len(self.steps)} steps, a checkpoint and a report: {folder / 'report.html'}\n"
             f"memory: {_memory()}\n"
-            f"time: {each}, {report:.3g} s for a checkpoint and a report every {settings.report_every} steps\n"
+            f"time: {each}, {loading:.3g} s to load for one, {report:.3g} s for a checkpoint and a report "
+            f"every {settings.report_every} steps\n"
             f"the whole run, {self.whole} steps: about {timedelta(seconds=round(whole))}{limit}"
         )
+
+    def _loading(self, settings: RunSettings) -> float:
+        """Seconds that the workers of a process take to load for a step; without workers that is a part of the step."""
+        begun = monotonic()
+        for index in range(SAMPLES):
+            self.data[index]
+        each = (monotonic() - begun) / SAMPLES
+        return each * settings.batch * settings.accumulate / max(1, settings.workers)
 
     def _kind(self, step: int) -> str:
         return "" if self.plan is None else f"{self.plan.phase(step)} "

@@ -30,7 +30,7 @@ def write_durably(path: Path, write: Callable[[BinaryIO], object], keep: bool = 
         if keep:
             line = f"{digest(new)}  {path.name}\n".encode()  # what `sha256sum --check` reads
             _write_to_disk(new_checksum, lambda file: file.write(line))
-            if path.exists():
+            if path.exists() and _is_whole(path):  # a damaged one does not take the place of a good one
                 _also_as(path, previous_of(path))
                 _also_as(checksum, checksum_of(previous_of(path)))
             # until the next line but one the checksum is not this file's, but the previous file is the same and has its own
@@ -43,13 +43,15 @@ def write_durably(path: Path, write: Callable[[BinaryIO], object], keep: bool = 
 
 
 def keep_copy(path: Path, name: Path) -> None:
-    """Keep a file that :func:`write_durably` wrote under a second name too, with a checksum; it takes no room of its own.
+    """Keep a copy of a file under another name, with a checksum.
 
     Raises:
         OSError: no room, no permission.
     """
-    line = f"{digest(path)}  {name.name}\n".encode()
-    _also_as(path, name)
+    checksum_of(name).unlink(missing_ok=True)  # it is of the copy before, if there is one
+    with path.open("rb") as source:
+        write_durably(name, lambda file: shutil.copyfileobj(source, file), keep=False)
+    line = f"{digest(name)}  {name.name}\n".encode()
     write_durably(checksum_of(name), lambda file: file.write(line), keep=False)
 
 
@@ -57,10 +59,17 @@ def whole_files(path: Path) -> Iterator[tuple[Path, str | None]]:
     """The file and the previous one, as far as they are there, each with what is wrong with it, or None."""
     for candidate in (path, previous_of(path)):
         if candidate.is_file():
-            checksum = checksum_of(candidate)
-            wanted = checksum.read_text().split()[:1] if checksum.is_file() else []
-            whole = not wanted or wanted[0] == digest(candidate)
-            yield candidate, None if whole else "its bytes are not those that were written, by their SHA-256"
+            yield (
+                candidate,
+                None if _is_whole(candidate) else "its bytes are not those that were written, by their SHA-256",
+            )
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a file is what its checksum says, if it has one."""
+    checksum = checksum_of(path)
+    wanted = checksum.read_text().split()[:1] if checksum.is_file() else []
+    return not wanted or wanted[0] == digest(path)
 
 
 def previous_of(path: Path) -> Path:

@@ -12,9 +12,11 @@ from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from torch.utils.data import DataLoader, default_collate
 
 from support.files import Broken, listed
+from support.run import begin_worker
 
 
 class EndlessData(Protocol):
@@ -36,28 +38,8 @@ class UnpairedData(EndlessData, Protocol):
     """Samples of the rich and of the poor domain."""
 
 
-class SameData:
-    """Part of a checkpoint: notices that a run goes on with other files."""
-
-    def __init__(self, data: EndlessData) -> None:
-        self.files = {"count": data.broken.total, "names": data.broken.names}
-
-    def state_dict(self) -> dict[str, Any]:
-        """For a checkpoint."""
-        return self.files
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Of a checkpoint; other files are said, but not refused: broken ones may have been removed."""
-        if state != self.files:
-            warnings.warn(
-                f"resume: the files are not those of before, {state['count']} then and {self.files['count']} now; "
-                "the run goes on with these",
-                stacklevel=4,
-            )
-
-
 class Feed:
-    """Batches from a data set, in its order.
+    """Batches from a data set, in its order, and what is known of its broken files; part of a checkpoint.
 
     Args:
         accelerator: gives every process its part, on its device.
@@ -71,11 +53,16 @@ class Feed:
         self.accelerator, self.data, self.batch, self.workers = accelerator, data, batch, workers
         self.record, self._told = record, 0
 
+    @property
+    def news(self) -> bool:
+        """Whether this process has found broken files that were not told yet."""
+        return len(self.data.broken.found) > self._told
+
     def batches(self, first: int, after: int) -> Iterator[Any]:
         """The samples from ``first`` to before ``after``.
 
         Raises:
-            ValueError: more than one file in a hundred is broken, or a worker died.
+            ValueError: a worker died.
         """
         loader: DataLoader[Any] = DataLoader(
             _Watched(self.data),  # type: ignore[arg-type]  # a map without a length, which a sampler makes unnecessary
@@ -84,6 +71,7 @@ class Feed:
             num_workers=self.workers,
             collate_fn=_collate,
             pin_memory=torch.cuda.is_available(),
+            worker_init_fn=begin_worker,
             generator=torch.Generator(),  # its own, so that loading disturbs nothing
         )
         batches = iter(self.accelerator.prepare(loader))
@@ -95,28 +83,54 @@ class Feed:
                 return
             # what it has loaded is fetched from the one that loaded it, which then may not be there either
             except (RuntimeError, ConnectionError, EOFError) as error:
-                if isinstance(error, RuntimeError) and "DataLoader worker" not in str(error):
+                if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
                     raise
                 raise ValueError(
-                    f"data: a process that loads images died ({error or type(error).__name__}); often memory ran out: take fewer --workers"
+                    f"data: a process that loads images died ({error or type(error).__name__}); often memory ran out: take "
+                    "fewer --workers"
                 ) from error
-            self._count(found)
+            self.data.broken.found |= found
             yield batch
 
-    def _count(self, found: dict[str, str]) -> None:
+    def tell(self) -> None:
+        """Put together what all processes have found, list it and warn of it; all of them have to come here.
+
+        Raises:
+            ValueError: more than one file in a hundred is broken.
+        """
         broken = self.data.broken
-        broken.found |= found
-        if len(broken.found) == self._told:
-            return
+        for found in gather_object([broken.found]):
+            broken.found |= found
         fresh = dict(list(broken.found.items())[self._told :])
         self._told = len(broken.found)
         if self.accelerator.is_main_process:
             text = listed(broken.found, len(broken.found)) + "\n"
-            self.record.write_bytes(text.encode(errors="backslashreplace"))  # names need not be Unicode
+            try:
+                self.record.write_bytes(text.encode(errors="backslashreplace"))  # names need not be Unicode
+            except OSError as error:
+                warnings.warn(f"{self.record.name} could not be written: {error}; training goes on", stacklevel=2)
         broken.check()
+        if fresh and self.accelerator.is_main_process:
+            warnings.warn(
+                f"data: {len(broken.found)} of {broken.total} files cannot be read and are skipped, now:\n{listed(fresh)}",
+                stacklevel=2,
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        broken = self.data.broken
+        return {"count": broken.total, "names": broken.names, "broken": dict(broken.found)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Of a checkpoint; other files are said, but not refused: broken ones may have been removed."""
+        broken = self.data.broken
+        if (state["count"], state["names"]) == (broken.total, broken.names):
+            broken.recall(state["broken"])
+            return
         warnings.warn(
-            f"data: {len(broken.found)} of {broken.total} files cannot be read and are skipped, now:\n{listed(fresh)}",
-            stacklevel=2,
+            f"resume: the files are not those of before, {state['count']} then and {broken.total} now; the run goes on "
+            "with these",
+            stacklevel=4,
         )
 
 

@@ -141,6 +141,15 @@ class Broken:
         broken.check(looked_at)
         return broken
 
+    def recall(self, found: dict[str, str]) -> None:
+        """Take over what an earlier start of the run found, but for what has been mended or removed since."""
+        for name in found:
+            try:
+                if Path(name).exists():
+                    read_image(Path(name))
+            except BrokenImageError as error:
+                self.found[name] = error.problem
+
     def check(self, of: int | None = None) -> None:
         """Refuse to go on with too many of them.
 
@@ -170,19 +179,20 @@ def shuffled(count: int, *key: int) -> NDArray[np.int64]:
     return np.random.default_rng(key).permutation(count)
 
 
-def read_image(path: Path, side: int | None = None) -> Image.Image:
+def read_image(path: Path, side: int | None = None, parts: int = 1) -> Image.Image:
     """One file as RGB, turned upright as its EXIF data says, what is transparent in it white, 16 bits as 8.
 
     Args:
         path: of the file.
         side: how long its shorter side need be at least; a larger JPEG is decoded at a half, a quarter or an eighth
             of its size, which is several times as fast.
+        parts: images that stand side by side in it, each of which is to have such a side.
 
     Raises:
         BrokenImageError: the file is missing, no readable image, or too small to be one.
     """
     with _opened(path) as image:
-        shorter = min(image.size)
+        shorter = min(image.width // parts, image.height)
         if side is not None and side < shorter:
             width, height = (-(-length * side // shorter) for length in image.size)
             image.draft(None, (width, height))  # None keeps the mode
@@ -202,8 +212,10 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         what = "no image, or damaged at its beginning" if path.stat().st_size else "the file is empty"
         raise BrokenImageError(path, what) from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BrokenImageError(path, error) from error
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged bytes make decoders raise almost anything
+        raise BrokenImageError(path, str(error) or type(error).__name__) from error
 
 
 def _as_rgb(path: Path, image: Image.Image) -> Image.Image:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
 from torch import Tensor
 from tqdm import tqdm
+
+from support.durable import write_durably
 
 
 class Progress:
@@ -64,6 +68,7 @@ class LossLog:
 
     def __init__(self, path: Path, resume_at: int = 0, writing: bool = True) -> None:
         self._path, self._writing = path, writing
+        self._columns: list[str] = []
         if not writing:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -78,23 +83,36 @@ class LossLog:
         if not row.keys() <= set(self._columns):
             self._rewrite([*read_losses(self._path), row])
             return
-        with self._path.open("a", newline="") as file:
-            csv.DictWriter(file, self._columns).writerow(row)
+        try:
+            with self._path.open("a", newline="") as file:
+                csv.DictWriter(file, self._columns).writerow(row)
+        except OSError:
+            self._columns = []  # a part of the line may be there; the next one writes the file anew
+            raise
 
     def _rewrite(self, rows: Sequence[Mapping[str, float]]) -> None:
         self._columns = list(dict.fromkeys(["step", *(name for row in rows for name in row)]))
-        with self._path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self._columns)
-            writer.writeheader()
-            writer.writerows(rows)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._columns)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_durably(self._path, lambda file: file.write(text.getvalue().encode()), keep=False)
 
 
 def read_losses(path: Path) -> list[dict[str, float]]:
-    """The lines of losses.csv, losses that a step did not have left out; none where there is no such file."""
+    """The lines of losses.csv, losses that a step did not have left out; lines that were torn are left out altogether."""
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+    rows = []
+    with path.open(newline="", errors="replace") as file:
+        for row in csv.DictReader(file):
+            try:
+                values = {name: float(value) for name, value in row.items() if value}
+            except (ValueError, TypeError):
+                continue
+            if "step" in values:
+                rows.append(values)
+    return rows
 
 
 class Board:
@@ -113,20 +131,42 @@ class Board:
             self._writer = SummaryWriter(str(folder), purge_step=step)
 
     def numbers(self, step: int, group: str, values: Mapping[str, object]) -> None:
-        """Curves, one to a name."""
-        if self._writer is not None:
+        """Curves, one to a name.
+
+        Raises:
+            OSError: it could not be written; nothing more is, since the writer does not come back.
+        """
+        with self._dropped_on_failure():
             for name, value in values.items():
-                if isinstance(value, int | float):
+                if self._writer is not None and isinstance(value, int | float):
                     self._writer.add_scalar(f"{group}/{name}", value, step)
 
     def pictures(self, step: int, pictures: Mapping[str, Tensor]) -> None:
-        """Grids (3, H, W) in [0, 1], by caption."""
-        if self._writer is not None:
-            for caption, picture in pictures.items():
-                self._writer.add_image(caption.split(":")[0], picture.clamp(0, 1), step)
-            self._writer.flush()
+        """Grids (3, H, W) in [0, 1], by caption.
+
+        Raises:
+            OSError: as above.
+        """
+        with self._dropped_on_failure():
+            if self._writer is not None:
+                for caption, picture in pictures.items():
+                    self._writer.add_image(caption.split(":")[0], picture.clamp(0, 1), step)
+                self._writer.flush()
 
     def close(self) -> None:
-        """Bring everything to the disk."""
-        if self._writer is not None:
-            self._writer.close()
+        """Bring everything to the disk.
+
+        Raises:
+            OSError: as above.
+        """
+        with self._dropped_on_failure():
+            if self._writer is not None:
+                self._writer.close()
+
+    @contextmanager
+    def _dropped_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:
+            self._writer = None
+            raise

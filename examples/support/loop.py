@@ -18,7 +18,7 @@ from support.average import MovingAverage
 from support.checkpoint import Forgetful, Stateful, load_checkpoint, save_checkpoint
 from support.config import as_plain
 from support.dry import DryRun
-from support.feed import EndlessData, Feed, SameData
+from support.feed import EndlessData, Feed
 from support.phases import Plan
 from support.record import CRITIC, Page, Record
 from support.report import Moment
@@ -72,18 +72,19 @@ class Training:
         model = parts["model"]
         assert isinstance(model, nn.Module)
         self.average = MovingAverage(model, settings.ema)
-        self.parts = dict(parts) | {"average": self.average, "data": SameData(data)}
+        self._feed = Feed(accelerator, data, settings.batch, settings.workers, self.folder / "broken-files.txt")
+        self.parts = dict(parts) | {"average": self.average, "data": self._feed}
         self.checkpoint, self.step, self.seconds = self.folder / "checkpoint.pt", 0, 0.0
+        self.batch = settings.samples_to_a_step(accelerator.num_processes)
         if settings.resume:
             self.step, self.seconds = load_checkpoint(
-                self.checkpoint, self.parts, accelerator.process_index, accelerator.num_processes
+                self.checkpoint, self.parts, self.batch, accelerator.process_index
             )
-        self.batch = settings.samples_to_a_step(accelerator.num_processes)
         self.steps = settings.epochs * max(1, data.epoch // self.batch) if plan is None else plan.steps
-        self.stopped = False
+        self.stopped, self._saved = False, -1
         self._means: dict[str, Tensor] = {}
         self._waited = self._since = 0.0  # seconds of this start, in all and for images
-        self._dry = DryRun(accelerator, plan, self.steps) if settings.dry_run else None
+        self._dry = DryRun(accelerator, data, plan, self.steps) if settings.dry_run else None
         self.record = Record(settings, page, self.average.model, self.step, self._done(), self.main)
 
     def step_generators(self, terms: Mapping[str, Tensor]) -> None:
@@ -126,14 +127,18 @@ class Training:
 
     def _until(self, stop: Event) -> Iterator[Any]:
         steps = count(self.step) if self._dry is None else self._dry.steps
-        batches, before = self._batches(), monotonic()
+        first, after = (self.step, self.steps) if self._dry is None else (0, len(self._dry.steps))
+        loader, before = self._feed.batches(first * self.batch, after * self.batch), monotonic()
         for self.step in steps:
-            done, self.stopped = self._done(), self._told(stop)
-            if self.stopped or (done >= 1 and self._dry is None):
+            done = self._done()
+            if done >= 1 and self._dry is None:
+                break
+            batches, problem = self._load(loader)
+            if not self._go_on(stop, problem):
+                self.stopped = True
                 break
             self._begin(done)
-            for _ in range(self.settings.accumulate):
-                batch = self._next(batches)
+            for batch in batches:
                 with self.accelerator.accumulate(*self._wrapped):
                     yield batch
             self._end(monotonic() - before)
@@ -147,13 +152,48 @@ class Training:
             self.record.bar.reach(1.0)
         self.record.bar.close()
 
-    def _next(self, batches: Iterator[Any]) -> Any:
+    def _load(self, loader: Iterator[Any]) -> tuple[list[Any], Exception | None]:
+        """All batches of a step, or what went wrong in loading them."""
         waiting = monotonic()
-        batch = next(batches)
+        try:
+            batches = [next(loader) for _ in range(self.settings.accumulate)]
+        except Exception as error:
+            return [], error
         self._waited += monotonic() - waiting
-        images = sum(len(part) for part in batch if part.ndim == 4)
+        images = sum(len(part) for batch in batches for part in batch if part.ndim == 4)
         self.record.bar.count(images * self.accelerator.num_processes)
-        return batch
+        return batches, None
+
+    def _go_on(self, stop: Event, problem: Exception | None) -> bool:
+        """Whether to take the step. What one process meets all act upon together, or some would wait for ever.
+
+        Raises:
+            Exception: the problem, after a checkpoint.
+        """
+        told, failed, news = self._any(stop.is_set(), problem is not None, self._feed.news)
+        if told:  # which may be why loading failed
+            return False
+        if news:
+            try:
+                self._feed.tell()
+            except ValueError as error:
+                problem = problem or error
+        if not failed and problem is None:
+            return True
+        self._save()
+        self.accelerator.wait_for_everyone()  # launchers end all processes as soon as one has ended
+        if problem is None:
+            problem = ValueError("data: another process could not load its images; its message says why")
+        if isinstance(problem, ValueError):
+            raise ValueError(f"{problem}\n--resume goes on from step {self.step}") from problem
+        raise problem
+
+    def _any(self, *mine: bool) -> list[bool]:
+        """Each of some answers as soon as one process gives it."""
+        if self.accelerator.num_processes == 1:
+            return list(mine)
+        told = torch.tensor(mine, dtype=torch.float32, device=self.accelerator.device)
+        return [answer > 0 for answer in self.accelerator.reduce(told, "sum").tolist()]
 
     def _begin(self, done: float) -> None:
         rates = ((self.generators, self.settings.lr_generators), (self.critics, self.settings.lr_critics))
@@ -172,15 +212,6 @@ class Training:
             self._dry.add(self.step, seconds)
         self.step, self.seconds, self._since = self.step + 1, self.seconds + seconds, self._since + seconds
 
-    def _told(self, stop: Event) -> bool:
-        """Whether to stop. Several processes must stop at the same step, or one waits for ever: they ask each other."""
-        if self.accelerator.num_processes == 1:
-            return stop.is_set()
-        if self.step % LOG_EVERY:
-            return False
-        told = torch.tensor(float(stop.is_set()), device=self.accelerator.device)
-        return bool(self.accelerator.reduce(told, "sum") > 0)
-
     def _done(self) -> float:
         """The part of the training that is done, which the learning rate follows."""
         if self.step >= self.steps:
@@ -189,32 +220,11 @@ class Training:
             return min(self.seconds / (60 * self.settings.minutes), 1.0)
         return self.step / self.steps if self.plan is None else self.plan.progress(self.step)
 
-    def _batches(self) -> Iterator[Any]:
-        feed = Feed(
-            self.accelerator, self.data, self.settings.batch, self.settings.workers, self.folder / "broken-files.txt"
-        )
-        first, after = (self.step, self.steps) if self._dry is None else (0, len(self._dry.steps))
-        try:
-            yield from feed.batches(first * self.batch, after * self.batch)
-        except ValueError as error:
-            self._save()
-            raise ValueError(f"{error}\n--resume goes on from step {self.step}") from error
-        except Exception:
-            self._save()
-            raise
-
     def _save(self, last: bool = False) -> None:
-        if not self.main:
+        if not self.main or self._saved == self.step:
             return
         try:
-            save_checkpoint(
-                self.checkpoint,
-                self.step,
-                self.seconds,
-                self.parts,
-                self.accelerator.num_processes,
-                as_plain(self.settings),
-            )
+            save_checkpoint(self.checkpoint, self.step, self.seconds, self.parts, self.batch, as_plain(self.settings))
         except OSError as error:
             kept = "the one before it is kept" if self.checkpoint.exists() else "there is none before it"
             message = f"the checkpoint of step {self.step} could not be written: {error}; {kept}"
@@ -222,6 +232,7 @@ class Training:
                 raise ValueError(message) from error
             warnings.warn(f"{message}; training goes on", stacklevel=2)
             return
+        self._saved = self.step
         self._report()
 
     def _report(self) -> None:

@@ -65,6 +65,7 @@ class Record:
         self.warn(self.health.losses(step, latest))
         with self.spared(f"losses.csv of step {step}"):
             self._log.write(step, latest)
+        with self.spared(f"TensorBoard's file at step {step}"):
             self._board.numbers(step, "losses", latest)
             self._board.numbers(step, "speed", {"images_per_second": self._latest["images_per_second"]})
 
@@ -79,11 +80,10 @@ class Record:
             figures: about the run; the page adds those about the model.
             partial: first and last steps of partial phases.
         """
-        look, step = self.page.look(self.model), moment.step
-        self.warn(self.health.figures(step, look.figures))
-        with self.spared(f"the report of step {step}"):
-            if self.best is not None:
-                self.best.see(look.figures, step, checkpoint)
+        step = moment.step
+        with self.spared(f"the report of step {step}", Exception):
+            look = self.page.look(self.model)
+            self.warn(self.health.figures(step, look.figures))
             write_report(
                 self.folder,
                 self.page.title,
@@ -95,13 +95,17 @@ class Record:
                 list(self.health.warnings.values()),
                 partial,
             )
-            self._board.numbers(step, "figures", look.figures)
-            self._board.pictures(step, look.pictures)
+            if self.best is not None:
+                self.best.see(look.figures, step, checkpoint)
+            with self.spared(f"TensorBoard's file at step {step}"):
+                self._board.numbers(step, "figures", look.figures)
+                self._board.pictures(step, look.pictures)
         self.bar.pause()
 
     def end(self) -> None:
         """Bring everything to the disk."""
-        self._board.close()
+        with self.spared("TensorBoard's file"):
+            self._board.close()
 
     def warn(self, found: Sequence[str]) -> None:
         """Say warnings once, not once per process."""
@@ -109,10 +113,12 @@ class Record:
             for warning in found:
                 warnings.warn(warning, stacklevel=3)
 
+    @staticmethod
     @contextmanager
-    def spared(self, what: str) -> Iterator[None]:
-        """A full disk must not end a training."""
+    def spared(what: str, problem: type[Exception] = OSError) -> Iterator[None]:
+        """Neither a full disk nor a picture that cannot be drawn must end a training."""
         try:
             yield
-        except OSError as error:
-            warnings.warn(f"{what} could not be written: {error}; training goes on", stacklevel=3)
+        except problem as error:
+            why = str(error) if isinstance(error, OSError) else repr(error)
+            warnings.warn(f"{what} could not be written: {why}; training goes on", stacklevel=3)

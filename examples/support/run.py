@@ -27,6 +27,7 @@ Settings = TypeVar("Settings")
 MAY_CHANGE = frozenset(
     {"out", "resume", "epochs", "minutes", "report_every", "workers", "precision", "picture_size", "seeds"}
     | {"best", "best_is", "skips", "tensorboard", "dry_run"}
+    | {"batch", "accumulate"}  # a checkpoint knows how many samples a step takes in all
     | {"data", "skeletons", "pairs", "mnist", "other"}  # they may have moved; other files are noticed by their names
 )
 """Settings that a resumed run may have otherwise than before."""
@@ -86,7 +87,7 @@ def open_run(settings: RunSettings, keep: frozenset[str] = frozenset()) -> None:
         _lock(folder)
         if settings.dry_run:  # nothing but earlier dry runs writes here
             _empty(folder)
-        text = json.dumps(plain, indent=2) + "\n"
+        text = json.dumps(plain | {"resume": False, "dry_run": False}, indent=2) + "\n"  # for another start
         write_durably(folder / "settings.json", lambda file: file.write(text.encode()), keep=False)
 
 
@@ -130,6 +131,13 @@ def _lock(folder: Path) -> None:
     lock.flush()
     _locks[file.st_dev, file.st_ino] = lock
     atexit.register(lock.close)
+
+
+def begin_worker(_: int) -> None:
+    """In a process that loads images: leave it to the run what Ctrl-C does, and its folder to whoever comes after it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # SIGTERM has to end it: that is how the run itself does it
+    for lock in _locks.values():
+        lock.close()
 
 
 @contextmanager

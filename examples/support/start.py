@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import set_seed
+from accelerate.utils import GradientAccumulationPlugin, set_seed
 from torch import nn
 
 from asymkit import VGGFeatures
@@ -31,7 +31,9 @@ def start(precision: Precision, seed: int, minutes: float | None, accumulate: in
     if precision == "auto":
         precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
     ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
-    accelerator = Accelerator(mixed_precision=precision, gradient_accumulation_steps=accumulate, kwargs_handlers=[ddp])
+    # all batches of a step are loaded before it, so the loader's end says nothing about where a step ends
+    steps = GradientAccumulationPlugin(num_steps=accumulate, sync_with_dataloader=False)
+    accelerator = Accelerator(mixed_precision=precision, gradient_accumulation_plugin=steps, kwargs_handlers=[ddp])
     if minutes is not None and accelerator.num_processes > 1:
         raise ValueError("minutes: a time limit works with one process; give epochs instead")
     set_seed(seed, device_specific=True)
