@@ -325,7 +325,7 @@ def test_a_dry_run_tries_everything_and_takes_nothing(
     assert re.search(r"dry run: 8 steps, a checkpoint and a report: .*dry-run/report.html", said)
     assert re.search(r"memory: at most \d+\.\d+ GiB", said)
     assert re.search(
-        r"time: \S+ s a joint step, \S+ s a partial step, \S+ s to load for one, \S+ s for a checkpoint and a report",
+        r"time: \S+ s a joint step, \S+ s a partial step, \S+ s to load for one, \S+ s a report",
         said,
     )
     assert re.search(r"the whole run, 90 steps: about 0:00:\d\d", said)

@@ -55,13 +55,12 @@ class DryRun:
         loading = self._loading(settings)
         steps = sum(times * max(loading, self._seconds.get(kind, 0.0)) for kind, times in kinds.items())
         whole = steps + report * (1 + self.whole // settings.report_every)
-        limit = f"; --minutes {settings.minutes} end it before" if 60 * (settings.minutes or math.inf) < steps else ""
+        limit = f"; --minutes {settings.minutes:g} ends it before" if 60 * (settings.minutes or math.inf) < steps else ""
         each = ", ".join(f"{seconds:.3g} s a {kind}step" for kind, seconds in self._seconds.items())
         self.accelerator.print(
             f"dry run: {len(self.steps)} steps, a checkpoint and a report: {folder / 'report.html'}\n"
             f"memory: {_memory()}\n"
-            f"time: {each}, {loading:.3g} s to load for one, {report:.3g} s for a checkpoint and a report "
-            f"every {settings.report_every} steps\n"
+            f"time: {each}, {loading:.2g} s to load for one, {report:.3g} s a report (every {settings.report_every} steps)\n"
             f"the whole run, {self.whole} steps: about {timedelta(seconds=round(whole))}{limit}"
         )
 
