@@ -55,7 +55,9 @@ class DryRun:
         loading = self._loading(settings)
         steps = sum(times * max(loading, self._seconds.get(kind, 0.0)) for kind, times in kinds.items())
         whole = steps + report * (1 + self.whole // settings.report_every)
-        limit = f"; --minutes {settings.minutes:g} ends it before" if 60 * (settings.minutes or math.inf) < steps else ""
+        limit = (
+            f"; --minutes {settings.minutes:g} ends it before" if 60 * (settings.minutes or math.inf) < steps else ""
+        )
         each = ", ".join(f"{seconds:.3g} s a {kind}step" for kind, seconds in self._seconds.items())
         self.accelerator.print(
             f"dry run: {len(self.steps)} steps, a checkpoint and a report: {folder / 'report.html'}\n"
