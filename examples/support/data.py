@@ -14,14 +14,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from support.files import Broken, ImageFiles, image_files, read_image, shuffled
+from support.files import Broken, ImageFiles, image_files, in_turn, read_image
 from support.images import BUNDLED, DERIVE, Pixels, PoorKind, bundled_photos, random_crop
 
 FRESH = 2**40
 """Samples, be they crops or drawn pairs, from this number on are never drawn in training."""
-
-TRIES = 100
-"""Images in a row that may be broken before one cannot be had."""
 
 Half = Literal["left", "right"]
 
@@ -50,9 +47,8 @@ class Domain:
 
     def crop(self, index: int, size: int, seed: tuple[int, int]) -> Tensor:
         """Crop number ``index`` as (3, size, size) in [-1, 1]; every image once before any a second time."""
-        turn, place = divmod(index, len(self.images))
-        order = np.roll(shuffled(len(self.images), *seed, turn), -place)[:TRIES]
-        image = self.broken.first(partial(self._image, int(number), size) for number in order)
+        numbers = in_turn(len(self.images), index, *seed)
+        image = self.broken.first(partial(self._image, number, size) for number in numbers)
         pixels = random_crop(image, size, self.zoom, np.random.default_rng((*seed, index, 1)))
         return as_tensor(pixels if self.derive is None else self.derive(np.ascontiguousarray(pixels)))
 

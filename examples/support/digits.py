@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from asymkit.ops import shannon_entropy
-from support.files import Broken, shuffled
+from support.files import Broken, in_turn
 from support.images import bundled_photos, random_crop
 from support.settings_async import DigitSettings
 
@@ -50,12 +50,8 @@ class UnpairedDigits:
         self.epoch, self.lengths, self.broken = samples, (samples, samples), Broken()
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        x, y = (self._draw(images, index, side) for side, images in enumerate(self.domains))
+        x, y = (images[in_turn(len(images), index, self.seed, side)[0]] for side, images in enumerate(self.domains))
         return x, y
-
-    def _draw(self, images: Tensor, index: int, side: int) -> Tensor:
-        turn, place = divmod(index, len(images))
-        return images[int(shuffled(len(images), self.seed, side, turn)[place])]
 
 
 def digit_sets(settings: DigitSettings) -> tuple[DigitSet, DigitSet]:

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from support.data import TRIES, as_tensor
-from support.files import Broken, ImageFiles, image_files, read_image
+from support.data import as_tensor
+from support.files import TRIES, Broken, ImageFiles, image_files, read_image
 from support.images import BUNDLED, Pixels, bundled_photos, grey, random_crop
 
 Sample = tuple[Tensor, int, Tensor, int]

@@ -24,6 +24,9 @@ LEAST_SIDE = 8
 MOST_BROKEN = 0.01
 """The part of the files that may be broken before a run stops."""
 
+TRIES = 100
+"""Images in a row that may be broken before one cannot be had."""
+
 LOOKED_AT = 500
 """Files whose headers are read before a training, spread over the folder, however many it has."""
 
@@ -173,8 +176,15 @@ def listed(found: dict[str, str], most: int = 20) -> str:
     return "\n".join([*lines, f"  and {len(found) - most} more"] if len(found) > most else lines)
 
 
+def in_turn(count: int, index: int, *key: int) -> list[int]:
+    """The images to try for sample ``index``, by their numbers; each comes first once before any does a second time."""
+    turn, place = divmod(index, count)
+    tries = range(place, place + min(TRIES, count))
+    return list(map(int, _shuffled(count, *key, turn).take(tries, mode="wrap")))
+
+
 @functools.lru_cache(maxsize=8)
-def shuffled(count: int, *key: int) -> NDArray[np.int64]:
+def _shuffled(count: int, *key: int) -> NDArray[np.int64]:
     """The numbers below ``count`` in an order that depends on the key alone."""
     return np.random.default_rng(key).permutation(count)
 

@@ -13,8 +13,8 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from support.data import FRESH, TRIES, as_tensor
-from support.files import Broken, ImageFiles, image_files, read_image, shuffled
+from support.data import FRESH, as_tensor
+from support.files import Broken, ImageFiles, image_files, in_turn, read_image
 from support.hands import DrawnHands, NoHandError, draw_skeleton, read_keypoints
 from support.images import BUNDLED, bundled_photos
 
@@ -61,9 +61,8 @@ class FilePairs(Dataset[Pair]):
         self.size, self.seed, self.epoch, self.broken = size, seed, len(pairs), broken
 
     def __getitem__(self, index: int) -> Pair:
-        turn, place = divmod(index, len(self.pairs))
-        order = np.roll(shuffled(len(self.pairs), self.seed, turn), -place)[:TRIES]
-        return self.broken.first(partial(self._pair, *self.pairs[number]) for number in order)
+        numbers = in_turn(len(self.pairs), index, self.seed)
+        return self.broken.first(partial(self._pair, *self.pairs[number]) for number in numbers)
 
     def _pair(self, source: str, target: str) -> Pair:
         return *self._load(source), *self._load(target)
