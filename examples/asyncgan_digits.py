@@ -18,9 +18,11 @@ import torch
 from accelerate.utils import set_seed
 from asyncgan import train
 from support.digits import DigitSet, Split, UnpairedDigits, digit_sets, train_classifier
+from support.durable import write_durably
 from support.pictures import looking
-from support.run import command
+from support.run import command, write_settings
 from support.settings_async import DIGITS_PRESETS, DigitSettings
+from support.start import start
 from torch import Tensor, nn
 
 from asymkit import PatchDiscriminator, ResnetGenerator
@@ -42,16 +44,25 @@ def trained(settings: DigitSettings, rich: DigitSet, poor: DigitSet, variant: st
 
 
 def main(settings: DigitSettings) -> None:
+    if (settings.out / "checkpoint.pt").exists():
+        raise ValueError(
+            f"out: {str(settings.out)!r} holds one of the trainings of a comparison; give {str(settings.out.parent)!r}"
+        )
+    accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
+    say = accelerator.print
     rich, poor = digit_sets(settings)
-    print(f"rich: {rich.name}, {rich.bits:.2f} bits; poor: {poor.name}, {poor.bits:.2f} bits")
+    if accelerator.is_main_process and not settings.dry_run and not any(settings.out.glob("*/checkpoint.pt")):
+        settings.out.mkdir(parents=True, exist_ok=True)
+        write_settings(settings)
+    say(f"rich: {rich.name}, {rich.bits:.2f} bits; poor: {poor.name}, {poor.bits:.2f} bits")
     read_rich, read_poor = (train_classifier(domain, settings.seed) for domain in (rich, poor))
     real = {rich.name: read_rich(rich.test), poor.name: read_poor(poor.test)}
-    print(", ".join(f"real {name}: {share:.3f}" for name, share in real.items()))
+    say(", ".join(f"real {name}: {share:.3f}" for name, share in real.items()))
     directions = (f"{rich.name} to {poor.name}", f"{poor.name} to {rich.name}")
     # what the other set's classifier makes of images nobody translated: a translation that helps must beat it
     untranslated = dict(zip(directions, (read_poor(rich.test), read_rich(poor.test)), strict=True))
     for direction, share in untranslated.items():
-        print(f"{'not translated':<15} {direction:<18} {share:.3f}")
+        say(f"{'not translated':<15} {direction:<18} {share:.3f}")
     scores: dict[str, dict[str, list[float]]] = {}
     for variant in VARIANTS:
         found = scores.setdefault(variant, {direction: [] for direction in directions})
@@ -59,6 +70,8 @@ def main(settings: DigitSettings) -> None:
             out = settings.out / f"{variant}-{seed}"
             begun = settings.resume and (out / "checkpoint.pt").exists()
             model = trained(replace(settings, seed=seed, out=out, resume=begun), rich, poor, variant)
+            if settings.dry_run:
+                continue
             if model is None:
                 return  # by Ctrl-C: nothing is scored half-trained
             to_poor, to_rich = (
@@ -70,14 +83,18 @@ def main(settings: DigitSettings) -> None:
             )
             for shares, share in zip(found.values(), (to_poor, to_rich), strict=True):
                 shares.append(share)
+    if settings.dry_run:
+        return
     for variant, found in scores.items():
         for direction, shares in found.items():
             spread = f" ± {stdev(shares):.3f}" if len(shares) > 1 else ""
             each = ", ".join(f"{share:.3f}" for share in shares)
-            print(f"{VARIANTS[variant]:<15} {direction:<18} {mean(shares):.3f}{spread}   ({each})")
+            say(f"{VARIANTS[variant]:<15} {direction:<18} {mean(shares):.3f}{spread}   ({each})")
     results = {"real": real, "untranslated": untranslated, "translated": scores}
     results["entropy_bits"] = {domain.name: domain.bits for domain in (rich, poor)}
-    (settings.out / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    if accelerator.is_main_process:
+        text = json.dumps(results, indent=2) + "\n"
+        write_durably(settings.out / "results.json", lambda file: file.write(text.encode()))
 
 
 @looking()

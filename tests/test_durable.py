@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import torch
 from support.checkpoint import load_checkpoint, save_checkpoint
-from support.durable import checksum_of, previous_of, whole_files, write_durably
+from support.durable import checksum_of, previous_of, whole_files, write_checked
 from support.run import open_run
 from support.settings import ASYMGAN_DEMO
 from torch import nn
@@ -211,7 +211,7 @@ def test_other_numbers_of_samples_and_newer_versions_are_refused(tmp_path: Path)
     ):
         load_checkpoint(path, {"counter": counter})
     state = torch.load(path, weights_only=True) | {"version": 99}
-    write_durably(path, lambda file: torch.save(state, file))
+    write_checked(path, lambda file: torch.save(state, file))
     with pytest.raises(ValueError, match="written by a newer asymkit"):
         load_checkpoint(path, {"counter": counter}, samples=4)
 

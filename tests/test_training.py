@@ -25,7 +25,7 @@ from support.average import MovingAverage
 from support.checkpoint import load_checkpoint, save_checkpoint
 from support.config import as_plain, read_settings
 from support.data import Domain
-from support.durable import write_durably
+from support.durable import write_checked
 from support.health import WATCHED, Health
 from support.logs import LossLog, read_losses
 from support.run import command, open_run
@@ -426,9 +426,9 @@ def test_a_full_disk_costs_a_checkpoint(
     def sometimes(path: Path, *rest: Any) -> None:
         if next(calls) in full:
             raise OSError(28, "No space left on device")
-        write_durably(path, *rest)
+        write_checked(path, *rest)
 
-    monkeypatch.setattr("support.checkpoint.write_durably", sometimes)
+    monkeypatch.setattr("support.checkpoint.write_checked", sometimes)
     message = "could not be written: .* No space left on device; "
     refused = pytest.raises(ValueError, match=f"the checkpoint of step {STEPS} {message}the one before it is kept")
     with pytest.warns(UserWarning, match=f"{message}.*; training goes on"), refused if left == 2 else nullcontext():

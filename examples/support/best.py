@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from support.durable import keep_copy, write_durably
+from support.durable import write_checked, write_durably
 from support.settings import RunSettings
 
 
@@ -31,17 +33,25 @@ class Best:
             raise ValueError(f"best: the report has no figure {self.name!r}; it has {', '.join(figures)}")
         record = self.folder / "best.json"
         if settings.resume and record.exists():
-            saved = json.loads(record.read_text())
-            self.value = saved["value"] if saved["figure"] == self.name else None
+            try:
+                saved = json.loads(record.read_text())
+                self.value = float(saved["value"]) if saved["figure"] == self.name else None
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                warnings.warn(f"{str(record)!r} cannot be read, {error!r}: the next report is the best", stacklevel=3)
 
     def see(self, figures: Mapping[str, float], step: int, checkpoint: Path) -> None:
-        """Keep the checkpoint of this step if its figure is better than all before."""
+        """Keep the checkpoint of this step if its figure is better than all before.
+
+        Raises:
+            OSError: no room, no permission.
+        """
         if self.name is None or not self._better(value := figures[self.name]):
             return
+        with checkpoint.open("rb") as source:
+            write_checked(self.folder / "best.pt", lambda file: shutil.copyfileobj(source, file), keep=False)
         self.value = value
-        keep_copy(checkpoint, self.folder / "best.pt")
         text = json.dumps({"figure": self.name, "value": value, "step": step}) + "\n"
-        write_durably(self.folder / "best.json", lambda file: file.write(text.encode()), keep=False)
+        write_durably(self.folder / "best.json", lambda file: file.write(text.encode()))
 
     def _better(self, value: float) -> bool:
         if not math.isfinite(value):

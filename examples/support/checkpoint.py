@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from support.durable import previous_of, whole_files, write_durably
+from support.durable import previous_of, whole_files, write_checked
 
 
 class Stateful(Protocol):
@@ -67,7 +67,7 @@ def save_checkpoint(
             cause = error.__context__
             raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
 
-    write_durably(path, write)
+    write_checked(path, write)
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, Stateful], samples: int = 1, process: int = 0) -> tuple[int, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,15 +37,31 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
     def said(error: BaseException, wanted: type | None) -> str:
         return str(error) if type(error) is ValueError else format_exception(error, wanted)
 
+    def named(problem: str) -> str:
+        what, _, name = problem.rpartition(" @ $")
+        return f"{name.lstrip('.')}: {what}" if name else what
+
     converter = Converter(forbid_extra_keys=True)
     converter.register_structure_hook(Path, lambda value, _: Path(value))
+    for plain, accepted in ((bool, bool), (int, int), (float, int | float), (str, str)):
+        converter.register_structure_hook(plain, partial(_strictly, accepted))
     try:
-        return converter.structure(json.loads(path.read_text(encoding="utf-8")), kind)
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(values, dict):
+            raise ValueError(f"settings: {str(path)!r} holds {values!r}; expected settings by name")
+        return converter.structure(values, kind)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"settings: cannot read {str(path)!r}: {error}") from error
     except BaseValidationError as error:
-        problems = "; ".join(transform_error(error, format_exception=said))
-        raise ValueError(f"settings: {str(path)!r} does not fit {kind.__name__}: {problems}") from error
+        problems = "; ".join(map(named, transform_error(error, format_exception=said)))
+        raise ValueError(f"settings: {str(path)!r} is damaged or of another example: {problems}") from error
+
+
+def _strictly(accepted: Any, value: object, wanted: type) -> Any:
+    """A value that is of the wanted kind already, so that no "no" becomes True and no 4.9 becomes 4."""
+    if not isinstance(value, accepted) or (isinstance(value, bool) and wanted is not bool):
+        raise ValueError(f"expected {wanted.__name__}, got {value!r}")
+    return float(value) if wanted is float else value
 
 
 def options(

@@ -69,8 +69,7 @@ class Domains(Dataset[Sample]):
         """
         rng, size = np.random.default_rng((self.seed, domain, number, 1)), size or self.size
         photos = self.photos[domain]
-        first = int(rng.integers(len(photos)))
-        places = ((first + i) % len(photos) for i in range(min(TRIES, len(photos))))
+        places = (int(rng.integers(len(photos))) for _ in range(TRIES))
         image = self.broken.first(partial(self._image, photos, place, size) for place in places)
         pixels = random_crop(image, size, self.zoom, rng)
         if self.derive is not None:

@@ -10,15 +10,34 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-def write_durably(path: Path, write: Callable[[BinaryIO], object], keep: bool = True) -> None:
-    """Replace a file by what ``write`` writes, keeping the one that was there as the previous one.
+def write_durably(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Replace a file by what ``write`` writes; whatever happens meanwhile, the old or the new one is there to its end.
+
+    Args:
+        path: of the file.
+        write: given the open file.
+
+    Raises:
+        OSError: no room, no permission; what was there before is untouched then.
+    """
+    new = path.with_name(f"{path.name}.new")
+    try:
+        _write_to_disk(new, write)
+        new.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def write_checked(path: Path, write: Callable[[BinaryIO], object], keep: bool = True) -> None:
+    """The same with a checksum beside it, ``path.sha256``, and the file that was there kept as the previous one.
 
     Whenever the power fails or the process is killed, :func:`whole_files` finds a file that was written to its end.
 
     Args:
-        path: of the file; beside it come ``path.sha256`` and, from the second time on, the previous ones of both.
+        path: of the file.
         write: given the open file.
-        keep: the previous one, and a checksum; False leaves the file alone.
+        keep: the file that was there, if it is whole, with its checksum.
 
     Raises:
         OSError: no room, no permission; what was there before is untouched then.
@@ -27,14 +46,13 @@ def write_durably(path: Path, write: Callable[[BinaryIO], object], keep: bool = 
     new_checksum = checksum_of(new)
     try:
         _write_to_disk(new, write)
-        if keep:
-            line = f"{digest(new)}  {path.name}\n".encode()  # what `sha256sum --check` reads
-            _write_to_disk(new_checksum, lambda file: file.write(line))
-            if path.exists() and _is_whole(path):  # a damaged one does not take the place of a good one
-                _also_as(path, previous_of(path))
-                _also_as(checksum, checksum_of(previous_of(path)))
-            # until the next line but one the checksum is not this file's, but the previous file is the same and has its own
-            new_checksum.replace(checksum)
+        line = f"{digest(new)}  {path.name}\n".encode()  # what `sha256sum --check` reads
+        _write_to_disk(new_checksum, lambda file: file.write(line))
+        if keep and path.exists() and _problem_of(path) is None:  # a damaged one does not take the place of a good one
+            _also_as(path, previous_of(path))
+            _also_as(checksum, checksum_of(previous_of(path)))
+        # until the next line but one the checksum is not this file's, but the previous file is the same and has its own
+        new_checksum.replace(checksum)
         new.replace(path)
         _sync_folder(path.parent)
     finally:
@@ -42,34 +60,22 @@ def write_durably(path: Path, write: Callable[[BinaryIO], object], keep: bool = 
         new_checksum.unlink(missing_ok=True)
 
 
-def keep_copy(path: Path, name: Path) -> None:
-    """Keep a copy of a file under another name, with a checksum.
-
-    Raises:
-        OSError: no room, no permission.
-    """
-    checksum_of(name).unlink(missing_ok=True)  # it is of the copy before, if there is one
-    with path.open("rb") as source:
-        write_durably(name, lambda file: shutil.copyfileobj(source, file), keep=False)
-    line = f"{digest(name)}  {name.name}\n".encode()
-    write_durably(checksum_of(name), lambda file: file.write(line), keep=False)
-
-
 def whole_files(path: Path) -> Iterator[tuple[Path, str | None]]:
     """The file and the previous one, as far as they are there, each with what is wrong with it, or None."""
     for candidate in (path, previous_of(path)):
-        if candidate.is_file():
-            yield (
-                candidate,
-                None if _is_whole(candidate) else "its bytes are not those that were written, by their SHA-256",
-            )
+        if candidate.exists():
+            yield candidate, _problem_of(candidate)
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether a file is what its checksum says, if it has one."""
+def _problem_of(path: Path) -> str | None:
+    """Why a file cannot be read or is not what its checksum says, if it has one."""
     checksum = checksum_of(path)
-    wanted = checksum.read_text().split()[:1] if checksum.is_file() else []
-    return not wanted or wanted[0] == digest(path)
+    try:
+        wanted = checksum.read_bytes().split()[:1] if checksum.exists() else []
+        same = not wanted or wanted[0] == digest(path).encode()
+    except OSError as error:
+        return str(error)
+    return None if same else "its bytes are not those that were written, by their SHA-256"
 
 
 def previous_of(path: Path) -> Path:
@@ -106,10 +112,13 @@ def _also_as(path: Path, name: Path) -> None:
     between = name.with_name(f"{name.name}.new")
     between.unlink(missing_ok=True)
     try:
-        os.link(path, between)
-    except OSError:
-        shutil.copyfile(path, between)
-    between.replace(name)
+        try:
+            os.link(path, between)
+        except OSError:
+            shutil.copyfile(path, between)
+        between.replace(name)
+    finally:
+        between.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

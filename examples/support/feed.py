@@ -51,12 +51,12 @@ class Feed:
 
     def __init__(self, accelerator: Accelerator, data: EndlessData, batch: int, workers: int, record: Path) -> None:
         self.accelerator, self.data, self.batch, self.workers = accelerator, data, batch, workers
-        self.record, self._told = record, 0
+        self.record, self._told = record, set[str]()
 
     @property
     def news(self) -> bool:
         """Whether this process has found broken files that were not told yet."""
-        return len(self.data.broken.found) > self._told
+        return not self.data.broken.found.keys() <= self._told
 
     def batches(self, first: int, after: int) -> Iterator[Any]:
         """The samples from ``first`` to before ``after``.
@@ -101,8 +101,8 @@ class Feed:
         broken = self.data.broken
         for found in gather_object([broken.found]):
             broken.found |= found
-        fresh = dict(list(broken.found.items())[self._told :])
-        self._told = len(broken.found)
+        fresh = {name: problem for name, problem in broken.found.items() if name not in self._told}
+        self._told |= fresh.keys()
         if self.accelerator.is_main_process:
             text = listed(broken.found, len(broken.found)) + "\n"
             try:
@@ -112,7 +112,7 @@ class Feed:
         broken.check()
         if fresh and self.accelerator.is_main_process:
             warnings.warn(
-                f"data: {len(broken.found)} of {broken.total} files cannot be read and are skipped, now:\n{listed(fresh)}",
+                f"data: {len(broken.found)} of {broken.total} files cannot be read and are skipped, these are new:\n{listed(fresh)}",
                 stacklevel=2,
             )
 
@@ -126,6 +126,7 @@ class Feed:
         broken = self.data.broken
         if (state["count"], state["names"]) == (broken.total, broken.names):
             broken.recall(state["broken"])
+            self._told |= broken.found.keys() & state["broken"].keys()
             return
         warnings.warn(
             f"resume: the files are not those of before, {state['count']} then and {broken.total} now; the run goes on "

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
-PHOTOS = "a folder of photos, or one with the folders trainA and trainB"
+PHOTOS = "a folder of photos, or one with the folders trainA and trainB (asymmetricgan_domains.py takes other ones)"
 
 LEAST_SIDE = 8
 """An image with fewer pixels to a side is counted as broken."""
@@ -71,14 +71,21 @@ def image_files(folder: Path, option: str = "data", expected: str = PHOTOS) -> I
         what = "a file" if folder.exists() else "missing"
         raise ValueError(f"{option}: {str(folder)!r} is {what}; expected {expected}")
     with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if entry.name.lower().endswith(SUFFIXES) and entry.is_file())
+        names = sorted(entry.name for entry in entries if _is_image(entry))
     if not names:
         folders = sorted(path.name for path in folder.iterdir() if path.is_dir())
-        inside = f", only the folders {', '.join(folders)}" if folders else ""
+        inside = f", only the folders {', '.join(folders)}, which are not searched" if folders else ""
         raise ValueError(
-            f"{option}: no images in {str(folder)!r}{inside}; expected files ending in {', '.join(SUFFIXES)}"
+            f"{option}: no images in {str(folder)!r}{inside}; expected {expected}; images end in {', '.join(SUFFIXES)}"
         )
     return ImageFiles(folder, names)
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    """By its name; macOS leaves hidden files beside images. A link that leads nowhere is a broken image."""
+    if entry.name.startswith(".") or not entry.name.lower().endswith(SUFFIXES):
+        return False
+    return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
 
 
 class BrokenImageError(ValueError):
@@ -235,6 +242,7 @@ def _as_rgb(path: Path, image: Image.Image) -> Image.Image:
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise BrokenImageError(path, "its pixels have more than 16 bits")
+        values = np.where(values == image.info.get("transparency", -1), 65535, values)
         image = Image.fromarray((values / 257).round().astype(np.uint8))
     if image.has_transparency_data:
         with_alpha = image.convert("RGBA")

@@ -130,7 +130,8 @@ def gesture_pairs(
     if len(drawn) < len(found):
         source += f"; {len(found) - len(drawn)} photos left out in which no hand was seen"
     if len(usable) < len(named):
-        source += f"; {len(named) - len(usable)} pairs left out for want of files"
+        missing = ", ".join(sorted({name for pair in named for name in pair} - known)[:3])
+        source += f"; {len(named) - len(usable)} of {len(named)} pairs left out for want of files, such as of {missing}"
     train, test = (FilePairs(photos, drawn, part, size, seed, broken) for part in (kept, fresh))
     return train, test, source
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,7 +74,12 @@ class LossLog:
         if not writing:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [row for row in read_losses(path) if row["step"] <= resume_at] if resume_at else []
+        found = read_losses(path)
+        kept = [row for row in found if row["step"] <= resume_at] if resume_at else []
+        if resume_at and not found and path.exists() and path.stat().st_size:
+            aside = path.with_name(f"damaged-{path.name}")
+            path.replace(aside)
+            warnings.warn(f"{str(path)!r} cannot be read; it is now {aside.name}, and a new one is begun", stacklevel=4)
         self._rewrite([{**row, "step": int(row["step"])} for row in kept])
 
     def write(self, step: int, losses: Mapping[str, float]) -> None:
@@ -96,22 +103,28 @@ class LossLog:
         writer = csv.DictWriter(text, self._columns)
         writer.writeheader()
         writer.writerows(rows)
-        write_durably(self._path, lambda file: file.write(text.getvalue().encode()), keep=False)
+        write_durably(self._path, lambda file: file.write(text.getvalue().encode()))
 
 
 def read_losses(path: Path) -> list[dict[str, float]]:
-    """The lines of losses.csv, losses that a step did not have left out; lines that were torn are left out altogether."""
+    """The lines of losses.csv, losses that a step did not have left out; damaged lines are left out altogether."""
     if not path.exists():
         return []
+    lines = path.read_text(errors="replace").splitlines(keepends=True)
+    names = lines[0].rstrip().split(",") if lines else []
+    if "step" not in names:
+        return []
     rows = []
-    with path.open(newline="", errors="replace") as file:
-        for row in csv.DictReader(file):
-            try:
-                values = {name: float(value) for name, value in row.items() if value}
-            except (ValueError, TypeError):
-                continue
-            if "step" in values:
-                rows.append(values)
+    for line in lines[1:]:
+        cells = line.rstrip().split(",")
+        if not line.endswith("\n") or len(cells) != len(names):  # torn
+            continue
+        try:
+            row = {name: float(cell) for name, cell in zip(names, cells, strict=True) if cell}
+        except ValueError:
+            continue
+        if row.get("step", -1.0) >= 0 and all(map(math.isfinite, row.values())):
+            rows.append(row)
     return rows
 
 

@@ -22,7 +22,7 @@ from support.feed import EndlessData, Feed
 from support.phases import Plan
 from support.record import CRITIC, Page, Record
 from support.report import Moment
-from support.run import stop_when_told
+from support.run import stop_when_told, write_settings
 from support.settings import RunSettings
 from support.start import set_learning_rate
 
@@ -84,8 +84,26 @@ class Training:
         self.stopped, self._saved = False, -1
         self._means: dict[str, Tensor] = {}
         self._waited = self._since = 0.0  # seconds of this start, in all and for images
+        self._introduce(page)
         self._dry = DryRun(accelerator, data, plan, self.steps) if settings.dry_run else None
         self.record = Record(settings, page, self.average.model, self.step, self._done(), self.main)
+        if self.main:
+            write_settings(settings)  # now that a run of them can be
+
+    def _introduce(self, page: Page) -> None:
+        """Say what is trained on and how, before the bar appears."""
+        processes, settings = self.accelerator.num_processes, self.settings
+        each = f"{processes} process{'es' if processes > 1 else ''} × --batch {settings.batch}"
+        each += f" × --accumulate {settings.accumulate}" if settings.accumulate > 1 else ""
+        limit = f"; or --minutes {settings.minutes:g}" if settings.minutes else ""
+        epochs = (
+            f"{settings.epochs} epochs of {self.data.epoch} samples"
+            if self.plan is None
+            else f"{settings.epochs} epochs"
+        )
+        self.accelerator.print(
+            "\n".join([*page.notes, f"{epochs}, {self.steps} steps of {self.batch} ({each}){limit}"])
+        )
 
     def step_generators(self, terms: Mapping[str, Tensor]) -> None:
         """Go down the gradient of the weighted terms with the generators' optimizer.
@@ -123,7 +141,7 @@ class Training:
         whole = "done, --resume with more --minutes or --epochs goes on" if self.plan is None else "done"
         ended = "stopped, --resume goes on" if self.stopped else whole
         where = self.folder / "report.html"
-        self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s; open {where}")
+        self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s of training; open {where}")
 
     def _until(self, stop: Event) -> Iterator[Any]:
         steps = count(self.step) if self._dry is None else self._dry.steps
@@ -238,7 +256,8 @@ class Training:
     def _report(self) -> None:
         waiting = self._waited / max(self._since, 1e-9)
         self.record.warn(self.record.health.waiting(waiting if self._since > 60 else 0.0))
-        figures: dict[str, float] = {"steps": self.step, "seconds": self.seconds, "waiting_for_data": waiting}
+        figures: dict[str, float] = {"done": self._done(), "steps": self.step, "seconds": self.seconds}
+        figures["waiting_for_data"] = waiting
         figures["skipped_steps"] = sum(guard.skipped for guard in self._guards.values())
         figures["broken_files"] = len(self.data.broken.found)
         epoch = self.step * self.batch // self.data.epoch if self.plan is None else self.plan.epoch(self.step)

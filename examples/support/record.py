@@ -84,6 +84,9 @@ class Record:
         with self.spared(f"the report of step {step}", Exception):
             look = self.page.look(self.model)
             self.warn(self.health.figures(step, look.figures))
+            with self.spared(f"best.pt of step {step}"):
+                if self.best is not None:
+                    self.best.see(look.figures, step, checkpoint)
             write_report(
                 self.folder,
                 self.page.title,
@@ -95,8 +98,6 @@ class Record:
                 list(self.health.warnings.values()),
                 partial,
             )
-            if self.best is not None:
-                self.best.see(look.figures, step, checkpoint)
             with self.spared(f"TensorBoard's file at step {step}"):
                 self._board.numbers(step, "figures", look.figures)
                 self._board.pictures(step, look.pictures)

@@ -94,7 +94,7 @@ def write_report(
         places = [(f"{i / max(1, len(grids) - 1):.0%}", _webp(_image(grid)), "webp") for i, grid in enumerate(grids)]
         figures.append(_figure(caption, places, shown=0))
     metrics = dict(look.figures) | dict(metrics)
-    write_durably(folder / "metrics.json", lambda file: file.write(_json(metrics)), keep=False)
+    write_durably(folder / "metrics.json", lambda file: file.write(_json(metrics)))
     curves = _loss_curves(read_losses(folder / "losses.csv"), partial)
     (folder / "losses.png").write_bytes(curves)
     page = Template(PAGE.read_text(encoding="utf-8")).substitute(
@@ -110,7 +110,7 @@ def write_report(
         settings=_table(settings),
     )
     report = folder / "report.html"
-    write_durably(report, lambda file: file.write(page.encode(errors="backslashreplace")), keep=False)
+    write_durably(report, lambda file: file.write(page.encode(errors="backslashreplace")))
     return report
 
 

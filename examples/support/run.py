@@ -8,14 +8,17 @@ import os
 import shutil
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
-from typing import IO, TypeVar
+from time import monotonic
+from typing import IO, Any, TypeVar
 
 import tyro
 from accelerate import PartialState
+from tqdm import tqdm
 
 from support.checkpoint import settings_of
 from support.config import as_plain, options, read_settings
@@ -28,47 +31,69 @@ MAY_CHANGE = frozenset(
     {"out", "resume", "epochs", "minutes", "report_every", "workers", "precision", "picture_size", "seeds"}
     | {"best", "best_is", "skips", "tensorboard", "dry_run"}
     | {"batch", "accumulate"}  # a checkpoint knows how many samples a step takes in all
-    | {"data", "skeletons", "pairs", "mnist", "other"}  # they may have moved; other files are noticed by their names
 )
 """Settings that a resumed run may have otherwise than before."""
+
+MAY_MOVE = frozenset({"data", "skeletons", "pairs", "mnist", "other"})
+"""Files and folders, which may be elsewhere than before; other ones are noticed by their names."""
+
+EXAMPLES = Path(__file__).parents[1]
 
 
 def command(main: Callable[[Settings], None], presets: Mapping[str, tuple[str, Settings]]) -> None:
     """Run ``main`` with the settings of the command line; what a person can mend is said in one line.
 
-    The first word is the name of a preset or a settings.json that a run wrote; options after it change single settings.
+    The first word is the name of a preset or the folder of a run, whose settings.json is meant; options after it change
+    single settings.
 
     Args:
         main: the training.
         presets: by name, what they are and their settings.
     """
-    try:
-        main(_settings(presets, sys.argv[1:]))
-    except (ValueError, FloatingPointError) as error:
-        if "TRACEBACK" in os.environ:
-            raise
-        sys.exit(f"error: {error}\n(TRACEBACK=1 in the environment shows where)")
+    with warnings.catch_warnings():
+        warnings.showwarning = _plain(warnings.showwarning)
+        try:
+            main(_settings(presets, sys.argv[1:]))
+        except (ValueError, FloatingPointError, OSError) as error:
+            if "TRACEBACK" in os.environ:
+                raise
+            sys.exit(f"error: {error}\n(TRACEBACK=1 in the environment shows where)")
+
+
+def _plain(shown: Callable[..., None]) -> Callable[..., None]:
+    """Warnings of the examples as a line above the progress bar, all others as ever."""
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any) -> None:
+        if category is UserWarning and Path(filename).is_relative_to(EXAMPLES):
+            tqdm.write(f"warning: {message}", file=sys.stderr)
+        else:
+            shown(message, category, filename, *rest)
+
+    return show
 
 
 def _settings(presets: Mapping[str, tuple[str, Settings]], words: list[str]) -> Settings:
-    if words and words[0].endswith(".json"):
+    if words and words[0] not in presets and (words[0].endswith(".json") or Path(words[0]).exists()):
+        given = Path(words[0])
+        folder = given if given.is_dir() else given.parent
         _, example = next(iter(presets.values()))
-        settings = read_settings(Path(words[0]), type(example))
+        settings = read_settings(given if given.suffix == ".json" else folder / "settings.json", type(example))
         return tyro.cli(type(settings), default=settings, args=words[1:])
     return tyro.extras.overridable_config_cli(
-        dict(presets), description="Or, instead of a preset's name: a settings.json that a run wrote.", args=words
+        dict(presets), description="Or, instead of a preset's name: the folder of a run, for its settings.", args=words
     )
 
 
 def open_run(settings: RunSettings, keep: frozenset[str] = frozenset()) -> None:
-    """Take a run's folder, if it is free or the run in it was of these settings, and write the settings into it.
+    """Take a run's folder, if it is free or the run in it was of these settings.
 
     Args:
         settings: of this start; no other run can take its folder until this one ends.
         keep: settings that a resumed run must not change, beside those that none may.
 
     Raises:
-        ValueError: the folder holds a run and this is not to resume it, it is of other settings, or one is running there.
+        ValueError: the folder holds a run and this is not to resume it, it holds none and this is, its run is of other
+            settings, or one is running there.
     """
     folder, plain = settings.folder, as_plain(settings)
     checkpoint = folder / "checkpoint.pt"
@@ -77,18 +102,38 @@ def open_run(settings: RunSettings, keep: frozenset[str] = frozenset()) -> None:
         raise ValueError(
             f"out: {str(folder)!r} holds a run already; add --resume to go on with it, or give another --out"
         )
-    if settings.resume and (different := options(settings_of(checkpoint), plain, MAY_CHANGE - keep)):
-        raise ValueError(
-            f"resume: the run in {str(folder)!r} had other settings; add {' '.join(different)}, "
-            "or leave out --resume and give another --out"
-        )
+    if settings.resume:
+        if not held:
+            raise ValueError(f"resume: no checkpoint {str(checkpoint)!r}; start without --resume first")
+        _compare(settings_of(checkpoint), plain, keep, folder)
     if PartialState().is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
         _lock(folder)
         if settings.dry_run:  # nothing but earlier dry runs writes here
             _empty(folder)
-        text = json.dumps(plain | {"resume": False, "dry_run": False}, indent=2) + "\n"  # for another start
-        write_durably(folder / "settings.json", lambda file: file.write(text.encode()), keep=False)
+
+
+def write_settings(settings: RunSettings) -> None:
+    """Leave the settings in the folder of the run, for another start."""
+    text = json.dumps(as_plain(settings) | {"resume": False, "dry_run": False}, indent=2) + "\n"
+    write_durably(settings.folder / "settings.json", lambda file: file.write(text.encode()))
+
+
+def _compare(before: dict[str, Any], now: dict[str, Any], keep: frozenset[str], folder: Path) -> None:
+    """Refuse to go on with other settings than before, and say which of those that may change have changed."""
+    moved = {name for name in MAY_MOVE if None not in (before.get(name), now.get(name))}
+    if different := options(before, now, (MAY_CHANGE | moved) - keep):
+        raise ValueError(
+            f"resume: the run in {str(folder)!r} had other settings; add {' '.join(different)}; or take all of them: "
+            f"python {sys.argv[0]} {folder} --resume; or leave out --resume and give another --out"
+        )
+    silent = {"out", "resume", "dry_run"}
+    if changed := [
+        f"{name} {value} → {now[name]}"
+        for name, value in before.items()
+        if now.get(name, value) != value and name not in silent
+    ]:
+        PartialState().print(f"resume: other than before, {', '.join(changed)}")
 
 
 def _empty(folder: Path) -> None:
@@ -140,19 +185,30 @@ def begin_worker(_: int) -> None:
         lock.close()
 
 
+SECOND_CTRL_C = 2.0
+"""Seconds within which Ctrl-C is taken for the same one."""
+
+
 @contextmanager
 def stop_when_told() -> Iterator[Event]:
-    """An event that Ctrl-C or SIGTERM sets, for a loop to end after the step it is in; told again, it ends at once."""
-    stop = Event()
+    """An event that Ctrl-C or SIGTERM sets, for a loop to end after the step it is in; a second Ctrl-C ends it at once.
+
+    Launchers and schedulers pass on what the process is told already: more of the same is ignored, and Ctrl-C within
+    seconds.
+    """
+    stop, since = Event(), monotonic()
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
-    def first(*_: object) -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        stop.set()
+    def told(number: int, _: object) -> None:
+        nonlocal since
+        if number == signal.SIGINT and stop.is_set() and monotonic() - since > SECOND_CTRL_C:
+            raise KeyboardInterrupt
+        if not stop.is_set():
+            since = monotonic()
+            stop.set()
 
     for number in before:
-        signal.signal(number, first)
+        signal.signal(number, told)
     try:
         yield stop
     finally:

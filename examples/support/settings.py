@@ -22,17 +22,24 @@ class RunSettings:
     resume: bool = False
     """Go on from the checkpoint in that folder."""
     seed: int = 0
+    """Of first weights, the order of the data, crops and z."""
     epochs: int = 200
+    """How often training goes through the data, or through 400 crops where there are fewer photos than that."""
     minutes: float | None = None
     """Stop after this much training, if that is before the last epoch; the learning rate then follows the clock. None:
     train by epochs."""
     size: int = 128
     """Side of the crops in training, in pixels."""
     batch: int = 1
+    """Samples that a process takes at once."""
     width: int = 64
+    """Channels of the generators' first layer."""
     lr_generators: float = 2e-4
+    """Learning rate of the generators, for the first half of the run; then it falls to zero."""
     lr_critics: float = 2e-4
+    """The same of the critics."""
     upsampling: Literal["transposed", "resize"] = "transposed"
+    """How generators enlarge: transposed convolutions as in the papers, or resizing, which leaves no checkerboard."""
     precision: Precision = "auto"
     """auto: bfloat16 on a GPU that has it."""
     accumulate: int = 1
@@ -40,6 +47,7 @@ class RunSettings:
     ema: float = 0.0
     """Decay of an exponential moving average of the generators, e.g. 0.999, which the report then shows; 0: none."""
     workers: int = 2
+    """Processes that load images, for each process that trains."""
     report_every: int = 1000
     """Steps between checkpoints and reports."""
     best: str | None = None
@@ -114,8 +122,11 @@ class AsymGANSettings(UnpairedSettings):
     out: Path = Path("runs/asymgan")
     """Folder of the run."""
     blocks: int = 6
+    """Residual blocks of a generator."""
     aux_channels: int = 8
+    """Length of z."""
     critic_layers: int = 3
+    """How often a critic halves its image."""
     start: Literal["normal", "strong"] = "normal"
     """First weights: N(0, 0.02) as in the paper's family, or larger ones around z, for short trainings of narrow networks."""
     lr_critics: float = 1e-4

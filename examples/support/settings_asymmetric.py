@@ -35,7 +35,9 @@ class DomainSettings(RunSettings):
     critics: int = 1
     """2 for the paper's double discriminators, the second with a layer less."""
     critic_width: int = 64
+    """Channels of a critic's first layer."""
     critic_layers: int = 6
+    """How often a critic halves its image."""
     classifier_steps: int = 400
     """Training steps of the classifier that judges translated images in the report."""
     weights: unsupervised.Weights = field(default_factory=unsupervised.Weights)
@@ -69,11 +71,15 @@ class GestureSettings(RunSettings):
     batch: int = 4
     epochs: int = 20
     blocks: int = 9
+    """Residual blocks of a generator."""
     reconstructor_width: int = 4
+    """Channels of the reconstruction generator's first layer."""
     double_critics: bool = False
     """Add a second critic that does not see the skeleton, Eq. 9."""
     critic_width: int = 64
+    """Channels of a critic's first layer."""
     critic_layers: int = 3
+    """How often a critic halves its image."""
     features: str = "imagenet"
     """Weights of the VGG19 behind the perceptual loss: imagenet, random, a file, or auto: imagenet, and random where
     they cannot be downloaded."""

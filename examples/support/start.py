@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Literal
 
 import torch
@@ -14,6 +15,8 @@ from asymkit.layers import ConditionalInstanceNorm2d, init_normal
 from asymkit.objectives.asymgan import Critics, Translators
 
 Precision = Literal["auto", "no", "bf16"]
+
+OPTIONS_OF_FEATURES = "as options: weights are --features FILE, --features random, or auto; layers are --...-layer(s)"
 
 
 def start(precision: Precision, seed: int, minutes: float | None, accumulate: int = 1) -> Accelerator:
@@ -33,7 +36,12 @@ def start(precision: Precision, seed: int, minutes: float | None, accumulate: in
     ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
     # all batches of a step are loaded before it, so the loader's end says nothing about where a step ends
     steps = GradientAccumulationPlugin(num_steps=accumulate, sync_with_dataloader=False)
-    accelerator = Accelerator(mixed_precision=precision, gradient_accumulation_plugin=steps, kwargs_handlers=[ddp])
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    # torchrun does not say that its processes are to train on CPUs, and without a word each would train alone
+    cpu = several and not torch.accelerator.is_available()
+    accelerator = Accelerator(
+        cpu=cpu, mixed_precision=precision, gradient_accumulation_plugin=steps, kwargs_handlers=[ddp]
+    )
     if minutes is not None and accelerator.num_processes > 1:
         raise ValueError("minutes: a time limit works with one process; give epochs instead")
     set_seed(seed, device_specific=True)
@@ -51,15 +59,17 @@ def vgg_features(
         net: vgg16 or vgg19.
 
     Raises:
-        ValueError: the weights cannot be had; the message says which option helps.
+        ValueError: a layer is unknown or the weights cannot be had; the message says which option helps.
     """
     chosen = None if weights == "random" else "imagenet" if weights == "auto" else weights
     notes: list[str] = []
     try:
         networks = [VGGFeatures(names, chosen, net) for names in layers]
+    except ValueError as error:
+        raise ValueError(f"{error} ({OPTIONS_OF_FEATURES})") from error
     except RuntimeError as error:
         if weights != "auto":
-            raise ValueError(f"features: {error}; here that is --features FILE or --features random") from error
+            raise ValueError(f"features: {error} ({OPTIONS_OF_FEATURES})") from error
         notes.append(str(error))
         networks = [VGGFeatures(names, None, net) for names in layers]
     if not networks[0].pretrained:
