@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import multiprocessing
 import os
 import random
@@ -171,6 +172,48 @@ def test_a_damaged_file_does_not_take_the_place_of_the_good_one(
         assert loaded(path) == 1
     saved(path, 4)
     assert (loaded(path), loaded(previous_of(path))) == (4, 1)
+
+
+@pytest.mark.parametrize("spoiled", ["checkpoint.pt", "checkpoint.pt.sha256"])
+@pytest.mark.parametrize("how", ["damaged", "unreadable"])
+def test_whatever_happens_to_file_or_checksum_the_one_before_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoiled: str, how: str
+) -> None:
+    path, opened = tmp_path / "checkpoint.pt", open
+    saved(path, 1, 2)
+    with monkeypatch.context() as patch:
+        if how == "damaged":
+            (tmp_path / spoiled).write_bytes(b"\xff\xfe")
+        else:
+
+            def unreadable(file: Any, *rest: Any, **more: Any) -> Any:
+                if file == tmp_path / spoiled and (rest or ("rb",))[0] in {"r", "rb"}:
+                    raise OSError(errno.EIO, "Input/output error")
+                return opened(file, *rest, **more)
+
+            patch.setattr(io, "open", unreadable)
+        with pytest.warns(UserWarning, match=r"cannot read .*checkpoint.pt': .*; going on from the one before, step 1"):
+            assert loaded(path) == 1
+        saved(path, 3)  # a bad block of the old file does not keep a new one from being written
+    assert (loaded(path), loaded(previous_of(path))) == (3, 1)
+
+
+def test_a_full_disk_without_links_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "checkpoint.pt"
+    saved(path, 1)
+
+    def refused(*_: Any) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    def full(_: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", refused)
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        saved(path, 2)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["checkpoint.pt", "checkpoint.pt.sha256"]
 
 
 def test_file_systems_without_links_get_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,6 @@ def test_two_processes_end_with_the_same_weights(tmp_path: Path) -> None:
     script, out = tmp_path / "train.py", tmp_path / "run"
     script.write_text(TWO_PROCESSES)
     environment = os.environ | {
-        "ACCELERATE_USE_CPU": "true",
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": str(ROOT / "examples"),
     }
@@ -159,7 +158,7 @@ def test_processes_agree_on_the_step_to_stop_at(tmp_path: Path) -> None:
     """SIGTERM that reaches one process of two."""
     data, script = cyclegan_folder(tmp_path / "data"), tmp_path / "train.py"
     script.write_text(TOLD)
-    environment = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    environment = {"OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(str(ROOT / name) for name in ("examples", "tests"))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", str(script), str(data)]
     command.append(str(tmp_path / "run"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,3 +80,10 @@ def test_digits_are_scored_for_both_variants(tmp_path: Path) -> None:
     assert "Shaded" in (out / "async-0" / "report.html").read_text()
     assert "Shaded" not in (out / "cyclegan-0" / "report.html").read_text()
     assert "Async-CycleGAN  photos to plain" in result.stdout
+    result = run("asyncgan_digits", out, *small, "--dry-run")
+    assert result.returncode == 0, result.stderr
+    assert json.loads((out / "results.json").read_text()) == results
+    assert "Async-CycleGAN  photos to plain" not in result.stdout
+    result = run("asyncgan_digits", out / "async-0", "--resume")
+    assert re.search(r"async-0' holds one of the trainings of a comparison; give '.*run'", result.stderr)
+    assert json.loads((out / "settings.json").read_text())["seeds"] == 2

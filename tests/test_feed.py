@@ -62,8 +62,8 @@ def test_broken_files_that_workers_find_are_told_once_and_listed(tmp_path: Path,
     assert found == [0, 1, 2, 4, *range(4, 9), 10, *range(10, 20)]
     messages = [str(one.message) for one in said]
     assert [message.splitlines() for message in messages] == [
-        ["data: 1 of 400 files cannot be read and are skipped, now:", "  3.jpg: cut"],
-        ["data: 2 of 400 files cannot be read and are skipped, now:", "  9.jpg: cut"],
+        ["data: 1 of 400 files cannot be read and are skipped, these are new:", "  3.jpg: cut"],
+        ["data: 2 of 400 files cannot be read and are skipped, these are new:", "  9.jpg: cut"],
     ]
     assert (tmp_path / "broken-files.txt").read_text() == "  3.jpg: cut\n  9.jpg: cut\n"
 
@@ -103,6 +103,7 @@ def test_what_was_found_before_is_known_unless_it_was_mended(tmp_path: Path) -> 
     Image.new("RGB", (20, 20)).save(tmp_path / "mended.png")
     after.load_state_dict(before.state_dict())
     assert after.data.broken.found == {str(tmp_path / "cut.jpg"): "the file is empty"}
+    assert not after.news  # nor is it told again
 
 
 @pytest.mark.filterwarnings("ignore:data. 1 of 400 files")

@@ -84,6 +84,15 @@ def test_what_is_transparent_is_white(tmp_path: Path) -> None:
     assert (pixels_of(tmp_path / "palette.png") == 255).all()
 
 
+def test_a_transparent_grey_of_sixteen_bits_is_white(tmp_path: Path) -> None:
+    values = np.full((16, 16), 12000, np.uint16)
+    values[:8] = 12345
+    Image.fromarray(values).save(tmp_path / "deep.png", transparency=12345)
+    pixels = pixels_of(tmp_path / "deep.png")
+    assert (pixels[:8] == 255).all()
+    assert (pixels[8:] == round(12000 / 257)).all()
+
+
 def test_phones_turn_their_pictures(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -195,6 +204,18 @@ def test_nothing_but_broken_files(tmp_path: Path) -> None:
         data[0]
 
 
+def test_only_image_files_are_images(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "photos", 2)
+    (folder / "._0000.png").write_bytes(b"what macOS leaves beside images")
+    (folder / "notes.txt").write_text("")
+    (folder / "folder.png").mkdir()
+    os.mkfifo(folder / "queue.png")  # opening it would wait for ever
+    (folder / "0002.png").symlink_to(folder / "nowhere")  # an image that is missing
+    assert image_files(folder).names == ["0000.png", "0001.png", "0002.png"]
+    with pytest.raises(BrokenImageError, match=r"0002.png' as an image: .*No such file"):
+        read_image(folder / "0002.png")
+
+
 class Entry:
     def __init__(self, name: str, file: bool = True) -> None:
         self.name, self._file = name, file
@@ -282,6 +303,24 @@ def test_broken_files_of_domains_and_gestures_are_skipped(tmp_path: Path) -> Non
     spoil(tmp_path / "photos", "0070.png")
     rows = "".join(f"{i:04d}.png,{(i + 1) % 150:04d}.png\n" for i in range(150))
     (tmp_path / "pairs.csv").write_text("source,target\n" + rows)
-    pairs, _, _ = gesture_pairs(tmp_path / "photos", tmp_path / "masks", tmp_path / "pairs.csv", 16, 0)
+    (tmp_path / "pairs.csv").write_text((tmp_path / "pairs.csv").read_text() + "0000.png,nobody.png\n")
+    pairs, _, source = gesture_pairs(tmp_path / "photos", tmp_path / "masks", tmp_path / "pairs.csv", 16, 0)
     assert all(part.shape == (3, 16, 16) for i in range(len(pairs.pairs)) for part in pairs[i])  # type: ignore[union-attr]
     assert list(pairs.broken.found) == [str(tmp_path / "photos" / "0070.png")]
+    assert "; 1 of 151 pairs left out for want of files, such as of nobody" in source
+
+
+def test_a_block_of_broken_files_does_not_end_a_run(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        folder_of(tmp_path / name, 1)
+    folder = tmp_path / "a"
+    for i in range(1, 12_000):
+        os.link(folder / "0000.png", folder / f"{i:04d}.png")
+    for i in range(5000, 5110):  # as an interrupted download leaves them, not one in a hundred
+        (folder / f"{i:04d}.png").unlink()
+        (folder / f"{i:04d}.png").write_bytes(b"")
+    train, _, _ = domain_sets(tmp_path, 16, 3, 0)
+    for number in range(0, 4000):
+        if not 5000 <= np.random.default_rng((0, 0, number, 1)).integers(len(train.photos[0])) * 10 / 9 < 5110:
+            continue
+        assert train.crop(0, number).shape == (3, 16, 16)

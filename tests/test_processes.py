@@ -73,7 +73,7 @@ asyncgan.main(tiny(Path(out), Path(data), workers=1))
 
 def started(script: Path, processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
     launch = [] if processes == 1 else ["-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
-    environment = {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    environment = {"OMP_NUM_THREADS": "1"}
     environment["PYTHONPATH"] = os.pathsep.join(str(ROOT / name) for name in ("examples", "tests"))
     command = [sys.executable, *launch, str(script), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)

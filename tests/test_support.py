@@ -7,12 +7,13 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support import run
 from support.checkpoint import load_checkpoint, save_checkpoint
 from support.config import as_plain
 from support.data import Domain, Unpaired, unpaired
@@ -21,11 +22,13 @@ from support.images import DERIVE, PoorKind, bundled_photos
 from support.logs import LossLog, read_losses
 from support.pictures import checkerboard
 from support.report import Look, Moment, write_report
-from support.run import open_run, stop_when_told
+from support.run import open_run, stop_when_told, write_settings
 from support.settings import ASYMGAN_DEMO, RunSettings
 from torch import nn
 
 from asymkit import ops
+
+Settings = TypeVar("Settings", bound=RunSettings)
 
 
 def save(path: Path, size: tuple[int, int] = (40, 32), **options: Any) -> Path:
@@ -227,10 +230,11 @@ def test_checkerboards_are_seen() -> None:
     assert checkerboard(ramp) < 1e-5
 
 
-def held(folder: Path, settings: RunSettings) -> RunSettings:
+def held(folder: Path, settings: Settings) -> Settings:
     """The settings of a run that has a checkpoint in a folder."""
     settings = replace(settings, out=folder)
     open_run(settings)
+    write_settings(settings)
     save_checkpoint(folder / "checkpoint.pt", 1, 0.0, {}, settings=as_plain(settings))
     return settings
 
@@ -249,15 +253,29 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
     weights = replace(ASYMGAN_DEMO.weights, style=0.0)
     changes: dict[str, Any] = {"poor": "flat", "style_layers": ("relu2_1", "relu2_2"), "side_by_side": True}
     other = replace(settings, resume=True, width=8, weights=weights, **changes)
-    message = "add --width 16 --weights.style 10.0 --no-side-by-side --poor grey --style-layers relu1_1, or"
+    message = (
+        "add --width 16 --weights.style 10.0 --no-side-by-side --poor grey --style-layers relu1_1; or take all of "
+    )
+    message += f"them: python .* {tmp_path} --resume; or leave out"
     (tmp_path / "settings.json").unlink()  # what counts is in the checkpoint
     with pytest.raises(ValueError, match=message):
         open_run(other)
-    assert not (tmp_path / "settings.json").exists()
     save_checkpoint(tmp_path / "checkpoint.pt", 2, 0.0, {}, settings=as_plain(settings))
     (tmp_path / "checkpoint.pt").write_bytes(b"cut off")
     with pytest.raises(ValueError, match=message):
         open_run(other)
+
+
+def test_data_may_move_but_not_come_or_go(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = held(tmp_path, replace(ASYMGAN_DEMO, data=tmp_path / "here"))
+    open_run(replace(settings, resume=True, data=tmp_path / "there", report_every=7))
+    assert capsys.readouterr().out == (
+        f"resume: other than before, report_every 2000 → 7, data {tmp_path / 'here'} → {tmp_path / 'there'}\n"
+    )
+    with pytest.raises(ValueError, match=f"had other settings; add --data {tmp_path / 'here'}; or take all of them"):
+        open_run(replace(settings, resume=True, data=None))
+    with pytest.raises(ValueError, match=r"resume: no checkpoint .*nowhere"):
+        open_run(replace(settings, resume=True, out=tmp_path / "nowhere"))
 
 
 @pytest.mark.parametrize(
@@ -279,7 +297,9 @@ def test_settings_that_cannot_work_are_refused_at_once(setting: dict[str, Any], 
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_asks_a_loop_to_end_and_the_second_one_ends_it(number: signal.Signals) -> None:
+def test_a_signal_asks_a_loop_to_end_and_a_second_ctrl_c_ends_it(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
     inherited = signal.signal(number, signal.default_int_handler)  # jobs in the background have Ctrl-C ignored
     before = signal.getsignal(number)
     for _ in range(2):
@@ -287,8 +307,12 @@ def test_a_signal_asks_a_loop_to_end_and_the_second_one_ends_it(number: signal.S
             assert not stop.is_set()
             signal.raise_signal(number)
             assert stop.is_set()
+            signal.raise_signal(number)  # a launcher may pass on what the process was told already
+            monkeypatch.setattr(run, "SECOND_CTRL_C", 0.0)
+            signal.raise_signal(signal.SIGTERM)
             with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(number)
+                signal.raise_signal(signal.SIGINT)
+            monkeypatch.undo()
         with stop_when_told():
             pass
         assert signal.getsignal(number) is before  # no run leaves anything to the next one

@@ -22,13 +22,14 @@ import torch
 from accelerate.state import AcceleratorState
 from support import loop, record
 from support.average import MovingAverage
+from support.best import Best
 from support.checkpoint import load_checkpoint, save_checkpoint
 from support.config import as_plain, read_settings
 from support.data import Domain
 from support.durable import write_checked
 from support.health import WATCHED, Health
 from support.logs import LossLog, read_losses
-from support.run import command, open_run
+from support.run import EXAMPLES, command, write_settings
 from support.settings import ASYMGAN_DEMO, AsymGANSettings
 from support.settings_asymmetric import DomainSettings
 from support.settings_async import ASYNCGAN_DEMO, ASYNCGAN_PRESETS, AsyncSettings
@@ -133,8 +134,29 @@ def test_asymgan_goes_on_to_the_bit(tmp_path: Path, data: Path, monkeypatch: pyt
 
 def test_a_planned_run_cannot_be_made_longer(tmp_path: Path, data: Path) -> None:
     asyncgan.main(tiny(tmp_path, data))
-    with pytest.raises(ValueError, match="add --epochs 4, or leave out --resume"):
+    with pytest.raises(ValueError, match="add --epochs 4; or take all of them"):
         asyncgan.main(tiny(tmp_path, data, epochs=6, resume=True))
+
+
+@pytest.mark.parametrize("change", [{"batch": 3}, {"best": "fid"}])
+def test_a_refused_start_leaves_the_settings_of_the_run(tmp_path: Path, data: Path, change: dict[str, Any]) -> None:
+    asyncgan.main(tiny(tmp_path, data))
+    before = (tmp_path / "settings.json").read_text()
+    with pytest.raises(ValueError, match=r"a step of the run took 1 samples, now it would take 3|no figure 'fid'"):
+        asyncgan.main(tiny(tmp_path, data, resume=True, **change))
+    assert (tmp_path / "settings.json").read_text() == before
+
+
+def test_a_run_says_what_it_is_before_it_begins(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done: list[float] = []
+    monkeypatch.setattr(record, "write_report", lambda *rest: done.append(rest[4]["done"]))
+    asyncgan.main(tiny(tmp_path, data, accumulate=2, report_every=1))
+    assert done == [0.25, 0.5, 0.75, 1.0]
+    said = capsys.readouterr().out
+    assert "3 rich images (trainA), 2 poor ones; 16 pixels in training" in said
+    assert re.search(r"epochs: 4; steps: 4, each of 2 samples \(1 process × --batch 1 × --accumulate 2\)", said)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -308,6 +330,43 @@ def test_the_best_checkpoint_is_kept(
     assert json.loads((tmp_path / "best.json").read_text()) == kept
 
 
+def test_a_best_that_could_not_be_kept_is_not_the_one_to_beat(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values, copies = iter([9.0, 5.0, 2.0, 3.0, 4.0, 4.0]), iter([False, True, False])
+
+    def sometimes(*arguments: Any, **more: Any) -> None:
+        if next(copies):
+            raise OSError(28, "No space left on device")
+        write_checked(*arguments, **more)
+
+    monkeypatch.setattr(asyncgan, "cycle_figures", lambda *_: {"made_up": next(values)})
+    monkeypatch.setattr("support.best.write_checked", sometimes)
+    with pytest.warns(UserWarning, match=r"best.pt of step 4 could not be written: \[Errno 28\]"):
+        asyncgan.main(tiny(tmp_path, data, best="made_up", report_every=2))
+    assert torch.load(tmp_path / "best.pt", weights_only=True)["step"] == 6
+    assert json.loads((tmp_path / "best.json").read_text())["value"] == 3.0
+
+
+@pytest.mark.filterwarnings("ignore:the report of step")
+def test_the_best_is_kept_though_its_page_cannot_be_drawn(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> None:
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr(record, "write_report", fails)
+    asyncgan.main(tiny(tmp_path, data, best="rich_cycle_l1"))
+    assert (tmp_path / "best.pt").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"figure": "rich_cycle_l1", "value": "low"}'])
+def test_a_damaged_note_of_the_best_is_said(tmp_path: Path, data: Path, text: str) -> None:
+    (tmp_path / "best.json").write_text(text)
+    with pytest.warns(UserWarning, match=r"best.json' cannot be read, .*: the next report is the best"):
+        assert Best(tiny(tmp_path, data, best="rich_cycle_l1", resume=True), {"rich_cycle_l1": 1.0}).value is None
+
+
 def test_a_best_that_no_report_has_is_refused_before_the_training(tmp_path: Path, data: Path) -> None:
     with pytest.raises(
         ValueError, match="best: the report has no figure 'fid'; it has rich_cycle_l1, poor_cycle_l1, z_"
@@ -464,6 +523,22 @@ def test_a_torn_line_of_losses_is_dropped(tmp_path: Path, data: Path) -> None:
     assert read_losses(path) == rows
 
 
+@pytest.mark.parametrize("line", ["9,0.00012", "x" * 200_000 + "\n", "-inf,1\n", "9,nan\n", "9,1,2\n"])
+def test_damaged_lines_of_losses_are_left_out(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "losses.csv"
+    path.write_text(f"step,a\n1,0.5\n{line}")
+    assert read_losses(path) == [{"step": 1.0, "a": 0.5}]
+
+
+def test_losses_without_steps_are_put_aside(tmp_path: Path) -> None:
+    path = tmp_path / "losses.csv"
+    path.write_text("stfp,a\n1,0.5\n")
+    with pytest.warns(UserWarning, match=r"losses.csv' cannot be read; it is now damaged-losses.csv"):
+        LossLog(path, resume_at=4).write(5, {"a": 1.0})
+    assert (tmp_path / "damaged-losses.csv").read_text() == "stfp,a\n1,0.5\n"
+    assert read_losses(path) == [{"step": 5.0, "a": 1.0}]
+
+
 def test_a_line_after_a_torn_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "losses.csv"
     log = LossLog(path)
@@ -582,8 +657,13 @@ def test_settings_come_back_from_their_file(tmp_path: Path, settings: Any) -> No
     ("text", "message"),
     [
         ("{", "cannot read .*settings.json"),
-        ('{"widht": 3}', "does not fit AsymGANSettings: .*widht"),
-        ('{"width": "wide"}', "does not fit AsymGANSettings: .*width"),
+        ("[]", r"settings.json' holds \[\]; expected settings by name"),
+        ('{"widht": 3}', r"settings.json' is damaged or of another example: extra fields found \(widht\)"),
+        ('{"width": "wide"}', "width: expected int, got 'wide'"),
+        ('{"width": 4.9}', "width: expected int, got 4.9"),
+        ('{"tensorboard": "no"}', "tensorboard: expected bool, got 'no'"),
+        ('{"lr_critics": true}', "lr_critics: expected float, got True"),
+        ('{"weights": {"style": "much"}}', "weights.style: expected float, got 'much'"),
         ('{"width": 0}', "width must be a whole number of at least 1"),
     ],
 )
@@ -614,9 +694,26 @@ def test_a_settings_file_stands_where_a_preset_stands(tmp_path: Path, words: Cal
     assert words(str(tmp_path / "settings.json")) == before
     again = words(str(tmp_path / "settings.json"), "--epochs", "3", "--resume")
     assert again == replace(before, epochs=3, resume=True)
+    assert words(str(tmp_path)) == before  # the folder of the run
+    (tmp_path / "checkpoint.pt").write_bytes(b"")
+    assert words(str(tmp_path / "checkpoint.pt")) == before
     for start in ({"resume": True}, {"dry_run": True}):  # what a start was is not what another one is
-        open_run(replace(before, out=tmp_path, **start))  # type: ignore[arg-type]
-        path = tmp_path / ("dry-run" if "dry_run" in start else "") / "settings.json"
-        assert words(str(path)) == replace(before, out=tmp_path)
+        (tmp_path / "dry-run").mkdir(exist_ok=True)
+        write_settings(replace(before, out=tmp_path, **start))  # type: ignore[arg-type]
+        assert words(str(tmp_path / ("dry-run" if "dry_run" in start else ""))) == replace(before, out=tmp_path)
     with pytest.raises(SystemExit, match=r"settings: cannot read .nowhere\.json"):
         words("nowhere.json")
+
+
+def test_what_a_person_can_mend_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def main(settings: AsyncSettings) -> None:
+        warnings.warn("one file is broken", stacklevel=1)
+        warnings.warn_explicit("another", UserWarning, str(EXAMPLES / "asyncgan.py"), 1)
+        Path("/nowhere/at/all").mkdir()
+
+    monkeypatch.setattr(sys, "argv", ["asyncgan.py", "demo"])
+    with pytest.warns(UserWarning, match="one file"), pytest.raises(SystemExit, match=r"error: .*/nowhere/at/all"):
+        command(main, ASYNCGAN_PRESETS)
+    assert capsys.readouterr().err == "warning: another\n"

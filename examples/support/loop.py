@@ -96,14 +96,11 @@ class Training:
         each = f"{processes} process{'es' if processes > 1 else ''} × --batch {settings.batch}"
         each += f" × --accumulate {settings.accumulate}" if settings.accumulate > 1 else ""
         limit = f"; or --minutes {settings.minutes:g}" if settings.minutes else ""
-        epochs = (
-            f"{settings.epochs} epochs of {self.data.epoch} samples"
-            if self.plan is None
-            else f"{settings.epochs} epochs"
-        )
-        self.accelerator.print(
-            "\n".join([*page.notes, f"{epochs}, {self.steps} steps of {self.batch} ({each}){limit}"])
-        )
+        epochs = f"epochs: {settings.epochs}"
+        if self.plan is None:
+            epochs += f", each of {self.data.epoch} samples"
+        steps = f"steps: {self.steps}, each of {self.batch} samples ({each}){limit}"
+        self.accelerator.print("\n".join([*page.notes, f"{epochs}; {steps}"]))
 
     def step_generators(self, terms: Mapping[str, Tensor]) -> None:
         """Go down the gradient of the weighted terms with the generators' optimizer.
