@@ -316,11 +316,11 @@ def test_a_block_of_broken_files_does_not_end_a_run(tmp_path: Path) -> None:
     folder = tmp_path / "a"
     for i in range(1, 12_000):
         os.link(folder / "0000.png", folder / f"{i:04d}.png")
-    for i in range(5000, 5110):  # as an interrupted download leaves them, not one in a hundred
+    for i in range(5000, 5115):  # as an interrupted download leaves them, not one in a hundred
         (folder / f"{i:04d}.png").unlink()
         (folder / f"{i:04d}.png").write_bytes(b"")
     train, _, _ = domain_sets(tmp_path, 16, 3, 0)
-    for number in range(0, 4000):
-        if not 5000 <= np.random.default_rng((0, 0, number, 1)).integers(len(train.photos[0])) * 10 / 9 < 5110:
-            continue
-        assert train.crop(0, number).shape == (3, 16, 16)
+    names = train.photos[0].names  # type: ignore[union-attr]
+    for number in range(20_000):
+        if names[np.random.default_rng((0, 0, number, 1)).integers(len(names))] in {"5001.png", "5002.png"}:
+            assert train.crop(0, number).shape == (3, 16, 16)
