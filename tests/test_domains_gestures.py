@@ -137,7 +137,7 @@ def test_pairs_from_files(tmp_path: Path) -> None:
     (tmp_path / "json" / "b1_keypoints.json").write_text('{"people": []}')
     listed.write_text("\ufeffsource,target\na1,a2\na2,a3\na1,b1\n", encoding="utf-8")  # as Excel writes it
     train, _, source = gesture_pairs(tmp_path / "photos", tmp_path / "json", listed, 16, 0)
-    assert "1 photos left out in which no hand was seen; 1 pairs left out" in source
+    assert "1 photos left out in which no hand was seen; 1 of 3 pairs left out" in source
     pairs = default_collate([train[0]])
     model = supervised.Translators(DualGenerator.supervised(width=4, blocks=1))
     assert len(gesture_pictures(model, pairs)) == 2  # one held-out pair is enough for a picture
