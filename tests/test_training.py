@@ -694,13 +694,15 @@ def test_a_settings_file_stands_where_a_preset_stands(tmp_path: Path, words: Cal
     assert words(str(tmp_path / "settings.json")) == before
     again = words(str(tmp_path / "settings.json"), "--epochs", "3", "--resume")
     assert again == replace(before, epochs=3, resume=True)
-    assert words(str(tmp_path)) == before  # the folder of the run
     (tmp_path / "checkpoint.pt").write_bytes(b"")
-    assert words(str(tmp_path / "checkpoint.pt")) == before
+    for run in (tmp_path, tmp_path / "checkpoint.pt"):  # itself, wherever it was moved or copied
+        assert words(str(run)) == replace(before, out=tmp_path)
+    assert words(str(tmp_path), "--out", "other") == replace(before, out=Path("other"))
     for start in ({"resume": True}, {"dry_run": True}):  # what a start was is not what another one is
         (tmp_path / "dry-run").mkdir(exist_ok=True)
         write_settings(replace(before, out=tmp_path, **start))  # type: ignore[arg-type]
-        assert words(str(tmp_path / ("dry-run" if "dry_run" in start else ""))) == replace(before, out=tmp_path)
+        path = tmp_path / ("dry-run" if "dry_run" in start else "") / "settings.json"
+        assert words(str(path)) == replace(before, out=tmp_path)
     with pytest.raises(SystemExit, match=r"settings: cannot read .nowhere\.json"):
         words("nowhere.json")
 

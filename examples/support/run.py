@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from time import monotonic
@@ -77,7 +78,10 @@ def _settings(presets: Mapping[str, tuple[str, Settings]], words: list[str]) -> 
         given = Path(words[0])
         folder = given if given.is_dir() else given.parent
         _, example = next(iter(presets.values()))
-        settings = read_settings(given if given.suffix == ".json" else folder / "settings.json", type(example))
+        file = given if given.suffix == ".json" else folder / "settings.json"
+        settings = read_settings(file, type(example))
+        if file != given and isinstance(settings, RunSettings):  # the run itself, which may have been moved or copied
+            settings = replace(settings, out=folder)
         return tyro.cli(type(settings), default=settings, args=words[1:])
     return tyro.extras.overridable_config_cli(
         dict(presets), description="Or, instead of a preset's name: the folder of a run, for its settings.", args=words
