@@ -9,7 +9,6 @@ other way round. Neither model ever sees a label: nothing tells a 3 from an 8 bu
 number of steps on the same images; partial steps are the cheaper ones.
 """
 
-import json
 from dataclasses import replace
 from statistics import mean, stdev
 from typing import Any
@@ -18,7 +17,7 @@ import torch
 from accelerate.utils import set_seed
 from asyncgan import train
 from support.digits import DigitSet, Split, UnpairedDigits, digit_sets, train_classifier
-from support.durable import write_durably
+from support.durable import write_json
 from support.pictures import looking
 from support.run import command, write_settings
 from support.settings_async import DIGITS_PRESETS, DigitSettings
@@ -93,8 +92,7 @@ def main(settings: DigitSettings) -> None:
     results = {"real": real, "untranslated": untranslated, "translated": scores}
     results["entropy_bits"] = {domain.name: domain.bits for domain in (rich, poor)}
     if accelerator.is_main_process:
-        text = json.dumps(results, indent=2) + "\n"
-        write_durably(settings.out / "results.json", lambda file: file.write(text.encode()))
+        write_json(settings.out / "results.json", results)
 
 
 @looking()

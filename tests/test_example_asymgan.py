@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from launch import launched
 from tiny import cyclegan_folder
 
 ROOT = Path(__file__).parent.parent
@@ -114,14 +114,8 @@ def test_two_processes_end_with_the_same_weights(tmp_path: Path) -> None:
     photos = folder_of_photos(tmp_path / "photos", 4)
     script, out = tmp_path / "train.py", tmp_path / "run"
     script.write_text(TWO_PROCESSES)
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT / "examples"),
-    }
     for resume in ("0", "1"):
-        command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", str(script), str(photos)]
-        command += [str(out), resume]
-        result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        result = launched(script, 2, str(photos), str(out), resume)
         assert result.returncode == 0, result.stderr
         one, other = (torch.load(out / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
         assert all(torch.equal(one["weights"][name], other["weights"][name]) for name in one["weights"])
@@ -158,11 +152,7 @@ def test_processes_agree_on_the_step_to_stop_at(tmp_path: Path) -> None:
     """SIGTERM that reaches one process of two."""
     data, script = cyclegan_folder(tmp_path / "data"), tmp_path / "train.py"
     script.write_text(TOLD)
-    environment = {"OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join(str(ROOT / name) for name in ("examples", "tests"))
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", str(script), str(data)]
-    command.append(str(tmp_path / "run"))
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+    result = launched(script, 2, str(data), str(tmp_path / "run"))
     assert result.returncode == 0, result.stderr
     assert "stopped, --resume goes on: 4 steps" in result.stdout
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 4

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from launch import launched
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
@@ -112,18 +112,7 @@ dist.destroy_process_group()
 def test_shared_parameters_stay_equal_on_two_processes(tmp_path: Path, sharing: str) -> None:
     script = tmp_path / "train.py"
     script.write_text(TWO_PROCESSES)
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc_per_node",
-        "2",
-        str(script),
-        str(tmp_path),
-        sharing,
-    ]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=ROOT)
+    result = launched(script, 2, str(tmp_path), sharing)
     assert result.returncode == 0, result.stderr
     one, other = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
     for part in ("model", "critic"):

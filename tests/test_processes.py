@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from launch import launched
 from tiny import FIRST_PARTIAL, STEPS, cyclegan_folder
-
-ROOT = Path(__file__).parent.parent
 
 TRAIN = """
 import os, sys
@@ -71,19 +67,11 @@ asyncgan.main(tiny(Path(out), Path(data), workers=1))
 """
 
 
-def started(script: Path, processes: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    launch = [] if processes == 1 else ["-m", "torch.distributed.run", "--nproc_per_node", str(processes)]
-    environment = {"OMP_NUM_THREADS": "1"}
-    environment["PYTHONPATH"] = os.pathsep.join(str(ROOT / name) for name in ("examples", "tests"))
-    command = [sys.executable, *launch, str(script), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
-
-
 @pytest.mark.slow
 def test_what_one_process_cannot_load_ends_all_after_a_checkpoint(tmp_path: Path) -> None:
     data, script = cyclegan_folder(tmp_path / "data", 12, 8), tmp_path / "train.py"
     script.write_text(BUG)
-    result = started(script, 2, str(data), str(tmp_path / "run"))
+    result = launched(script, 2, str(data), str(tmp_path / "run"))
     assert result.returncode == 1
     step = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"]
     assert 0 < step <= 3  # the eighth sample is for the fourth step of two processes
@@ -92,11 +80,11 @@ def test_what_one_process_cannot_load_ends_all_after_a_checkpoint(tmp_path: Path
     assert "KeyError: 'a bug'" in result.stderr
 
 
-def launched(folder: Path, data: Path, processes: int, *runs: str) -> list[dict[str, Any]]:
+def ends_of(folder: Path, data: Path, processes: int, *runs: str) -> list[dict[str, Any]]:
     """The weights that runs of so many processes end with, each of samples per process times batches to a step."""
     folder.mkdir(exist_ok=True)
     (folder / "train.py").write_text(TRAIN)
-    result = started(folder / "train.py", processes, str(data), str(folder), *runs)
+    result = launched(folder / "train.py", processes, str(data), str(folder), *runs)
     assert result.returncode == 0, result.stderr
     found = []
     for run in runs:
@@ -119,13 +107,13 @@ def launched(folder: Path, data: Path, processes: int, *runs: str) -> list[dict[
 @pytest.mark.slow
 def test_two_processes_with_half_the_batch_are_one_with_the_whole(tmp_path: Path) -> None:
     data = cyclegan_folder(tmp_path / "data", 12, 8)  # joint epochs of two steps of four, a partial one of three
-    (whole,) = launched(tmp_path / "one", data, 1, "4x1")
-    found = launched(tmp_path / "two", data, 2, "2x1", "1x2")
+    (whole,) = ends_of(tmp_path / "one", data, 1, "4x1")
+    found = ends_of(tmp_path / "two", data, 2, "2x1", "1x2")
     (tmp_path / "other" / "2x2").mkdir(parents=True)
     for suffix in ("", ".sha256"):  # what two processes began one ends
         begun = tmp_path / "two" / "2x1" / f"checkpoint.previous.pt{suffix}"
         shutil.copyfile(begun, tmp_path / "other" / "2x2" / f"checkpoint.pt{suffix}")
-    found += launched(tmp_path / "other", data, 1, "2x2")
+    found += ends_of(tmp_path / "other", data, 1, "2x2")
     for weights in found:
         assert weights.keys() == whole.keys()
         for name, value in whole.items():

@@ -19,7 +19,7 @@ from support.config import as_plain
 from support.data import Domain, Unpaired, unpaired
 from support.files import image_files, read_image
 from support.images import DERIVE, PoorKind, bundled_photos
-from support.logs import LossLog, read_losses
+from support.logs import LossLog
 from support.pictures import checkerboard
 from support.report import Look, Moment, write_report
 from support.run import open_run, stop_when_told, write_settings
@@ -187,19 +187,6 @@ def test_checkpoints_restore_parts_and_the_random_state(tmp_path: Path) -> None:
         load_checkpoint(path, {"net": other})
     with pytest.raises(ValueError, match=r"net in .* is of other settings"):
         load_checkpoint(path, {"net": nn.Linear(3, 2), "optimizer": fresh})
-
-
-def test_losses_are_cut_where_a_run_is_resumed(tmp_path: Path) -> None:
-    log = LossLog(tmp_path / "losses.csv")
-    for step in (1, 11, 21):
-        log.write(step, {"a": step / 2})
-    log = LossLog(tmp_path / "losses.csv", resume_at=12)
-    log.write(21, {"a": 0.0})
-    assert read_losses(tmp_path / "losses.csv") == [
-        {"step": 1, "a": 0.5},
-        {"step": 11, "a": 5.5},
-        {"step": 21, "a": 0.0},
-    ]
 
 
 def test_the_report_is_one_file_that_shows_everything(tmp_path: Path) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import importlib
 import json
 import os
 import re
 import shutil
 import signal
-import sys
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -24,15 +21,10 @@ from support import loop, record
 from support.average import MovingAverage
 from support.best import Best
 from support.checkpoint import load_checkpoint, save_checkpoint
-from support.config import as_plain, read_settings
 from support.data import Domain
 from support.durable import write_checked
-from support.health import WATCHED, Health
-from support.logs import LossLog, read_losses
-from support.run import EXAMPLES, command, write_settings
-from support.settings import ASYMGAN_DEMO, AsymGANSettings
-from support.settings_asymmetric import DomainSettings
-from support.settings_async import ASYNCGAN_DEMO, ASYNCGAN_PRESETS, AsyncSettings
+from support.logs import read_losses
+from support.settings import ASYMGAN_DEMO
 from tiny import FIRST_PARTIAL, STEPS, cyclegan_folder, tiny
 from torch import Tensor, nn
 
@@ -523,39 +515,6 @@ def test_a_torn_line_of_losses_is_dropped(tmp_path: Path, data: Path) -> None:
     assert read_losses(path) == rows
 
 
-@pytest.mark.parametrize("line", ["9,0.00012", "x" * 200_000 + "\n", "-inf,1\n", "9,nan\n", "9,1,2\n"])
-def test_damaged_lines_of_losses_are_left_out(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "losses.csv"
-    path.write_text(f"step,a\n1,0.5\n{line}")
-    assert read_losses(path) == [{"step": 1.0, "a": 0.5}]
-
-
-def test_losses_without_steps_are_put_aside(tmp_path: Path) -> None:
-    path = tmp_path / "losses.csv"
-    path.write_text("stfp,a\n1,0.5\n")
-    with pytest.warns(UserWarning, match=r"losses.csv' cannot be read; it is now damaged-losses.csv"):
-        LossLog(path, resume_at=4).write(5, {"a": 1.0})
-    assert (tmp_path / "damaged-losses.csv").read_text() == "stfp,a\n1,0.5\n"
-    assert read_losses(path) == [{"step": 5.0, "a": 1.0}]
-
-
-def test_a_line_after_a_torn_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "losses.csv"
-    log = LossLog(path)
-    log.write(1, {"a": 1.0})
-
-    def torn(self: Any, row: Any) -> Any:
-        self.writer.writerow(["2", "0."])
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(csv.DictWriter, "writerow", torn)
-        with pytest.raises(OSError, match="No space"):
-            log.write(2, {"a": 0.5})
-    log.write(3, {"a": 0.25})
-    assert read_losses(path)[-1] == {"step": 3.0, "a": 0.25}
-
-
 def test_a_picture_that_cannot_be_drawn_does_not_end_a_run(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -589,45 +548,6 @@ def test_nothing_is_written_twice_at_one_step(tmp_path: Path, data: Path, monkey
     assert steps == [3, 6, 9]
 
 
-def told(critic: float, times: int, name: str = "critic_adversarial_rich") -> tuple[Health, list[str]]:
-    health = Health("critic_")
-    return health, [
-        text for step in range(times) for text in health.losses(10 * step + 1, {name: critic, "cycle": 0.0})
-    ]
-
-
-def test_critics_that_win_are_said_once() -> None:
-    health, said = told(0.004, 3 * WATCHED)
-    assert len(said) == 1
-    assert "critic_adversarial_rich has long been near zero, 0.004 at step 991: the critic wins" in said[0]
-    assert list(health.warnings.values()) == said
-    assert told(0.004, WATCHED - 1)[1] == []
-    assert told(0.1, 3 * WATCHED)[1] == []
-    assert told(0.0, 3 * WATCHED, "critic_classification")[1] == []  # a classifier may be right
-
-
-def test_z_that_is_forgotten_is_said_once() -> None:
-    health = Health("critic_")
-    assert health.figures(1000, {"z_diversity": 0.001}) == []  # first weights
-    assert health.figures(2000, {"z_diversity": 0.1}) == []
-    assert health.figures(3000, {"z_diversity": 0.001}) == []
-    assert (
-        "z_diversity is 0.0012 at step 4000: images for different z are nearly the same"
-        in (health.figures(4000, {"z_diversity": 0.0012})[0])
-    )
-    assert health.figures(5000, {"z_diversity": 0.001}) == []
-    assert health.figures(1, {}) == []
-
-
-def test_waiting_for_images_is_said_once() -> None:
-    health = Health("critic_")
-    assert health.waiting(0.1) == []
-    assert health.waiting(0.31) == [
-        "31% of the time is spent waiting for images: take more --workers, or store smaller images"
-    ]
-    assert health.waiting(0.5) == []
-
-
 def test_warnings_of_a_run_reach_the_person_and_the_report(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -637,85 +557,3 @@ def test_warnings_of_a_run_reach_the_person_and_the_report(
     with pytest.warns(UserWarning, match="images for different z are nearly the same"):
         asyncgan.main(tiny(tmp_path, data, report_every=4))
     assert any("z_diversity" in text for text in reports[-1][7])
-
-
-SETTINGS = [
-    ASYMGAN_DEMO,
-    ASYNCGAN_DEMO,
-    DomainSettings(label_embedding=8, data=Path("ü")),
-    AsymGANSettings(minutes=2.5),
-]
-
-
-@pytest.mark.parametrize("settings", SETTINGS)
-def test_settings_come_back_from_their_file(tmp_path: Path, settings: Any) -> None:
-    (tmp_path / "settings.json").write_text(json.dumps(as_plain(settings)))
-    assert read_settings(tmp_path / "settings.json", type(settings)) == settings
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{", "cannot read .*settings.json"),
-        ("[]", r"settings.json' holds \[\]; expected settings by name"),
-        ('{"widht": 3}', r"settings.json' is damaged or of another example: extra fields found \(widht\)"),
-        ('{"width": "wide"}', "width: expected int, got 'wide'"),
-        ('{"width": 4.9}', "width: expected int, got 4.9"),
-        ('{"tensorboard": "no"}', "tensorboard: expected bool, got 'no'"),
-        ('{"lr_critics": true}', "lr_critics: expected float, got True"),
-        ('{"weights": {"style": "much"}}', "weights.style: expected float, got 'much'"),
-        ('{"width": 0}', "width must be a whole number of at least 1"),
-    ],
-)
-def test_settings_files_that_do_not_fit_are_said(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "settings.json").write_text(text)
-    with pytest.raises(ValueError, match=message):
-        read_settings(tmp_path / "settings.json", AsymGANSettings)
-
-
-@pytest.fixture
-def words(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., AsyncSettings]]:
-    """What a command line makes of presets."""
-
-    def parse(*given: str) -> AsyncSettings:
-        found: list[AsyncSettings] = []
-        monkeypatch.setattr(sys, "argv", ["asyncgan.py", *given])
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            command(found.append, ASYNCGAN_PRESETS)
-        return found[0]
-
-    return parse  # type: ignore[return-value]
-
-
-def test_a_settings_file_stands_where_a_preset_stands(tmp_path: Path, words: Callable[..., AsyncSettings]) -> None:
-    before = words("demo", "--width", "24", "--weights.pseudo", "3")
-    (tmp_path / "settings.json").write_text(json.dumps(as_plain(before)))
-    assert words(str(tmp_path / "settings.json")) == before
-    again = words(str(tmp_path / "settings.json"), "--epochs", "3", "--resume")
-    assert again == replace(before, epochs=3, resume=True)
-    (tmp_path / "checkpoint.pt").write_bytes(b"")
-    for run in (tmp_path, tmp_path / "checkpoint.pt"):  # itself, wherever it was moved or copied
-        assert words(str(run)) == replace(before, out=tmp_path)
-    assert words(str(tmp_path), "--out", "other") == replace(before, out=Path("other"))
-    for start in ({"resume": True}, {"dry_run": True}):  # what a start was is not what another one is
-        (tmp_path / "dry-run").mkdir(exist_ok=True)
-        write_settings(replace(before, out=tmp_path, **start))  # type: ignore[arg-type]
-        path = tmp_path / ("dry-run" if "dry_run" in start else "") / "settings.json"
-        assert words(str(path)) == replace(before, out=tmp_path)
-    with pytest.raises(SystemExit, match=r"settings: cannot read .nowhere\.json"):
-        words("nowhere.json")
-
-
-def test_what_a_person_can_mend_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def main(settings: AsyncSettings) -> None:
-        warnings.warn("one file is broken", stacklevel=1)
-        warnings.warn_explicit("another", UserWarning, str(EXAMPLES / "asyncgan.py"), 1)
-        Path("/nowhere/at/all").mkdir()
-
-    monkeypatch.setattr(sys, "argv", ["asyncgan.py", "demo"])
-    with pytest.warns(UserWarning, match="one file"), pytest.raises(SystemExit, match=r"error: .*/nowhere/at/all"):
-        command(main, ASYNCGAN_PRESETS)
-    assert capsys.readouterr().err == "warning: another\n"

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from support.durable import write_checked, write_durably
+from support.durable import write_checked, write_json
 from support.settings import RunSettings
 
 
@@ -50,8 +50,7 @@ class Best:
         with checkpoint.open("rb") as source:
             write_checked(self.folder / "best.pt", lambda file: shutil.copyfileobj(source, file), keep=False)
         self.value = value
-        text = json.dumps({"figure": self.name, "value": value, "step": step}) + "\n"
-        write_durably(self.folder / "best.json", lambda file: file.write(text.encode()))
+        write_json(self.folder / "best.json", {"figure": self.name, "value": value, "step": step})
 
     def _better(self, value: float) -> bool:
         if not math.isfinite(value):

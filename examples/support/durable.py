@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 
-def write_durably(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Replace a file by what ``write`` writes; whatever happens meanwhile, the old or the new one is there to its end.
+def write_durably(path: Path, content: bytes) -> None:
+    """Replace a file; whatever happens meanwhile, the old or the new one is there to its end.
 
     Args:
         path: of the file.
-        write: given the open file.
+        content: all of it.
 
     Raises:
         OSError: no room, no permission; what was there before is untouched then.
     """
     new = path.with_name(f"{path.name}.new")
     try:
-        _write_to_disk(new, write)
+        _write_to_disk(new, lambda file: file.write(content))
         new.replace(path)
         _sync_folder(path.parent)
     finally:
         new.unlink(missing_ok=True)
 
 
+def write_json(path: Path, values: Mapping[str, object]) -> None:
+    """The same for values by name.
+
+    Raises:
+        OSError: as above.
+    """
+    write_durably(path, (json.dumps(values, indent=2) + "\n").encode())
+
+
 def write_checked(path: Path, write: Callable[[BinaryIO], object], keep: bool = True) -> None:
-    """The same with a checksum beside it, ``path.sha256``, and the file that was there kept as the previous one.
+    """Replace a file by what ``write`` writes, with a checksum beside it, and keep the one that was there as the previous.
 
     Whenever the power fails or the process is killed, :func:`whole_files` finds a file that was written to its end.
 

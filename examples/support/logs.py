@@ -76,7 +76,7 @@ class LossLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         found = read_losses(path)
         kept = [row for row in found if row["step"] <= resume_at] if resume_at else []
-        if resume_at and not found and path.exists() and path.stat().st_size:
+        if resume_at and not found and path.exists() and path.read_bytes().count(b"\n") > 1:
             aside = path.with_name(f"damaged-{path.name}")
             path.replace(aside)
             warnings.warn(f"{str(path)!r} cannot be read; it is now {aside.name}, and a new one is begun", stacklevel=4)
@@ -103,7 +103,7 @@ class LossLog:
         writer = csv.DictWriter(text, self._columns)
         writer.writeheader()
         writer.writerows(rows)
-        write_durably(self._path, lambda file: file.write(text.getvalue().encode()))
+        write_durably(self._path, text.getvalue().encode())
 
 
 def read_losses(path: Path) -> list[dict[str, float]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-import json
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 import asymkit
-from support.durable import write_durably
+from support.durable import write_durably, write_json
 from support.logs import read_losses
 
 PAGE = Path(__file__).with_name("report.html")
@@ -94,7 +93,7 @@ def write_report(
         places = [(f"{i / max(1, len(grids) - 1):.0%}", _webp(_image(grid)), "webp") for i, grid in enumerate(grids)]
         figures.append(_figure(caption, places, shown=0))
     metrics = dict(look.figures) | dict(metrics)
-    write_durably(folder / "metrics.json", lambda file: file.write(_json(metrics)))
+    write_json(folder / "metrics.json", metrics)
     curves = _loss_curves(read_losses(folder / "losses.csv"), partial)
     (folder / "losses.png").write_bytes(curves)
     page = Template(PAGE.read_text(encoding="utf-8")).substitute(
@@ -110,7 +109,7 @@ def write_report(
         settings=_table(settings),
     )
     report = folder / "report.html"
-    write_durably(report, lambda file: file.write(page.encode(errors="backslashreplace")))
+    write_durably(report, page.encode(errors="backslashreplace"))
     return report
 
 
@@ -167,10 +166,6 @@ def _versions() -> str:
 def _paragraphs(texts: Sequence[str], kind: str) -> str:
     lines = "".join(f"<p>{html.escape(text)}</p>" for text in texts)
     return f'<div class="{kind}">{lines}</div>' if lines else ""
-
-
-def _json(values: Mapping[str, object]) -> bytes:
-    return (json.dumps(values, indent=2) + "\n").encode()
 
 
 def _loss_curves(rows: list[dict[str, float]], partial: Sequence[tuple[int, int]]) -> bytes:

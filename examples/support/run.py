@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import json
 import os
 import shutil
 import signal
@@ -23,7 +22,7 @@ from tqdm import tqdm
 
 from support.checkpoint import settings_of
 from support.config import as_plain, options, read_settings
-from support.durable import previous_of, write_durably
+from support.durable import previous_of, write_json
 from support.settings import RunSettings
 
 Settings = TypeVar("Settings")
@@ -119,8 +118,7 @@ def open_run(settings: RunSettings, keep: frozenset[str] = frozenset()) -> None:
 
 def write_settings(settings: RunSettings) -> None:
     """Leave the settings in the folder of the run, for another start."""
-    text = json.dumps(as_plain(settings) | {"resume": False, "dry_run": False}, indent=2) + "\n"
-    write_durably(settings.folder / "settings.json", lambda file: file.write(text.encode()))
+    write_json(settings.folder / "settings.json", as_plain(settings) | {"resume": False, "dry_run": False})
 
 
 def _compare(before: dict[str, Any], now: dict[str, Any], keep: frozenset[str], folder: Path) -> None:
