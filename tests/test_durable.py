@@ -268,7 +268,7 @@ def test_networks_and_optimizers_load_as_weights_only(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_runs_cannot_have_one_folder(tmp_path: Path) -> None:
     code = (
-        "import os, sys, time; from pathlib import Path; from support.run import begin_worker, open_run; "
+        "import os, sys, time; from pathlib import Path; from support.feed import begin_worker; from support.run import open_run; "
         "from dataclasses import replace; from support.settings import ASYMGAN_DEMO; "
         "open_run(replace(ASYMGAN_DEMO, out=Path(sys.argv[1]))); "
         "worker = os.fork(); os.dup2(os.open(os.devnull, os.O_RDWR), 1) if worker == 0 else print(worker, flush=True); "

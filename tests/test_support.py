@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support import run
 from support.checkpoint import load_checkpoint, save_checkpoint
 from support.config import as_plain
 from support.data import Domain, Unpaired, unpaired
@@ -22,8 +21,9 @@ from support.images import DERIVE, PoorKind, bundled_photos
 from support.logs import LossLog
 from support.pictures import checkerboard
 from support.report import Look, Moment, write_report
-from support.run import open_run, stop_when_told, write_settings
+from support.run import open_run, write_settings
 from support.settings import ASYMGAN_DEMO, RunSettings
+from support.stop import stop_when_told
 from torch import nn
 
 from asymkit import ops
@@ -295,7 +295,7 @@ def test_a_signal_asks_a_loop_to_end_and_a_second_ctrl_c_ends_it(
             signal.raise_signal(number)
             assert stop.is_set()
             signal.raise_signal(number)  # a launcher may pass on what the process was told already
-            monkeypatch.setattr(run, "SECOND_CTRL_C", 0.0)
+            monkeypatch.setattr("support.stop.SECOND_CTRL_C", 0.0)
             signal.raise_signal(signal.SIGTERM)
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)

@@ -16,7 +16,7 @@ from accelerate.utils import gather_object
 from torch.utils.data import DataLoader, default_collate
 
 from support.files import Broken, listed
-from support.run import begin_worker
+from support.lock import let_go
 
 
 class EndlessData(Protocol):
@@ -133,6 +133,12 @@ class Feed:
             "with these",
             stacklevel=4,
         )
+
+
+def begin_worker(_: int) -> None:
+    """In a process that loads images: leave it to the run what Ctrl-C does, and its folder to whoever comes after it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # SIGTERM has to end it: that is how the run itself does it
+    let_go()
 
 
 @contextmanager

@@ -22,9 +22,10 @@ from support.feed import EndlessData, Feed
 from support.phases import Plan
 from support.record import CRITIC, Page, Record
 from support.report import Moment
-from support.run import stop_when_told, write_settings
+from support.run import write_settings
 from support.settings import RunSettings
 from support.start import set_learning_rate
+from support.stop import stop_when_told
 
 LOG_EVERY = 10
 

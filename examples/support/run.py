@@ -1,20 +1,15 @@
-"""A run from the command line: its folder and settings, its end by Ctrl-C or SIGTERM, and errors in one line."""
+"""A run from the command line: its settings, its folder, and errors in one line."""
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
-import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from threading import Event
-from time import monotonic
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 import tyro
 from accelerate import PartialState
@@ -23,6 +18,7 @@ from tqdm import tqdm
 from support.checkpoint import settings_of
 from support.config import as_plain, options, read_settings
 from support.durable import previous_of, write_json
+from support.lock import LOCK, hold
 from support.settings import RunSettings
 
 Settings = TypeVar("Settings")
@@ -111,7 +107,7 @@ def open_run(settings: RunSettings, keep: frozenset[str] = frozenset()) -> None:
         _compare(settings_of(checkpoint), plain, keep, folder)
     if PartialState().is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
-        _lock(folder)
+        hold(folder)
         if settings.dry_run:  # nothing but earlier dry runs writes here
             _empty(folder)
 
@@ -144,75 +140,3 @@ def _empty(folder: Path) -> None:
             shutil.rmtree(path)
         elif path.name != LOCK:
             path.unlink()
-
-
-LOCK = ".lock"
-
-_locks: dict[tuple[int, int], IO[str]] = {}
-"""By device and number of the file, which stay when folders are renamed. Open for as long as the process lives; the
-system lets go of them however it ends."""
-
-
-def _lock(folder: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # not on Windows, where two runs in one folder are not noticed
-        return
-    # opened without emptying it: the number in it is the other run's until the lock is had
-    lock = (folder / LOCK).open("a+")
-    file = os.fstat(lock.fileno())
-    if (file.st_dev, file.st_ino) in _locks:
-        lock.close()
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.seek(0)
-        other = lock.read().strip()
-        lock.close()
-        raise ValueError(
-            f"out: process {other} is training in {str(folder)!r}; wait for it, or give another --out"
-        ) from None
-    lock.truncate(0)
-    lock.write(str(os.getpid()))
-    lock.flush()
-    _locks[file.st_dev, file.st_ino] = lock
-    atexit.register(lock.close)
-
-
-def begin_worker(_: int) -> None:
-    """In a process that loads images: leave it to the run what Ctrl-C does, and its folder to whoever comes after it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # SIGTERM has to end it: that is how the run itself does it
-    for lock in _locks.values():
-        lock.close()
-
-
-SECOND_CTRL_C = 2.0
-"""Seconds within which Ctrl-C is taken for the same one."""
-
-
-@contextmanager
-def stop_when_told() -> Iterator[Event]:
-    """An event that Ctrl-C or SIGTERM sets, for a loop to end after the step it is in; a second Ctrl-C ends it at once.
-
-    Launchers and schedulers pass on what the process is told already: more of the same is ignored, and Ctrl-C within
-    seconds.
-    """
-    stop, since = Event(), monotonic()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def told(number: int, _: object) -> None:
-        nonlocal since
-        if number == signal.SIGINT and stop.is_set() and monotonic() - since > SECOND_CTRL_C:
-            raise KeyboardInterrupt
-        if not stop.is_set():
-            since = monotonic()
-            stop.set()
-
-    for number in before:
-        signal.signal(number, told)
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
