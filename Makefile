@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # glibc gives freed memory back to the system and asks for it again in every step; keeping it saves a tenth of the time
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648
 
-.PHONY: demo test lint types docs bench clean
+.PHONY: demo test test-all test-oldest lint types docs bench clean
 
 EXAMPLE ?= asymgan
 override OUT := runs/$(if $(filter asymgan,$(EXAMPLE)),demo,$(EXAMPLE))
@@ -16,8 +16,22 @@ demo: $(VENV)/.examples
 	$(if $(findstring --resume,$(ARGS)),,rm -rf $(OUT))
 	$(KEEP_MEMORY) $(BIN)/python examples/$(EXAMPLE).py demo --out $(OUT) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
+PYTEST := -m pytest --numprocesses auto --dist worksteal
+
 test: lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) -m "not slow" $(ARGS)
+
+test-all: lint types
+	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) $(ARGS)
+
+# every test with the lowest versions that pyproject.toml declares, in an environment of its own that is removed afterwards;
+# those versions warn of what later ones changed, which is no error here
+test-oldest:
+	set -e; oldest=$$(mktemp -d); trap 'rm -rf "$$oldest"' EXIT; \
+	$(PYTHON) -m venv "$$oldest"; \
+	"$$oldest/bin/pip" install --quiet --disable-pip-version-check uv; \
+	"$$oldest/bin/uv" pip install --quiet --python "$$oldest/bin/python" --resolution lowest-direct --editable ".[dev]"; \
+	OMP_NUM_THREADS=1 "$$oldest/bin/python" $(PYTEST) --override-ini filterwarnings=default $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
