@@ -12,7 +12,7 @@ from asymkit import ops
 from asymkit.checks import check_dtype, check_images, one_of, widen
 from asymkit.ops import conditional_instance_norm, instance_norm
 from asymkit.ops.norm import Activation
-from asymkit.ops.normalize import layout_of
+from asymkit.ops.eager.norm import layout_of
 
 Upsampling = Literal["transposed", "resize"]
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from asymkit import ResnetGenerator, StarGenerator, ops
 from asymkit.layers import Conv3x3
 from asymkit.ops import convolution, winograd
-from asymkit.ops.paths import Path
+from asymkit.ops.backend import Backend
 
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels-last": torch.channels_last}
 
@@ -20,7 +20,7 @@ LAYOUTS = {"NCHW": torch.contiguous_format, "channels-last": torch.channels_last
 @pytest.fixture
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Winograd's algorithm whatever the machine and the size."""
-    monkeypatch.setattr(convolution, "conv3x3_path", lambda x, weight: Path(True, "for a test"))
+    monkeypatch.setattr(convolution, "conv3x3_backend", lambda x, weight: Backend("winograd", "for a test"))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -93,7 +93,7 @@ def test_a_generator_gives_the_same_with_it(build: type[nn.Module], monkeypatch:
         return [out.detach(), *torch.autograd.grad(out.square().sum(), list(generator.parameters()))]
 
     found = gradients()
-    monkeypatch.setattr(convolution, "conv3x3_path", lambda x, weight: Path(False, "for a test"))
+    monkeypatch.setattr(convolution, "conv3x3_backend", lambda x, weight: Backend("eager", "for a test"))
     expected = gradients()
     # a bias before an instance norm has no gradient but rounding
     least = 1e-3 * max(float(theirs.norm()) for theirs in expected)
@@ -101,16 +101,16 @@ def test_a_generator_gives_the_same_with_it(build: type[nn.Module], monkeypatch:
         assert (ours - theirs).norm() <= 1e-3 * theirs.norm().clamp_min(least)
 
 
-def test_the_path_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_backend_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     many, few = torch.zeros(256, 256, 3, 3), torch.zeros(64, 64, 3, 3)
     monkeypatch.setattr(convolution, "MACHINE_OBSTACLE", None)
-    assert ops.conv3x3_path(torch.zeros(1, 256, 64, 64), many) == (True, "Winograd's algorithm, float32 on AVX2")
-    assert "fewer than 128 channels" in ops.conv3x3_path(torch.zeros(1, 64, 64, 64), few).reason
-    assert "or 1024 pixels" in ops.conv3x3_path(torch.zeros(1, 256, 16, 16), many).reason
-    assert "is for float32" in ops.conv3x3_path(torch.zeros(1, 256, 64, 64).double(), many).reason
+    assert ops.conv3x3_backend(torch.zeros(1, 256, 64, 64), many) == ("winograd", "Winograd's algorithm, float32 on AVX2")
+    assert "fewer than 128 channels" in ops.conv3x3_backend(torch.zeros(1, 64, 64, 64), few).reason
+    assert "or 1024 pixels" in ops.conv3x3_backend(torch.zeros(1, 256, 16, 16), many).reason
+    assert "is for float32" in ops.conv3x3_backend(torch.zeros(1, 256, 64, 64).double(), many).reason
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert not ops.conv3x3_path(torch.zeros(1, 256, 64, 64), many).kernels
-    assert "on meta the device's library" in ops.conv3x3_path(torch.zeros(1, 256, 64, 64, device="meta"), many).reason
+        assert ops.conv3x3_backend(torch.zeros(1, 256, 64, 64), many).name == "eager"
+    assert "on meta the device's library" in ops.conv3x3_backend(torch.zeros(1, 256, 64, 64, device="meta"), many).reason
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     assert convolution.machine_obstacle() is None
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")

@@ -13,14 +13,16 @@ import torch
 from torch import Tensor
 
 from asymkit import ops
-from asymkit.ops import normalize, paths, similarity
-from asymkit.ops import pixel as reference_pixel
+from asymkit.ops import backend
+from asymkit.ops.backend import Backend
+from asymkit.ops.eager import norm as eager_norm
+from asymkit.ops.eager import ssim as eager_ssim
 from asymkit.ops.ssim import gaussian_window, scale_weights
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
-from asymkit.ops.kernels import norm, pixel
-from asymkit.ops.kernels import similarity as similarity_kernels
+from asymkit.ops.kernels import norm
+from asymkit.ops.kernels import ssim as ssim_kernels
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels-last": torch.channels_last}
@@ -43,8 +45,8 @@ def test_similarity(shape: tuple[int, ...], size: int, exponents: list[float], w
     x = torch.rand(shape, device=DEVICE) * 2 - 1
     y = (x + 0.5 * torch.randn_like(x)).clamp(-1, 1)
     options = (-1.0, 2.0, gaussian_window(size, 1.5), exponents, wanted)
-    found, gradients = similarity_kernels.similarity_and_gradients(x, y, *options)
-    expected, exact = similarity.similarity_and_gradients(x.double(), y.double(), *options)
+    found, gradients = ssim_kernels.similarity_and_gradients(x, y, *options)
+    expected, exact = eager_ssim.similarity_and_gradients(x.double(), y.double(), *options)
     assert relative(found, expected) < 3e-6
     for gradient, truth, wants in zip(gradients, exact, wanted, strict=True):
         assert (gradient is not None) == wants == (truth is not None)
@@ -56,8 +58,8 @@ def test_similarity_of_anticorrelated_images_in_any_layout() -> None:
     """The hyperbola below the floor, and images read where they lie."""
     x = (torch.rand(1, 3, 22, 22, device=DEVICE) * 2 - 1).contiguous(memory_format=torch.channels_last)
     options = (-1.0, 2.0, gaussian_window(11, 1.5), scale_weights(2), (False, True))
-    found, gradients = similarity_kernels.similarity_and_gradients(x, -x, *options)
-    expected, exact = similarity.similarity_and_gradients(x.double(), -x.double(), *options)
+    found, gradients = ssim_kernels.similarity_and_gradients(x, -x, *options)
+    expected, exact = eager_ssim.similarity_and_gradients(x.double(), -x.double(), *options)
     assert exact[1] is not None
     assert gradients[1] is not None
     assert relative(found, expected) < 3e-5
@@ -92,7 +94,7 @@ def test_instance_norm(
     scale, shift = torch.randn(2, *shape[:2], device=DEVICE)
     found = norm.normalize(x, scale, shift, added if residual else None, slope, 1e-5)
     x64, scale64, shift64, added64, grad64 = (t.double() for t in (x, scale, shift, added, grad))
-    expected = normalize.normalize(x64, scale64, shift64, added64 if residual else None, slope, 1e-5)
+    expected = eager_norm.normalize(x64, scale64, shift64, added64 if residual else None, slope, 1e-5)
     tolerance = {torch.float32: 1e-5, torch.float16: 1e-3, torch.bfloat16: 1e-2}[dtype]
     assert found[0].dtype == dtype
     assert found[0].stride() == x.stride()
@@ -102,7 +104,7 @@ def test_instance_norm(
     _, mean, rstd = found
     gradients = norm.normalize_backward(grad, x, scale, shift, mean, rstd, None, slope, 1e-5)
     _, mean, rstd = expected
-    exact = normalize.normalize_backward(grad64, x64, scale64, shift64, mean, rstd, None, slope, 1e-5)
+    exact = eager_norm.normalize_backward(grad64, x64, scale64, shift64, mean, rstd, None, slope, 1e-5)
     assert gradients[0].dtype == dtype
     assert relative(gradients[0], exact[0]) < max(tolerance, 1e-4)
     assert relative(gradients[1], exact[1]) < 1e-4
@@ -117,30 +119,13 @@ def test_flat_maps_pass_no_gradient_on() -> None:
     assert by_x.abs().max() < 1e-3
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_pixel_losses(layout: str) -> None:
-    x, y = (
-        torch.randn(2, 3, 17, 70, device=DEVICE).contiguous(memory_format=LAYOUTS[layout]).clone() for _ in range(2)
-    )
-    x[0, 0, 0] = y[0, 0, 0]
-    for found, expected in zip(pixel.channel_l1(x, y, True), reference_pixel.channel_l1(x, y, True), strict=True):
-        torch.testing.assert_close(found, expected)
-        assert found.stride() == expected.stride()
-    for power in (1.0, 2.0, 1.5):
-        for mean in (True, False):
-            theirs = reference_pixel.roughness(x, power, mean, True)
-            for found, expected in zip(pixel.roughness(x, power, mean, True), theirs, strict=True):
-                torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-                assert found.stride() == expected.stride()
-
-
 @pytest.fixture
 def _kernels_everywhere() -> Iterator[None]:
-    """The public ops take the kernels' path on this device."""
-    original = paths.path
-    paths.path = lambda device, dtype: paths.Path(True, "for a test")  # type: ignore[assignment]
+    """The public ops take the kernels on this device."""
+    original = backend.triton_or_eager
+    backend.triton_or_eager = lambda device, dtype: Backend("triton", "for a test")  # type: ignore[assignment]
     yield
-    paths.path = original
+    backend.triton_or_eager = original
 
 
 @pytest.mark.usefixtures("_kernels_everywhere")
@@ -156,7 +141,7 @@ def test_public_ops_run_through_the_kernels() -> None:
     a, b = x.clone().requires_grad_(), scale.clone().requires_grad_()
     value = total(a, b)
     found = torch.autograd.grad(value, (a, b))
-    paths.path = lambda device, dtype: paths.Path(False, "for a test")  # type: ignore[assignment]
+    backend.triton_or_eager = lambda device, dtype: Backend("eager", "for a test")  # type: ignore[assignment]
     expected = total(a, b)
     torch.testing.assert_close(value, expected)
     torch.testing.assert_close(found, torch.autograd.grad(expected, (a, b)), rtol=1e-4, atol=1e-5)
@@ -179,25 +164,108 @@ def test_every_kernel_compiles_for_gpus_of_two_generations(tmp_path: Path) -> No
         printed, errors = process.communicate()
         assert process.returncode == 0, errors
         assert {line.split(":")[0] for line in printed.splitlines()} == {
-            *("_statistics", "_product", "_gradient", "_moments", "_apply", "_sums", "_differences", "_variation")
+            *("_statistics", "_product", "_gradient", "_moments", "_apply", "_sums")
         }
 
 
-def test_the_path_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_backend_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     image = torch.zeros(1, 3, 16, 16)
-    assert ops.path_of("ms_ssim", image) == (False, "the tensor is on cpu, the kernels are for CUDA")
-    assert "batched matrix product" in ops.path_of("gram_matrix", image).reason
+    assert ops.backend_of("ms_ssim", image) == ("eager", "the tensor is on cpu, the kernels are for CUDA")
+    assert "batched matrix product" in ops.backend_of("gram_matrix", image).reason
     with pytest.raises(ValueError, match="did you mean 'ms_ssim'"):
-        ops.path_of("msssim", image)
+        ops.backend_of("msssim", image)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(torch.version, "hip", None)
-    paths.path.cache_clear()
+    backend.triton_or_eager.cache_clear()
     gpu = torch.device("cuda:0")
-    assert paths.path(gpu, torch.float32) == (True, "Triton kernels for torch.float32")
-    assert "lose digits of torch.float64" in paths.path(gpu, torch.float64).reason
+    assert backend.triton_or_eager(gpu, torch.float32) == ("triton", "Triton kernels for torch.float32")
+    assert "lose digits of torch.float64" in backend.triton_or_eager(gpu, torch.float64).reason
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
-    assert "compute capability 7.5, the kernels need 8.0" in paths.path(gpu, torch.bfloat16).reason
-    paths.path.cache_clear()
+    assert "compute capability 7.5, the kernels need 8.0" in backend.triton_or_eager(gpu, torch.bfloat16).reason
+    backend.triton_or_eager.cache_clear()
     monkeypatch.setenv("ASYMKIT_KERNELS", "off")
-    assert paths.path(gpu, torch.float32) == (False, "ASYMKIT_KERNELS=off turns the kernels off")
-    paths.path.cache_clear()
+    assert backend.triton_or_eager(gpu, torch.float32) == ("eager", "ASYMKIT_KERNELS=off turns the kernels off")
+    backend.triton_or_eager.cache_clear()
+
+
+FAR = 2**31 + 64
+"""A distance in memory, in elements, that 32 bits do not hold."""
+
+
+def far_apart(path: Path, value: Tensor, strides: Sequence[int]) -> Tensor:
+    """A copy whose neighbours lie as far apart as in a huge tensor, in a file that is nearly all holes.
+
+    It begins in the middle: offsets that wrap to negative values read zeros, and not what the test does not own.
+    """
+    reach = sum((side - 1) * stride for side, stride in zip(value.shape, strides, strict=True))
+    memory = torch.from_file(str(path), shared=True, size=2 * reach + 1, dtype=torch.float16)
+    view = memory.as_strided(value.shape, strides, reach)
+    view.copy_(value)
+    return view
+
+
+@pytest.mark.parametrize("steps", [(FAR // 2, 1), (1, FAR // 32)], ids=["NCHW", "channels-last"])
+@pytest.mark.parametrize("parts", [0, 2])
+def test_norm_of_maps_beyond_32_bits(tmp_path: Path, steps: tuple[int, int], parts: int) -> None:
+    """Three channels of 40 pixels, with steps from channel to channel or pixel to pixel that reach beyond 2^31."""
+    if DEVICE != "cpu":
+        pytest.skip("a sparse file is in the CPU's memory")
+    maps = [torch.randn(1, 3, 40, 1).half() for _ in range(2)]
+    x, grad, out, grad_x = (
+        far_apart(tmp_path / name, value, (0, *steps, 1)) for name, value in zip("xgod", [*maps, *maps], strict=True)
+    )
+    scale, shift = torch.rand(2, 1, 3)
+    mean, rstd, grad_scale, grad_shift = torch.empty(4, 1, 3)
+    partial = torch.empty(2, max(3 * parts, 1))
+    sizes, constants = (3, 40, *steps, 20 if parts else 40), {"PARTS": parts, "TILE_P": 64, "TILE_C": 4}
+    grid = (max(parts, 1),)
+    if parts:
+        norm._moments[grid](x, *partial, *sizes, **constants)
+    norm._apply[grid](
+        *(x, scale, shift, x, *partial, out, mean, rstd, *sizes, 0.2, 1e-5), **constants, AFFINE=True, RESIDUAL=True
+    )
+    expected, means, rstds = eager_norm.normalize(maps[0].double(), scale.double(), shift.double(), maps[0], 0.2, 1e-5)
+    assert relative(out, expected) < 1e-3
+    if parts:
+        norm._sums[grid](grad, x, scale, shift, mean, rstd, *partial, *sizes, 0.2, **constants, AFFINE=True)
+    norm._gradient[grid](
+        *(grad, x, scale, shift, mean, rstd, *partial, grad_x, grad_scale, grad_shift, *sizes, 0.2, 1e-5, 1e-6),
+        **constants,
+        AFFINE=True,
+    )
+    exact = eager_norm.normalize_backward(
+        *(maps[1].double(), maps[0].double(), scale.double(), shift.double(), means, rstds, None, 0.2, 1e-5)
+    )
+    for found, wanted in zip((grad_x, grad_scale, grad_shift), exact, strict=True):
+        assert relative(found, wanted) < 1e-3
+
+
+@pytest.mark.parametrize("steps", [(0, FAR // 16, 1), (FAR // 2, 24, 1), (1, FAR // 16, 3)], ids=["rows", "channels", "columns"])
+def test_similarity_of_images_beyond_32_bits(tmp_path: Path, steps: tuple[int, int, int]) -> None:
+    if DEVICE != "cpu":
+        pytest.skip("a sparse file is in the CPU's memory")
+    channels = 1 if steps[0] == 0 else 3
+    images = [(torch.rand(1, channels, 19, 18) * 2 - 1).half() for _ in range(2)]
+    x, y = (far_apart(tmp_path / name, image, (0, *steps)) for name, image in zip("xy", images, strict=True))
+    options = (-1.0, 2.0, gaussian_window(5, 1.0), scale_weights(2), (True, True))
+    found, gradients = ssim_kernels.similarity_and_gradients(x, y, *options)
+    expected, exact = eager_ssim.similarity_and_gradients(*(image.double() for image in images), *options)
+    assert relative(found, expected) < 1e-5
+    for gradient, truth in zip(gradients, exact, strict=True):
+        assert gradient is not None
+        assert truth is not None
+        assert relative(gradient, truth) < 1e-4
+
+
+@pytest.mark.usefixtures("_kernels_everywhere")
+def test_norms_without_scale_and_shift(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, weight = torch.randn(2, 3, 6, 7, device=DEVICE), torch.rand(3, device=DEVICE)
+    for arguments in ((None, None), (weight, None), (None, weight)):
+        results = []
+        for name in ("triton", "eager"):
+            monkeypatch.setattr(backend, "triton_or_eager", lambda device, dtype, name=name: Backend(name, ""))
+            leaf, *affine = (None if t is None else t.clone().requires_grad_() for t in (x, *arguments))
+            value = ops.instance_norm(leaf, *affine, "leaky_relu")
+            leaves = [t for t in (leaf, *affine) if t is not None]
+            results.append([value, *torch.autograd.grad(value.square().sum(), leaves)])
+        torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)

@@ -12,8 +12,8 @@ from torch.nn.grad import conv2d_weight
 
 from asymkit.checks import one_of
 from asymkit.ops import winograd
-from asymkit.ops.normalize import layout_of
-from asymkit.ops.paths import OFF, SWITCH, Path
+from asymkit.ops.eager.norm import layout_of
+from asymkit.ops.backend import OFF, SWITCH, Backend, needs_plain_formula
 
 Padding = Literal["none", "zeros", "reflect"]
 
@@ -52,11 +52,14 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: Padd
         ValueError: an unknown padding.
 
     Example:
+        >>> import torch
+        >>> from asymkit.ops import conv3x3
         >>> conv3x3(torch.ones(1, 2, 5, 5), torch.ones(4, 2, 3, 3)).shape
         torch.Size([1, 4, 3, 3])
     """
     one_of("padding", padding, ("none", "zeros", "reflect"))
-    if torch.compiler.is_exporting() or not conv3x3_path(x, weight).kernels:
+    plain = needs_plain_formula(x, weight, bias, compiled=False)
+    if plain or conv3x3_backend(x, weight).name != "winograd":
         x = F.pad(x, (1, 1, 1, 1), mode="reflect") if padding == "reflect" else x
         return F.conv2d(x, weight, bias, padding=1 if padding == "zeros" else 0)
     if padding != "none":
@@ -65,12 +68,14 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: Padd
     return out
 
 
-def conv3x3_path(x: Tensor, weight: Tensor) -> Path:
-    """Whether :func:`conv3x3` takes Winograd's algorithm (``kernels``), and why (``reason``).
+def conv3x3_backend(x: Tensor, weight: Tensor) -> Backend:
+    """Whether :func:`conv3x3` takes Winograd's algorithm (``name`` is then "winograd"), and why (``reason``).
 
     Example:
-        >>> conv3x3_path(torch.zeros(1, 8, 66, 66), torch.zeros(8, 8, 3, 3)).kernels
-        False
+        >>> import torch
+        >>> from asymkit.ops import conv3x3_backend
+        >>> conv3x3_backend(torch.zeros(1, 8, 66, 66), torch.zeros(8, 8, 3, 3)).name
+        'eager'
     """
     obstacle = (
         MACHINE_OBSTACLE
@@ -81,7 +86,9 @@ def conv3x3_path(x: Tensor, weight: Tensor) -> Path:
         obstacle = f"{x.dtype} or autocast: Winograd's algorithm is for float32"
     if obstacle is None and (min(weight.shape[:2]) < LEAST_CHANNELS or x[:, 0].numel() < LEAST_PIXELS):
         obstacle = f"fewer than {LEAST_CHANNELS} channels or {LEAST_PIXELS} pixels: direct convolution is as fast"
-    return Path(True, "Winograd's algorithm, float32 on AVX2") if obstacle is None else Path(False, obstacle)
+    if obstacle is not None:
+        return Backend("eager", obstacle)
+    return Backend("winograd", "Winograd's algorithm, float32 on AVX2")
 
 
 @torch.library.custom_op(
@@ -107,32 +114,32 @@ def _conv3x3_backward(
     grad: Tensor, x: Tensor, weight: Tensor, want_x: bool, want_weight: bool
 ) -> tuple[Tensor, Tensor]:
     """The gradients of x and weight, empty where they are not wanted."""
-    by_x, by_weight = winograd.convolve_backward(grad, x, weight, want_x, want_weight)
-    return x.new_empty(0) if by_x is None else by_x, x.new_empty(0) if by_weight is None else by_weight
+    grad_x, grad_weight = winograd.convolve_backward(grad, x, weight, want_x, want_weight)
+    return x.new_empty(0) if grad_x is None else grad_x, x.new_empty(0) if grad_weight is None else grad_weight
 
 
 @_conv3x3_backward.register_fake
 def _(grad: Tensor, x: Tensor, weight: Tensor, want_x: bool, want_weight: bool) -> tuple[Tensor, Tensor]:
-    by_x = torch.empty(x.shape, dtype=x.dtype, device=x.device, memory_format=layout_of(x))
-    return by_x if want_x else x.new_empty(0), weight.new_empty(weight.shape) if want_weight else x.new_empty(0)
+    grad_x = torch.empty(x.shape, dtype=x.dtype, device=x.device, memory_format=layout_of(x))
+    return grad_x if want_x else x.new_empty(0), weight.new_empty(weight.shape) if want_weight else x.new_empty(0)
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     ctx.save_for_backward(*inputs[:2])
 
 
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, weight = ctx.saved_tensors
     want_x, want_weight, want_bias = ctx.needs_input_grad
-    by_x: Tensor | None = None
-    by_weight: Tensor | None = None
+    grad_x: Tensor | None = None
+    grad_weight: Tensor | None = None
     if torch.is_grad_enabled():  # create_graph=True: PyTorch's own can be differentiated once more
-        by_x = F.conv_transpose2d(grad, weight) if want_x else None
-        by_weight = conv2d_weight(x, list(weight.shape), grad) if want_weight else None
+        grad_x = F.conv_transpose2d(grad, weight) if want_x else None
+        grad_weight = conv2d_weight(x, list(weight.shape), grad) if want_weight else None
     elif want_x or want_weight:
-        found = _conv3x3_backward(grad, x, weight, want_x, want_weight)
-        by_x, by_weight = (each if each.numel() else None for each in found)
-    return by_x, by_weight, grad.sum((0, 2, 3)) if want_bias else None
+        gradients = _conv3x3_backward(grad, x, weight, want_x, want_weight)
+        grad_x, grad_weight = (each if each.numel() else None for each in gradients)
+    return grad_x, grad_weight, grad.sum((0, 2, 3)) if want_bias else None
 
 
-_conv3x3.register_autograd(_backward, setup_context=_keep)
+_conv3x3.register_autograd(_backward, setup_context=_setup_context)

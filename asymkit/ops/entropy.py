@@ -29,6 +29,8 @@ def shannon_entropy(images: Tensor, value_range: tuple[float, float] = (-1, 1)) 
         ValueError: images are no batch of images, or the range is empty.
 
     Example:
+        >>> import torch
+        >>> from asymkit.ops import shannon_entropy
         >>> half = torch.cat([-torch.ones(1, 1, 4, 8), torch.ones(1, 1, 4, 8)], dim=2)
         >>> shannon_entropy(half), shannon_entropy(torch.zeros(1, 1, 8, 8))
         (tensor([1.]), tensor([0.]))
@@ -38,6 +40,6 @@ def shannon_entropy(images: Tensor, value_range: tuple[float, float] = (-1, 1)) 
     level = ((x - value_range[0]) / span * (LEVELS - 1)).round().clamp(0, LEVELS - 1).flatten(1)
     index = level.nan_to_num().long()
     counts = torch.zeros(len(x), LEVELS, dtype=torch.long, device=x.device)
-    counts.scatter_add_(1, index, torch.ones_like(index))  # whole numbers: float32 stops counting at 16.8 million
+    counts.scatter_add_(1, index, torch.ones_like(index))  # integers: float32 stops counting at 16.8 million
     bits: Tensor = torch.special.entr((counts / level.shape[1]).to(x.dtype)).sum(1) / math.log(2)
     return bits.masked_fill(level.isnan().any(1), torch.nan)

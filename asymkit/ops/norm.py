@@ -8,15 +8,15 @@ so, within a thousandth, is the gradient where the variance is above 1e-3.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from asymkit.checks import check_images, one_of
-from asymkit.ops import normalize
-from asymkit.ops.normalize import differentiable_backward, exportable, layout_of
-from asymkit.ops.paths import kernels_for
+from asymkit.ops.backend import differentiable_backward, kernels_for, needs_plain_formula
+from asymkit.ops.eager import norm as eager
 
 Activation = Literal["relu", "leaky_relu"]
 
@@ -52,6 +52,8 @@ def conditional_instance_norm(
         ValueError: scale or shift is not (N, C), residual not of x's shape, maps of one pixel, unknown activation.
 
     Example:
+        >>> import torch
+        >>> from asymkit.ops import conditional_instance_norm
         >>> x = torch.randn(2, 3, 8, 8)
         >>> y = conditional_instance_norm(x, scale=torch.ones(2, 3), shift=torch.full((2, 3), 5.0))
         >>> bool((y.mean((2, 3)) - 5).abs().max() < 1e-5)
@@ -91,6 +93,8 @@ def instance_norm(
         ValueError: as :func:`conditional_instance_norm`.
 
     Example:
+        >>> import torch
+        >>> from asymkit.ops import instance_norm
         >>> instance_norm(torch.tensor([[[[0.0, 2.0]]]])).flatten()
         tensor([-1.0000,  1.0000])
     """
@@ -98,16 +102,17 @@ def instance_norm(
     for name, given in (("weight", weight), ("bias", bias)):
         if given is not None and given.shape != x.shape[1:2]:
             raise ValueError(f"{name} must hold one value per channel, ({x.shape[1]},), got {tuple(given.shape)}")
-    n, c = x.shape[:2]
-    scale = (
-        x.new_ones(n, c, dtype=torch.promote_types(x.dtype, torch.float32)) if weight is None else weight.expand(n, c)
-    )
-    shift = torch.zeros_like(scale) if bias is None else bias.expand(n, c)
+    scale, shift = (None if given is None else given.expand(x.shape[:2]) for given in (weight, bias))
     return _norm(x, scale, shift, activation, residual, eps)
 
 
 def _norm(
-    x: Tensor, scale: Tensor, shift: Tensor, activation: Activation | None, residual: Tensor | None, eps: float
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    activation: Activation | None,
+    residual: Tensor | None,
+    eps: float,
 ) -> Tensor:
     if x.shape[2] * x.shape[3] < 2:
         raise ValueError(
@@ -119,83 +124,53 @@ def _norm(
     if activation is not None:
         one_of("activation", activation, ("relu", "leaky_relu"))
     wide = torch.promote_types(x.dtype, torch.float32)
-    if torch.compiler.is_exporting():
-        return exportable(x, scale.to(wide), shift.to(wide), residual, SLOPES[activation], eps)
-    out: Tensor = _instance_norm(x, scale.to(wide), shift.to(wide), residual, SLOPES[activation], eps)[0]
+    scale, shift = (None if given is None else given.to(wide) for given in (scale, shift))
+    arguments = (x, scale, shift, residual, SLOPES[activation], eps)
+    if needs_plain_formula(x, scale, shift, residual):
+        return eager.instance_norm(*arguments)
+    out: Tensor = _InstanceNorm.apply(*arguments)
     return out
 
 
-@torch.library.custom_op(
-    "asymkit::instance_norm",
-    mutates_args=(),
-    schema="(Tensor x, Tensor scale, Tensor shift, Tensor? residual, float slope, float eps) -> (Tensor, Tensor, Tensor)",
-)
-def _instance_norm(
-    x: Tensor, scale: Tensor, shift: Tensor, residual: Tensor | None, slope: float, eps: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Maps like x, mean and 1 / √(var + eps)."""
-    with torch.cuda.device_of(x):
-        compute = (kernels_for(x, "norm") or normalize).normalize
-        result: tuple[Tensor, Tensor, Tensor] = compute(x, scale, shift, residual, slope, eps)
-    return result
+class _InstanceNorm(torch.autograd.Function):
+    """The hand-written form, for eager mode."""
 
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        scale: Tensor | None,
+        shift: Tensor | None,
+        residual: Tensor | None,
+        slope: float,
+        eps: float,
+    ) -> Tensor:
+        with torch.cuda.device_of(x):
+            out, mean, rstd = kernels_for(x, "norm").normalize(x, scale, shift, residual, slope, eps)
+        ctx.set_materialize_grads(False)
+        ctx.slope, ctx.eps = slope, eps
+        ctx.residual_dtype = None if residual is None else residual.dtype
+        # an activated map is what the next convolution saves anyway
+        activated = out if residual is None and slope != 1 and not x.is_cuda else None
+        ctx.save_for_backward(x, scale, shift, mean, rstd, activated)
+        return out
 
-@_instance_norm.register_fake
-def _(x: Tensor, scale: Tensor, *unused: Any) -> tuple[Tensor, Tensor, Tensor]:
-    return _like(x), scale.new_empty(scale.shape), scale.new_empty(scale.shape)
-
-
-@torch.library.custom_op(
-    "asymkit::instance_norm_backward",
-    mutates_args=(),
-    schema="(Tensor grad, Tensor x, Tensor scale, Tensor shift, Tensor mean, Tensor rstd, Tensor? out, float slope, "
-    "float eps) -> (Tensor, Tensor, Tensor)",
-)
-def _instance_norm_backward(
-    grad: Tensor,
-    x: Tensor,
-    scale: Tensor,
-    shift: Tensor,
-    mean: Tensor,
-    rstd: Tensor,
-    out: Tensor | None,
-    slope: float,
-    eps: float,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The gradients of x, scale and shift."""
-    with torch.cuda.device_of(x):
-        compute = (kernels_for(x, "norm") or normalize).normalize_backward
-        result: tuple[Tensor, Tensor, Tensor] = compute(grad, x, scale, shift, mean, rstd, out, slope, eps)
-    return result
-
-
-@_instance_norm_backward.register_fake
-def _(grad: Tensor, x: Tensor, scale: Tensor, *unused: Any) -> tuple[Tensor, Tensor, Tensor]:
-    return _like(x), scale.new_empty(scale.shape), scale.new_empty(scale.shape)
-
-
-def _like(x: Tensor) -> Tensor:
-    return torch.empty(x.shape, dtype=x.dtype, device=x.device, memory_format=layout_of(x))
-
-
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, scale, shift, residual, ctx.slope, ctx.eps = inputs
-    out, mean, rstd = output
-    ctx.mark_non_differentiable(mean, rstd)
-    ctx.residual_dtype = None if residual is None else residual.dtype
-    # an activated map is what the next convolution keeps anyway
-    kept = out if residual is None and ctx.slope != 1 and not x.is_cuda else None
-    ctx.save_for_backward(x, scale, shift, mean, rstd, kept)
-
-
-def _backward(ctx: Any, grad: Tensor, *unused: Any) -> tuple[Tensor | None, ...]:
-    x, scale, shift, mean, rstd, out = ctx.saved_tensors
-    if torch.is_grad_enabled():  # create_graph=True: gradient penalties differentiate this once more
-        by_x, by_scale, by_shift = differentiable_backward(grad, x, scale, shift, ctx.slope, ctx.eps)
-    else:
-        by_x, by_scale, by_shift = _instance_norm_backward(grad, x, scale, shift, mean, rstd, out, ctx.slope, ctx.eps)
-    by_residual = None if ctx.residual_dtype is None else grad.to(ctx.residual_dtype)
-    return by_x, by_scale, by_shift, by_residual, None, None
-
-
-_instance_norm.register_autograd(_backward, setup_context=_keep)
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad is None:
+            return (None,) * 6
+        x, scale, shift, mean, rstd, out = ctx.saved_tensors
+        wanted = ctx.needs_input_grad
+        grad_residual = grad.to(ctx.residual_dtype) if wanted[3] else None
+        if not any(wanted[:3]):
+            return None, None, None, grad_residual, None, None
+        if torch.is_grad_enabled():  # create_graph=True
+            formula = partial(eager.instance_norm, residual=None, slope=ctx.slope, eps=ctx.eps)
+            gradients = differentiable_backward(formula, (x, scale, shift), wanted[:3], grad)
+        else:
+            with torch.cuda.device_of(x):
+                gradients = kernels_for(x, "norm").normalize_backward(
+                    grad, x, scale, shift, mean, rstd, out, ctx.slope, ctx.eps
+                )
+        grad_x, grad_scale, grad_shift = (g if wants else None for g, wants in zip(gradients, wanted, strict=False))
+        return grad_x, grad_scale, grad_shift, grad_residual, None, None

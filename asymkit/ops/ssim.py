@@ -1,18 +1,18 @@
-"""Structural similarity of two images, at one scale and at several; :mod:`asymkit.ops.similarity` has the sums."""
+"""Structural similarity of two images, at one scale and at several; :mod:`asymkit.ops.eager.ssim` has the formula."""
 
 from __future__ import annotations
 
 import math
 import warnings
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from asymkit.checks import as_image_pair, at_least, span_of
-from asymkit.ops import similarity
-from asymkit.ops.finished import chain, keep, wants_gradient
-from asymkit.ops.paths import kernels_for
+from asymkit.ops.backend import differentiable_backward, kernels_for, needs_plain_formula
+from asymkit.ops.eager import ssim as eager
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of Wang et al. (2003), finest scale first."""
@@ -40,6 +40,8 @@ def ssim(
         ValueError: shapes differ, images smaller than the window, an empty range, an even window.
 
     Example:
+        >>> import torch
+        >>> from asymkit.ops import ssim
         >>> x = torch.rand(2, 3, 32, 32) * 2 - 1
         >>> ssim(x, x)
         tensor([1., 1.])
@@ -82,6 +84,8 @@ def ms_ssim(
         ValueError: shapes differ, images too small for the scales asked for, an empty range, an even window.
 
     Example:
+        >>> import torch
+        >>> from asymkit.ops import ms_ssim
         >>> x = torch.rand(2, 3, 64, 64)
         >>> ms_ssim(x, x, value_range=(0, 1), scales=3)
         tensor([1., 1.])
@@ -97,6 +101,7 @@ def scales_that_fit(height: int, width: int, window_size: int = 11) -> int:
     """How many scales MS-SSIM can use: the window must fit the image halved scale − 1 times; at most five.
 
     Example:
+        >>> from asymkit.ops import scales_that_fit
         >>> [scales_that_fit(side, side) for side in (16, 64, 128, 161)]
         [1, 3, 4, 5]
     """
@@ -143,43 +148,52 @@ def _scale_weights(height: int, width: int, scales: int | None, window_size: int
 
 
 def _compare(x: Tensor, y: Tensor, low: float, span: float, window: list[float], exponents: list[float]) -> Tensor:
-    values, _, _ = _similarity(x, y, low, span, window, exponents, wants_gradient(x), wants_gradient(y))
-    similarities: Tensor = values
-    return similarities
+    if needs_plain_formula(x, y):
+        return eager.similarity(x, y, low, span, window, exponents)
+    wanted = [torch.is_grad_enabled() and image.requires_grad for image in (x, y)]
+    values: Tensor = _Similarity.apply(x, y, wanted, (low, span, window, exponents))
+    return values
 
 
-@torch.library.custom_op(
-    "asymkit::similarity",
-    mutates_args=(),
-    schema="(Tensor x, Tensor y, float low, float span, float[] window, float[] exponents, bool want_x, bool want_y)"
-    " -> (Tensor, Tensor, Tensor)",
-)
-def _similarity(
-    x: Tensor,
-    y: Tensor,
-    low: float,
-    span: float,
-    window: list[float],
-    exponents: list[float],
-    want_x: bool,
-    want_y: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """One value per image, and its gradients by x and y, which are empty where they are not wanted."""
-    with torch.cuda.device_of(x):
-        compute = (kernels_for(x, "similarity") or similarity).similarity_and_gradients
-        values, gradients = compute(x, y, low, span, window, exponents, (want_x, want_y))
-    by_x, by_y = (x.new_empty(0) if gradient is None else gradient for gradient in gradients)
-    return values, by_x, by_y
+class _Similarity(torch.autograd.Function):
+    """The form for eager mode, whose gradient is computed in the forward pass, because it shares nearly all the work.
+
+    Only this gradient is saved; backward is the chain rule, one product.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor, wanted: list[bool], options: tuple[Any, ...]) -> Tensor:
+        with torch.cuda.device_of(x):
+            values, gradients = kernels_for(x, "ssim").similarity_and_gradients(x, y, *options, wanted)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*gradients)
+        # The images are for second derivatives only. Saved tensors must not be changed in place even where nobody asks
+        # for these, so they are held as they are, and looked at when somebody does.
+        ctx.images, ctx.versions, ctx.options = (x, y), (_version(x), _version(y)), options
+        return values
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
+        if grad is None:
+            return None, None, None, None
+        if not torch.is_grad_enabled():
+            grad = grad[:, None, None, None]
+            grad_x, grad_y = (None if saved is None else grad * saved for saved in ctx.saved_tensors)
+            return grad_x, grad_y, None, None
+        if ctx.versions != tuple(map(_version, ctx.images)):
+            raise RuntimeError(
+                "an image given to ssim or ms_ssim was changed in place before a backward pass with create_graph=True, "
+                "which computes from it once more; change a copy instead: image.clone()"
+            )
+        formula = partial(_formula, options=ctx.options)
+        grad_x, grad_y = differentiable_backward(formula, ctx.images, ctx.needs_input_grad[:2], grad)
+        return grad_x, grad_y, None, None
 
 
-@_similarity.register_fake
-def _(x: Tensor, y: Tensor, *options: Any) -> tuple[Tensor, ...]:
-    return (x.new_empty(len(x)), *(x.new_empty(x.shape if wanted else 0) for wanted in options[-2:]))
+def _formula(x: Tensor, y: Tensor, options: tuple[Any, ...]) -> Tensor:
+    return eager.similarity(x, y, *options)
 
 
-def _similarity_backward(ctx: Any, grad: Tensor | None, *unused: Any) -> tuple[Tensor | None, ...]:
-    by_images = [chain(grad, finished) for finished in ctx.saved_tensors]
-    return (*by_images, *[None] * 6)
-
-
-_similarity.register_autograd(_similarity_backward, setup_context=keep)
+def _version(x: Tensor) -> int | None:
+    """Counts the changes in place; inference tensors do not."""
+    return None if x.is_inference() else x._version

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from asymkit.ops.normalize import layout_of
+from asymkit.ops.eager.norm import layout_of
 
 TILE, PATCH = 4, 6
 
@@ -79,11 +79,11 @@ def convolve_backward(
         .permute(3, 5, 1, 0, 2, 4)
     )
     products = _transform(OUTPUT, tiles.reshape(TILE**2, outputs, -1), adjoint=True)
-    by_x = _scattered(torch.bmm(_kernels(weight).mT, products), x, down, across) if want_x else None
+    grad_x = _scattered(torch.bmm(_kernels(weight).mT, products), x, down, across) if want_x else None
     if not want_weight:
-        return by_x, None
-    by_kernels = _transform(KERNEL, torch.bmm(products, _patches(x).mT), adjoint=True)
-    return by_x, by_kernels.permute(1, 2, 0).reshape(weight.shape).contiguous()
+        return grad_x, None
+    grad_kernels = _transform(KERNEL, torch.bmm(products, _patches(x).mT), adjoint=True)
+    return grad_x, grad_kernels.permute(1, 2, 0).reshape(weight.shape).contiguous()
 
 
 def _kernels(weight: Tensor) -> Tensor:
@@ -101,10 +101,10 @@ def _patches(x: Tensor) -> Tensor:
     return _transform(INPUT, patches.reshape(PATCH**2, x.shape[1], -1))
 
 
-def _scattered(by_patches: Tensor, x: Tensor, down: int, across: int) -> Tensor:
+def _scattered(grad_patches: Tensor, x: Tensor, down: int, across: int) -> Tensor:
     """The adjoint of :func:`_patches`: patches of gradients, added up where they overlap."""
     n, c = x.shape[:2]
-    patches = _transform(INPUT, by_patches, adjoint=True).view(PATCH, PATCH, c, n, down, across)
+    patches = _transform(INPUT, grad_patches, adjoint=True).view(PATCH, PATCH, c, n, down, across)
     total = x.new_zeros(n, c, TILE * down + 2, TILE * across + 2)
     by_n, by_c, by_h, by_w = total.stride()
     for top, bottom in ((0, TILE), (TILE, PATCH)):  # within one of these four parts, no two patches overlap

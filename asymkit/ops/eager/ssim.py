@@ -1,16 +1,15 @@
-"""Structural similarity and its gradient in one go, in PyTorch's own operations: the CPU path and the reference.
+"""Structural similarity in PyTorch's operations: the plain formula, and its gradient formed in the forward pass.
 
-With u = x + y and v = x − y, blurred by a Gaussian window:
+With u = x + y and v = x − y, means, variances and covariances under a Gaussian window (Wang et al., 2004) become
 
-    contrast and structure   cs = 1 − 2 Var v / (Var u + Var v + 2 C₂)
-    luminance                l  = 1 − v̄² / (½(ū² + v̄²) + C₁)
+    contrast and structure   (2 Cov + C₂) / (Var x + Var y + C₂)  =  1 − 2 Var v / (Var u + Var v + 2 C₂)
+    luminance                (2 x̄ ȳ + C₁) / (x̄² + ȳ² + C₁)        =  1 − v̄² / (½ (ū² + v̄²) + C₁)
 
-which equals the usual quotients of means, variances and the covariance, needs four blurs instead of five, and is
-exactly 1 for equal images, where the usual form cancels to values above 1. The gradient needs three more blurs for one
-input and four for both, by the same window turned around (docs/benchmarks.md).
-
-All channels of all images lie innermost in memory, (H, W, N·C): there both directions of the blur, the pooling and all
-sums run over whole vectors, and no intermediate map is ever transposed.
+which needs four blurs instead of five, and is exactly 1 for equal images, where the usual form cancels to values above
+1. :func:`similarity` is that formula. :func:`similarity_and_gradients` computes the same values and, with three more
+blurs for one input and four for both, the gradient, by the same window turned around (docs/benchmarks.md): nothing else
+has to be saved for the backward pass. There all channels of all images lie innermost in memory, (H, W, N·C): both
+directions of the blur, the pooling and all sums run over whole vectors, and no intermediate map is ever transposed.
 """
 
 from __future__ import annotations
@@ -31,6 +30,63 @@ POWER_FLOOR = 1e-3
 
 CHUNK = 12 * 256 * 256
 """Pixels worked on at a time on the finest scales, so that their maps stay in the cache."""
+
+
+def similarity(
+    x: Tensor, y: Tensor, low: float, span: float, window: Sequence[float], exponents: Sequence[float]
+) -> Tensor:
+    """Structural similarity per image, the formula itself: compilers fuse it, every transform of autograd follows it.
+
+    Args:
+        x: images, (N, C, H, W), float32 or float64.
+        y: images of the same shape and type.
+        low: the value of black.
+        span: white minus black.
+        window: weights of the blur, summing to one.
+        exponents: of each scale, finest first; none at all for the plain mean of one scale.
+
+    Returns:
+        Similarities, (N,).
+    """
+    c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
+    per_scale = []
+    with full_precision(x):
+        u, v = x + y - (2 * low + span), x - y  # u is 0 in the middle of the range
+        scales = max(len(exponents), 1)
+        for scale in range(scales):
+            if scale > 0:
+                u, v = halved(u), halved(v)
+            mean_u, mean_v = blur(u, window), blur(v, window)
+            var_u, var_v = blur(u.square(), window) - mean_u.square(), blur(v.square(), window) - mean_v.square()
+            value = 1 - 2 * var_v / (var_u + var_v + 2 * c2)
+            if scale == scales - 1:
+                bright = mean_u + span
+                value = value * (1 - mean_v.square() / ((bright.square() + mean_v.square()) / 2 + c1))
+            per_scale.append(value.mean((2, 3)))
+    if not exponents:
+        return per_scale[0].mean(1)
+    powers = [power(s, exponent)[0] for s, exponent in zip(per_scale, exponents, strict=True)]
+    return torch.stack(powers).prod(0).mean(1)
+
+
+def blur(x: Tensor, window: Sequence[float]) -> Tensor:
+    """The window along both sides of (N, C, H, W), without padding."""
+    for dim in (2, 3):
+        length = x.shape[dim] - len(window) + 1
+        x = torch.stack([x.narrow(dim, i, length) * weight for i, weight in enumerate(window)]).sum(0)
+    return x
+
+
+def halved(x: Tensor) -> Tensor:
+    """2×2 means; the last row and column of an odd side are averaged over the pixels they have."""
+    return F.avg_pool2d(x, 2, ceil_mode=True)
+
+
+def power(similarity: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
+    """s^w and the slope of its logarithm; below POWER_FLOOR a hyperbola of the same value and slope there."""
+    above = similarity.clamp_min(POWER_FLOOR)
+    stretch = 1 + exponent * (POWER_FLOOR - similarity).clamp_min(0) / POWER_FLOOR
+    return above.pow(exponent) / stretch, exponent / (above * stretch)
 
 
 class Level(NamedTuple):
@@ -89,17 +145,10 @@ def _product(similarities: list[Tensor], exponents: Sequence[float]) -> tuple[Te
     if not exponents:
         return similarities[0], [torch.ones_like(similarities[0])]
     factors, slopes = zip(
-        *(_power(s, exponent) for s, exponent in zip(similarities, exponents, strict=True)), strict=True
+        *(power(s, exponent) for s, exponent in zip(similarities, exponents, strict=True)), strict=True
     )
     product = torch.stack(factors).prod(0)
     return product, [product * slope for slope in slopes]
-
-
-def _power(similarity: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
-    """s^w and the slope of its logarithm; below POWER_FLOOR a hyperbola of the same value and slope there."""
-    above = similarity.clamp_min(POWER_FLOOR)
-    stretch = 1 + exponent * (POWER_FLOOR - similarity).clamp_min(0) / POWER_FLOOR
-    return above.pow(exponent) / stretch, exponent / (above * stretch)
 
 
 def _sums_and_differences(x: Tensor, y: Tensor, low: float, span: float) -> list[Tensor]:

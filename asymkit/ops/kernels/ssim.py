@@ -1,8 +1,9 @@
 """Structural similarity and its gradient for CUDA: one launch per scale each way, and one between them.
 
-The formulation is that of :mod:`asymkit.ops.similarity`. A program works on a tile of one channel: it blurs down the
+The formulation is that of :mod:`asymkit.ops.eager.ssim`. A program works on a tile of one channel: it blurs down the
 columns by loading shifted rows, and along the rows by a product with a band matrix, in full float32 precision. No
-atomics: every tile stores its own partial sum, so results are the same in every run.
+atomics: every tile stores its own partial sum, so results are the same in every run. Offsets are int64 and grids have
+one dimension, so that images may hold more than 2³¹ pixels.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from asymkit.ops.similarity import K1, K2, POWER_FLOOR
+from asymkit.ops.eager.ssim import K1, K2, POWER_FLOOR
 
 ROWS = 32
 """Rows of a tile; its width follows from the window."""
@@ -36,16 +37,17 @@ def _band(WINDOW: tl.constexpr, WIDTH: tl.constexpr, TAPS: tl.constexpr, ADJOINT
 
 @triton.jit
 def _statistics(
-    x, y, m, by_u, by_v, partial, small_x, small_y,
-    channels, height, width, x_n, x_c, x_h, x_w, y_n, y_c, y_h, y_w, planes, middle, span, c1, c2,
+    x, y, m, n, by_u, by_v, partial, small_x, small_y,
+    channels, height, width, x_n, x_c, x_h, x_w, y_n, y_c, y_h, y_w, middle, span, c1, c2,
     scale, scales, most_tiles,
     WINDOW: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr, LAST: tl.constexpr,
     WANT_X: tl.constexpr, WANT_Y: tl.constexpr,
 ):  # fmt: skip
     """One scale forward: partial sums of the similarity, the maps of its derivatives, and the images halved."""
     STEP: tl.constexpr = WIDTH - TAPS + 1
-    plane, tile = tl.program_id(0).to(tl.int64), tl.program_id(1)
     across = tl.cdiv(width, STEP)
+    tiles = tl.cdiv(height, BLOCK) * across
+    plane, tile = tl.program_id(0).to(tl.int64) // tiles, tl.program_id(0).to(tl.int64) % tiles
     top, left = tile // across * BLOCK, tile % across * STEP
     x += plane // channels * x_n + plane % channels * x_c
     y += plane // channels * y_n + plane % channels * y_c
@@ -56,9 +58,9 @@ def _statistics(
     square_v = tl.zeros((BLOCK, WIDTH), tl.float32)
     for k in tl.static_range(TAPS):
         r = top + row + k
-        inside = (r < height) & (column < width)
-        a = tl.load(x + r * x_h + column * x_w, inside, 0.0).to(tl.float32)
-        b = tl.load(y + r * y_h + column * y_w, inside, 0.0).to(tl.float32)
+        mask = (r < height) & (column < width)
+        a = tl.load(x + r * x_h + column * x_w, mask, 0.0).to(tl.float32)
+        b = tl.load(y + r * y_h + column * y_w, mask, 0.0).to(tl.float32)
         u, v = a + b - middle, a - b
         mean_u += WINDOW[k] * u
         mean_v += WINDOW[k] * v
@@ -91,16 +93,16 @@ def _statistics(
     total = tl.sum(tl.sum(tl.where(valid, value, 0.0), 1), 0)
     tl.store(partial + (plane * scales + scale) * most_tiles + tile, total)
     if WANT_X or WANT_Y:
-        at = plane * down * right + r * right + column
-        tl.store(by_u + at, du, valid)
-        tl.store(by_v + at, dv, valid)
+        offset = plane * down * right + r * right + column
+        tl.store(by_u + offset, du, valid)
+        tl.store(by_v + offset, dv, valid)
         if WANT_X and WANT_Y:
-            tl.store(m + at, mu, valid)
-            tl.store(m + planes * down * right + at, mv, valid)
+            tl.store(m + offset, mu, valid)
+            tl.store(n + offset, mv, valid)
         elif WANT_X:
-            tl.store(m + at, mu + mv, valid)
+            tl.store(m + offset, mu + mv, valid)
         else:
-            tl.store(m + at, mu - mv, valid)
+            tl.store(m + offset, mu - mv, valid)
     if not LAST:
         half_h, half_w = (height + 1) // 2, (width + 1) // 2
         r = top // 2 + tl.arange(0, BLOCK // 2)[:, None]
@@ -109,14 +111,14 @@ def _statistics(
         sum_y = tl.zeros((BLOCK // 2, WIDTH // 2), tl.float32)
         for i in tl.static_range(2):
             for j in tl.static_range(2):
-                inside = (2 * r + i < height) & (2 * c + j < width)
-                sum_x += tl.load(x + (2 * r + i) * x_h + (2 * c + j) * x_w, inside, 0.0).to(tl.float32)
-                sum_y += tl.load(y + (2 * r + i) * y_h + (2 * c + j) * y_w, inside, 0.0).to(tl.float32)
+                mask = (2 * r + i < height) & (2 * c + j < width)
+                sum_x += tl.load(x + (2 * r + i) * x_h + (2 * c + j) * x_w, mask, 0.0).to(tl.float32)
+                sum_y += tl.load(y + (2 * r + i) * y_h + (2 * c + j) * y_w, mask, 0.0).to(tl.float32)
         count = tl.where(2 * r + 1 < height, 2.0, 1.0) * tl.where(2 * c + 1 < width, 2.0, 1.0)
-        at = plane * half_h * half_w + r * half_w + c
-        own = (r < half_h) & (c < half_w) & (c < (left + STEP) // 2)
-        tl.store(small_x + at, sum_x / count, own)
-        tl.store(small_y + at, sum_y / count, own)
+        offset = plane * half_h * half_w + r * half_w + c
+        visible = (r < half_h) & (c < half_w) & (c < (left + STEP) // 2)
+        tl.store(small_x + offset, sum_x / count, visible)
+        tl.store(small_y + offset, sum_y / count, visible)
 
 
 @triton.jit
@@ -127,7 +129,7 @@ def _product(
 ):  # fmt: skip
     """The similarity of one image, and what the derivatives of every scale and channel are multiplied by."""
     image = tl.program_id(0).to(tl.int64)
-    scale = tl.arange(0, PADDED)
+    scale = tl.arange(0, PADDED).to(tl.int64)
     h, w = (height + (1 << scale) - 1) >> scale, (width + (1 << scale) - 1) >> scale
     tiles = tl.where(scale < scales, tl.cdiv(h, BLOCK) * tl.cdiv(w, STEP), 0)
     windows = tl.where(scale < scales, (h - TAPS + 1) * (w - TAPS + 1), 1).to(tl.float32)
@@ -140,8 +142,8 @@ def _product(
         sums = tl.zeros((PADDED,), tl.float32)
         for start in range(0, most_tiles, CHUNK):
             tile = start + tl.arange(0, CHUNK)
-            at = (plane * scales + scale[:, None]) * most_tiles + tile[None, :]
-            sums += tl.sum(tl.load(partial + at, tile[None, :] < tiles[:, None], 0.0), 1)
+            offset = (plane * scales + scale[:, None]) * most_tiles + tile[None, :]
+            sums += tl.sum(tl.load(partial + offset, tile[None, :] < tiles[:, None], 0.0), 1)
         mean = sums / windows
         similarity = tl.where(scale == scales - 1, mean, 1 - 2 * mean)
         slope = tl.full((PADDED,), 1.0, tl.float32)
@@ -154,22 +156,23 @@ def _product(
             value += product
         else:
             value += tl.sum(tl.where(scale == 0, similarity, 0.0), 0)
-        tl.store(factors + plane * scales + scale, 4 * slope / (windows * channels), scale < scales)
+        tl.store(factors + (plane * scales + scale), 4 * slope / (windows * channels), scale < scales)
     tl.store(values + image, value / channels)
 
 
 @triton.jit
 def _gradient(
-    x, y, m, by_u, by_v, factors, coarse_x, coarse_y, grad_x, grad_y,
-    channels, height, width, x_n, x_c, x_h, x_w, y_n, y_c, y_h, y_w, planes, middle,
+    x, y, m, n, by_u, by_v, factors, coarse_x, coarse_y, grad_x, grad_y,
+    channels, height, width, x_n, x_c, x_h, x_w, y_n, y_c, y_h, y_w, middle,
     scale, scales,
     WINDOW: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr, LAST: tl.constexpr,
     WANT_X: tl.constexpr, WANT_Y: tl.constexpr,
 ):  # fmt: skip
     """One scale backward: the adjoint blurs, and what comes down from the coarser scale."""
     STEP: tl.constexpr = WIDTH - TAPS + 1
-    plane, tile = tl.program_id(0).to(tl.int64), tl.program_id(1)
     across = tl.cdiv(width, STEP)
+    tiles = tl.cdiv(height, BLOCK) * across
+    plane, tile = tl.program_id(0).to(tl.int64) // tiles, tl.program_id(0).to(tl.int64) % tiles
     top, left = tile // across * BLOCK, tile % across * STEP
     down, right = height - TAPS + 1, width - TAPS + 1
     row, column = tl.arange(0, BLOCK)[:, None], left - (TAPS - 1) + tl.arange(0, WIDTH)[None, :]
@@ -179,26 +182,26 @@ def _gradient(
     sum_n = tl.zeros((BLOCK, WIDTH), tl.float32)
     for k in tl.static_range(TAPS):
         r = top + row - k
-        inside = (r >= 0) & (r < down) & (column >= 0) & (column < right)
-        at = plane * down * right + r * right + column
-        sum_u += WINDOW[k] * tl.load(by_u + at, inside, 0.0)
-        sum_v += WINDOW[k] * tl.load(by_v + at, inside, 0.0)
-        sum_m += WINDOW[k] * tl.load(m + at, inside, 0.0)
+        mask = (r >= 0) & (r < down) & (column >= 0) & (column < right)
+        offset = plane * down * right + r * right + column
+        sum_u += WINDOW[k] * tl.load(by_u + offset, mask, 0.0)
+        sum_v += WINDOW[k] * tl.load(by_v + offset, mask, 0.0)
+        sum_m += WINDOW[k] * tl.load(m + offset, mask, 0.0)
         if WANT_X and WANT_Y:
-            sum_n += WINDOW[k] * tl.load(m + planes * down * right + at, inside, 0.0)
+            sum_n += WINDOW[k] * tl.load(n + offset, mask, 0.0)
     band = _band(WINDOW, WIDTH, TAPS, True)
     sum_u = tl.dot(sum_u, band, input_precision="ieee")
     sum_v = tl.dot(sum_v, band, input_precision="ieee")
     sum_m = tl.dot(sum_m, band, input_precision="ieee")
     r, column = top + row, left + tl.arange(0, WIDTH)[None, :]
-    own = (r < height) & (column < width) & (column < left + STEP)
+    visible = (r < height) & (column < width) & (column < left + STEP)
     x += plane // channels * x_n + plane % channels * x_c
     y += plane // channels * y_n + plane % channels * y_c
-    a = tl.load(x + r * x_h + column * x_w, own, 0.0).to(tl.float32)
-    b = tl.load(y + r * y_h + column * y_w, own, 0.0).to(tl.float32)
+    a = tl.load(x + r * x_h + column * x_w, visible, 0.0).to(tl.float32)
+    b = tl.load(y + r * y_h + column * y_w, visible, 0.0).to(tl.float32)
     u, v = (a + b - middle) * sum_u, (a - b) * sum_v
-    factor = tl.load(factors + plane * scales + scale)
-    at = plane * height * width + r * width + column
+    factor = tl.load(factors + (plane * scales + scale))
+    offset = plane * height * width + r * width + column
     half_h, half_w = (height + 1) // 2, (width + 1) // 2
     above = plane * half_h * half_w + r // 2 * half_w + column // 2
     # a pixel's share of the mean above it: a quarter, or more where the border leaves fewer than four
@@ -206,19 +209,19 @@ def _gradient(
     share *= tl.where((column == width - 1) & (width % 2 == 1), 1.0, 0.5)
     if WANT_X and WANT_Y:
         sum_n = tl.dot(sum_n, band, input_precision="ieee")
-        by_x, by_y = (u - sum_m) + (v - sum_n), (u - sum_m) - (v - sum_n)
+        pixel_x, pixel_y = (u - sum_m) + (v - sum_n), (u - sum_m) - (v - sum_n)
     else:
-        by_x, by_y = u + v - sum_m, u - v - sum_m
+        pixel_x, pixel_y = u + v - sum_m, u - v - sum_m
     if WANT_X:
-        by_x *= factor
+        pixel_x *= factor
         if not LAST:
-            by_x += share * tl.load(coarse_x + above, own, 0.0)
-        tl.store(grad_x + at, by_x, own)
+            pixel_x += share * tl.load(coarse_x + above, visible, 0.0)
+        tl.store(grad_x + offset, pixel_x, visible)
     if WANT_Y:
-        by_y *= factor
+        pixel_y *= factor
         if not LAST:
-            by_y += share * tl.load(coarse_y + above, own, 0.0)
-        tl.store(grad_y + at, by_y, own)
+            pixel_y += share * tl.load(coarse_y + above, visible, 0.0)
+        tl.store(grad_y + offset, pixel_y, visible)
 
 
 class _Scale(NamedTuple):
@@ -238,7 +241,7 @@ def similarity_and_gradients(
     exponents: Sequence[float],
     wanted: Sequence[bool],
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """As :func:`asymkit.ops.similarity.similarity_and_gradients`, for CUDA tensors of any strides."""
+    """As :func:`asymkit.ops.eager.ssim.similarity_and_gradients`, for CUDA tensors of any strides."""
     (n, channels, height, width), scales, taps = x.shape, max(len(exponents), 1), len(window)
     block_width = max(32, triton.next_power_of_2(2 * taps))
     step, planes = block_width - taps + 1, n * channels
@@ -257,10 +260,11 @@ def similarity_and_gradients(
         h, w = x.shape[2:]
         maps = new(2 + sum(wanted) if any(wanted) else 0, planes, h - taps + 1, w - taps + 1)
         small = new(2, n, channels, (h + 1) // 2, (w + 1) // 2)
-        by_u, by_v, m = maps[0:1], maps[1:2], maps[2:]
-        _statistics[planes, triton.cdiv(h, ROWS) * triton.cdiv(w, step)](
-            x, y, m, by_u, by_v, partial, small[0], small[1], channels, h, w, *x.stride(), *y.stride(), planes, middle,
-            span, (K1 * span) ** 2, (K2 * span) ** 2, scale, scales, most_tiles,
+        by_u, by_v, of_mean_u, of_mean_v = maps[0:1], maps[1:2], maps[2:3], maps[-1:]
+        _statistics[(planes * triton.cdiv(h, ROWS) * triton.cdiv(w, step),)](
+            x, y, of_mean_u, of_mean_v, by_u, by_v, partial, small[0], small[1], channels, h, w, *x.stride(),
+            *y.stride(), middle, span,
+            (K1 * span) ** 2, (K2 * span) ** 2, scale, scales, most_tiles,
             **tile, **want, LAST=scale == scales - 1,
         )  # fmt: skip
         levels.append(_Scale(x, y, maps))
@@ -275,9 +279,9 @@ def similarity_and_gradients(
             a, b, maps = levels[scale]
             h, w = a.shape[2:]
             fine = [new(*(a.shape if wants else (0,))) for wants in wanted]
-            _gradient[planes, triton.cdiv(h, ROWS) * triton.cdiv(w, step)](
-                a, b, maps[2:], maps[0:1], maps[1:2], factors, *coarse, *fine, channels, h, w, *a.stride(),
-                *b.stride(), planes, middle, scale, scales, **tile, **want, LAST=scale == scales - 1,
+            _gradient[(planes * triton.cdiv(h, ROWS) * triton.cdiv(w, step),)](
+                a, b, maps[2:3], maps[-1:], maps[0:1], maps[1:2], factors, *coarse, *fine, channels, h, w, *a.stride(),
+                *b.stride(), middle, scale, scales, **tile, **want, LAST=scale == scales - 1,
             )  # fmt: skip
             coarse = fine
     return values, [gradient if wants else None for gradient, wants in zip(coarse, wanted, strict=True)]

@@ -1,0 +1,229 @@
+"""Instance norm in PyTorch's operations: the plain formula, and forward and backward by hand for eager mode.
+
+By hand, both memory layouts are worked on as they lie. In NCHW every map is a row, and one group norm over N·C groups
+does all the work, each image with its own scale and shift. In channels-last an image is a matrix of H·W rows and C
+columns; PyTorch's norms would copy it to NCHW and back, or lose digits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from asymkit.checks import widen
+from asymkit.ops.backend import exporting, tracing
+
+VARIANCE_FLOOR = 1e-6
+"""Below this variance a feature map counts as flat and passes no gradient on to its input."""
+
+
+def instance_norm(
+    x: Tensor, scale: Tensor | None, shift: Tensor | None, residual: Tensor | None, slope: float, eps: float
+) -> Tensor:
+    """activation(scale · (x − mean) / √(var + eps) + shift) + residual, the formula itself.
+
+    Compilers fuse it, every transform of autograd follows it, and in an export the norm is one operator.
+
+    Args:
+        x: (N, C, H, W).
+        scale: (N, C), float32 or wider, as are all statistics; None for 1.
+        shift: (N, C), or None for 0.
+        residual: of x's shape, or None.
+        slope: what negative values are multiplied by: 1 for no activation, 0 for a ReLU.
+        eps: added to the variance.
+
+    Returns:
+        Maps of x's shape and type.
+    """
+    wide, pixels = widen(x), (2, 3)
+    if exporting():
+        variance = wide.var(pixels, correction=0, keepdim=True)
+        out = F.instance_norm(wide, eps=eps)
+    else:
+        variance, mean = torch.var_mean(wide, pixels, correction=0, keepdim=True)
+        out = (wide - mean) * (variance + eps).rsqrt()
+    if _may_have_gradient(out):
+        out = bound_gradient(out, variance / (variance + VARIANCE_FLOOR))
+    if scale is not None:
+        out = out * scale[..., None, None]
+    if shift is not None:
+        out = out + shift[..., None, None]
+    if slope != 1:
+        out = F.relu(out) if slope == 0 else F.leaky_relu(out, slope)
+    return (out if residual is None else out + residual).to(x.dtype)
+
+
+def _may_have_gradient(out: Tensor) -> bool:
+    """Whether anybody can ask for the gradient of a result; where not, a recorded graph stays smaller."""
+    if torch.onnx.is_in_onnx_export():
+        return False
+    # torch.jit.trace checks itself by a second trace, without gradients, and demands the same graph
+    return not torch.compiler.is_compiling() or (torch.is_grad_enabled() and out.requires_grad)
+
+
+def bound_gradient(x: Tensor, factor: Tensor) -> Tensor:
+    """x, whose gradient and tangent are multiplied by a factor."""
+    if tracing():  # in operations that every tracer records; the factor counts as a constant in second derivatives
+        return torch.lerp(x.detach(), x, factor.detach())
+    bounded: Tensor = _BoundedGradient.apply(x, factor)
+    return bounded
+
+
+class _BoundedGradient(torch.autograd.Function):
+    """The same for eager autograd and torch.func, whose second derivatives follow the factor too."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, factor: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(inputs[1])
+        ctx.save_for_forward(inputs[1])
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return grad * ctx.saved_tensors[0], None
+
+    @staticmethod
+    def jvp(ctx: Any, tangent: Tensor, _: Tensor | None) -> Tensor:
+        return tangent * ctx.saved_tensors[0]
+
+
+def layout_of(x: Tensor) -> torch.memory_format:
+    """The memory layout that results for x have: its own."""
+    if not x.is_contiguous() and x.is_contiguous(memory_format=torch.channels_last):
+        return torch.channels_last
+    return torch.contiguous_format
+
+
+def dense(x: Tensor, layout: torch.memory_format) -> Tensor:
+    """The same maps without gaps, in a layout, float32 or wider."""
+    return widen(x).contiguous(memory_format=layout)
+
+
+def normalize(
+    x: Tensor, scale: Tensor | None, shift: Tensor | None, residual: Tensor | None, slope: float, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The maps of :func:`instance_norm` in x's layout, and mean and 1 / √(var + eps), (N, C), for the backward pass."""
+    layout = layout_of(x)
+    maps = dense(x, layout)
+    if layout == torch.channels_last:
+        out, mean, rstd = _normalize_columns(maps, scale, shift, eps)
+    else:
+        rows, pixels = maps.shape[0] * maps.shape[1], maps.shape[2] * maps.shape[3]
+        normed, mean, rstd = torch.native_group_norm(
+            _rows(maps), _vector(scale), _vector(shift), 1, rows, pixels, rows, eps
+        )
+        out = normed.view_as(maps)
+    if slope != 1:
+        _ = out.relu_() if slope == 0 else F.leaky_relu_(out, slope)
+    if residual is not None:
+        out += residual
+    return out.to(x.dtype), mean.view(x.shape[:2]), rstd.view(x.shape[:2])
+
+
+def normalize_backward(
+    grad: Tensor,
+    x: Tensor,
+    scale: Tensor | None,
+    shift: Tensor | None,
+    mean: Tensor,
+    rstd: Tensor,
+    out: Tensor | None,
+    slope: float,
+    eps: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The gradients of x, scale and shift; that of x bounded where a map is flat.
+
+    Args:
+        grad: the gradient of :func:`normalize`'s maps.
+        x: as given there, and scale, shift, slope and eps.
+        scale: (N, C), or None.
+        shift: (N, C), or None.
+        mean: (N, C), as returned there.
+        rstd: (N, C), as returned there.
+        out: the maps, where no residual was added to them; spares computing once more which were negative.
+        slope: of the activation.
+        eps: added to the variance.
+
+    Returns:
+        Gradients of shape (N, C, H, W), (N, C) and (N, C).
+    """
+    layout = layout_of(x)
+    maps, wide = dense(x, layout), dense(grad, layout)
+    if slope != 1:
+        signs = _before_activation(maps, scale, shift, mean, rstd) if out is None else dense(out, layout)
+        wide = torch.ops.aten.leaky_relu_backward(wide, signs, slope, False)
+    # the gradient of x is proportional to the scale, so bounding it costs no pass over the maps
+    variance = (rstd.square().reciprocal() - eps).clamp_min(0)
+    bounded = variance / (variance + VARIANCE_FLOOR)
+    bounded = bounded if scale is None else scale * bounded
+    if layout == torch.channels_last:
+        grad_x, grad_scale, grad_shift = _columns_backward(wide, maps, bounded, mean, rstd)
+    else:
+        rows, pixels = maps.shape[0] * maps.shape[1], maps.shape[2] * maps.shape[3]
+        grad_x, grad_scale, grad_shift = torch.ops.aten.native_group_norm_backward(
+            *(_rows(wide), _rows(maps), mean.reshape(1, rows), rstd.reshape(1, rows), _vector(bounded)),
+            *(1, rows, pixels, rows, [True, True, True]),
+        )
+    return grad_x.view_as(maps).to(x.dtype), grad_scale.view(x.shape[:2]), grad_shift.view(x.shape[:2])
+
+
+def _before_activation(x: Tensor, scale: Tensor | None, shift: Tensor | None, mean: Tensor, rstd: Tensor) -> Tensor:
+    factor = rstd if scale is None else scale * rstd
+    offset = -mean * factor if shift is None else shift - mean * factor
+    return torch.addcmul(offset[..., None, None], x, factor[..., None, None])
+
+
+def _rows(x: Tensor) -> Tensor:
+    """(N, C, H, W) as the maps of one image, (1, N·C, H, W). PyTorch's kernels read it by its pointer, without strides."""
+    return x.contiguous().view(1, x.shape[0] * x.shape[1], *x.shape[2:])
+
+
+def _vector(x: Tensor | None) -> Tensor | None:
+    """(N, C) as (N·C,), one after the other in memory. ``reshape`` may keep strides, which PyTorch's kernels ignore."""
+    return None if x is None else x.contiguous().view(-1)
+
+
+def _matrices(x: Tensor) -> Tensor:
+    """A channels-last (N, C, H, W) as matrices, (N, H·W, C), without a copy."""
+    n, c, height, width = x.shape
+    return x.permute(0, 2, 3, 1).view(n, height * width, c)
+
+
+def _normalize_columns(
+    x: Tensor, scale: Tensor | None, shift: Tensor | None, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    out, mean, rstd = torch.empty_like(x), x.new_empty(x.shape[:2]), x.new_empty(x.shape[:2])
+    scratch = torch.empty_like(_matrices(x)[0])
+    # image by image, so that each stays in the cache for all its passes
+    for i, (image, result) in enumerate(zip(_matrices(x), _matrices(out), strict=True)):
+        torch.mean(image, 0, out=mean[i])
+        torch.sub(image, mean[i], out=result)
+        torch.rsqrt(torch.mul(result, result, out=scratch).mean(0) + eps, out=rstd[i])
+        factor = rstd[i] if scale is None else scale[i] * rstd[i]
+        _ = result.mul_(factor) if shift is None else torch.addcmul(shift[i], result, factor, out=result)
+    return out, mean, rstd
+
+
+def _columns_backward(
+    grad: Tensor, x: Tensor, scale: Tensor, mean: Tensor, rstd: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    grad_x, grad_scale, grad_shift = torch.empty_like(x), torch.empty_like(mean), torch.empty_like(mean)
+    images = zip(_matrices(grad), _matrices(x), _matrices(grad_x), strict=True)
+    for i, (g, image, result) in enumerate(images):
+        torch.sum(g, 0, out=grad_shift[i])
+        products = torch.mul(g, image, out=result).sum(0)
+        torch.mul(products - mean[i] * grad_shift[i], rstd[i], out=grad_scale[i])
+        # grad_x is linear in g and in the image, with these coefficients for each channel
+        of_g = scale[i] * rstd[i]
+        of_image = -of_g * rstd[i] * grad_scale[i] / len(image)
+        constant = -of_g * grad_shift[i] / len(image) - of_image * mean[i]
+        torch.addcmul(constant, image, of_image, out=result).addcmul_(g, of_g)
+    return grad_x, grad_scale, grad_shift
