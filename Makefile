@@ -6,9 +6,10 @@ BIN    := $(VENV)/bin
 # glibc gives freed memory back to the system and asks for it again in every step; keeping it saves a tenth of the time
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648
 
-.PHONY: demo test test-all test-oldest lint types docs bench clean
+.PHONY: demo test test-all test-oldest lint types docs bench bench-docs clean
 
 EXAMPLE ?= asymgan
+RESULTS ?= benchmarks/results
 override OUT := runs/$(if $(filter asymgan,$(EXAMPLE)),demo,$(EXAMPLE))
 
 # EXAMPLE=name runs another one of examples/, DATA=folder trains on your own images, ARGS=... adds any option of the example
@@ -43,13 +44,20 @@ types: $(VENV)/.dev
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html
 
-# the CPU part of docs/benchmarks.md, in less than ten minutes; on a GPU the same commands give its part
+# docs/benchmarks.md measured on this machine, a CPU takes about three quarters of an hour; bench-docs writes the page from all results
 bench: $(VENV)/.bench
-	$(KEEP_MEMORY) $(BIN)/python benchmarks/ops.py --out runs/bench
-	$(KEEP_MEMORY) $(BIN)/python benchmarks/scaling.py --out runs/bench
-	$(KEEP_MEMORY) $(BIN)/python benchmarks/conv_paths.py --out runs/bench
-	$(KEEP_MEMORY) $(BIN)/python benchmarks/train_step.py --size 128 --seconds 20 --out runs/bench
-	PYTHONPATH=examples $(BIN)/python benchmarks/data_loading.py --out runs/bench
+	$(KEEP_MEMORY) $(BIN)/python benchmarks/model_size.py --out $(RESULTS)
+	$(KEEP_MEMORY) $(BIN)/python benchmarks/ops.py --out $(RESULTS)
+	$(KEEP_MEMORY) $(BIN)/python benchmarks/scaling.py --out $(RESULTS)
+	$(KEEP_MEMORY) $(BIN)/python benchmarks/conv_paths.py --out $(RESULTS)
+	$(KEEP_MEMORY) $(BIN)/python benchmarks/presets.py --out $(RESULTS)
+	$(KEEP_MEMORY) $(BIN)/python benchmarks/train_step.py --size 128 --out $(RESULTS)
+	$(KEEP_MEMORY) $(BIN)/python benchmarks/train_step.py --size 256 --out $(RESULTS)
+	PYTHONPATH=examples $(KEEP_MEMORY) $(BIN)/python benchmarks/data_loading.py --out $(RESULTS)
+	$(MAKE) bench-docs
+
+bench-docs: $(VENV)/.bench
+	$(BIN)/python benchmarks/pages.py
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from asymkit.layers import ConditionalInstanceNorm2d, InstanceNorm2d, conv3x3, zero_padded_conv
+from asymkit.layers import ConditionalInstanceNorm2d, HeKernel3x3, InstanceNorm2d, conv3x3, zero_padded_conv
 
 
 class _Block(nn.Module):
@@ -103,7 +103,7 @@ class ConditionalResidualBlock(_Block):
 
 
 class PlainResidualBlock(_Block):
-    """A residual block without norms, for networks that must see colour and contrast.
+    """A residual block without norms, for networks that must see colour and contrast; it starts as in He et al. 2015.
 
     Args:
         channels: feature maps in and out.
@@ -111,7 +111,7 @@ class PlainResidualBlock(_Block):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.conv1, self.conv2 = conv3x3(channels, channels), conv3x3(channels, channels)
+        self.conv1, self.conv2 = (HeKernel3x3(channels, channels, padding_mode="reflect") for _ in range(2))
 
     def residual(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Maps (N, C, H, W) in, the same shape out."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -47,28 +48,35 @@ class StepGuard:
         """Step, or not.
 
         Args:
-            optimizer: after ``backward``.
+            optimizer: after ``backward``, any that can step without a closure. Parameters without a gradient stay as they
+                are, as in ``optimizer.step()``: frozen ones, or those of terms that are off.
             terms: the loss, or its terms by name; plain numbers, such as the 0 of a term that is off, are welcome.
-            scaler: a ``torch.amp.GradScaler``, whose gradients are not unscaled yet; it looks after gradients itself and is
-                given the step, which it may leave out on its own account.
+            scaler: a ``torch.amp.GradScaler``. Unless it is disabled it looks after gradients itself and is given the step,
+                which it may leave out on its own account. Where the optimizer has no gradient at all it is left
+                untouched; if no optimizer has one, leave out ``scaler.update()`` too, which needs at least one.
 
         Returns:
-            Whether the step was taken. Where it was not, what the networks made is best kept from the critics' image
-            pool too.
+            Whether the step was taken. Where it was not, what the networks made is best kept from the discriminators'
+            image pool too.
 
         Raises:
             FloatingPointError: ``limit`` steps in a row were skipped.
         """
         self.steps += 1
         named = {"the loss": terms} if isinstance(terms, Tensor) else dict(terms)
-        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        if self._finite(named, [] if scaler is not None else gradients):
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        if scaler is not None and not (scaler.is_enabled() and gradients):
+            scaler = None  # a disabled one looks after nothing; an enabled one raises where there is nothing to unscale
+        device = next((p.device for p in parameters), torch.device("cpu"))
+        if self._finite(named, [] if scaler is not None else gradients, device):
             self.in_a_row = 0
             scaler.step(optimizer) if scaler is not None else optimizer.step()
             return True
         self.skipped, self.in_a_row = self.skipped + 1, self.in_a_row + 1
         if scaler is not None:
-            scaler.unscale_(optimizer)  # it wants to have looked before it is asked to update
+            with suppress(RuntimeError):  # of a scaler that unscaled these gradients before, to clip them
+                scaler.unscale_(optimizer)  # it wants to have looked before it is asked to update
         optimizer.zero_grad(set_to_none=True)
         values = {
             name: float(term.detach().float().sum() if isinstance(term, Tensor) else term)
@@ -86,17 +94,21 @@ class StepGuard:
         return False
 
     @staticmethod
-    def _finite(named: Mapping[str, Tensor | float], gradients: list[Tensor]) -> bool:
+    def _finite(named: Mapping[str, Tensor | float], gradients: list[Tensor], device: torch.device) -> bool:
         """One answer for all processes, read from the device once."""
-        losses = [value.detach().float().sum() for value in named.values() if isinstance(value, Tensor)]
         numbers = all(math.isfinite(value) for value in named.values() if not isinstance(value, Tensor))
-        if gradients:
-            losses.append(torch.nn.utils.get_total_norm(gradients, float("inf")))
-        if not losses:
+        looked = [value.detach().float().sum() for value in named.values() if isinstance(value, Tensor)]
+        # the norm of sparse gradients is that of their values, summed where an index came twice
+        values = [grad.coalesce().values() if grad.is_sparse else grad for grad in gradients]
+        if values:
+            looked.append(torch.nn.utils.get_total_norm(values, float("inf")))
+        several = torch.distributed.is_available() and torch.distributed.is_initialized()
+        if not looked and not several:
             return numbers
-        device = (gradients or losses)[0].device
-        fine = torch.stack([loss.to(device).isfinite() for loss in losses]).all() & numbers
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
+        fine = torch.tensor(numbers, device=device)
+        if looked:
+            fine = torch.stack([value.to(device).isfinite() for value in looked]).all() & fine
+        if several:  # also where this process has no losses and no gradients: the others wait for its answer
             everywhere = fine.float()
             torch.distributed.all_reduce(everywhere, torch.distributed.ReduceOp.MIN)
             return bool(everywhere)

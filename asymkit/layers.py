@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from asymkit import ops
 from asymkit.checks import check_dtype, check_images, one_of, widen
+from asymkit.initialisation import HeDense, HeKernel2d, HeStart
 from asymkit.ops import conditional_instance_norm, instance_norm
 from asymkit.ops.norm import Activation
 from asymkit.ops.eager.norm import layout_of
@@ -51,7 +52,8 @@ class InstanceNorm2d(nn.Module):
 class ConditionalInstanceNorm2d(nn.Module):
     """Instance norm whose scale 1 + γ(z) and shift β(z) are linear in an auxiliary variable [AsymGAN Fig. 12].
 
-    With a bare γ the usual N(0, 0.02) initialisation would shrink features to a twentieth in every block.
+    γ(z) and β(z) start with unit variance over z from N(0, I), so that two z give two pictures from the first step, see
+    :class:`asymkit.initialisation.HeStart`; with a bare γ features would lose their size in every block.
 
     Args:
         channels: feature maps of the input.
@@ -67,9 +69,8 @@ class ConditionalInstanceNorm2d(nn.Module):
     def __init__(self, channels: int, aux_channels: int, eps: float = 1e-5) -> None:
         super().__init__()
         self.channels, self.aux_channels, self.eps = channels, aux_channels, eps
-        self.gamma = nn.Linear(aux_channels, channels)
-        self.beta = nn.Linear(aux_channels, channels)
-        init_normal(self)
+        self.gamma = HeDense(aux_channels, channels, nonlinearity="linear")
+        self.beta = HeDense(aux_channels, channels, nonlinearity="linear")
 
     def forward(
         self, x: Tensor, z: Tensor, activation: Activation | None = None, residual: Tensor | None = None
@@ -135,6 +136,10 @@ class Conv3x3(nn.Conv2d):
         return ops.conv3x3(x, self.weight, self.bias, self.rows)
 
 
+class HeKernel3x3(HeStart, Conv3x3):
+    """:class:`Conv3x3`, started as :class:`asymkit.initialisation.HeStart` says."""
+
+
 class ResizeConv2d(nn.Conv2d):
     """Nearest-neighbour resizing to twice the size, then a reflect-padded 3×3 convolution, as one operation.
 
@@ -168,18 +173,18 @@ class AuxConcat(nn.Module):
     """z as extra channels of a feature map, mixed in by a 1×1 convolution and a ReLU [AsymGAN Fig. 12].
 
     The ReLU must come before the next instance norm: a vector z makes planes of one value, any linear layer turns
-    them into a constant per channel, and the norm would subtract exactly that, leaving z without effect.
+    them into a constant per channel, and the norm would subtract exactly that, leaving z without effect. The features
+    and z start with equal shares of the result, see :class:`asymkit.initialisation.HeStart`.
 
     Args:
         channels: feature maps in and out.
         aux_channels: length of z.
-        norm: bring the result to mean 0 and variance 1, where no norm follows that would: weights from N(0, 0.02)
-            make it eight times fainter than the features that came in.
+        norm: bring the result to mean 0 and variance 1, where no norm follows that would.
     """
 
     def __init__(self, channels: int, aux_channels: int, norm: bool = False) -> None:
         super().__init__()
-        self.mix = nn.Conv2d(channels + aux_channels, channels, kernel_size=1)
+        self.mix = HeKernel2d(channels + aux_channels, channels, kernel_size=1, joined=(channels, aux_channels))
         self.norm = InstanceNorm2d(channels) if norm else None
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
@@ -242,9 +247,12 @@ def upsample2x(
 
 
 def init_normal(module: nn.Module, std: float = 0.02) -> None:
-    """CycleGAN's initialisation: weights of convolutions and linear layers from N(0, std), biases zero."""
+    """CycleGAN's initialisation: weights of convolutions and linear layers from N(0, std), biases zero.
+
+    As with CycleGAN's own, layers of class :class:`HeStart` keep the weights that they have.
+    """
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and not isinstance(layer, HeStart):
             nn.init.normal_(layer.weight, 0.0, std)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

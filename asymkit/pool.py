@@ -1,4 +1,4 @@
-"""A memory of earlier fakes, so that critics do not chase the generator's last step."""
+"""Image pools of earlier generated images, so that discriminators do not chase the generator's last step."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from asymkit.checks import at_least, check_images
 
 
 class ImagePool:
-    """Keeps up to ``size`` fakes and hands out mixtures of old and new ones (Shrivastava et al. 2017, CycleGAN).
+    """Image pool of previously generated images (Shrivastava et al. 2017), with CycleGAN's interface.
 
     Until it is full every image is stored and returned. From then on each image is, with even chances, returned
-    itself or swapped for a stored one. Images are detached.
+    itself or swapped for a stored one. Images are detached. Batches of one may differ in height and width, and are
+    then answered with images of other sizes, as by CycleGAN's pool.
 
     Args:
         size: how many images to keep; 0 returns every batch as it is.
@@ -35,16 +36,23 @@ class ImagePool:
         self.images: list[Tensor] = []
 
     def __call__(self, images: Tensor) -> Tensor:
-        """A batch (N, C, H, W) in, a batch of the same shape out, some of it from earlier.
+        """Mix a batch with earlier images.
+
+        Args:
+            images: (N, C, H, W); for N > 1 of the height and width of all images kept, for N = 1 of any.
+
+        Returns:
+            (N, C, H, W), or (1, C, h, w) with the height and width of an image kept; on the device and in the type of ``images``.
 
         Raises:
-            ValueError: no batch of images, or of another shape than the images kept.
+            ValueError: no batch of images, other channels than the images kept, a batch of several of another size.
         """
-        check_images(images, "images")
-        if self.images and self.images[0].shape != images.shape[1:]:
+        check_images(images, "images", channels=self.images[0].shape[0] if self.images else None)
+        other = next((kept for kept in self.images if kept.shape != images.shape[1:]), None)
+        if other is not None and len(images) > 1:
             raise ValueError(
-                f"images must be of the shape of those in the pool, {tuple(self.images[0].shape)}, got "
-                f"{tuple(images.shape[1:])}; use one size, or a pool for each"
+                f"images must have the height and width of those in the pool, {tuple(other.shape[1:])}, to be mixed in a batch "
+                f"of {len(images)}, got {tuple(images.shape[2:])}; use batches of one, one size, or a pool for each"
             )
         images = images.detach()
         return images if self.size == 0 else torch.stack([self._exchange(image) for image in images])
@@ -63,7 +71,7 @@ class ImagePool:
             return image
         place = int(torch.randint(self.size, ()))
         kept, self.images[place] = self.images[place], image.clone()
-        return kept.to(image.device)  # those of a checkpoint come back on the CPU
+        return kept.to(image)  # those of a training state come back on the CPU; autocast gives more than one type
 
     def forget_nonfinite(self) -> None:
         """Drop images that hold NaN or infinity, after a step that went wrong: critics would meet them for long."""

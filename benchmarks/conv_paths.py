@@ -1,6 +1,6 @@
 """Every network and its parts, forward and backward, by precision and memory layout, as shares of the convolution peak.
 
-    python benchmarks/conv_paths.py --size 128 --out runs/bench
+    python benchmarks/conv_paths.py --size 128 --out benchmarks/results
 
 A share is the operations of the convolutions and products, counted by PyTorch's flop counter, over the time and over
 the rate of the best direct convolution measured in the same run and precision; Winograd's algorithm does a quarter of
@@ -14,13 +14,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import measure
 import plain
 import torch
 import tyro
+from report import Report
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, register_flop_formula
 
@@ -37,25 +37,29 @@ from asymkit import (
 from asymkit.blocks import ConditionalResidualBlock, PlainResidualBlock, ResidualBlock
 from asymkit.layers import conv3x3, upsample2x
 
-COLUMNS = ("network", "variant", "forward ms", "forward+backward ms", "× NCHW float32", "share of peak", "GFLOP")
+COLUMNS = (
+    "network",
+    "variant",
+    "forward ms",
+    "forward+backward ms",
+    "× NCHW float32",
+    "share of peak",
+    "GFLOP",
+    "rounds",
+)
 
 
 @dataclass
-class Options:
+class Options(measure.Options):
     """Time every convolution path."""
 
     size: int = 128
     """Side of the images; features have a quarter of it."""
     batch: int = 1
-    seconds: float = 1.0
-    """About how long to time each variant; three runs at least."""
-    device: str = "cuda" if torch.cuda.is_available() else "cpu"
     compile: bool = False
     """Time torch.compile too."""
     only: str | None = None
     """Networks whose name holds this."""
-    out: Path | None = None
-    """Write conv_paths.json, conv_paths.md and conv_paths.png into this folder."""
 
 
 @dataclass(frozen=True)
@@ -159,17 +163,20 @@ def first(out: Tensor | list[Tensor] | tuple[Tensor, ...]) -> Tensor:
     return out if isinstance(out, Tensor) else torch.cat([each.flatten() for each in out])
 
 
-@register_flop_formula([torch.ops.asymkit.conv3x3])
 def _conv3x3_operations(x: Sequence[int], weight: Sequence[int], *unused: Any, **shapes: Any) -> int:
     """Those of the direct sum: Winograd's algorithm does fewer, so that its share can exceed 1."""
     return 2 * x[0] * (x[2] - 2) * (x[3] - 2) * math.prod(weight)
 
 
-@register_flop_formula([torch.ops.asymkit.conv3x3_backward])
 def _conv3x3_backward_operations(
     grad: Sequence[int], x: Sequence[int], weight: Sequence[int], want_x: bool, want_weight: bool, **shapes: Any
 ) -> int:
     return (want_x + want_weight) * _conv3x3_operations(x, weight)
+
+
+for _name, _formula in (("conv3x3", _conv3x3_operations), ("conv3x3_backward", _conv3x3_backward_operations)):
+    if hasattr(torch.ops.asymkit, _name):  # only while the library has an op of its own, PyTorch's counts itself
+        register_flop_formula([getattr(torch.ops.asymkit, _name)])(_formula)
 
 
 def operations(function: Callable[[], object]) -> int:
@@ -180,7 +187,7 @@ def operations(function: Callable[[], object]) -> int:
 
 
 def main(options: Options) -> None:
-    """Time every network, print and write the table and the plot."""
+    """Time every network, print and write the table."""
     torch.manual_seed(0)
     device = torch.device(options.device)
     chosen = variants(options)
@@ -192,15 +199,15 @@ def main(options: Options) -> None:
             peaks[variant.dtype, variant.tf32] = measure.convolution_peak(device, variant.dtype)
     for (dtype, tf32), peak in peaks.items():
         print(f"convolution peak, {'TF32' if tf32 else dtype}: {peak / 1e9:.0f} GFLOP/s")
-    report = measure.Report("conv_paths", device, COLUMNS, [])
+    report = Report("conv_paths", options, COLUMNS)
     for name, build, (channels, height, width) in networks(options):
         if options.only is not None and options.only not in name:
             continue
         x = torch.rand(options.batch, channels, height, width, device=device) * 2 - 1
         pairs = {variant: runs(build(), variant, x) for variant in chosen}
         both = {variant.name: pair[1] for variant, pair in pairs.items()}
-        found = measure.times(both, options.seconds, device)
-        ahead = measure.times({v.name: pair[0] for v, pair in pairs.items()}, options.seconds / 3, device)
+        found = options.times(both)
+        ahead = options.times({v.name: pair[0] for v, pair in pairs.items()})
         count = operations(both[chosen[0].name])
         for variant in chosen:
             median = measure.milliseconds(found[variant.name])
@@ -213,10 +220,10 @@ def main(options: Options) -> None:
                     "× NCHW float32": measure.ratio(found[chosen[0].name], found[variant.name]),
                     "share of peak": 1e3 * count / median / peaks[variant.dtype, variant.tf32],
                     "GFLOP": count / 1e9,
+                    "rounds": len(found[variant.name]),
                 }
             )
-    report.write(options.out, options)
-    report.draw(options.out, "network", "variant", "share of peak", "share of the convolution peak")
+    report.write()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How fast one worker decodes and crops images of several kinds, beside the transforms that CycleGAN's code uses.
 
-    PYTHONPATH=examples python benchmarks/data_loading.py --size 256 --out runs/bench
+    PYTHONPATH=examples python benchmarks/data_loading.py --size 256 --out benchmarks/results
 
 "plain" is Resize, RandomCrop, flip, ToTensor and Normalize of torchvision on the decoded image. The examples read the
 same files, decode a large JPEG at a fraction of its size, and crop and resize in one go. A step takes one image of each
@@ -21,12 +21,13 @@ import torch
 import torchvision.transforms as T
 import tyro
 from PIL import Image
+from report import Report
 from support.data import Domain
 from support.files import ImageFiles
 from support.images import bundled_photos
 from torch import Tensor
 
-COLUMNS = ("images", "method", "ms", "images/s of a worker", "× faster")
+COLUMNS = ("images", "method", "ms", "images/s of a worker", "× faster", "rounds")
 
 KINDS: dict[str, tuple[tuple[int, int], str]] = {
     "JPEG, 256 × 256": ((256, 256), "jpg"),
@@ -38,17 +39,14 @@ KINDS: dict[str, tuple[tuple[int, int], str]] = {
 
 
 @dataclass
-class Options:
+class Options(measure.Options):
     """Time the loading of images."""
 
     size: int = 256
     """Side of the crops."""
-    seconds: float = 5.0
-    """About how long to time each method."""
+    device: str = "cpu"
     only: str | None = None
     """Kinds with this in their name."""
-    out: Path | None = None
-    """Write data_loading-SIZE.json and .md into this folder."""
 
 
 def files(folder: Path, size: tuple[int, int], suffix: str) -> ImageFiles:
@@ -96,8 +94,7 @@ def main(options: Options) -> None:
     """Time every kind, print and write the table."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a worker
-    device = torch.device("cpu")
-    report = measure.Report(f"data_loading-{options.size}", device, COLUMNS, [])
+    report = Report(f"data_loading-{options.size}", options, COLUMNS)
     with tempfile.TemporaryDirectory() as folder:
         for kind, (size, suffix) in KINDS.items():
             if options.only is not None and options.only not in kind:
@@ -105,13 +102,13 @@ def main(options: Options) -> None:
             images = files(Path(folder) / str(len(report.rows)), size, suffix)
             methods = {"plain": plain(images, options.size), "asymkit's examples": ours(images, options.size)}
             turns = {name: partial(_next, load, itertools.count()) for name, load in methods.items()}
-            found = measure.times(turns, options.seconds, device)
+            found = options.times(turns)
             for name, seconds in found.items():
                 median = measure.milliseconds(seconds)
                 faster = measure.ratio(found["plain"], seconds)
                 row = {"images": kind, "method": name, "ms": median, "images/s of a worker": 1e3 / median}
-                report.rows.append(row | {"× faster": faster})
-    report.write(options.out, options)
+                report.rows.append(row | {"× faster": faster, "rounds": len(seconds)})
+    report.write()
     torch.set_num_threads(threads)
 
 

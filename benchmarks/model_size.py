@@ -1,13 +1,18 @@
 """Parameters of AsymmetricGAN's networks beside the paper's tables 8, 10 and 11.
 
-python benchmarks/model_size.py
+python benchmarks/model_size.py --out benchmarks/results
 """
 
 from __future__ import annotations
 
+import measure
+import tyro
+from report import Report
 from torch import nn
 
 from asymkit import DomainDiscriminator, DualGenerator, StarGenerator
+
+COLUMNS = ("paper's table", "network", "parameters, printed", "parameters, here")
 
 
 def weights(*modules: nn.Module) -> int:
@@ -39,12 +44,12 @@ def rows() -> list[tuple[str, str, str, int]]:
     return found
 
 
-def main() -> None:
-    """Print the table; the paper truncates most numbers and rounds 11.388M."""
-    print(f"{'table':<6} {'what':<32} {'paper':>8} {'here':>12}")
-    for table, what, printed, counted in rows():
-        print(f"{table:<6} {what:<32} {printed:>8} {counted:>12,}")
+def main(options: measure.Options) -> None:
+    """Print and write the table; the paper truncates most numbers and rounds 11.388M."""
+    report = Report("model_size", options, COLUMNS)
+    report.rows += [dict(zip(COLUMNS, row, strict=True)) for row in rows()]
+    report.write()
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(measure.Options))

@@ -1,6 +1,6 @@
 """Every hot op beside the libraries that offer it: time, memory, and the distance to what the machine could do.
 
-    python benchmarks/ops.py --out runs/bench
+    python benchmarks/ops.py --out benchmarks/results
 
 All rivals of one op run in turn in one process; a ratio is the median of the ratios of neighbouring calls. The lower
 bound counts the bytes of inputs and gradients once (for the Gram matrix, the operations), at the bandwidth (the rate)
@@ -13,12 +13,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import measure
 import torch
 import tyro
+from report import Report
 from rivals import eager_norm, eager_tv, rivals_of
 from torch import Tensor
 
@@ -26,22 +26,27 @@ from asymkit import ops
 from asymkit.losses.perceptual import LPIPSLoss
 
 Step = Callable[[], Tensor]
-COLUMNS = ("op", "method", "forward ms", "forward+backward ms", "× faster", "saved MiB", "peak MiB", "× lower bound")
+COLUMNS = (
+    "op",
+    "method",
+    "forward ms",
+    "forward+backward ms",
+    "× faster",
+    "saved MiB",
+    "peak MiB",
+    "× lower bound",
+    "rounds",
+)
 
 
 @dataclass
-class Options:
+class Options(measure.Options):
     """Time the hot ops."""
 
-    device: str = "cuda" if torch.cuda.is_available() else "cpu"
-    seconds: float = 1.0
-    """About how long to time each method."""
     compile: bool = True
     """Also time torch.compile of the eager formulas."""
     only: str | None = None
     """Time this op alone, such as "MS-SSIM"."""
-    out: Path | None = None
-    """Write ops.json, ops.md and ops.png into this folder."""
 
 
 class Case(NamedTuple):
@@ -144,8 +149,8 @@ def rows_of(case: Case, options: Options, ceilings: dict[str, float]) -> list[di
         weight = torch.ones_like(method(*case.inputs).detach())
         return lambda: torch.autograd.grad(method(*case.inputs), wanted, weight)
 
-    ahead = measure.times({name: forward(method) for name, method in methods.items()}, options.seconds / 2, device)
-    total = measure.times({name: both(method) for name, method in methods.items()}, options.seconds, device)
+    ahead = options.times({name: forward(method) for name, method in methods.items()})
+    total = options.times({name: both(method) for name, method in methods.items()})
     first = next(iter(methods))
     rows = []
     for name, method in methods.items():
@@ -160,23 +165,23 @@ def rows_of(case: Case, options: Options, ceilings: dict[str, float]) -> list[di
                 "saved MiB": measure.saved_bytes(partial(method, *case.inputs)) / measure.MIB,
                 "peak MiB": measure.peak_bytes(both(method), device) / measure.MIB,
                 "× lower bound": median / (1e3 * case.floor / ceilings[case.unit]) if case.floor else None,
+                "rounds": len(total[name]),
             }
         )
     return rows
 
 
 def main(options: Options) -> None:
-    """Time every op, print and write the table and the plot."""
+    """Time every op, print and write the table."""
     torch.manual_seed(0)
     device = torch.device(options.device)
     ceilings = {"bytes": measure.bandwidth(device), "operations": measure.product_peak(device)}
     print(f"measured: {ceilings['bytes'] / 1e9:.0f} GB/s, {ceilings['operations'] / 1e9:.0f} GFLOP/s in float32\n")
-    report = measure.Report("ops", device, COLUMNS, [])
+    report = Report("ops", options, COLUMNS)
     for case in cases(options):
         if options.only is None or case.name.startswith(options.only):
             report.rows += rows_of(case, options, ceilings)
-    report.write(options.out, options)
-    report.draw(options.out, "op", "method", "× faster", "times faster than each first row")
+    report.write()
 
 
 if __name__ == "__main__":

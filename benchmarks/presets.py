@@ -1,6 +1,6 @@
 """Cost of one training step of AsymmetricGAN's presets, as ratios to the same step with one shared generator.
 
-    python benchmarks/presets.py --size 128 --batch 1 --repeats 10
+    python benchmarks/presets.py --size 128 --batch 1 --out benchmarks/results
 
 All variants run in one process, one step of each in turn, so that a noisy machine disturbs them alike; a ratio is the
 median of the ratios of neighbouring steps. The paper measured 2m29s against 2m26s for an epoch of S2 and StarGAN++.
@@ -8,36 +8,30 @@ median of the ratios of neighbouring steps. The paper measured 2m29s against 2m2
 
 from __future__ import annotations
 
-import json
-import platform
-import statistics
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from time import perf_counter
+from dataclasses import dataclass
 
+import measure
 import torch
 import tyro
+from report import Report
 
 from asymkit import DomainDiscriminator, DualGenerator, MSSSIMLoss, frozen
 from asymkit.objectives.asymmetricgan import unsupervised
 from asymkit.ops.ssim import scales_that_fit
 
+COLUMNS = ("variant", "ms", "× shared", "rounds")
 VARIANTS = {"shared": ("S3", "full"), "S1": ("S1", "none"), "S2": ("S2", "none"), "S3": ("S3", "none")}
 
 
 @dataclass
-class Options:
+class Options(measure.Options):
     """Time AsymmetricGAN's training step."""
 
     size: int = 128
     batch: int = 1
     width: int = 64
     domains: int = 7
-    repeats: int = 10
-    device: str = "cuda" if torch.cuda.is_available() else "cpu"
-    out: Path | None = None
-    """Write the figures here, as JSON."""
 
 
 def step_of(variant: str, options: Options) -> Callable[[], None]:
@@ -71,35 +65,13 @@ def step_of(variant: str, options: Options) -> Callable[[], None]:
 def main(options: Options) -> None:
     """Time every variant in turn, print and write the ratios."""
     torch.manual_seed(0)
-    steps = {variant: step_of(variant, options) for variant in VARIANTS}
-    times: dict[str, list[float]] = {variant: [] for variant in VARIANTS}
-    for repeat in range(options.repeats + 2):
-        for variant, step in steps.items():
-            begin = perf_counter()
-            step()
-            if options.device.startswith("cuda"):
-                torch.cuda.synchronize()
-            if repeat >= 2:  # the first two warm up
-                times[variant].append(perf_counter() - begin)
-    ratios = {
-        variant: statistics.median(t / s for t, s in zip(values, times["shared"], strict=True))
-        for variant, values in times.items()
-    }
-    device = torch.cuda.get_device_name() if options.device.startswith("cuda") else platform.processor() or "CPU"
-    print(
-        f"torch {torch.__version__}, {device}, {torch.get_num_threads()} threads, {options.size}², batch {options.batch}"
-    )
-    for variant, ratio in ratios.items():
-        print(f"{variant:<8} {statistics.median(times[variant]):8.3f} s   {ratio:.3f} × shared")
-    if options.out is not None:
-        found = {
-            "options": asdict(options),
-            "device": device,
-            "torch": torch.__version__,
-            "ratios": ratios,
-            "seconds": times,
-        }
-        options.out.write_text(json.dumps(found, indent=2, default=str) + "\n")
+    found = options.times({variant: step_of(variant, options) for variant in VARIANTS})
+    report = Report(f"presets-{options.size}-{options.batch}", options, COLUMNS)
+    for variant, seconds in found.items():
+        ratio = measure.ratio(seconds, found["shared"])
+        row = {"variant": variant, "ms": measure.milliseconds(seconds), "× shared": ratio, "rounds": len(seconds)}
+        report.rows.append(row)
+    report.write()
 
 
 if __name__ == "__main__":

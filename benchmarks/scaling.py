@@ -1,6 +1,6 @@
 """How time and memory of the hottest ops grow with the side of the image and with the batch.
 
-python benchmarks/scaling.py --out runs/bench
+python benchmarks/scaling.py --out benchmarks/results
 """
 
 from __future__ import annotations
@@ -8,33 +8,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import measure
 import torch
 import tyro
+from report import Report
 from rivals import eager_norm, rivals_of
 from torch import Tensor
 
 from asymkit import ops
 
-COLUMNS = ("op", "method", "side", "batch", "ms", "saved MiB", "peak MiB")
+COLUMNS = ("op", "method", "side", "batch", "ms", "saved MiB", "peak MiB", "rounds")
 Method = Callable[..., Tensor]
 
 
 @dataclass
-class Options:
+class Options(measure.Options):
     """Time MS-SSIM and conditional instance norm, forward and backward, at growing sizes."""
 
     sides: tuple[int, ...] = (192, 256, 384, 512, 768)
     """Of images, at batch 1; features have a quarter."""
     batches: tuple[int, ...] = (1, 2, 4, 8, 16)
     """Of images of 256², or features of 64²."""
-    seconds: float = 0.4
-    """About how long to time each method at each size."""
-    device: str = "cuda" if torch.cuda.is_available() else "cpu"
-    out: Path | None = None
-    """Write scaling.json, scaling.md, scaling-side.png and scaling-batch.png into this folder."""
 
 
 def similarity(batch: int, side: int, device: torch.device) -> tuple[list[Tensor], dict[str, Method]]:
@@ -67,7 +62,7 @@ def rows_of(op: str, batch: int, side: int, options: Options) -> list[dict[str, 
         out = method(*inputs)
         return torch.autograd.grad(out, wanted, torch.ones_like(out))
 
-    found = measure.times({name: partial(both, method) for name, method in methods.items()}, options.seconds, device)
+    found = options.times({name: partial(both, method) for name, method in methods.items()})
     return [
         {
             "op": op,
@@ -77,36 +72,21 @@ def rows_of(op: str, batch: int, side: int, options: Options) -> list[dict[str, 
             "ms": measure.milliseconds(found[name]),
             "saved MiB": measure.saved_bytes(partial(method, *inputs)) / measure.MIB,
             "peak MiB": measure.peak_bytes(partial(both, method), device) / measure.MIB,
+            "rounds": len(found[name]),
         }
         for name, method in methods.items()
     ]
 
 
 def main(options: Options) -> None:
-    """Time every size, print and write the table and the plots."""
+    """Time every size, print and write the table."""
     torch.manual_seed(0)
-    device = torch.device(options.device)
-    report = measure.Report("scaling", device, COLUMNS, [])
+    report = Report("scaling", options, COLUMNS)
     sizes = dict.fromkeys([(1, side) for side in options.sides] + [(batch, 256) for batch in options.batches])
     for op in OPS:
         for batch, side in sizes:
             report.rows += rows_of(op, batch, side, options)
-    report.write(options.out, options)
-    if options.out is None:
-        return
-    about = measure.machine(device)
-    for axis, fixed, value, text in (
-        ("side", "batch", 1, "side of the image, batch 1"),
-        ("batch", "side", 256, "batch of 256² images"),
-    ):
-        panels: dict[str, dict[str, dict[float, float]]] = {}
-        for row in report.rows:
-            if row[fixed] == value:
-                for quantity in ("ms", "peak MiB"):
-                    panel = panels.setdefault(f"{row['op']}, {quantity}", {})
-                    panel.setdefault(row["method"], {})[row[axis]] = row[quantity]
-        title = f"forward + backward ({about['device']}, torch {about['torch']})"
-        measure.lines(options.out / f"scaling-{axis}.png", title, text, panels)
+    report.write()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A CycleGAN step of this library beside the same step as one writes it: images per second, ratio, peak memory.
 
-    python benchmarks/train_step.py --size 256 --batch 1 --out runs/bench
+    python benchmarks/train_step.py --size 256 --batch 1 --out benchmarks/results
 
 Both generators (nine blocks), both critics, image pools, identity losses, both optimizers. "plain" is eager PyTorch
 with ``nn.InstanceNorm2d`` in float32 and NCHW. Every other variant adds one option, which are few lines each: see
@@ -12,37 +12,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import measure
 import plain
 import torch
 import torch.nn.functional as F
 import tyro
+from report import Report
 from torch import Tensor, nn
 
 from asymkit import ImagePool, LeastSquaresLoss, PatchDiscriminator, ResnetGenerator, checkpoint_blocks, frozen
 
-COLUMNS = ("variant", "ms", "images/s", "× faster", "peak MiB")
+COLUMNS = ("variant", "ms", "images/s", "× faster", "peak MiB", "rounds")
 
 
 @dataclass
-class Options:
+class Options(measure.Options):
     """Time CycleGAN steps."""
 
     size: int = 256
     batch: int = 1
     width: int = 64
     blocks: int = 9
-    seconds: float = 60.0
-    """About how long to time each variant."""
-    device: str = "cuda" if torch.cuda.is_available() else "cpu"
     bfloat16: bool | None = None
     """Time bfloat16 too; None for where the device has instructions for it."""
     compile: bool = False
     """Time torch.compile too, of the plain step and of this library's."""
-    out: Path | None = None
-    """Write train_step-SIZE-BATCH.json and .md into this folder."""
 
 
 @dataclass(frozen=True)
@@ -161,9 +156,9 @@ def main(options: Options) -> None:
     torch.manual_seed(0)
     device = torch.device(options.device)
     steps = {name: build(variant, options) for name, variant in variants(options).items()}
-    found = measure.times(steps, options.seconds, device)
+    found = options.times(steps)
     first = next(iter(found))
-    report = measure.Report(f"train_step-{options.size}-{options.batch}", device, COLUMNS, [])
+    report = Report(f"train_step-{options.size}-{options.batch}", options, COLUMNS)
     for name, seconds in found.items():
         median = measure.milliseconds(seconds)
         report.rows.append(
@@ -173,9 +168,10 @@ def main(options: Options) -> None:
                 "images/s": 1e3 * options.batch / median,
                 "× faster": measure.ratio(found[first], seconds),
                 "peak MiB": measure.peak_bytes(steps[name], device) / measure.MIB,
+                "rounds": len(seconds),
             }
         )
-    report.write(options.out, options)
+    report.write()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from support.record import Page
 from support.report import Look
 from support.run import command, open_run
 from support.settings import ASYMGAN_PRESETS, AsymGANSettings
-from support.start import start, start_strong, vgg_features
+from support.start import start, vgg_features
 
 from asymkit import (
     AuxDiscriminator,
@@ -56,8 +56,6 @@ def main(settings: AsymGANSettings) -> None:
     )
     patches = {"width": width, "layers": settings.critic_layers}
     critics = asymgan.Critics(PatchDiscriminator(**patches), PatchDiscriminator(**patches), AuxDiscriminator(aux))
-    if settings.start == "strong":
-        start_strong(model, critics)
     history = asymgan.FakeHistory(settings.pool)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)

@@ -20,6 +20,7 @@ ORDER = [
     "checks",
     "ops",
     "labels",
+    "initialisation",
     "layers",
     "blocks",
     "networks",

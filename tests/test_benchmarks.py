@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import conv_paths
 import data_loading
 import measure
+import model_size
 import ops as bench_ops
+import pages
 import plain
+import presets
 import pytest
+import report
 import scaling
 import torch
 import train_step
@@ -19,14 +26,111 @@ from rivals import RIVALS, rivals_of
 from asymkit import PatchDiscriminator, ResnetGenerator, ops
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parent.parent
+BENCHMARKS = ROOT / "benchmarks"
 
 
 def test_times_are_taken_in_turn() -> None:
     order: list[str] = []
-    found = measure.times({name: lambda name=name: order.append(name) for name in "ab"}, 0.0, CPU)  # type: ignore[misc]
+    functions = {name: lambda name=name: order.append(name) for name in "ab"}
+    found = measure.times(functions, CPU, seconds=0.0, rounds=3)
     assert order == ["a", "a", "b", "b", *["a", "b"] * 3]
     assert [len(times) for times in found.values()] == [3, 3]
     assert measure.ratio([2, 4, 9], [1, 1, 3]) == 3
+
+
+@pytest.mark.parametrize(
+    ("takes", "rounds"),
+    [((0.001,), 2000), ((0.001, 0.1), 2000), ((0.3,), 20), ((1.0, 40.0), 15), ((700.0,), 1)],
+)
+def test_compilation_decides_nothing(takes: tuple[float, ...], rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 rounds or two seconds, whichever is more, in ten minutes; the first call takes eight seconds and counts for none."""
+    now = 0.0
+
+    def function(seconds: float) -> Callable[[], None]:
+        calls = 0
+
+        def call() -> None:
+            nonlocal now, calls
+            calls += 1
+            now += 8.0 if calls == 1 else seconds
+
+        return call
+
+    monkeypatch.setattr(measure, "perf_counter", lambda: now)
+    found = measure.Options(device="cpu").times({str(i): function(seconds) for i, seconds in enumerate(takes)})
+    for seconds, times in zip(takes, found.values(), strict=True):
+        assert len(times) == pytest.approx(rounds, abs=1)
+        assert times == pytest.approx([seconds] * len(times))
+
+
+def test_one_loop_times_everything() -> None:
+    assert {path.name for path in BENCHMARKS.glob("*.py") if "perf_counter" in path.read_text(encoding="utf-8")} == {
+        "measure.py"
+    }
+
+
+@pytest.mark.parametrize("path", sorted((BENCHMARKS / "results").glob("*.json")), ids=lambda path: str(path.name))
+def test_results_say_what_they_were_measured_with(path: Path) -> None:
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    assert entries
+    for entry in entries.values():
+        about = entry["machine"]
+        assert entry["rows"]
+        assert all(set(row) <= set(entry["columns"]) for row in entry["rows"])
+        assert about["instructions"]
+        assert all(re.fullmatch("[a-z0-9_]+", name) for name in about["instructions"])
+        assert re.fullmatch(r"\d+\.\d+\.\d+.*", about["torch"])
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d", about["date"])
+        assert re.fullmatch(r"[0-9a-f]{7,40}", about["commit"]), "measure a commit, without changes since"
+        assert about["threads"] >= 1
+        assert report.file_name(about) == path.name
+
+
+@pytest.mark.parametrize("path", pages.PAGES, ids=lambda path: str(path.name))
+def test_pages_show_what_is_in_the_results(path: Path) -> None:
+    """`make bench-docs` writes them."""
+    page = path.read_text(encoding="utf-8")
+    assert pages.written(page, report.newest()) == page
+    assert len(pages.BLOCK.findall(page)) == page.count("<!-- benchmark:")
+
+
+def test_no_table_of_the_benchmarks_page_is_written_by_hand() -> None:
+    page = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    by_hand = [line for line in pages.BLOCK.sub("", page).splitlines() if line.startswith("|")]
+    assert not [line for line in by_hand if re.search(r"\d\s*(×|ms|s|MiB)\b|\d+\.\d", line)]
+    names = {name for _, name, _ in pages.BLOCK.findall(page)}
+    assert names >= set(report.newest()) | {"goals"}
+
+
+def test_a_page_takes_the_latest_results_of_each_kind_of_device(tmp_path: Path) -> None:
+    for day, device, ms in (
+        ("01", "cpu: A", 1.0),
+        ("03", "cpu: A", 3.0),
+        ("02", "cpu: B", 2.0),
+        ("01", "cuda: H100", 0.5),
+    ):
+        about = report.machine(CPU) | {"date": f"2026-01-{day}", "device": device}
+        bench = report.Report("ops", measure.Options("cpu", out=tmp_path), ("op", "ms"), [{"op": "a", "ms": ms}], about)
+        bench.write()
+    found = report.newest(tmp_path)["ops"]
+    assert {kind: entry["rows"][0]["ms"] for kind, entry in found.items()} == {"cpu": 3.0, "cuda": 0.5}
+    page = "a\n<!-- benchmark: ops -->\nold\n<!-- end -->\nb\n<!-- benchmark: scaling -->\n<!-- end -->\n"
+    new = pages.written(page, {"ops": found})
+    assert new.startswith("a\n<!-- benchmark: ops -->\nCPU: A, CPU with ")
+    assert "| a | 3 |\n\nCUDA: H100, " in new
+    assert new.endswith("| a | 0.5 |\n<!-- end -->\nb\n<!-- benchmark: scaling -->\nNot measured.\n<!-- end -->\n")
+    assert pages.written(new, {"ops": found}) == new
+
+
+def test_goals_are_read_off_the_results() -> None:
+    rows = [
+        {"op": "MS-SSIM (4,3,256²)", "method": "pytorch-msssim", "× faster": 1.0, "saved MiB": 60.0},
+        {"op": "MS-SSIM (4,3,256²)", "method": "asymkit", "× faster": 4.567, "saved MiB": 3.0},
+    ]
+    table = pages.goals({"ops": {"cpu": {"rows": rows}}}).splitlines()
+    assert table[2].endswith("| 4.57×, 1/20 of the memory saved for backward | not measured |")
+    assert all(line.endswith("| not measured | not measured |") for line in table[3:-1])
 
 
 def test_memory_is_counted() -> None:
@@ -37,12 +141,20 @@ def test_memory_is_counted() -> None:
 
 
 def test_a_table_says_what_was_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    report = measure.Report("name", CPU, ("op", "ms"), [{"op": "a", "ms": 1.2345}, {"op": "b", "ms": None}])
-    assert report.table().splitlines()[2:] == ["| a | 1.23 |", "| b | – |"]
-    report.write(tmp_path, bench_ops.Options())
-    written = json.loads((tmp_path / "name.json").read_text())
-    assert written["rows"][0]["ms"] == 1.2345
-    assert {"date", "torch", "device", "malloc"} <= written["machine"].keys()
+    rows: list[dict[str, Any]] = [{"op": "a", "ms": 1.2345}, {"op": "b", "ms": None}]
+    assert report.table(("op", "ms"), rows).splitlines()[2:] == ["| a | 1.23 |", "| b | – |"]
+    bench = report.Report("name", bench_ops.Options(device="cpu", out=tmp_path), ("op", "ms"), rows)
+    bench.write()
+    bench.name = "other"
+    bench.write()
+    (path,) = tmp_path.glob("*.json")
+    assert path.name.startswith("cpu-")
+    written = json.loads(path.read_text(encoding="utf-8"))
+    assert written.keys() == {"name", "other"}
+    assert written["name"]["rows"][0]["ms"] == 1.2345
+    assert {"date", "commit", "torch", "device", "instructions", "threads", "malloc"} <= written["name"][
+        "machine"
+    ].keys()
     assert "torch " + torch.__version__ in capsys.readouterr().out
 
 
@@ -78,16 +190,20 @@ def test_both_ways_to_load_show_the_same_photographs(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_every_benchmark_runs(tmp_path: Path) -> None:
-    bench_ops.main(bench_ops.Options(device="cpu", seconds=0.0, compile=False, only="colour L1", out=tmp_path))
-    scaling.main(scaling.Options(sides=(176,), batches=(1,), seconds=0.0, device="cpu", out=tmp_path))
-    only = "residual block"
-    conv_paths.main(conv_paths.Options(size=32, seconds=0.0, device="cpu", only=only, out=tmp_path))
-    small = train_step.Options(size=32, width=8, blocks=1, seconds=0.0, device="cpu", out=tmp_path)
-    train_step.main(small)
-    data_loading.main(data_loading.Options(size=32, seconds=0.0, only="256 × 256", out=tmp_path))
-    for name in ("ops", "scaling", "conv_paths", "train_step-32-1", "data_loading-32"):
-        assert json.loads((tmp_path / f"{name}.json").read_text())["rows"]
-    for name in ("ops", "scaling-side", "scaling-batch", "conv_paths"):
+    few: dict[str, Any] = {"device": "cpu", "seconds": 0.0, "rounds": 2, "out": tmp_path}
+    bench_ops.main(bench_ops.Options(**few, compile=False, only="colour L1"))
+    scaling.main(scaling.Options(**few, sides=(176,), batches=(1,)))
+    conv_paths.main(conv_paths.Options(**few, size=32, only="residual block"))
+    train_step.main(train_step.Options(**few, size=32, width=8, blocks=1))
+    data_loading.main(data_loading.Options(**few, size=32, only="256 × 256"))
+    presets.main(presets.Options(**few, size=64, width=4))
+    model_size.main(measure.Options(**few))
+    found = report.newest(tmp_path)
+    timed = {"ops", "scaling", "conv_paths", "train_step-32-1", "data_loading-32", "presets-64-1"}
+    assert found.keys() == timed | {"model_size"}
+    for name in timed:
+        assert {row["rounds"] for row in found[name]["cpu"]["rows"]} == {2}
+    assert all(row["peak MiB"] > 0 for row in found["train_step-32-1"]["cpu"]["rows"])
+    pages.draw(found, tmp_path)
+    for name in ("bench-ops", "bench-scaling"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
-    checkpointed = {row["variant"]: row for row in json.loads((tmp_path / "train_step-32-1.json").read_text())["rows"]}
-    assert all(row["peak MiB"] > 0 for row in checkpointed.values())

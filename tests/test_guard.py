@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,85 @@ def test_a_scaler_keeps_its_own_eye_on_gradients() -> None:
     scaler.update()  # as after every step
 
 
+@pytest.mark.parametrize("enabled", [None, True, False])
+def test_an_optimizer_without_gradients_takes_its_empty_step(enabled: bool | None) -> None:
+    """All it holds is frozen, or its terms are off: what ``optimizer.step()`` does then, with a scaler or without."""
+    layer, optimizer, guard = trained()
+    scaler = None if enabled is None else torch.amp.GradScaler("cpu", init_scale=4.0, enabled=enabled)
+    before = copy.deepcopy((layer.state_dict(), optimizer.state_dict()))
+    for terms in ({"gan": torch.tensor(1.0)}, {"gan": 0}, {}):
+        assert guard.step(optimizer, terms, scaler)
+    after = (layer.state_dict(), optimizer.state_dict())
+    assert str(before) == str(after)
+    assert (guard.steps, guard.skipped) == (3, 0)
+    with pytest.warns(UserWarning, match="gan is nan"):
+        assert not guard.step(optimizer, {"gan": torch.tensor(torch.nan)}, scaler)
+
+    if scaler is not None:  # another optimizer of the same scaler steps as ever
+        other = nn.Linear(2, 1)
+        second = torch.optim.SGD(other.parameters(), 1.0)
+        weight = other.weight.detach().clone()
+        scaler.scale(other(torch.ones(1, 2)).sum()).backward()
+        assert guard.step(optimizer, {"off": 0}, scaler)
+        assert guard.step(second, {"gan": torch.tensor(1.0)}, scaler)
+        scaler.update()
+        torch.testing.assert_close(other.weight, weight - 1)
+        assert scaler.get_scale() == (4.0 if enabled else 1.0)
+
+
+def test_groups_without_gradients_stay_as_they_are() -> None:
+    part, frozen = nn.Linear(2, 1), nn.Linear(2, 1).requires_grad_(False)
+    groups: list[dict[str, Any]] = [{"params": part.parameters()}, {"params": frozen.parameters(), "lr": 1.0}]
+    optimizer = torch.optim.Adam(groups, 0.1)
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    for each in (None, scaler):
+        before = part.weight.detach().clone(), frozen.weight.detach().clone()
+        loss = part(torch.ones(1, 2)).sum()
+        (loss if each is None else each.scale(loss)).backward()
+        assert StepGuard().step(optimizer, loss, each)
+        assert not torch.equal(before[0], part.weight)
+        assert torch.equal(before[1], frozen.weight)
+        optimizer.zero_grad()
+    scaler.update()
+
+
+def test_a_scaler_that_is_disabled_looks_after_nothing() -> None:
+    """``GradScaler(enabled=args.amp)`` is how training scripts switch it off."""
+    layer, optimizer, guard = trained()
+    scaler = torch.amp.GradScaler("cpu", enabled=False)
+    before = layer.weight.detach().clone()
+    scaler.scale((layer(torch.zeros(1, 2)) - layer.bias).abs().sqrt().sum()).backward()  # 0, whose root has no gradient
+    with pytest.warns(UserWarning, match="gradients are not finite"):
+        assert not guard.step(optimizer, {"gan": torch.tensor(1.0)}, scaler)
+    scaler.update()
+    assert torch.equal(before, layer.weight)
+
+
+def test_gradients_that_were_unscaled_to_be_clipped_can_be_skipped() -> None:
+    layer, optimizer, guard = trained()
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    for term, taken in ((1.0, True), (float("nan"), False)):
+        scaler.scale(layer(torch.ones(1, 2)).sum()).backward()
+        scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(layer.parameters(), 1.0)
+        with nullcontext() if taken else pytest.warns(UserWarning, match="gan is nan"):
+            assert guard.step(optimizer, {"gan": torch.tensor(term)}, scaler) == taken
+        scaler.update()
+        optimizer.zero_grad()
+
+
+def test_sparse_gradients_are_looked_at() -> None:
+    table, dense = nn.Embedding(4, 2, sparse=True), nn.Linear(2, 1)
+    optimizer, guard = torch.optim.SGD([*table.parameters(), *dense.parameters()], 1.0), StepGuard()
+    for factor, taken in ((1.0, True), (2e38, False)):  # twice the same row: the sum is not finite
+        before = table.weight.detach().clone()
+        optimizer.zero_grad()
+        (factor * table(torch.tensor([1, 1]))).sum().backward()
+        with nullcontext() if taken else pytest.warns(UserWarning, match="gradients are not finite"):
+            assert guard.step(optimizer, {"loss": 0.0}) == taken
+        assert torch.equal(before, table.weight) != taken
+
+
 def _process(rank: int, folder: str) -> None:
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": "29611", "RANK": str(rank), "WORLD_SIZE": "2"}
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
@@ -93,7 +174,10 @@ def _process(rank: int, folder: str) -> None:
     import warnings
 
     warnings.simplefilter("ignore")
-    taken = guard.step(optimizer, {"loss": torch.tensor(float("nan") if rank else 1.0)})
+    taken = [guard.step(optimizer, {"loss": torch.tensor(float("nan") if rank else 1.0)})]
+    if rank == 0:
+        layer(torch.ones(1, 1)).sum().backward()
+    taken.append(guard.step(optimizer, {"loss": 0}))  # this process has no gradient, its term is off: it still answers
     Path(folder, f"{rank}").write_text(str(taken))
     torch.distributed.destroy_process_group()
 
@@ -106,4 +190,4 @@ def test_all_processes_skip_or_none(tmp_path: Path) -> None:
         process.start()
     for process in processes:
         process.join(60)
-    assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["False", "False"]
+    assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["[False, True]", "[False, True]"]

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 import asymkit
 from asymkit import AuxDiscriminator, AuxEncoder, AuxGenerator, PatchDiscriminator, ResnetGenerator
+from asymkit.initialisation import HeStart
 from asymkit.networks.generators import aux_size
 from conftest import SMALL, build
 
@@ -66,13 +67,45 @@ def test_every_parameter_gets_a_gradient(network: tuple[nn.Module, Tensor]) -> N
 
 
 def test_weights_start_as_cyclegans(network: tuple[nn.Module, Tensor]) -> None:
+    """All but those that would make z mute, which start as in He et al. 2015: see tests/test_initialisation.py."""
     net, _ = network
     convolutions = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
-    weights = torch.cat([m.weight.flatten() for m in convolutions])
-    assert abs(weights.mean()) < 0.003
-    assert weights.std().item() == pytest.approx(0.02, rel=0.1)
+    own = [m for m in convolutions if isinstance(m, HeStart)]
+    normal = [m for m in convolutions if m not in own]
+    if normal:
+        weights = torch.cat([m.weight.flatten() for m in normal])
+        assert abs(weights.mean()) < 0.003
+        assert weights.std().item() == pytest.approx(0.02, rel=0.1)
+    for m in own:
+        parts = m.weight.split(m.joined or m.weight.shape[1], dim=1)
+        gain = 1 if m.nonlinearity == "linear" else 2
+        scaled = torch.cat([(part * (part[0].numel() / gain) ** 0.5).flatten() for part in parts])
+        assert scaled.square().mean().item() == pytest.approx(1, abs=5 / len(scaled) ** 0.5)
     assert all(m.bias is None or not m.bias.any() for m in convolutions)
     assert not any(isinstance(m, nn.Dropout) for m in net.modules())
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("resnet", set()),
+        ("patch", set()),
+        ("cin", {"gamma", "beta"}),
+        ("concat", {"mix"}),
+        ("concat_all", {"mix"}),
+        ("spatial encoder", {"to_aux"}),
+        ("encoder", None),
+        ("aux", None),
+        ("spatial aux", None),
+    ],
+)
+def test_which_layers_have_a_start_of_their_own(name: str, own: set[str] | None) -> None:
+    """None: all of them."""
+    layers = {
+        n: m for n, m in ALL[name][0]().named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
+    }
+    found = {n for n, m in layers.items() if isinstance(m, HeStart)}
+    assert found == (set(layers) if own is None else {n for n in layers if n.split(".")[-1] in own})
 
 
 def test_works_under_autocast(network: tuple[nn.Module, Tensor]) -> None:
@@ -104,8 +137,12 @@ def test_compiles_into_one_graph(network: tuple[nn.Module, Tensor]) -> None:
 
 
 def test_cyclegans_init_net_reaches_everything(network: tuple[nn.Module, Tensor]) -> None:
-    """What CycleGAN's init_weights looks at: class names with Conv or Linear that have a weight."""
+    """What CycleGAN's init_weights looks at: class names with Conv or Linear that have a weight.
+
+    All but the layers that such a start would make mute; those keep theirs, to the bit.
+    """
     net, x = network
+    before = {id(p): p.detach().clone() for m in net.modules() if isinstance(m, HeStart) for p in m.parameters()}
     for module in net.modules():
         name = type(module).__name__
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
@@ -113,7 +150,11 @@ def test_cyclegans_init_net_reaches_everything(network: tuple[nn.Module, Tensor]
             nn.init.constant_(weight, 0.001)
             if bias is not None:
                 nn.init.constant_(bias, 0.0)
-    assert all(((p == 0) | ((p - 0.001).abs() < 1e-6)).all() for p in net.parameters())
+    for p in net.parameters():
+        if id(p) in before:
+            assert torch.equal(p, before[id(p)])
+        else:
+            assert ((p == 0) | ((p - 0.001).abs() < 1e-6)).all()
     assert torch.isfinite(forward(net, x)).all()
 
 

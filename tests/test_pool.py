@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from asymkit import ImagePool
+from asymkit import ImagePool, PatchDiscriminator
 from asymkit.objectives import asymgan
 from conftest import images_like
 
@@ -61,7 +61,8 @@ def test_a_pool_is_called_as_in_cyclegan_and_gives_images_on_the_device_of_new_o
     [
         (torch.rand(3, 8, 8), r"images must be a batch of images .*images.unsqueeze\(0\)"),
         (torch.rand(0, 3, 8, 8), "images is empty"),
-        (torch.rand(1, 3, 4, 8), r"shape of those in the pool, \(3, 8, 8\), got \(3, 4, 8\)"),
+        (torch.rand(2, 3, 4, 8), r"height and width of those in the pool, \(8, 8\), .*batch of 2, got \(4, 8\)"),
+        (torch.rand(1, 1, 8, 8), "images must have 3 channels, got 1"),
         ([torch.rand(3, 8, 8)], "images must be a tensor .* got list"),
     ],
 )
@@ -70,6 +71,36 @@ def test_a_pool_refuses_what_it_cannot_mix(images: Any, message: str) -> None:
     pool(torch.rand(2, 3, 8, 8))
     with pytest.raises(ValueError, match=message):
         pool(images)
+
+
+def test_batches_of_one_may_have_any_size_as_in_cyclegan() -> None:
+    """``--preprocess none`` gives every image its own size."""
+    pool, sizes = ImagePool(3), [(4, 5), (6, 3), (2, 2), (5, 5)]
+    made = [torch.rand(1, 3, *sizes[i % 4]) for i in range(60)]
+    given = [pool.query(image) for image in made]
+    assert all(torch.equal(a, b) for a, b in zip(made[:3], given, strict=False))  # until it is full
+    assert all(any(torch.equal(image, earlier) for earlier in made[: i + 1]) for i, image in enumerate(given))
+    assert {tuple(a.shape) != tuple(b.shape) for a, b in zip(made, given, strict=True)} == {True, False}
+
+    other = ImagePool(3)
+    other.load_state_dict(pool.state_dict())
+    for each in (pool, other):
+        torch.manual_seed(1)
+        each.given = [each(image) for image in made]  # type: ignore[attr-defined]
+    assert all(torch.equal(a, b) for a, b in zip(pool.given, other.given, strict=True))  # type: ignore[attr-defined]
+
+    pool.images = [torch.rand(3, 4, 5), torch.full((3, 6, 3), torch.nan), torch.rand(3, 2, 2)]
+    pool.forget_nonfinite()
+    assert [tuple(image.shape) for image in pool.images] == [(3, 4, 5), (3, 2, 2)]
+    with pytest.raises(ValueError, match="batch of 2"):  # of the size of the first image kept, but not of the second
+        pool(torch.rand(2, 3, 4, 5))
+
+
+def test_a_pool_answers_in_the_type_it_is_asked_in() -> None:
+    pool = ImagePool(2)
+    pool(torch.rand(2, 3, 4, 4, dtype=torch.bfloat16))
+    assert {pool(torch.rand(2, 3, 4, 4)).dtype for _ in range(20)} == {torch.float32}
+    assert {pool(torch.rand(1, 3, 4, 4, dtype=torch.bfloat16)).dtype for _ in range(20)} == {torch.bfloat16}
 
 
 def cycles_with_a_graph() -> asymgan.Cycles:
@@ -100,3 +131,19 @@ def test_the_history_mixes_all_fakes_with_earlier_ones_and_nothing_else() -> Non
         assert all(torch.equal(a, b) for a, b in zip(other.pools[kind].images, pool.images, strict=True))
     with pytest.raises(ValueError, match=r"the checkpoint's pools are \['fake_poor'\]"):
         other.load_state_dict({"fake_poor": {"images": []}})
+
+
+def test_an_objective_trains_on_photographs_of_any_size() -> None:
+    """Pools of several sizes, through an objective's own discriminator terms."""
+    history = asymgan.FakeHistory(size=2)
+    patch = {"width": 4, "layers": 1}
+    critics = asymgan.Critics(PatchDiscriminator(**patch), PatchDiscriminator(**patch))
+    sizes = [(8, 12), (12, 8), (8, 8)]
+    seen = set()
+    for i in range(20):
+        x, y = (torch.rand(1, 3, *sizes[(i + shift) % 3]) for shift in (0, 1))
+        cycles = history(asymgan.Cycles(x, y, y, x, x, y))
+        seen.add((x.shape, cycles.fake_poor.shape))
+        terms = asymgan.discriminator_terms(cycles, critics)
+        assert torch.stack(list(terms.values())).isfinite().all()
+    assert len(seen) > 3

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asymkit.checks import at_least, check_images
+from asymkit.initialisation import HeDense, HeKernel2d
 from asymkit.layers import InstanceNorm2d, check_vector, init_normal
 
 SLOPE = 0.2
@@ -190,7 +191,8 @@ class AuxDiscriminator(nn.Module):
     """D_Z: does this z come from N(0, I)? [AsymGAN Eq. 7].
 
     For a vector an MLP, for a map a PatchGAN that sees exactly 20×20. Neither normalises: mean and spread of z are
-    what it has to judge, and with a batch norm it could not judge one image at a time. Weights start from N(0, 0.02).
+    what it has to judge, and with a batch norm it could not judge one image at a time. Weights start as in He et al. 2015
+    and keep that start in CycleGAN code, see :class:`asymkit.initialisation.HeStart`.
 
     Args:
         aux_channels: length of z.
@@ -217,20 +219,19 @@ class AuxDiscriminator(nn.Module):
         layers: list[nn.Module]
         if spatial:
             layers = [
-                nn.Conv2d(aux_channels, width, kernel_size=4, stride=2, padding=1),
-                nn.Conv2d(width, 2 * width, kernel_size=4, padding=1),
-                nn.Conv2d(2 * width, 4 * width, kernel_size=4, padding=1),
-                nn.Conv2d(4 * width, 1, kernel_size=3, padding=1),
+                HeKernel2d(aux_channels, width, kernel_size=4, stride=2, padding=1),
+                HeKernel2d(width, 2 * width, kernel_size=4, padding=1),
+                HeKernel2d(2 * width, 4 * width, kernel_size=4, padding=1),
+                HeKernel2d(4 * width, 1, kernel_size=3, padding=1),
             ]
         else:
             layers = [
-                nn.Linear(aux_channels, width),
-                nn.Linear(width, width),
-                nn.Linear(width, width),
-                nn.Linear(width, 1),
+                HeDense(aux_channels, width),
+                HeDense(width, width),
+                HeDense(width, width),
+                HeDense(width, 1),
             ]
         self.layers = nn.ModuleList(layers)
-        init_normal(self)
 
     def forward(self, z: Tensor) -> Tensor:
         """Score a batch.

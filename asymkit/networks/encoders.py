@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asymkit.blocks import PlainResidualBlock, ResidualBlock
 from asymkit.checks import at_least, check_images
+from asymkit.initialisation import HeKernel2d
 from asymkit.layers import ConvNormReLU, conv3x3, conv7x7, init_normal
 
 
@@ -15,7 +18,8 @@ class AuxEncoder(nn.Module):
 
     A 7×7 stem, three stride-2 convolutions (feature maps width, 2·width, then 4·width), three residual blocks and a
     projection. The pooled form averages over the image and has **no instance norm**: a norm removes the very colour
-    and contrast that z exists to carry, and training then ignores z. Weights start from N(0, 0.02).
+    and contrast that z exists to carry, and training then ignores z. Weights of layers without a norm start as in He et
+    al. 2015 and keep that start in CycleGAN code, see :class:`asymkit.initialisation.HeStart`; the others from N(0, 0.02).
 
     Args:
         in_channels: of the rich image.
@@ -37,23 +41,26 @@ class AuxEncoder(nn.Module):
         for name, value in (("in_channels", in_channels), ("aux_channels", aux_channels), ("width", width)):
             at_least(name, value)
         self.in_channels, self.aux_channels, self.pooled = in_channels, aux_channels, pooled
-        convs = [
-            (conv7x7(in_channels, width), width),
-            (conv3x3(width, 2 * width, stride=2), 2 * width),
-            (conv3x3(2 * width, 4 * width, stride=2), 4 * width),
-            (conv3x3(4 * width, 4 * width, stride=2), 4 * width),
-        ]
+        widths = [width, 2 * width, 4 * width, 4 * width]
         down: list[nn.Module]
         blocks: list[nn.Module]
         if pooled:
-            down = [nn.Sequential(conv, nn.ReLU()) for conv, _ in convs]
+            # as in the other form, but without norms, which He et al.'s start takes the place of
+            convs = [
+                HeKernel2d(in_channels, width, kernel_size=7, padding=3, padding_mode="reflect"),
+                *(HeKernel2d(i, o, 3, stride=2, padding=1) for i, o in itertools.pairwise(widths)),
+            ]
+            down = [nn.Sequential(conv, nn.ReLU()) for conv in convs]
             blocks = [PlainResidualBlock(4 * width) for _ in range(3)]
         else:
-            down = [ConvNormReLU(conv, channels) for conv, channels in convs]
+            down = [
+                ConvNormReLU(conv7x7(in_channels, width), width),
+                *(ConvNormReLU(conv3x3(i, o, stride=2), o) for i, o in itertools.pairwise(widths)),
+            ]
             blocks = [ResidualBlock(4 * width) for _ in range(3)]
         self.down = nn.Sequential(*down)
         self.blocks = nn.Sequential(*blocks)
-        self.to_aux = nn.Conv2d(4 * width, aux_channels, kernel_size=1)
+        self.to_aux = HeKernel2d(4 * width, aux_channels, kernel_size=1, nonlinearity="linear")
         init_normal(self)
 
     def forward(self, image: Tensor) -> Tensor:

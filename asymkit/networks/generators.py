@@ -96,8 +96,8 @@ class AuxGenerator(nn.Module):
 
     :class:`ResnetGenerator` in which z enters one of three ways: ``"cin"``, as scale and shift of the norms in the
     middle three residual blocks; ``"concat"``, as channels of the middle feature map, after half of the blocks;
-    ``"concat_all"``, as channels of every feature map from there on. Weights start from N(0, 0.02), with which z
-    reaches the output from the first step.
+    ``"concat_all"``, as channels of every feature map from there on. Weights start from N(0, 0.02), except where z enters:
+    there two z change the picture from the first step, also in CycleGAN code, see :class:`asymkit.initialisation.HeStart`.
 
     Args:
         in_channels: of the poor image.

@@ -17,7 +17,8 @@ class HighResGenerator(nn.Module):
 
     7×7 convolution, three of 4×4 and stride 2, residual blocks, three up-samplings, 7×7 convolution. The paper prints
     two stages up for three down; read here as 256, 128 and 64 feature maps. With ``aux_channels``, z scales and shifts
-    the norms of all residual blocks, which are the bottleneck [Async-GAN §IV-E]. Weights start from N(0, 0.02).
+    the norms of all residual blocks, which are the bottleneck [Async-GAN §IV-E]. Weights start from N(0, 0.02), γ(z) and
+    β(z) with unit variance, see :class:`asymkit.layers.ConditionalInstanceNorm2d`.
 
     Args:
         in_channels: of the image.

@@ -127,8 +127,6 @@ class AsymGANSettings(UnpairedSettings):
     """Length of z."""
     critic_layers: int = 3
     """How often a critic halves its image."""
-    start: Literal["normal", "strong"] = "normal"
-    """First weights: N(0, 0.02) as in the paper's family, or larger ones around z, for short trainings of narrow networks."""
     lr_critics: float = 1e-4
     pool: int = 50
     """Earlier fakes that the critics are shown again."""
@@ -158,7 +156,6 @@ ASYMGAN_DEMO = AsymGANSettings(
     aux_channels=3,
     critic_layers=2,
     upsampling="resize",
-    start="strong",
     lr_generators=1e-3,
     lr_critics=1e-4,
     features="auto",

@@ -1,4 +1,4 @@
-"""What happens before the first step: the accelerator, the feature network, first weights; and small helpers."""
+"""What happens before the first step: the accelerator and the feature network; and a small helper."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from typing import Literal
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import GradientAccumulationPlugin, set_seed
-from torch import nn
 
 from asymkit import VGGFeatures
-from asymkit.layers import ConditionalInstanceNorm2d, init_normal
-from asymkit.objectives.asymgan import Critics, Translators
 
 Precision = Literal["auto", "no", "bf16"]
 
@@ -75,21 +72,6 @@ def vgg_features(
     if not networks[0].pretrained:
         notes.insert(0, f"Features are those of a {net.upper()} with random weights: edges and colours, no objects.")
     return networks, notes
-
-
-def start_strong(model: Translators, critics: Critics) -> None:
-    """First weights with which z matters at once: N(0, 0.02) needs a thousand steps to get there in narrow networks.
-
-    Encoder and critic of z, which have no norms, get weights that keep the size of activations (He et al. 2015), and
-    the scales and shifts that z controls N(0, 0.5).
-    """
-    for network in filter(None, (model.encoder, critics.aux)):
-        for layer in network.modules():
-            if isinstance(layer, nn.Conv2d | nn.Linear):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    for layer in model.poor_to_rich.modules():
-        if isinstance(layer, ConditionalInstanceNorm2d):
-            init_normal(layer, std=0.5)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -10,16 +10,8 @@ from util.image_pool import ImagePool
 
 
 def init_net(net, init_type="normal", init_gain=0.02, gpu_ids=()):
-    """Every convolution and linear layer from N(0, init_gain), whatever was in it before."""
-
-    def init_func(m):
-        classname = type(m).__name__
-        if hasattr(m, "weight") and ("Conv" in classname or "Linear" in classname):
-            torch.nn.init.normal_(m.weight.data, 0.0, init_gain)
-            if m.bias is not None:
-                torch.nn.init.constant_(m.bias.data, 0.0)
-
-    return net.apply(init_func)
+    published.init_weights(net, init_type, init_gain)
+    return net
 
 
 def define_G(input_nc, output_nc, ngf, netG, norm, use_dropout, init_type, init_gain, gpu_ids):  # noqa: N802, N803

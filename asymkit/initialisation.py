@@ -1,0 +1,65 @@
+"""Layers that start as in He et al. 2015, where CycleGAN's start from N(0, 0.02) would make z mute."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+Nonlinearity = Literal["relu", "linear"]
+
+
+class HeStart(nn.Module):
+    """Base of layers that start as in He et al. 2015, whatever CycleGAN's ``init_net`` or ``setup()`` does afterwards.
+
+    Those re-initialise every layer with "Conv" or "Linear" in its class name, by default from N(0, 0.02), with which a
+    network without norms shrinks its input a thousandfold and z has next to no effect. Subclasses are PyTorch's layers
+    under names without these words: every ``init_type`` leaves them as they are, and weights files and the steps of
+    Adam mean what they always do, which a gain in forward would change.
+
+    Args:
+        *sizes: of PyTorch's layer.
+        nonlinearity: what follows the layer, "relu" (weights of variance 2 / fan-in) or "linear" for nothing (1 / fan-in).
+        joined: channels of each of several inputs that arrive concatenated, which then count alike; () for one input.
+        **options: of PyTorch's layer.
+    """
+
+    weight: Tensor
+
+    def __init__(
+        self, *sizes: int, nonlinearity: Nonlinearity = "relu", joined: tuple[int, ...] = (), **options: Any
+    ) -> None:
+        # before PyTorch's constructor, which draws the weights
+        self.nonlinearity: Nonlinearity = nonlinearity
+        self.joined = joined
+        super().__init__(*sizes, **options)
+
+    def reset_parameters(self) -> None:
+        """Draw the weights, and set the bias to zero."""
+        for part in self.weight.detach().split(self.joined or self.weight.shape[1], dim=1):
+            nn.init.kaiming_normal_(part, nonlinearity=self.nonlinearity)
+        if (bias := self._parameters["bias"]) is not None:
+            nn.init.zeros_(bias)
+
+
+class HeKernel2d(HeStart, nn.Conv2d):
+    """``nn.Conv2d``, started as :class:`HeStart` says.
+
+    Example:
+        >>> import torch
+        >>> from asymkit.initialisation import HeKernel2d
+        >>> x = torch.randn(8, 64, 16, 16)
+        >>> HeKernel2d(64, 64, kernel_size=3, nonlinearity="linear")(x).std().round().item()
+        1.0
+    """
+
+
+class HeDense(HeStart, nn.Linear):
+    """``nn.Linear``, started as :class:`HeStart` says.
+
+    Example:
+        >>> import torch
+        >>> from asymkit.initialisation import HeDense
+        >>> HeDense(64, 64, nonlinearity="linear")(torch.randn(100, 64)).std().round().item()
+        1.0
+    """

@@ -1,0 +1,173 @@
+"""Write the tables and plots of the pages from benchmarks/results/, so that no figure is copied by hand.
+
+    python benchmarks/pages.py
+
+A table stands between ``<!-- benchmark: NAME -->`` and ``<!-- end -->``, where NAME is that of an entry of the JSON
+files or one of ``SUMMARIES``. The latest entry of each kind of device is taken; what has none is "not measured".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import plots
+from report import heading, newest, table
+
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+BLOCK = re.compile(r"(<!-- benchmark: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MISSING = "not measured"
+Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Entries by name and kind of device, of :func:`report.newest`."""
+
+
+def value(results: Results, kind: str, name: str, column: str, **row: str) -> float | None:
+    """One figure of the row whose cells begin with these words; None where it was not measured."""
+    for found in results.get(name, {}).get(kind, {}).get("rows", []):
+        if all(str(found[key]).startswith(text) if key == "op" else found[key] == text for key, text in row.items()):
+            figure: float | None = found.get(column)
+            return figure
+    return None
+
+
+def _times(figure: float | None) -> str:
+    return MISSING if figure is None else f"{figure:.3g}×"
+
+
+def _op(results: Results, kind: str, op: str, memory_of: str | None = None) -> str:
+    faster = _times(value(results, kind, "ops", "× faster", op=op, method="asymkit"))
+    if memory_of is None or faster == MISSING:
+        return faster
+    theirs = value(results, kind, "ops", "saved MiB", op=op, method=memory_of) or 0.0
+    ours = value(results, kind, "ops", "saved MiB", op=op, method="asymkit") or 0.0
+    return f"{faster}, 1/{theirs / ours:.0f} of the memory saved for backward" if ours else faster
+
+
+def _step(results: Results, kind: str, variant: str, column: str = "× faster", batch: int = 1) -> float | None:
+    return value(results, kind, f"train_step-256-{batch}", column, variant=variant)
+
+
+def _channels_last(results: Results, kind: str) -> str:
+    pair = [_step(results, kind, variant) for variant in ("asymkit, channels-last", "asymkit")]
+    return MISSING if None in pair else _times(pair[0] / pair[1])  # type: ignore[operator]
+
+
+def _images(results: Results, kind: str) -> str:
+    found = {batch: _step(results, kind, "asymkit", "images/s", batch) for batch in (1, 8, 16)}
+    return ", ".join(MISSING if rate is None else f"{rate:.3g} at batch {batch}" for batch, rate in found.items())
+
+
+GOALS: tuple[tuple[str, str, Callable[[Results, str], str]], ...] = (
+    (
+        "MS-SSIM, forward and backward, (4,3,256²)",
+        "4× pytorch-msssim, 1/15 of its saved memory",
+        lambda results, kind: _op(results, kind, "MS-SSIM", "pytorch-msssim"),
+    ),
+    (
+        "conditional instance norm + ReLU + residual, (8,256,64²)",
+        "1.35× eager PyTorch",
+        lambda results, kind: _op(results, kind, "CIN+ReLU+residual (8,256,64²) NCHW"),
+    ),
+    (
+        "the same in channels-last",
+        "1.35× eager PyTorch",
+        lambda results, kind: _op(results, kind, "CIN+ReLU+residual (8,256,64²) channels-last"),
+    ),
+    (
+        "Gram matrix, forward and backward, (4,128,128²)",
+        "1.5× autograd of `bmm`",
+        lambda results, kind: _op(results, kind, "Gram"),
+    ),
+    (
+        "a whole CycleGAN step, 256², batch 1, float32",
+        "1.6× eager PyTorch, with bfloat16",
+        lambda results, kind: _times(_step(results, kind, "asymkit")),
+    ),
+    (
+        "the same in bfloat16",
+        "1.6× eager PyTorch in float32",
+        lambda results, kind: _times(_step(results, kind, "asymkit, bfloat16")),
+    ),
+    ("the same in channels-last, against NCHW", "no slower", _channels_last),
+    ("images per second of that step", "published at batch 1, 8 and 16", _images),
+)
+
+
+def goals(results: Results) -> str:
+    """What was aimed at, and what was reached on each kind of device."""
+    rows = [
+        {"path": path, "goal": goal, "CPU": reached(results, "cpu"), "CUDA": reached(results, "cuda")}
+        for path, goal, reached in GOALS
+    ]
+    return table(("path", "goal", "CPU", "CUDA"), rows)
+
+
+def summary(results: Results) -> str:
+    """The short form of it."""
+    short = [row for row in GOALS if "the same" not in row[0] and "images" not in row[0]]
+    rows = [
+        {"": path, "against": re.sub(r"^[\d.]+× |,.*", "", goal), "times faster": reached(results, "cpu")}
+        for path, goal, reached in short
+    ]
+    entries = [
+        results[name]["cpu"]["machine"] for name in ("ops", "train_step-256-1") if "cpu" in results.get(name, {})
+    ]
+    about = "".join(f"{line}\n\n" for line in dict.fromkeys(map(heading, entries)))
+    return about + table(("", "against", "times faster"), rows)
+
+
+SUMMARIES: dict[str, Callable[[Results], str]] = {"goals": goals, "summary": summary}
+
+
+def measured(results: Results, name: str) -> str:
+    """Machine and table of the latest entry for each kind of device."""
+    kinds = sorted(results.get(name, {}).items())
+    found = [f"{heading(entry['machine'])}\n\n{table(entry['columns'], entry['rows'])}" for _, entry in kinds]
+    return "\n\n".join(found) or f"{MISSING.capitalize()}."
+
+
+def written(page: str, results: Results) -> str:
+    """A page with the figures of these results in all its blocks."""
+
+    def block(match: re.Match[str]) -> str:
+        name = match[2]
+        text = SUMMARIES[name](results) if name in SUMMARIES else measured(results, name)
+        return f"{match[1]}{text}\n{match[3]}"
+
+    return BLOCK.sub(block, page)
+
+
+def draw(results: Results, folder: Path) -> None:
+    """Bars of the ops, and lines over the side of the image, on the CPU."""
+    if "cpu" in results.get("ops", {}):
+        entry, groups = results["ops"]["cpu"], dict[str, dict[str, float]]()
+        for row in entry["rows"]:
+            groups.setdefault(row["op"], {})[row["method"]] = row["× faster"]
+        title = f"forward + backward ({entry['machine']['device']}, torch {entry['machine']['torch']})"
+        plots.bars(folder / "bench-ops.png", title, groups, "times faster than each first row")
+    if "cpu" in results.get("scaling", {}):
+        entry, panels = results["scaling"]["cpu"], dict[str, dict[str, dict[float, float]]]()
+        for row in entry["rows"]:
+            for quantity in ("ms", "peak MiB") if row["batch"] == 1 else ():
+                panel = panels.setdefault(f"{row['op']}, {quantity}", {})
+                panel.setdefault(row["method"], {})[row["side"]] = row[quantity]
+        title = f"forward + backward ({entry['machine']['device']}, torch {entry['machine']['torch']})"
+        plots.lines(folder / "bench-scaling.png", title, "side of the image, batch 1", panels)
+
+
+def main() -> None:
+    """Write all pages and plots."""
+    results = newest()
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        if (new := written(page, results)) != page:
+            path.write_text(new, encoding="utf-8")
+            print(f"{path.relative_to(ROOT)}: written")
+    draw(results, ROOT / "docs" / "images")
+
+
+if __name__ == "__main__":
+    main()
