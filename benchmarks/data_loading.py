@@ -23,9 +23,10 @@ import tyro
 from PIL import Image
 from report import Report
 from support.data import Domain
-from support.files import ImageFiles
 from support.images import bundled_photos
 from torch import Tensor
+
+from asymkit.evaluation.folders import ImageFiles
 
 COLUMNS = ("images", "method", "ms", "images/s of a worker", "× faster", "rounds")
 

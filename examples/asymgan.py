@@ -36,7 +36,13 @@ from asymkit.objectives import asymgan
 def main(settings: AsymGANSettings) -> None:
     accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
     data, source = unpaired(
-        settings.data, settings.poor, settings.rich, settings.size, settings.seed, settings.side_by_side
+        settings.data,
+        settings.poor,
+        settings.rich,
+        settings.size,
+        settings.seed,
+        settings.side_by_side,
+        settings.value_range,
     )
     open_run(settings)
     fresh_x, fresh_y = (images.to(accelerator.device) for images in data.fresh(64))

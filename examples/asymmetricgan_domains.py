@@ -29,7 +29,9 @@ from asymkit.ops.ssim import scales_that_fit
 
 def main(settings: DomainSettings) -> None:
     accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
-    data, held_out, source = domain_sets(settings.data, settings.size, settings.channels, settings.seed)
+    data, held_out, source = domain_sets(
+        settings.data, settings.size, settings.channels, settings.seed, settings.value_range
+    )
     open_run(settings)
     judged_images, shown = (
         [held_out.batch(domain, count, size).to(accelerator.device) for domain in range(len(data.names))]

@@ -27,7 +27,7 @@ from asymkit.objectives.asymmetricgan import supervised
 def main(settings: GestureSettings) -> None:
     accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
     data, held_out, source = gesture_pairs(
-        settings.data, settings.skeletons, settings.pairs, settings.size, settings.seed
+        settings.data, settings.skeletons, settings.pairs, settings.size, settings.seed, settings.value_range
     )
     open_run(settings)
     fresh = default_collate([held_out[i] for i in range(min(32, held_out.epoch))])

@@ -127,7 +127,13 @@ def train(
 def main(settings: AsyncSettings) -> None:
     set_seed(settings.seed)
     data, source = unpaired(
-        settings.data, settings.poor, settings.rich, settings.size, settings.seed, settings.side_by_side
+        settings.data,
+        settings.poor,
+        settings.rich,
+        settings.size,
+        settings.seed,
+        settings.side_by_side,
+        settings.value_range,
     )
     model, critics = networks(settings)
     train(settings, data, model, critics, data.fresh(6, settings.picture_size), "Async-GAN", source)

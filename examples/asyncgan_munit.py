@@ -27,7 +27,13 @@ from asymkit import AsyncScheduler, PatchDiscriminator, frozen
 def main(settings: MunitSettings) -> None:
     accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
     data, source = unpaired(
-        settings.data, settings.poor, settings.rich, settings.size, settings.seed, settings.side_by_side
+        settings.data,
+        settings.poor,
+        settings.rich,
+        settings.size,
+        settings.seed,
+        settings.side_by_side,
+        settings.value_range,
     )
     open_run(settings, keep=frozenset({"epochs"}))
     shown_x, shown_y = (images.to(accelerator.device) for images in data.fresh(6, settings.picture_size))

@@ -216,6 +216,39 @@ def test_what_is_missing_or_wrong_is_said(tmp_path: Path, monkeypatch: pytest.Mo
             digit_sets(settings)
 
 
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.linspace(0, 1, 60), 10, "images with values 0 to 1; expected 0 to 255"),  # would be black
+        (np.full(60, np.nan), 10, "images with values nan to nan"),
+        (np.arange(60.0) * 4, 12, "has labels from 0 to 11; expected 0 to 9"),
+        (np.arange(59.0) * 4, 10, r"has images \(59, 16, 16\) and labels \(60,\); expected"),
+    ],
+)
+def test_digits_that_would_be_read_as_something_else_are_refused(
+    tmp_path: Path, images: Any, labels: int, message: str
+) -> None:
+    mnist = mnist_folder(tmp_path / "mnist", compressed=False)
+    np.savez(tmp_path / "usps.npz", x=images[:, None, None] * np.ones((16, 16)), y=np.arange(60) % labels)
+    with pytest.raises(ValueError, match=f"other: .*usps.npz' {message}|other: .*usps.npz' has {message}"):
+        digit_sets(DigitSettings(digits="usps", mnist=mnist, other=tmp_path / "usps.npz"))
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-40], lambda data: data[:30] + b"xyz" + data[33:], lambda _: b""]
+)
+def test_damaged_files_of_digits_are_named(tmp_path: Path, damage: Any) -> None:
+    mnist = mnist_folder(tmp_path / "mnist", compressed=True)
+    path = mnist / "train-images-idx3-ubyte.gz"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(ValueError, match=r"mnist: cannot read '.*train-images-idx3-ubyte.gz': "):
+        digit_sets(DigitSettings(digits="usps", mnist=mnist))
+    np.savez(tmp_path / "usps.npz", x=np.zeros((60, 16, 16)), y=np.zeros(60))
+    (tmp_path / "usps.npz").write_bytes((tmp_path / "usps.npz").read_bytes()[:-100])
+    with pytest.raises(ValueError, match=r"usps.npz' must be an .npz of images x and labels y: "):
+        digit_sets(DigitSettings(digits="usps", mnist=mnist_folder(tmp_path / "m", True), other=tmp_path / "usps.npz"))
+
+
 @pytest.mark.slow
 def test_the_classifier_reads_real_digits_and_leaves_the_training_alone() -> None:
     _, poor = digit_sets(DigitSettings())

@@ -73,11 +73,14 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path: Path) -> None:
         domain_entropy(tmp_path)
 
 
-def test_sixteen_bits_are_refused_not_cut_off(tmp_path: Path) -> None:
+def test_sixteen_bits_are_scaled_not_cut_off(tmp_path: Path) -> None:
     tmp_path.joinpath("deep").mkdir()
-    Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64) * 16).save(tmp_path / "deep" / "depth.png")
-    with pytest.raises(ValueError, match=r"depth.png' has I;?1?6? pixels, more than 8 bits"):
-        domain_entropy(tmp_path / "deep")
+    values = np.arange(4096, dtype=np.uint16).reshape(64, 64) * 16
+    Image.fromarray(values).save(tmp_path / "deep" / "depth.png")
+    shares = np.bincount((values / 257).round().astype(int).ravel()) / values.size
+    found = domain_entropy(tmp_path / "deep")
+    assert found.mean == pytest.approx(-(shares * np.log2(shares)).sum(), abs=1e-4)
+    assert "16-bit images with values 0 to 65520, of which 0 becomes black and 65535 white" in found.note
 
 
 @pytest.mark.slow

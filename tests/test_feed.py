@@ -13,14 +13,16 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 from support.feed import Feed
-from support.files import Broken, BrokenImageError
+from support.files import Broken
+
+from asymkit.evaluation.images import BrokenImageError
 
 
 class Numbers:
     """Samples that are their numbers; some of them broken, or deadly."""
 
     def __init__(self, total: int, broken: set[int] = frozenset(), deadly: int = -1, wrong: int = -1) -> None:  # type: ignore[assignment]
-        self.epoch, self.broken = total, Broken(total)
+        self.epoch, self.broken, self.meaning = total, Broken(total), {"numbers": "their own"}
         self.bad, self.deadly, self.wrong, self.bug = broken, deadly, wrong, Exception()
 
     def __getitem__(self, index: int) -> torch.Tensor:

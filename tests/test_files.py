@@ -15,9 +15,17 @@ import torch
 from PIL import Image, ImageOps
 from support.data import unpaired
 from support.domains import domain_sets
-from support.files import Broken, BrokenImageError, image_files, read_image
+from support.files import PHOTOS, Broken
 from support.gestures import gesture_pairs
 from support.images import bundled_photos
+
+from asymkit.evaluation.folders import ImageFiles
+from asymkit.evaluation.folders import image_files as listed_files
+from asymkit.evaluation.images import FULL_RANGE, BrokenImageError, read_image
+
+
+def image_files(folder: Path) -> ImageFiles:
+    return listed_files(folder, "data", PHOTOS)
 
 
 def photo(width: int = 48, height: int = 40) -> Image.Image:
@@ -88,7 +96,7 @@ def test_a_transparent_grey_of_sixteen_bits_is_white(tmp_path: Path) -> None:
     values = np.full((16, 16), 12000, np.uint16)
     values[:8] = 12345
     Image.fromarray(values).save(tmp_path / "deep.png", transparency=12345)
-    pixels = pixels_of(tmp_path / "deep.png")
+    pixels = np.asarray(read_image(tmp_path / "deep.png", value_range=FULL_RANGE)).astype(int)
     assert (pixels[:8] == 255).all()
     assert (pixels[8:] == round(12000 / 257)).all()
 
@@ -233,9 +241,9 @@ def test_a_million_files_are_listed_without_being_opened(tmp_path: Path, monkeyp
     def scandir(_: object) -> Iterator[Iterator[Entry]]:
         yield (Entry(f"{i:07d}.png") for i in range(10**6))
 
-    def counted(path: Path) -> Image.Image:
+    def counted(path: Path, **options: Any) -> Image.Image:
         opened.append(path)
-        return real(tmp_path / "one.png")
+        return real(tmp_path / "one.png", **options)
 
     monkeypatch.setattr(os, "scandir", scandir)
     monkeypatch.setattr(Image, "open", counted)

@@ -16,7 +16,7 @@ from PIL import Image
 from support.checkpoint import load_checkpoint, save_checkpoint
 from support.config import as_plain
 from support.data import Domain, Unpaired, unpaired
-from support.files import image_files, read_image
+from support.files import PHOTOS
 from support.images import DERIVE, PoorKind, bundled_photos
 from support.logs import LossLog
 from support.pictures import checkerboard
@@ -27,6 +27,8 @@ from support.stop import stop_when_told
 from torch import nn
 
 from asymkit import ops
+from asymkit.evaluation.folders import image_files
+from asymkit.evaluation.images import read_image
 
 Settings = TypeVar("Settings", bound=RunSettings)
 
@@ -152,8 +154,11 @@ def saved(path: Path, content: object) -> Path:
     [
         (lambda d: unpaired(d / "none", "grey", "A", 16, 0), "none' is missing; expected a folder"),
         (lambda d: unpaired(d, "grey", "A", 16, 0), "no images in"),
-        (lambda d: image_files(save(d / "a.png")), "a.png' is a file; expected a folder"),
-        (lambda d: image_files(save(d / "photos" / "a.png").parent.parent), "no images in .*, only the folders photos"),
+        (lambda d: image_files(save(d / "a.png"), "data", PHOTOS), "a.png' is a file; expected a folder"),
+        (
+            lambda d: image_files(save(d / "photos" / "a.png").parent.parent, "data", PHOTOS),
+            "no images in .*, only the folders photos",
+        ),
         (lambda d: unpaired(save(d / "trainA" / "a.png").parent.parent, "grey", "A", 16, 0), "has trainA only"),
         (lambda d: read_image(d / "gone.jpg"), "cannot read .*gone.jpg"),
         (lambda d: read_image(broken(d / "broken.jpg")), "cannot read .*broken.jpg"),

@@ -12,8 +12,6 @@ from torch import Tensor
 
 from asymkit.ops import shannon_entropy
 
-ENDINGS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-
 ALIKE, FAR = 0.25, 1.5
 """Bits: below the first neither domain counts as richer, above the second one poor image stands for many rich ones."""
 
@@ -26,11 +24,13 @@ class DomainEntropy:
         name: of the folder.
         bits: Shannon entropy of each image, (N,), 0 to 8.
         histogram: share of each of the 256 levels, averaged over the images, (256,).
+        note: what was left out of the folder and how values were mapped, "" if there is nothing to say.
     """
 
     name: str
     bits: Tensor = field(repr=False)
     histogram: Tensor = field(repr=False)
+    note: str = ""
 
     @property
     def mean(self) -> float:
@@ -43,11 +43,13 @@ class DomainEntropy:
         return self.bits.std().item() if len(self.bits) > 1 else 0.0
 
 
-def domain_entropy(folder: Path) -> DomainEntropy:
-    """Read every image of a folder, in its own size: resizing would add values between those of a label map.
+def domain_entropy(folder: Path, value_range: tuple[float, float] | None = None) -> DomainEntropy:
+    """Read every image of a folder as the examples do, but in its own size: resizing would add values between others.
 
     Args:
         folder: with images, sub-folders aside.
+        value_range: values of grey images that become black and white; None: found, see
+            :meth:`asymkit.evaluation.folders.ImageFiles.inspect`.
 
     Returns:
         Entropy of every image, and their histogram.
@@ -55,28 +57,20 @@ def domain_entropy(folder: Path) -> DomainEntropy:
     Raises:
         ValueError: no folder, no images, or one that cannot be read.
     """
-    from PIL import Image, UnidentifiedImageError
+    from asymkit.evaluation.folders import image_files
+    from asymkit.evaluation.images import BrokenImageError, read_image
 
     if not folder.is_dir():
         raise ValueError(f"no folder {str(folder)!r}; expected a folder with the images of a domain")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in ENDINGS)
-    if not files:
-        raise ValueError(f"no images in {str(folder)!r}; expected files ending in {', '.join(sorted(ENDINGS))}")
+    files = image_files(folder, "entropy", "a folder with the images of a domain")
+    for path, problem in files.inspect(value_range, least_side=1).items():
+        raise BrokenImageError(path, problem)
     bits, histogram = [], torch.zeros(256, dtype=torch.float64)
     for path in files:
-        try:
-            with Image.open(path) as image:
-                if image.mode.startswith(("I", "F")):
-                    raise ValueError(
-                        f"{str(path)!r} has {image.mode} pixels, more than 8 bits; entropy is over 256 levels: "
-                        "save the images with 8 bits first"
-                    )
-                pixels = torch.from_numpy(np.array(image.convert("RGB")))
-        except (OSError, UnidentifiedImageError) as error:
-            raise ValueError(f"cannot read {str(path)!r}: {error}") from error
+        pixels = torch.from_numpy(np.array(read_image(path, value_range=files.value_range, least_side=1)))
         bits.append(shannon_entropy(pixels.permute(2, 0, 1)[None].float(), value_range=(0, 255)))
         histogram += torch.bincount(pixels.flatten().long(), minlength=256) / pixels.numel()
-    return DomainEntropy(folder.name, torch.cat(bits), histogram / len(files))
+    return DomainEntropy(folder.name, torch.cat(bits), histogram / len(files), files.said())
 
 
 def advice(first: DomainEntropy, second: DomainEntropy) -> str:
@@ -134,13 +128,20 @@ def draw(first: DomainEntropy, second: DomainEntropy, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def compare(dir_a: Path, dir_b: Path, picture: Path = Path("entropy.png")) -> str:
+def compare(
+    dir_a: Path,
+    dir_b: Path,
+    picture: Path = Path("entropy.png"),
+    value_range: tuple[float, float] | None = None,
+) -> str:
     """Say which of two folders of images is the rich domain, and draw their histograms.
 
     Args:
         dir_a: a folder of images.
         dir_b: another one.
         picture: where to draw.
+        value_range: values of grey images that become black and white, such as 0 4095 for 12 bits; None: for images of
+            more than 8 bits it is found and said.
 
     Returns:
         What a person wants to read.
@@ -148,10 +149,11 @@ def compare(dir_a: Path, dir_b: Path, picture: Path = Path("entropy.png")) -> st
     Raises:
         ValueError: a folder without images, or a file that cannot be read.
     """
-    first, second = domain_entropy(dir_a), domain_entropy(dir_b)
+    first, second = domain_entropy(dir_a, value_range), domain_entropy(dir_b, value_range)
     draw(first, second, picture)
     lines = [
-        f"{d.name}: {d.mean:.2f} ± {d.spread:.2f} bits per pixel value, {len(d.bits)} images" for d in (first, second)
+        f"{d.name}: {d.mean:.2f} ± {d.spread:.2f} bits per pixel value, {len(d.bits)} images{d.note}"
+        for d in (first, second)
     ]
     return "\n".join([*lines, advice(first, second), f"histograms: {picture}"])
 
@@ -161,6 +163,8 @@ def main() -> None:
     try:
         import matplotlib as mpl  # noqa: F401  # before hours of reading images, not after
         import tyro
+
+        import asymkit.evaluation.images  # noqa: F401
     except ImportError as error:
         sys.exit(f'error: {error.name} is missing; pip install "asymkit[evaluation]"')
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -14,13 +14,16 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from support.files import Broken, ImageFiles, image_files, in_turn, read_image
+from asymkit.evaluation.folders import ImageFiles, has_images, image_files
+from asymkit.evaluation.images import ValueRange
+from support.files import PHOTOS, Broken, in_turn
 from support.images import BUNDLED, DERIVE, Pixels, PoorKind, bundled_photos, random_crop
 
 FRESH = 2**40
 """Samples, be they crops or drawn pairs, from this number on are never drawn in training."""
 
 Half = Literal["left", "right"]
+Side = Literal["A", "B"]
 
 
 class Domain:
@@ -53,9 +56,10 @@ class Domain:
         return as_tensor(pixels if self.derive is None else self.derive(np.ascontiguousarray(pixels)))
 
     def _image(self, number: int, size: int) -> Image.Image:
-        image = self.images[number]
-        if isinstance(image, Path):
-            image = read_image(image, math.ceil(self.zoom * size), parts=1 if self.half is None else 2)
+        if isinstance(self.images, ImageFiles):
+            image = self.images.read(number, math.ceil(self.zoom * size), parts=1 if self.half is None else 2)
+        else:
+            image = self.images[number]
         if self.half is None:
             return image
         middle = image.width // 2
@@ -80,9 +84,19 @@ class Unpaired(Dataset[tuple[Tensor, Tensor]]):
         size: side of the crops in pixels.
         lengths: samples of the rich and of the poor domain; the larger number is an epoch.
         seed: another seed, other crops.
+        meaning: what the domains are, see :class:`support.feed.EndlessData`.
     """
 
-    def __init__(self, rich: Domain, poor: Domain, size: int, lengths: tuple[int, int], seed: int) -> None:
+    def __init__(
+        self,
+        rich: Domain,
+        poor: Domain,
+        size: int,
+        lengths: tuple[int, int],
+        seed: int,
+        meaning: Mapping[str, str] | None = None,
+    ) -> None:
+        self.meaning = dict(meaning or {})
         self.rich, self.poor, self.size, self.lengths, self.seed = rich, poor, size, lengths, seed
         self.epoch, self.broken = max(lengths), rich.broken
 
@@ -99,7 +113,13 @@ class Unpaired(Dataset[tuple[Tensor, Tensor]]):
 
 
 def unpaired(
-    folder: Path | None, poor: PoorKind, rich_side: Literal["A", "B"], size: int, seed: int, side_by_side: bool = False
+    folder: Path | None,
+    poor: PoorKind,
+    rich_side: Side,
+    size: int,
+    seed: int,
+    side_by_side: bool = False,
+    value_range: ValueRange | None = None,
 ) -> tuple[Unpaired, str]:
     """The data set a person asked for, and a sentence that says what it is.
 
@@ -111,42 +131,81 @@ def unpaired(
         size: side of the crops in pixels.
         seed: another seed, other crops.
         side_by_side: images of the folder, or of its sub-folder train, show A on the left and B on the right.
+        value_range: values of grey images that become black and white; None: found, see
+            :meth:`asymkit.evaluation.folders.ImageFiles.inspect`.
 
     Raises:
         ValueError: a folder that is missing or empty, or of another layout.
     """
+    if folder is None:
+        if side_by_side or value_range is not None:
+            option = "side_by_side" if side_by_side else "value_range"
+            raise ValueError(f"{option}: needs images of your own; give --data FOLDER as well")
+        photos = bundled_photos()
+        name = f"the photographs {', '.join(BUNDLED)}"
+        return _derived(photos, poor, size, seed, name, Broken(), {"rich domain": name})
     if side_by_side:
-        return _side_by_side(folder, rich_side, size, seed)
-    sides = [side for side in ("trainA", "trainB") if folder is not None and (folder / side).is_dir()]
+        return _side_by_side(folder, rich_side, size, seed, value_range)
+    sides = [side for side in ("trainA", "trainB") if (folder / side).is_dir()]
     if len(sides) == 1:
         raise ValueError(f"data: {str(folder)!r} has {sides[0]} only; expected both trainA and trainB, or photos")
-    if folder is not None and sides:
-        files = [image_files(folder / side) for side in ("trainA", "trainB")]
-        broken = Broken.among(*files)
+    if sides:
+        files = [_image_files(folder / side) for side in sides]
+        broken = Broken.among(*files, value_range=value_range)
         a, b = (Domain(part, zoom=1.12, broken=broken) for part in files)
         rich, other = (a, b) if rich_side == "A" else (b, a)
         source = f"{folder.name}: {len(rich.images)} rich images (train{rich_side}), {len(other.images)} poor ones"
-        source += f"; {size} pixels in training"
-        return Unpaired(rich, other, size, (len(rich.images), len(other.images)), seed), source
-    if folder is not None and (folder / "train").is_dir() and not any(folder.glob("*.[jp][pn]g")):
+        source += f"; {size} pixels in training{''.join(part.said() for part in files)}"
+        names = [f"train{rich_side}", f"train{'B' if rich_side == 'A' else 'A'}"]
+        meaning = dict(zip(("rich domain", "poor domain"), names, strict=True)) | values_of(
+            dict(zip(sides, files, strict=True))
+        )
+        return Unpaired(rich, other, size, (len(rich.images), len(other.images)), seed, meaning), source
+    if (folder / "train").is_dir() and not has_images(folder):
         raise ValueError(
             f"data: {str(folder)!r} has a sub-folder train: add --side-by-side if its images show both domains, or give "
             "the folder of photos itself"
         )
-    photos = bundled_photos() if folder is None else image_files(folder)
-    broken = Broken.among(photos) if isinstance(photos, ImageFiles) else Broken()
-    name = f"the photographs {', '.join(BUNDLED)}" if folder is None else f"the {len(photos)} photos in {folder.name}"
-    rich, derived = (Domain(photos, 2.5, derive, broken=broken) for derive in (None, DERIVE[poor]))
+    found = _image_files(folder)
+    broken, name = Broken.among(found, value_range=value_range), f"the {len(found)} photos in {folder.name}"
+    meaning = {"rich domain": "photos of one folder"} | values_of({"photos": found})
+    data, source = _derived(found, poor, size, seed, name, broken, meaning)
+    return data, source + found.said()
+
+
+def _image_files(folder: Path) -> ImageFiles:
+    return image_files(folder, "data", PHOTOS)
+
+
+def values_of(parts: Mapping[str, ImageFiles]) -> dict[str, str]:
+    """How the values of some files are read, for what a data set means."""
+    return {
+        f"value range of {name} (--value-range)": files.applied or "that of 8 bits" for name, files in parts.items()
+    }
+
+
+def _derived(
+    photos: Sequence[Image.Image] | ImageFiles,
+    poor: PoorKind,
+    size: int,
+    seed: int,
+    name: str,
+    broken: Broken,
+    meaning: dict[str, str],
+) -> tuple[Unpaired, str]:
+    """Both domains are made of the same photos."""
+    rich, other = (Domain(photos, 2.5, derive, broken=broken) for derive in (None, DERIVE[poor]))
     source = f"rich: random crops of {name}; poor: {poor}, derived from other crops of them; {size} pixels in training"
-    return Unpaired(rich, derived, size, (max(400, len(photos)),) * 2, seed), source
+    meaning = meaning | {"poor domain": f"{poor}, derived from photos"}
+    return Unpaired(rich, other, size, (max(400, len(photos)),) * 2, seed, meaning), source
 
 
-def _side_by_side(folder: Path | None, rich_side: Literal["A", "B"], size: int, seed: int) -> tuple[Unpaired, str]:
-    if folder is None:
-        raise ValueError("side_by_side: needs images of your own; give --data FOLDER as well")
-    files = image_files(folder / "train" if (folder / "train").is_dir() else folder)
-    broken = Broken.among(files)
-    width, height = broken.first(partial(read_image, file) for file in files).size
+def _side_by_side(
+    folder: Path, rich_side: Side, size: int, seed: int, value_range: ValueRange | None
+) -> tuple[Unpaired, str]:
+    files = _image_files(folder / "train" if (folder / "train").is_dir() else folder)
+    broken = Broken.among(files, value_range=value_range)
+    width, height = broken.first(partial(files.read, place) for place in range(len(files))).size
     if width < height:
         raise ValueError(
             f"side_by_side: an image is {width} × {height} pixels; expected images that show A on the left and B on "
@@ -155,5 +214,7 @@ def _side_by_side(folder: Path | None, rich_side: Literal["A", "B"], size: int, 
     a, b = (Domain(files, zoom=1.12, half=half, broken=broken) for half in ("left", "right"))
     rich, other = (a, b) if rich_side == "A" else (b, a)
     source = f"{folder.name}: {len(files)} images of both domains side by side, {rich_side} the rich one, "
-    source += f"not used as pairs; {size} pixels in training"
-    return Unpaired(rich, other, size, (len(files),) * 2, seed), source
+    source += f"not used as pairs; {size} pixels in training{files.said()}"
+    meaning = {"rich domain": f"the {rich.half} half", "poor domain": f"the {other.half} half"}
+    meaning |= values_of({"the images": files})
+    return Unpaired(rich, other, size, (len(files),) * 2, seed, meaning), source

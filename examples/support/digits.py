@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from asymkit.evaluation.images import DARK, shortened
 from asymkit.ops import shannon_entropy
 from support.files import Broken, in_turn
 from support.images import bundled_photos, random_crop
@@ -41,6 +45,12 @@ class DigitSet:
     bits: float
     """Mean Shannon entropy of its training images in the size they came in: resizing adds values between others."""
 
+    @property
+    def meaning(self) -> str:
+        """Its name, sizes, and the order of its digits, which tell one split from another."""
+        order = hashlib.sha256(b"".join(part.digits.numpy().tobytes() for part in (self.train, self.test))).hexdigest()
+        return f"{self.name}, {len(self.train.digits)} digits for training and {len(self.test.digits)} others ({order[:8]})"
+
 
 class UnpairedDigits:
     """Rich and poor images that have nothing to do with each other; pair ``index`` is the same in every run."""
@@ -48,6 +58,7 @@ class UnpairedDigits:
     def __init__(self, rich: DigitSet, poor: DigitSet, samples: int, seed: int) -> None:
         self.domains, self.seed = (rich.train.images, poor.train.images), seed
         self.epoch, self.lengths, self.broken = samples, (samples, samples), Broken()
+        self.meaning = {"rich domain": rich.meaning, "poor domain": poor.meaning}
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         x, y = (images[in_turn(len(images), index, self.seed, side)[0]] for side, images in enumerate(self.domains))
@@ -131,30 +142,49 @@ def _mnist(settings: DigitSettings) -> DigitSet:
         path = min(folder.rglob(f"{name}-ubyte*"), default=None, key=lambda found: len(found.name))
         if path is None:
             raise ValueError(f"mnist: no {name}-ubyte or {name}-ubyte.gz in {str(folder)!r}")
-        data = path.read_bytes()
-        return np.frombuffer(gzip.decompress(data) if path.suffix == ".gz" else data, np.uint8, offset=header)
+        try:
+            data = path.read_bytes()
+            values = np.frombuffer(gzip.decompress(data) if path.suffix == ".gz" else data, np.uint8, offset=header)
+            return values.reshape(-1, 28, 28) if header == 16 else values
+        except (OSError, EOFError, zlib.error, ValueError) as error:
+            raise ValueError(f"mnist: cannot read {str(path)!r}: {shortened(error)}") from error
 
-    halves = [
-        (read(f"{half}-images-idx3", 16).reshape(-1, 28, 28), read(f"{half}-labels-idx1", 8))
-        for half in ("train", "t10k")
-    ]
+    halves = [(read(f"{half}-images-idx3", 16), read(f"{half}-labels-idx1", 8)) for half in ("train", "t10k")]
+    for images, digits in halves:
+        _check("mnist", folder, images, digits)
     return _split("mnist", halves[0], halves[1], settings.size)
 
 
 def _usps(path: Path, settings: DigitSettings) -> DigitSet:
     if path.suffix == ".npz":
         try:
-            with np.load(path) as file:
+            with path.open("rb") as opened, np.load(opened) as file:  # by its path it would stay open if damaged
                 images, digits = file["x"], file["y"]
-        except (OSError, KeyError, ValueError) as error:
-            raise ValueError(f"other: {str(path)!r} must be an .npz of images x and labels y: {error}") from error
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            problem = shortened(error)
+            raise ValueError(f"other: {str(path)!r} must be an .npz of images x and labels y: {problem}") from error
         # the labels of many copies of this set run from 1, which is the digit 0, to 10
-        return _held_out("usps", images, digits - 1 if digits.max() == 10 else digits, settings.size)
+        digits = digits - 1 if digits.size and digits.max() == 10 else digits
+        _check("other", path, images, digits)
+        return _held_out("usps", images, digits, settings.size)
     from torchvision.datasets import USPS
 
     halves = [_download("USPS", path, partial(USPS, str(path), train, download=True)) for train in (True, False)]
     train, test = ((half.data, np.array(half.targets)) for half in halves)
     return _split("usps", train, test, settings.size)
+
+
+def _check(option: str, path: Path, images: NDArray[Any], digits: NDArray[Any]) -> None:
+    """Refuse what would be trained on as something else: digits without their labels, or nearly black ones."""
+    if images.ndim != 3 or digits.shape != images.shape[:1] or len(digits) < 2:
+        raise ValueError(
+            f"{option}: {str(path)!r} has images {images.shape} and labels {digits.shape}; expected (N, H, W) and (N,)"
+        )
+    low, high = images.min(), images.max()
+    if not (low >= 0 and DARK < high <= 255):
+        raise ValueError(f"{option}: {str(path)!r} has images with values {low:g} to {high:g}; expected 0 to 255")
+    if not np.isin(digits, np.arange(10)).all():
+        raise ValueError(f"{option}: {str(path)!r} has labels from {digits.min()} to {digits.max()}; expected 0 to 9")
 
 
 def _svhn(folder: Path, settings: DigitSettings) -> DigitSet:

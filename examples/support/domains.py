@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from support.data import as_tensor
-from support.files import TRIES, Broken, ImageFiles, image_files, read_image
+from asymkit.evaluation.folders import ImageFiles, has_images, image_files
+from asymkit.evaluation.images import ValueRange
+from support.data import as_tensor, values_of
+from support.files import PHOTOS, TRIES, Broken
 from support.images import BUNDLED, Pixels, bundled_photos, grey, random_crop
 
 Sample = tuple[Tensor, int, Tensor, int]
@@ -36,6 +38,7 @@ class Domains(Dataset[Sample]):
         channels: 3, or 1 for grey images.
         seed: another seed, other crops.
         broken: files that could not be read are added to it, and the ones after them taken instead.
+        meaning: what the domains are besides their names, see :class:`support.feed.EndlessData`.
     """
 
     def __init__(
@@ -48,11 +51,13 @@ class Domains(Dataset[Sample]):
         channels: int,
         seed: int,
         broken: Broken | None = None,
+        meaning: Mapping[str, str] | None = None,
     ) -> None:
         self.names, self.photos, self.derive, self.zoom = tuple(names), photos, derive, zoom
         self.size, self.channels, self.seed = size, channels, seed
         self.epoch = sum(map(len, photos)) if derive is None else 400
         self.broken = Broken() if broken is None else broken
+        self.meaning = {"domains by number": ", ".join(names), "channels": str(channels), **(meaning or {})}
 
     def __getitem__(self, index: int) -> Sample:
         source, target = np.random.default_rng((self.seed, index)).permutation(len(self.names))[:2]
@@ -79,15 +84,18 @@ class Domains(Dataset[Sample]):
         return as_tensor(pixels)
 
     def _image(self, photos: Sequence[Image.Image] | ImageFiles, place: int, size: int) -> Image.Image:
-        image = photos[place]
-        return read_image(image, side=math.ceil(self.zoom * size)) if isinstance(image, Path) else image
+        if isinstance(photos, ImageFiles):
+            return photos.read(place, math.ceil(self.zoom * size))
+        return photos[place]
 
     def batch(self, domain: int, count: int, size: int | None = None) -> Tensor:
         """The first crops of one domain, (count, channels, size, size)."""
         return torch.stack([self.crop(domain, number, size) for number in range(count)])
 
 
-def domain_sets(folder: Path | None, size: int, channels: int, seed: int) -> tuple[Domains, Domains, str]:
+def domain_sets(
+    folder: Path | None, size: int, channels: int, seed: int, value_range: ValueRange | None = None
+) -> tuple[Domains, Domains, str]:
     """Training and held-out images of the same domains, and a sentence that says what they are.
 
     Args:
@@ -95,16 +103,20 @@ def domain_sets(folder: Path | None, size: int, channels: int, seed: int) -> tup
         size: side of the crops in pixels.
         channels: 3 or 1.
         seed: another seed, other crops.
+        value_range: values of grey images that become black and white; None: found, see
+            :meth:`asymkit.evaluation.folders.ImageFiles.inspect`.
 
     Raises:
         ValueError: a folder that is missing, has fewer than two sub-folders, or an empty one.
     """
     if folder is None:
+        if value_range is not None:
+            raise ValueError("value_range: needs images of your own; give --data FOLDER as well")
         photos = bundled_photos()
         parts = [[photos] * len(DERIVED)] * 2
         source = f"domains {', '.join(DERIVED)}, derived from random crops of the photographs {', '.join(BUNDLED)}"
         made = [
-            Domains(list(DERIVED), part, list(DERIVED.values()), 2.5, size, channels, seed + i)
+            Domains(list(DERIVED), part, list(DERIVED.values()), 2.5, size, channels, seed + i, meaning=DERIVED_MEANING)
             for i, part in enumerate(parts)
         ]
         return made[0], made[1], f"{source}; held-out crops are of the same photographs"
@@ -115,14 +127,26 @@ def domain_sets(folder: Path | None, size: int, channels: int, seed: int) -> tup
         raise ValueError(
             f"data: {str(folder)!r} has {len(found)} sub-folders; expected one with images for each of two domains or more"
         )
-    files = [image_files(path) for path in found]
-    broken = Broken.among(*files)
+    files = [image_files(path, "data", PHOTOS) for path in found]
+    broken = Broken.among(*files, value_range=value_range)
     kept, held = zip(*(part.split(HELD_OUT) for part in files), strict=True)
     names = [path.name for path in found]
     counts = ", ".join(f"{name} {len(part)}" for name, part in zip(names, kept, strict=True))
     source = f"{folder.name}: {len(names)} domains ({counts} images for training), one file in {HELD_OUT} held out"
-    train, test = (Domains(names, part, None, 1.12, size, channels, seed, broken) for part in (kept, held))
+    source += "".join(part.said() for part in files)
+    if has_images(folder):
+        source += f"; images of {folder.name} that are in none of its sub-folders are left out"
+    meaning = values_of(dict(zip(names, files, strict=True)))
+    train, test = (Domains(names, part, None, 1.12, size, channels, seed, broken, meaning) for part in (kept, held))
     return train, test, source
+
+
+DERIVED_MEANING = {"photos": "those of scikit-image and scikit-learn"}
+
+
+def photo(photo: Pixels) -> Pixels:
+    """As it is."""
+    return photo
 
 
 def hue(photo: Pixels) -> Pixels:
@@ -147,7 +171,7 @@ def sepia(photo: Pixels) -> Pixels:
 
 
 DERIVED: dict[str, Callable[[Pixels], Pixels]] = {
-    "photo": lambda photo: photo,
+    "photo": photo,
     "hue": hue,
     "grey": grey,
     "night": night,

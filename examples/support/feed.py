@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import current_thread, main_thread
@@ -13,10 +13,14 @@ from typing import Any, Protocol
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
+from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.data import DataLoader, default_collate
 
 from support.files import Broken, listed
 from support.lock import let_go
+
+COMPARED, SAME = 4, 4
+"""Samples that a resumed run compares with those of before, and by how many levels of 255 their parts may differ."""
 
 
 class EndlessData(Protocol):
@@ -26,6 +30,8 @@ class EndlessData(Protocol):
     """Samples to an epoch."""
     broken: Broken
     """Files that could not be read."""
+    meaning: dict[str, str]
+    """What its samples are, by name: what makes trained networks useless if it changes. Files that come or go do not."""
 
     def __getitem__(self, index: int, /) -> Any:
         """One sample."""
@@ -52,6 +58,7 @@ class Feed:
     def __init__(self, accelerator: Accelerator, data: EndlessData, batch: int, workers: int, record: Path) -> None:
         self.accelerator, self.data, self.batch, self.workers = accelerator, data, batch, workers
         self.record, self._told = record, set[str]()
+        self._shown = _thumbnails(data[index] for index in range(COMPARED))
 
     @property
     def news(self) -> bool:
@@ -119,12 +126,32 @@ class Feed:
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
         broken = self.data.broken
-        return {"count": broken.total, "names": broken.names, "broken": dict(broken.found)}
+        state = {"count": broken.total, "names": broken.names, "broken": dict(broken.found)}
+        return state | {"meaning": dict(self.data.meaning), "shown": self._shown}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Of a checkpoint; other files are said, but not refused: broken ones may have been removed."""
+        """Of a checkpoint; other files are said, but not refused: broken ones may have been removed.
+
+        Raises:
+            ValueError: the samples would mean something else than before.
+        """
         broken = self.data.broken
+        before, now = state.get("meaning", self.data.meaning), self.data.meaning
+        if changed := [
+            f"{name}: {before.get(name, 'none')} before, {now.get(name, 'none')} now"
+            for name in before | dict(now)
+            if before.get(name) != now.get(name)
+        ]:
+            raise ValueError(
+                f"the data mean something else; {'; '.join(changed)}; put back what was, or begin a run of its own"
+            )
         if (state["count"], state["names"]) == (broken.total, broken.names):
+            if not _alike(state.get("shown", self._shown), self._shown):
+                warnings.warn(
+                    "resume: files of the same names look otherwise than before; they were replaced or mended, or another "
+                    "version of a library reads them differently; the run goes on with these",
+                    stacklevel=4,
+                )
             broken.recall(state["broken"])
             self._told |= broken.found.keys() & state["broken"].keys()
             return
@@ -153,6 +180,23 @@ def _deaths_ignored() -> Iterator[None]:
         yield
     finally:
         signal.signal(number, before)
+
+
+def _thumbnails(samples: Iterable[Any]) -> list[list[int]]:
+    """What every part of some samples looks like: images as 4 × 4 mean levels of each channel, numbers as they are."""
+    parts = [torch.as_tensor(part).float() for sample in samples for part in default_collate([sample])]
+    return [
+        (adaptive_avg_pool2d(part, 4) * 127.5 if part.ndim == 4 else part).round().int().flatten().tolist()
+        for part in parts
+    ]
+
+
+def _alike(before: list[list[int]], now: list[list[int]]) -> bool:
+    """Whether thumbnails show the same, whatever version of a decoder has read the files."""
+    return len(before) == len(now) and all(
+        len(one) == len(other) and all(abs(a - b) <= SAME for a, b in zip(one, other, strict=True))
+        for one, other in zip(before, now, strict=True)
+    )
 
 
 class _Watched:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
+import os
 from collections import defaultdict
+from collections.abc import Mapping
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -13,8 +16,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from support.data import FRESH, as_tensor
-from support.files import Broken, ImageFiles, image_files, in_turn, read_image
+from asymkit.evaluation.folders import ImageFiles, image_files
+from asymkit.evaluation.images import ValueRange, read_image, shortened
+from support.data import FRESH, as_tensor, values_of
+from support.files import Broken, in_turn
 from support.hands import DrawnHands, NoHandError, draw_skeleton, read_keypoints
 from support.images import BUNDLED, bundled_photos
 
@@ -30,6 +35,7 @@ class DrawnPairs(Dataset[Pair]):
 
     def __init__(self, hands: DrawnHands, first: int, epoch: int) -> None:
         self.hands, self.first, self.epoch, self.broken = hands, first, epoch, Broken()
+        self.meaning = {"pairs": "drawn hands"}
 
     def __getitem__(self, index: int) -> Pair:
         x, skeleton_x, y, skeleton_y = map(as_tensor, self.hands.pair(self.first + index))
@@ -46,6 +52,8 @@ class FilePairs(Dataset[Pair]):
         size: side of the images in pixels, to which they are stretched.
         seed: another seed, another order.
         broken: files that could not be read are added to it, and the next pair taken instead.
+        ranges: of the values of photos and of skeletons, see :func:`asymkit.evaluation.images.read_image`.
+        meaning: what the pairs are, see :class:`support.feed.EndlessData`.
     """
 
     def __init__(
@@ -56,7 +64,10 @@ class FilePairs(Dataset[Pair]):
         size: int,
         seed: int,
         broken: Broken,
+        ranges: tuple[ValueRange | None, ValueRange | None] = (None, None),
+        meaning: Mapping[str, str] | None = None,
     ) -> None:
+        self.ranges, self.meaning = ranges, dict(meaning or {})
         self.photos, self.skeletons, self.pairs = photos, skeletons, pairs
         self.size, self.seed, self.epoch, self.broken = size, seed, len(pairs), broken
 
@@ -68,8 +79,11 @@ class FilePairs(Dataset[Pair]):
         return *self._load(source), *self._load(target)
 
     def _load(self, name: str) -> tuple[Tensor, Tensor]:
-        photo, path = read_image(self.photos[name]), self.skeletons[name]
-        skeleton = draw_skeleton(read_keypoints(path), photo.size) if path.suffix == ".json" else read_image(path)
+        photo, path = read_image(self.photos[name], value_range=self.ranges[0]), self.skeletons[name]
+        if path.suffix.lower() == ".json":
+            skeleton = draw_skeleton(read_keypoints(path), photo.size)
+        else:
+            skeleton = read_image(path, value_range=self.ranges[1])
         resized = (
             np.asarray(image.resize((self.size, self.size), Image.Resampling.BICUBIC)) for image in (photo, skeleton)
         )
@@ -78,7 +92,12 @@ class FilePairs(Dataset[Pair]):
 
 
 def gesture_pairs(
-    data: Path | None, skeletons: Path | None, pairs: Path | None, size: int, seed: int
+    data: Path | None,
+    skeletons: Path | None,
+    pairs: Path | None,
+    size: int,
+    seed: int,
+    value_range: ValueRange | None = None,
 ) -> tuple[DrawnPairs | FilePairs, DrawnPairs | FilePairs, str]:
     """Training and held-out pairs, and a sentence that says what they are.
 
@@ -88,11 +107,15 @@ def gesture_pairs(
         pairs: a CSV file with columns source and target, or file and person.
         size: side of the images in pixels.
         seed: another seed, another order, other drawn hands.
+        value_range: values of grey images that become black and white; None: found, see
+            :meth:`asymkit.evaluation.folders.ImageFiles.inspect`.
 
     Raises:
         ValueError: folders or files that are missing, or do not fit each other.
     """
     if data is None:
+        if value_range is not None:
+            raise ValueError("value_range: needs images of your own; give --data FOLDER as well")
         hands = DrawnHands(bundled_photos(), size, seed)
         source = (
             f"drawn hands over patches of the photographs {', '.join(BUNDLED)}: skeletons and motions are known exactly"
@@ -103,25 +126,26 @@ def gesture_pairs(
         raise ValueError(f"{missing}: photos in {str(data)!r} need --skeletons FOLDER and --pairs FILE.csv as well")
     photo_files = image_files(data, "data", "a folder of photos")
     photos = {path.stem: path for path in photo_files}
-    found = sorted(skeletons.glob("*.json"))
+    found = _json_files(skeletons)
     drawn = {path.stem.removesuffix("_keypoints"): path for path in found if _has_hand(path)}
     masks: list[ImageFiles] = []
     if not found:
         masks = [image_files(skeletons, "skeletons", "a folder with an image or an OpenPose JSON file for every photo")]
         drawn = {path.stem: path for path in masks[0]}
-    broken = Broken.among(photo_files, *masks)
+    broken = Broken.among(photo_files, *masks, value_range=value_range)
     named = read_pairs(pairs)
     known = photos.keys() & drawn.keys()
-    usable = [pair for pair in named if pair[0] in known and pair[1] in known]
+    order = np.random.default_rng(seed).permutation(len(named))
+    shuffled = [named[i] for i in order]  # before any is left out, so that a file that goes moves no other pair
+    usable = [pair for pair in shuffled if pair[0] in known and pair[1] in known]
     if len(usable) < 2:
         example = next((name for pair in named for name in pair if name not in known), "none")
         raise ValueError(
             f"pairs: {str(pairs)!r} names {len(named)} pairs, {len(usable)} of them with photo and skeleton; {example!r} has "
             f"{'a' if example in photos else 'no'} photo and {'a' if example in drawn else 'no'} skeleton"
         )
-    usable = [usable[i] for i in np.random.default_rng(seed).permutation(len(usable))]
-    held = max(1, len(usable) // HELD_OUT)
-    fresh = usable[:held]
+    first = set(shuffled[: max(1, len(named) // HELD_OUT)])
+    fresh = [pair for pair in usable if pair in first] or usable[:1]
     seen = {frozenset(pair) for pair in fresh}  # a pair trains both ways, so its mirror image is held out with it
     kept = [pair for pair in usable if frozenset(pair) not in seen]
     if not kept:
@@ -132,8 +156,23 @@ def gesture_pairs(
     if len(usable) < len(named):
         missing = ", ".join(sorted({name for pair in named for name in pair} - known)[:3])
         source += f"; {len(named) - len(usable)} of {len(named)} pairs left out for want of files, such as of {missing}"
-    train, test = (FilePairs(photos, drawn, part, size, seed, broken) for part in (kept, fresh))
+    parts = {"photos": photo_files} | ({"skeletons": masks[0]} if masks else {})
+    source += "".join(part.said() for part in parts.values())
+    if same := len(photo_files) - len(photos):
+        source += f"; {same} photos left out that differ from others by their ending only"
+    ranges = photo_files.value_range, masks[0].value_range if masks else None
+    listed = hashlib.sha256(repr(sorted(named)).encode(errors="replace")).hexdigest()[:8]
+    meaning = {"skeletons": "images" if masks else "OpenPose JSON", "pairs": f"{len(named)} ({listed})"} | values_of(
+        parts
+    )
+    train, test = (FilePairs(photos, drawn, part, size, seed, broken, ranges, meaning) for part in (kept, fresh))
     return train, test, source
+
+
+def _json_files(folder: Path) -> list[Path]:
+    """Those directly in a folder, without the hidden files that macOS leaves beside them."""
+    names = sorted(os.listdir(folder)) if folder.is_dir() else []
+    return [folder / name for name in names if name.lower().endswith(".json") and not name.startswith(".")]
 
 
 def _has_hand(path: Path) -> bool:
@@ -154,9 +193,9 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:  # Excel's files begin with a byte order mark
             rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"pairs: cannot read {str(path)!r}: {error}") from error
-    columns = set(rows[0]) if rows else set()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"pairs: cannot read {str(path)!r}: {shortened(error)}") from error
+    columns = {str(name) for name in rows[0]} if rows else set()  # cells beside the columns have the name None
     for number, row in enumerate(rows, 2):
         if any(not row[name] for name in ("source", "target", "file", "person") if name in columns):
             raise ValueError(f"pairs: line {number} of {str(path)!r} has an empty cell")
@@ -170,5 +209,5 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
             return found
         raise ValueError(f"pairs: {str(path)!r} names {len(rows)} files, no two of one person; a pair needs two")
     raise ValueError(
-        f"pairs: {str(path)!r} has columns {sorted(columns)}; expected source and target, or file and person"
+        f"pairs: {str(path)!r} has columns {shortened(sorted(columns))}; expected source and target, or file and person"
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from asymkit.evaluation.images import shortened
 from support.images import Pixels, random_crop
 
 Points = NDArray[np.float64]
@@ -35,11 +36,14 @@ def read_keypoints(path: Path) -> Points:
         NoHandError: no hand of 21 points in it.
     """
     try:
-        people = json.loads(path.read_text())["people"]
+        people = json.loads(path.read_text(encoding="utf-8-sig"))["people"]  # Windows may begin it with a mark
         hands = [person.get(f"hand_{side}_keypoints_2d") for person in people for side in ("left", "right")]
         found = [np.asarray(hand, dtype=np.float64).reshape(21, 3) for hand in hands if hand]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"skeletons: cannot read {str(path)!r} as OpenPose JSON: {error!r}") from error
+        if not all(np.isfinite(hand).all() for hand in found):
+            raise ValueError("keypoints that are NaN or infinite")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        problem = f"{type(error).__name__}: {shortened(error)}"  # the error itself may hold the whole file
+        raise ValueError(f"skeletons: cannot read {str(path)!r} as OpenPose JSON: {problem}") from error
     sure = [hand for hand in found if (hand[:, 2] > SEEN).any()]
     if not sure:
         raise NoHandError(

@@ -74,7 +74,8 @@ class Training:
         assert isinstance(model, nn.Module)
         self.average = MovingAverage(model, settings.ema)
         self._feed = Feed(accelerator, data, settings.batch, settings.workers, self.folder / "broken-files.txt")
-        self.parts = dict(parts) | {"average": self.average, "data": self._feed}
+        # what the data mean is compared first: it says more than that weights do not fit
+        self.parts = {"data": self._feed} | dict(parts) | {"average": self.average}
         self.checkpoint, self.step, self.seconds = self.folder / "checkpoint.pt", 0, 0.0
         self.batch = settings.samples_to_a_step(accelerator.num_processes)
         if settings.resume:

@@ -27,6 +27,7 @@ MAY_CHANGE = frozenset(
     {"out", "resume", "epochs", "minutes", "report_every", "workers", "precision", "picture_size", "seeds"}
     | {"best", "best_is", "skips", "tensorboard", "dry_run"}
     | {"batch", "accumulate"}  # a checkpoint knows how many samples a step takes in all
+    | {"value_range"}  # and how values are read
 )
 """Settings that a resumed run may have otherwise than before."""
 

@@ -101,6 +101,9 @@ class UnpairedSettings(RunSettings):
     scikit-image and scikit-learn."""
     rich: Literal["A", "B"] = "A"
     """Which side of a CycleGAN folder is the rich one; python -m asymkit.evaluation.entropy says it."""
+    value_range: tuple[float, float] | None = None
+    """Values that become black and white in grey images whose pixels can be as large as the second one, such as 0 4095
+    for 12 bits, or 0 33 for label ids. None: for grey images of more than 8 bits it is found and said."""
     side_by_side: bool = False
     """The images of the folder, or of its sub-folder train, show A on the left and B on the right, as pix2pix's do."""
     poor: PoorKind = "grey"

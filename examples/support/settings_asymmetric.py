@@ -21,6 +21,9 @@ class DomainSettings(RunSettings):
     with scikit-image and scikit-learn."""
     out: Path = Path("runs/domains")
     """Folder of the run."""
+    value_range: tuple[float, float] | None = None
+    """Values that become black and white in grey images whose pixels can be as large as the second one, such as 0 4095
+    for 12 bits, or 0 33 for label ids. None: for grey images of more than 8 bits it is found and said."""
     channels: Literal[1, 3] = 3
     """Of the images: 3, or 1 for grey ones."""
     preset: Preset = "S2"
@@ -64,6 +67,9 @@ class GestureSettings(RunSettings):
     JSON."""
     pairs: Path | None = None
     """A CSV file with the columns source and target, or with file and person: pairs are then all of one person."""
+    value_range: tuple[float, float] | None = None
+    """Values that become black and white in grey images whose pixels can be as large as the second one, such as 0 4095
+    for 12 bits, or 0 33 for label ids. None: for grey images of more than 8 bits it is found and said."""
     out: Path = Path("runs/gesture")
     """Folder of the run."""
     size: int = 256

@@ -1,0 +1,247 @@
+"""Folders of images: listed without opening a file, and what the values of their pixels mean."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from asymkit.evaluation.images import (
+    DARK,
+    ENDINGS,
+    FULL_RANGE,
+    LEAST_SIDE,
+    BrokenImageError,
+    Kind,
+    Look,
+    ValueRange,
+    checked_range,
+    look_at,
+    read_image,
+    takes,
+)
+
+LOOKED_AT = 500
+"""Files whose headers are read by :meth:`ImageFiles.inspect`, spread over the folder, however many it has."""
+
+MEASURED, MEASURED_DEEP = 16, 100
+"""Of them, files whose values are measured: of all, and of those with more than 8 bits in a channel."""
+
+
+class ImageFiles(Sequence[Path]):
+    """Image files of one folder by their names, which take a tenth of the memory of paths.
+
+    Args:
+        folder: where they are.
+        names: of the files.
+        left_out: other things in the folder, counted by what they are.
+
+    Attributes:
+        value_range: of :func:`asymkit.evaluation.images.read_image`, known after :meth:`inspect`.
+        applied: that range as text if it changes what is read, else None.
+        note: how their values are mapped, "" if there is nothing to say.
+        warning: that they would look nearly black, "" if they do not.
+    """
+
+    def __init__(self, folder: Path, names: list[str], left_out: Counter[str] | None = None) -> None:
+        self.folder, self.names, self.left_out = folder, names, left_out or Counter()
+        self.value_range: ValueRange | None = None
+        self.applied: str | None = None
+        self.note = self.warning = ""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, place: int) -> Path:  # type: ignore[override]  # slices are not needed
+        return self.folder / self.names[place]
+
+    def read(self, place: int, side: int | None = None, parts: int = 1) -> Image.Image:
+        """One of them, see :func:`asymkit.evaluation.images.read_image`."""
+        return read_image(self[place], side, parts, self.value_range)
+
+    def split(self, every: int) -> tuple[ImageFiles, ImageFiles]:
+        """All but one file in so many, and those; a folder with one file gives it to both.
+
+        Which ones depends on their names alone, so that a file that comes or goes moves next to no other one.
+        """
+        count = -(-len(self.names) // every)
+        held = set(sorted(self.names, key=lambda name: sha256(name.encode(errors="replace")).digest())[:count])
+        kept = [name for name in self.names if name not in held] or self.names
+        return self._part(kept), self._part([name for name in self.names if name in held])
+
+    def _part(self, names: list[str]) -> ImageFiles:
+        part = ImageFiles(self.folder, names)
+        part.value_range, part.applied = self.value_range, self.applied
+        return part
+
+    def said(self) -> str:
+        """What was left out of the folder and how values are mapped, to be added to a sentence; "" if nothing."""
+        parts = [self.note] if self.note else []
+        if self.left_out:
+            counts = ", ".join(f"{count} {what}" for what, count in self.left_out.most_common(8))
+            more = ", …" if len(self.left_out) > 8 else ""
+            parts.append(f"left out of {self.folder.name}: {counts}{more} (images end in {', '.join(ENDINGS)})")
+        return "".join(f"; {part}" for part in parts)
+
+    def inspect(self, value_range: ValueRange | None = None, least_side: int = LEAST_SIDE) -> dict[Path, str]:
+        """Read the headers of some of them and measure the values of fewer, to know what their values mean.
+
+        A range that is not stated is found for grey images of more than 8 bits: from 0 to the largest value of 8, 10,
+        12, 14 or 16 bits, whichever the measured values need. It depends on the files alone.
+
+        Args:
+            value_range: stated by the user, see :func:`asymkit.evaluation.images.read_image`.
+            least_side: an image with fewer pixels to a side is broken.
+
+        Returns:
+            Files that cannot be read, and what is wrong with them.
+
+        Raises:
+            ValueError: their range has to be stated, or they would be read as nearly black.
+        """
+        looks, broken = _looks(self, least_side)
+        self.value_range = checked_range(value_range)
+        if self.value_range is None:
+            self.value_range, found = self._found(list(looks.values()))
+            self.note = found
+        elif any(takes(look.kind, self.value_range) for look in looks.values()):
+            low, high = self.value_range
+            self.note = f"{self.folder.name}: value {low:g} becomes black and {high:g} white, as stated"
+        if self.note and self.value_range is not None:
+            self.applied = "{:g} to {:g}".format(*self.value_range)
+        self.warning = self._darkness(list(looks.values()))
+        for path, look in looks.items():
+            if problem := self._unfit(look):
+                broken[path] = problem
+        return broken
+
+    def _unfit(self, look: Look) -> str | None:
+        """Why an image that was looked at cannot be read with the range."""
+        stated = self.value_range
+        if look.kind == "float" and stated is None:
+            return "its pixels are floating point numbers; state a value range, or save it with 8 or 16 bits"
+        if look.kind == "deep colour" and stated not in (None, FULL_RANGE):
+            return "it has 16 bits of colour, which no value range can be applied to; save 8 bits"
+        if stated is None or look.values is None or not takes(look.kind, stated):
+            return None
+        low, high = look.values
+        if low < stated[0] or high > stated[1]:
+            return f"its values go from {low:g} to {high:g}, outside of the value range {stated[0]:g} to {stated[1]:g}"
+        return None
+
+    def _found(self, looks: list[Look]) -> tuple[ValueRange | None, str]:
+        """The range that measured values need, and what to say of it."""
+        name = self.folder.name
+        deep, colour = _extremes(looks, "deep"), _extremes(looks, "deep colour")
+        if colour and 0 < colour[1] <= DARK:
+            raise ValueError(
+                f"value_range: {name} has 16-bit colour images with values below {256 * (colour[1] + 1):g} of 65536, "
+                "which would be nearly black, and of 16 bits of colour only the upper 8 are read; save them with 8 bits"
+            )
+        if deep and (deep[0] < 0 or deep[1] > FULL_RANGE[1] or 0 < deep[1] <= DARK):
+            low, high = deep
+            raise ValueError(
+                f"value_range: {name} has grey images of more than 8 bits with values {low:g} to {high:g}; state which "
+                f"values are black and white, such as --value-range {low:g} {high:g}"
+            )
+        if deep:
+            top = next(float(2**bits - 1) for bits in (8, 10, 12, 14, 16) if deep[1] < 2**bits)
+            said = f"{name}: 16-bit images with values {deep[0]:g} to {deep[1]:g}, of which 0 becomes black and {top:g} white"
+            return (0.0, top), said
+        return (FULL_RANGE, "") if colour else (None, "")
+
+    def _darkness(self, looks: list[Look]) -> str:
+        """What to warn of if nothing that was measured would be brighter than a quarter, as with label maps."""
+        highest = 0.0
+        for look in looks:
+            if look.values is not None and self._unfit(look) is None:
+                low, high = self.value_range if takes(look.kind, self.value_range) else (0, 255)  # type: ignore[misc]
+                highest = max(highest, (look.values[1] - low) / (high - low) * 255)
+        if not 0 < highest <= DARK:
+            return ""
+        return (
+            f"{self.folder.name}: the images are nearly black, none of those measured has a level above {highest:.0f} of "
+            "255; if they are label ids or have another range, give them colours, or, if they are grey, --value-range"
+        )
+
+
+def image_files(folder: Path, option: str, expected: str) -> ImageFiles:
+    """The image files directly in a folder, sorted by name; none of them is opened.
+
+    Args:
+        folder: where to look.
+        option: of the command line, for messages.
+        expected: what the folder should be, for messages.
+
+    Raises:
+        ValueError: the folder does not exist or holds no images.
+    """
+    if not folder.is_dir():
+        what = "a file" if folder.exists() else "missing"
+        raise ValueError(f"{option}: {str(folder)!r} is {what}; expected {expected}")
+    names, left_out = list[str](), Counter[str]()
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            other = _what(entry)
+            if other is None:
+                names.append(entry.name)
+            elif not entry.name.startswith("."):  # macOS leaves hidden files beside images
+                left_out[other] += 1
+    if names:
+        return ImageFiles(folder, sorted(names), left_out)
+    folders = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    inside = f", only the folders {', '.join(folders)}, which are not searched" if folders else ""
+    found = "".join(f", {count} {what}" for what, count in left_out.most_common(8) if what != FOLDERS)
+    raise ValueError(
+        f"{option}: no images in {str(folder)!r}{inside}{found}; expected {expected}; images end in {', '.join(ENDINGS)}"
+    )
+
+
+FOLDERS = "folders"
+
+
+def has_images(folder: Path) -> bool:
+    """Whether there is one directly in a folder, by its name."""
+    with os.scandir(folder) as entries:
+        return any(_what(entry) is None for entry in entries)
+
+
+def _what(entry: os.DirEntry[str]) -> str | None:
+    """None for an image, by its name; else what it is. A link that leads nowhere or in a circle is a broken image."""
+    ending = os.path.splitext(entry.name)[1].lower()
+    try:
+        file = entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError:
+        file = True
+    if not file:
+        return FOLDERS if entry.is_dir() else "neither file nor folder"
+    return (ending or "without an ending") if ending not in ENDINGS or entry.name.startswith(".") else None
+
+
+def _looks(files: ImageFiles, least_side: int) -> tuple[dict[Path, Look], dict[Path, str]]:
+    """Looks at some files of a folder, and what is wrong with those that cannot be read."""
+    places = np.unique(np.linspace(0, len(files) - 1, min(len(files), LOOKED_AT)).astype(int))
+    looks, broken, seen = dict[Path, Look](), dict[Path, str](), set[Kind]()
+
+    def measure(kind: Kind) -> bool:
+        first = kind not in seen
+        seen.add(kind)
+        most = MEASURED if kind in ("8 bits", "grey") else MEASURED_DEEP
+        return first or number % max(1, len(places) // most) == 0
+
+    for number, place in enumerate(places):  # noqa: B007  it is used above
+        try:
+            looks[files[place]] = look_at(files[place], measure, least_side)
+        except BrokenImageError as error:
+            broken[error.path] = error.problem
+    return looks, broken
+
+
+def _extremes(looks: list[Look], kind: Kind) -> tuple[float, float] | None:
+    found = [look.values for look in looks if look.kind == kind and look.values is not None]
+    return (min(low for low, _ in found), max(high for _, high in found)) if found else None

@@ -1,0 +1,259 @@
+"""Image files as RGB of 8 bits, whatever they are; what cannot be read is one error that names the file."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import numpy as np
+
+try:
+    from PIL import Image, ImageOps, UnidentifiedImageError
+except ImportError as error:
+    raise ImportError('reading images needs Pillow; pip install "asymkit[evaluation]"', name="pillow") from error
+
+FORMATS = {
+    "BMP": (".bmp",),
+    "JPEG": (".jfif", ".jpe", ".jpeg", ".jpg"),
+    "PNG": (".png",),
+    "PPM": (".pbm", ".pgm", ".pnm", ".ppm"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+"""Formats that are read, by Pillow's names, and the endings of their files. Content of any other format is refused
+whatever the ending says: Pillow would start Ghostscript for EPS."""
+
+ENDINGS = tuple(sorted(ending for endings in FORMATS.values() for ending in endings))
+
+LEAST_SIDE = 8
+"""An image with fewer pixels to a side is counted as broken."""
+
+DARK = 63
+"""Images without a level above this one of 255 are nearly black."""
+
+FULL_RANGE = (0.0, 65535.0)
+"""The values of 16 bits."""
+
+ValueRange = tuple[float, float]
+"""The values that become black and white."""
+
+Kind = Literal["8 bits", "grey", "deep", "deep colour", "float"]
+"""Of an image's pixels: "grey" has 8 bits too, "deep" more than that in one channel, "deep colour" in several."""
+
+Result = TypeVar("Result")
+
+
+class BrokenImageError(ValueError):
+    """A file that cannot be read as an image.
+
+    Args:
+        path: of the file.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, path: Path, problem: object) -> None:
+        self.path, self.problem = path, shortened(problem)
+        super().__init__(f"cannot read {str(path)!r} as an image: {self.problem}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.problem)
+
+
+def shortened(problem: object, most: int = 300) -> str:
+    """What an error says, in one line: some errors quote the whole content of the file."""
+    said = str(problem) or type(problem).__name__
+    return textwrap.shorten(said[: 2 * most], most, placeholder=" …") if len(said) > most or "\n" in said else said
+
+
+def read_image(
+    path: Path,
+    side: int | None = None,
+    parts: int = 1,
+    value_range: ValueRange | None = None,
+    least_side: int = LEAST_SIDE,
+) -> Image.Image:
+    """One file as RGB of 8 bits, turned upright as its EXIF data say; what is transparent in it becomes white.
+
+    A palette index becomes its colour. Grey values of more than 8 bits are mapped linearly to 0 to 255; Pillow reads
+    colours of more than 8 bits by their upper 8.
+
+    Args:
+        path: of the file.
+        side: how long its shorter side need be at least; a larger JPEG is decoded at a half, a quarter or an eighth
+            of its size, which is several times as fast.
+        parts: images that stand side by side in it, each of which is to have such a side.
+        value_range: values that become black and white, in grey images whose pixels can be as large as the second
+            one. None: all that the pixels can have, for 16 bits 0 and 65535, but no image that would be nearly black.
+        least_side: an image with fewer pixels to a side is refused.
+
+    Raises:
+        BrokenImageError: the file is missing, no readable image of :data:`FORMATS`, too small, or of values outside of
+            the range.
+    """
+
+    def use(image: Image.Image) -> Image.Image:
+        kind = kind_of(image)
+        shorter = min(image.width // parts, image.height)
+        if side is not None and side < shorter:
+            width, height = (-(-length * side // shorter) for length in image.size)
+            image.draft(None, (width, height))  # None keeps the mode
+        return _as_rgb(path, ImageOps.exif_transpose(image), kind, value_range)
+
+    return _with_image(path, use, least_side)
+
+
+class Look(NamedTuple):
+    """What an image's pixels are, and their lowest and highest value, if those were looked for."""
+
+    kind: Kind
+    values: tuple[float, float] | None
+
+
+def look_at(path: Path, measure: Callable[[Kind], bool], least_side: int = LEAST_SIDE) -> Look:
+    """Read the header of a file, and its pixels if they are to be measured; large JPEGs are decoded small for that.
+
+    Raises:
+        BrokenImageError: the file is missing, or no readable image.
+    """
+
+    def use(image: Image.Image) -> Look:
+        kind = kind_of(image)
+        if not measure(kind):
+            image.verify()
+            return Look(kind, None)
+        image.draft(None, (64, 64))
+        image.load()
+        if kind in ("8 bits", "deep colour"):  # what is transparent is not black
+            image = _as_rgb(path, image, "8 bits", None)
+        pixels = _finite(path, np.asarray(image))
+        return Look(kind, (float(pixels.min()), float(pixels.max())))
+
+    return _with_image(path, use, least_side)
+
+
+def kind_of(image: Image.Image) -> Kind:
+    """What the pixels of an image are, which was opened but not loaded."""
+    if image.mode == "F":
+        return "float"
+    if image.mode.startswith("I"):
+        return "deep"
+    tiles = getattr(image, "tile", [])  # of files only
+    if any(";16" in str(tile[3]) for tile in tiles) or _bits_of_tiff(image) > 8:
+        return "deep colour"
+    return "grey" if image.mode == "L" else "8 bits"
+
+
+def _bits_of_tiff(image: Image.Image) -> int:
+    """Of its deepest channel; 8 for other formats."""
+    return int(np.max(getattr(image, "tag_v2", {}).get(258, 8)))
+
+
+def takes(kind: Kind, value_range: ValueRange | None) -> bool:
+    """Whether a value range that was stated is for such pixels: those that can be as large as its upper end."""
+    return value_range is not None and (kind in ("deep", "float") or (kind == "grey" and value_range[1] <= 255))
+
+
+def _with_image(path: Path, use: Callable[[Image.Image], Result], least_side: int) -> Result:
+    """Do something with an open image file; whatever goes wrong in that is said with the file's name."""
+
+    def opened(source: Path | BytesIO, formats: list[str]) -> Result:
+        with Image.open(source, formats=formats) as image:
+            if min(image.size) < least_side:
+                raise BrokenImageError(path, f"{image.width} × {image.height} pixels are too few")
+            if _bits_of_tiff(image) > 8 and image.tag_v2.get(284) == 2:  # type: ignore[attr-defined]
+                raise BrokenImageError(
+                    path, "colours of more than 8 bits in separate planes, which Pillow reads wrongly"
+                )
+            return use(image)
+
+    try:
+        try:
+            return opened(path, list(FORMATS))
+        except ValueError as error:
+            if "MAX_TEXT" not in str(error):  # Pillow's limits for metadata, which say nothing about the pixels
+                raise
+            return opened(_without_text(path), ["PNG"])
+    except (BrokenImageError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        what = f"no image, or damaged at its beginning; read are {', '.join(FORMATS)}"
+        raise BrokenImageError(path, what if path.stat().st_size else "the file is empty") from error
+    except Exception as error:  # damaged bytes make decoders raise almost anything
+        raise BrokenImageError(path, error) from error
+
+
+def _without_text(path: Path) -> BytesIO:
+    """A PNG without its text and colour profile, which Pillow limits to a megabyte; its pixels and EXIF data stay."""
+    data, place = path.read_bytes(), 8
+    kept = [data[:place]]
+    while place < len(data):
+        after = place + 12 + int.from_bytes(data[place : place + 4], "big")
+        if data[place + 4 : place + 8] not in {b"tEXt", b"zTXt", b"iTXt", b"iCCP"}:
+            kept.append(data[place:after])
+        place = after
+    return BytesIO(b"".join(kept))
+
+
+def _as_rgb(path: Path, image: Image.Image, kind: Kind, value_range: ValueRange | None) -> Image.Image:
+    if kind in ("deep", "float") or takes(kind, value_range):
+        image = _mapped(path, image, kind, value_range)
+    if image.has_transparency_data:
+        with_alpha = image.convert("RGBA")
+        image = Image.new("RGBA", image.size, "white")
+        image.alpha_composite(with_alpha)
+    image = image.convert("RGB")
+    if kind == "deep colour":
+        _check_deep_colour(path, image, value_range)
+    return image
+
+
+def _check_deep_colour(path: Path, image: Image.Image, value_range: ValueRange | None) -> None:
+    if value_range is not None and value_range != FULL_RANGE:
+        raise BrokenImageError(path, "it has 16 bits of colour, which no value range can be applied to; save 8 bits")
+    highest = int(np.asarray(image).max())
+    if value_range is None and 0 < highest <= DARK:
+        raise BrokenImageError(path, f"its colours of 16 bits are all below {256 * (highest + 1)}; save 8 bits")
+
+
+def _mapped(path: Path, image: Image.Image, kind: Kind, value_range: ValueRange | None) -> Image.Image:
+    values = _finite(path, np.asarray(image))
+    lowest, highest = float(values.min()), float(values.max())
+    if value_range is None:
+        if kind == "float":
+            problem = "its pixels are floating point numbers; state a value range, or save it with 8 or 16 bits"
+            raise BrokenImageError(path, problem)
+        if lowest >= 0 and 0 < highest <= DARK * 257:
+            problem = f"its values go up to {highest:g} of 65535, which would be nearly black; state a value range"
+            raise BrokenImageError(path, problem)
+    low, high = value_range or FULL_RANGE
+    if lowest < low or highest > high:
+        problem = f"its values go from {lowest:g} to {highest:g}, outside of the value range {low:g} to {high:g}"
+        raise BrokenImageError(path, problem)
+    levels = ((values.astype(np.float64) - low) * (255 / (high - low))).round()
+    transparent = image.info.get("transparency")
+    return Image.fromarray(
+        (levels if transparent is None else np.where(values == transparent, 255, levels)).astype("u1")
+    )
+
+
+def _finite(path: Path, values: Any) -> Any:
+    if not np.isfinite(values).all():
+        raise BrokenImageError(path, "it has pixels that are NaN or infinite")
+    return values
+
+
+def checked_range(value_range: ValueRange | None) -> ValueRange | None:
+    """A value range that can be used.
+
+    Raises:
+        ValueError: its ends are not two finite numbers, the first below the second.
+    """
+    if value_range is not None:
+        low, high = value_range
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise ValueError(f"value_range must be two numbers, the first below the second, got {low:g} {high:g}")
+    return value_range
