@@ -7,9 +7,13 @@ reconstructor is for training only.
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
 import asymkit
+from asymkit.checkpoints.durable import write_whole
+from asymkit.state_dicts import check_weights
 
 try:
     from huggingface_hub import PyTorchModelHubMixin
@@ -26,11 +30,48 @@ CARD: dict[str, Any] = {
 
 
 class _Strict(PyTorchModelHubMixin):
-    """Weights that do not fit are an error, where the mixin would leave the network with random ones."""
+    """Files that are written whole or not at all, and weights that are damaged or do not fit are an error.
+
+    The mixin would leave a network with random weights, and the folder without its ``config.json`` on a full disk.
+    """
+
+    def save_pretrained(
+        self, save_directory: str | Path, *, repo_id: str | None = None, push_to_hub: bool = False, **options: Any
+    ) -> str | None:
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        card = {name: value for name, value in options.items() if name in {"config", "model_card_kwargs"}}
+        with TemporaryDirectory(dir=folder, prefix=".new-") as new:
+            super().save_pretrained(new, **card)
+            for file in sorted(Path(new).iterdir(), key=lambda file: file.suffix == ".json"):  # the configuration last
+                if file.name != "README.md" or not (folder / file.name).exists():  # which people edit
+                    write_whole(folder / file.name, lambda out, file=file: out.write(file.read_bytes()))  # type: ignore[misc]
+        if not push_to_hub:
+            return None
+        found: str = self.push_to_hub(repo_id=repo_id or folder.name, **options)
+        return found
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        asymkit.save_weights(cast(Any, self), save_directory / "model.safetensors")
 
     @classmethod
     def _from_pretrained(cls, *, strict: bool = True, **options: Any) -> Any:
         return super()._from_pretrained(strict=strict, **options)
+
+    @classmethod
+    def _load_as_safetensor(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:
+        return cls._load(model, model_file, map_location, strict)
+
+    @classmethod
+    def _load_as_pickle(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:
+        return cls._load(model, model_file, map_location, strict)
+
+    @classmethod
+    def _load(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:
+        state = asymkit.read_state_dict(model_file)
+        check_weights(state, repr(model_file))
+        model.load_state_dict(state, strict=strict)
+        return model.to(map_location).eval()
 
 
 class ResnetGenerator(asymkit.ResnetGenerator, _Strict, **CARD):

@@ -11,7 +11,6 @@ same as changes to existing code.
 """
 
 import itertools
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from typing import Any, Literal, get_args
 import torch
 from accelerate.utils import set_seed
 from support.data import FRESH, Unpaired, unpaired
+from support.durable import write_durably, write_json
 from support.pictures import looking, psnr
 from support.run import command
 from support.start import set_learning_rate
@@ -331,8 +331,8 @@ def main(opt: Options) -> None:
                 row.setdefault(name, []).append(figure)
         print(f"seed {seed}:\n{as_markdown(table)}")
     opt.out.mkdir(parents=True, exist_ok=True)
-    (opt.out / "table.json").write_text(json.dumps({"source": source, "steps": opt.steps, "figures": table}, indent=1))
-    (opt.out / "table.md").write_text(as_markdown(table))
+    write_json(opt.out / "table.json", {"source": source, "steps": opt.steps, "figures": table})
+    write_durably(opt.out / "table.md", as_markdown(table).encode())
 
 
 if __name__ == "__main__":

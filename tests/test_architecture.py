@@ -18,6 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 ORDER = [
     "checks",
+    "state_dicts",
     "ops",
     "labels",
     "initialisation",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 import re
 from pathlib import Path
@@ -14,6 +16,7 @@ from published import lively
 from torch import nn
 
 from asymkit import (
+    AuxEncoder,
     DomainDiscriminator,
     DualGenerator,
     load_cyclegan_discriminator,
@@ -119,3 +122,119 @@ def test_weights_of_another_module_change_nothing(tmp_path: Path) -> None:
     assert all(torch.equal(before[name], value) for name, value in critic.state_dict().items())
     with pytest.raises(ValueError, match="no folder"):
         save_weights(critic, tmp_path / "nowhere" / "critic.pt")
+
+
+SUFFIXES = [".pt", ".safetensors"]
+
+
+def full(*_: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("room", [100, 2_000, 20_000])
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, suffix: str, room: int) -> None:
+    """Wherever in the file the room ends; played by a limit on the size of files."""
+    resource = pytest.importorskip("resource")
+    path = tmp_path / f"encoder{suffix}"
+    save_weights(AuxEncoder(width=4), path)
+    old, before = path.read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    assert len(old) > room
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"File too large|unexpected pos|enforce"):
+            save_weights(AuxEncoder(width=4), path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == old
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_weights_are_on_the_disk_before_they_take_their_name(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"encoder{suffix}"
+    save_weights(AuxEncoder(width=4), path)
+    old = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            save_weights(AuxEncoder(width=4), path)
+    assert path.read_bytes() == old
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_link_stays_a_link(tmp_path: Path) -> None:
+    network = AuxEncoder(width=4)
+    save_weights(network, tmp_path / "000200.pt")
+    (tmp_path / "latest.pt").symlink_to("000200.pt")
+    save_weights(lively(network), tmp_path / "latest.pt")
+    assert (tmp_path / "latest.pt").is_symlink()
+    state = read_state_dict(tmp_path / "000200.pt")
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+def flipped_bits(content: bytes) -> list[bytes]:
+    """A hundred copies, each with one bit the other way, spread over the file."""
+    copies = []
+    for i in range(100):
+        damaged = bytearray(content)
+        damaged[i * (len(content) - 1) // 99] ^= 1 << i % 8
+        copies.append(bytes(damaged))
+    return copies
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_no_flipped_bit_changes_a_weight_silently(tmp_path: Path, suffix: str) -> None:
+    """What still loads has its damage where no weight is, such as the date of an entry, and is the same to the bit."""
+    path, network, refused = tmp_path / f"encoder{suffix}", AuxEncoder(width=4), 0
+    save_weights(network, path)
+    for content in flipped_bits(path.read_bytes()):
+        path.write_bytes(content)
+        other = AuxEncoder(width=4)
+        try:
+            load_weights(other, path)
+        except ValueError as error:
+            refused += path.name in str(error)
+        else:
+            assert all(map(torch.equal, network.state_dict().values(), other.state_dict().values()))
+    assert refused > 80
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_damage_is_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"encoder{suffix}"
+    save_weights(AuxEncoder(width=4), path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1  # in the middle of a weight
+    path.write_bytes(content)
+    for load in (read_state_dict, lambda path: load_weights(AuxEncoder(width=4), path)):
+        with pytest.raises(ValueError, match=r"damaged: .*CRC-32" if suffix == ".pt" else r"damaged: .*SHA-256"):
+            load(path)
+
+
+def test_files_without_a_checksum_are_read(tmp_path: Path) -> None:
+    """safetensors that others wrote, and what torch.save wrote before it wrote archives."""
+    import safetensors.torch
+
+    network, other = AuxEncoder(width=4), AuxEncoder(width=4)
+    safetensors.torch.save_model(network, str(tmp_path / "a.safetensors"))
+    torch.save(network.state_dict(), tmp_path / "a.pt", _use_new_zipfile_serialization=False)
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(network.state_dict(), tmp_path / "b.pt")
+    finally:
+        torch.serialization.set_crc32_options(True)
+    for path in tmp_path.iterdir():
+        load_weights(other, path)
+        assert all(map(torch.equal, network.state_dict().values(), other.state_dict().values()))
+
+
+def test_shared_weights_have_all_their_names_in_a_state_dict(tmp_path: Path) -> None:
+    pair = DualGenerator.preset("S3", domains=3, sharing="partial", width=4)
+    save_weights(pair, tmp_path / "pair.safetensors")
+    state = read_state_dict(tmp_path / "pair.safetensors")
+    assert state.keys() == pair.state_dict().keys()
+    assert load_stargan_generator(read_state_dict(tmp_path / "pair.safetensors", "translator")).domains == 3
+    assert (tmp_path / "pair.safetensors").stat().st_size < 4 * sum(value.numel() for value in state.values())

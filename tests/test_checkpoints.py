@@ -184,7 +184,7 @@ UNET = {"model.model.0.weight": torch.zeros(64, 3, 4, 4), "model.model.1.model.1
         (
             load_cyclegan_generator,
             lambda: UNET,
-            r"of the known layouts .* comes nearest, with 0 of its \d+ keys; the first differing key is 'model.model.0.weight'",
+            r"no CycleGAN generator, nor another network that is known here; its keys are 'model.model.0.weight', 'model.model.1",
         ),
         (
             load_cyclegan_generator,
@@ -211,10 +211,20 @@ UNET = {"model.model.0.weight": torch.zeros(64, 3, 4, 4), "model.model.1.model.1
         ),
         (
             load_cyclegan_generator,
-            lambda: ResnetGenerator(width=4).state_dict(),
-            "the first differing key is 'encoder.0.conv.weight'",
+            lambda: AuxGenerator(width=4).state_dict(),
+            "no CycleGAN generator, it is asymkit's AuxGenerator; use asymkit.load_network",
         ),
-        (load_stargan_discriminator, dict, r"comes nearest, with 0 of"),
+        (
+            load_stargan_generator,
+            lambda: without(ResnetGenerator(width=4).state_dict(), "to_image.bias"),
+            "its names are those of asymkit's ResnetGenerator, but the first differing key is 'to_image.bias', which is missing",
+        ),
+        (
+            load_cyclegan_generator,
+            lambda: {f"netD.{key}": value for key, value in published.PatchGAN(width=4).state_dict().items()},
+            "but holds other networks: 'netD' is CycleGAN's PatchGAN with 3 stride-2 layers; use asymkit.load_cyclegan_disc",
+        ),
+        (load_stargan_discriminator, dict, r"no StarGAN discriminator: it has no tensors, it holds nothing"),
     ],
 )
 def test_other_architectures_are_named(load: Any, state: Callable[[], dict[str, Tensor]], message: str) -> None:

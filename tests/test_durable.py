@@ -226,6 +226,22 @@ def test_file_systems_without_links_get_copies(tmp_path: Path, monkeypatch: pyte
     assert (loaded(path), loaded(previous_of(path))) == (2, 1)
 
 
+@pytest.mark.parametrize("content", [b"", b"\n", b"  \n", b"0123  checkpoint.pt\n", b"x" * 64, b"\x00" * 80])
+def test_a_checksum_that_is_none_does_not_switch_the_check_off(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "checkpoint.pt"
+    saved(path, 1, 2)
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    checksum_of(path).write_bytes(content)
+    with pytest.warns(
+        UserWarning, match=r"its SHA-256 in 'checkpoint.pt.sha256' is damaged; .* from the one before, step 1"
+    ):
+        assert loaded(path) == 1
+    saved(path, 3)  # the damaged one does not take the place of the good one
+    assert (loaded(path), loaded(previous_of(path))) == (3, 1)
+
+
 def test_a_checkpoint_without_a_checksum_is_taken_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     saved(path, 1)

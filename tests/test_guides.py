@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from asymkit import DualGenerator, to_published
+from asymkit import AuxEncoder, AuxGenerator, DualGenerator, to_published
 from conftest import images_like
 
 ROOT = Path(__file__).parent.parent
@@ -278,6 +278,12 @@ def test_the_checkpoint_lines_of_the_guides_work(guide: str, tmp_path: Path, mon
 def test_the_lines_of_the_page_on_deployment_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
+    model = torch.nn.ModuleDict({"poor_to_rich": AuxGenerator(width=4, blocks=1), "encoder": AuxEncoder(width=4)})
+    (tmp_path / "runs" / "demo").mkdir(parents=True)
+    for name in ("checkpoint.pt", "best.pt"):  # as an example leaves them
+        torch.save(
+            {"step": 1, "parts": {"model": model.state_dict(), "average": {}}}, tmp_path / "runs" / "demo" / name
+        )
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(), flags=re.DOTALL)
     assert len(blocks) >= 8
     for block in blocks:  # a narrow generator does what a wide one does, sooner

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +57,46 @@ def test_weights_that_do_not_fit_are_an_error(tmp_path: Path) -> None:
     save_file(asymkit.to_published(generator), tmp_path / "model.safetensors")
     with pytest.raises(RuntimeError, match=r"encoder\.0\.conv\.weight"):
         hub.ResnetGenerator.from_pretrained(tmp_path)
+
+
+def test_a_full_disk_leaves_the_folder_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = hub.ResnetGenerator(**SMALL)
+    first.save_pretrained(tmp_path)
+    (tmp_path / "README.md").write_text("written by hand")
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space left"):
+            hub.ResnetGenerator(width=8, blocks=2).save_pretrained(tmp_path)
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+    hub.ResnetGenerator(width=8, blocks=2).save_pretrained(tmp_path)
+    assert len(hub.ResnetGenerator.from_pretrained(tmp_path).blocks) == 2
+    assert (tmp_path / "README.md").read_text() == "written by hand"
+
+
+def test_damaged_weights_are_an_error(tmp_path: Path) -> None:
+    generator = hub.ResnetGenerator(**SMALL)
+    generator.save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged: its tensors are not those that were written, by their SHA-256"):
+        hub.ResnetGenerator.from_pretrained(tmp_path)
+    save_file({name: value / 0 for name, value in generator.state_dict().items()}, path)
+    with pytest.raises(ValueError, match=r"model.safetensors': '.*' holds NaN or infinity"):
+        hub.ResnetGenerator.from_pretrained(tmp_path)
+
+
+def test_the_weights_of_a_folder_are_read_without_the_hub_too(tmp_path: Path) -> None:
+    generator = hub.AuxGenerator(**SMALL)
+    generator.save_pretrained(tmp_path)
+    loaded = asymkit.load_network(tmp_path / "model.safetensors")
+    assert all(map(torch.equal, loaded.state_dict().values(), generator.state_dict().values()))
 
 
 def test_a_card_says_what_it_is(tmp_path: Path) -> None:

@@ -1,19 +1,21 @@
 """Weights in and out: published layouts, PyTorch and safetensors files, never code."""
 
 from asymkit.checkpoints.files import load_weights, read_state_dict, save_weights
+from asymkit.checkpoints.outward import to_published
 from asymkit.checkpoints.published import (
     load_asymmetricgan_generators,
     load_cyclegan_discriminator,
     load_cyclegan_generator,
+    load_network,
     load_stargan_discriminator,
     load_stargan_generator,
-    to_published,
 )
 
 __all__ = [
     "load_asymmetricgan_generators",
     "load_cyclegan_discriminator",
     "load_cyclegan_generator",
+    "load_network",
     "load_stargan_discriminator",
     "load_stargan_generator",
     "load_weights",

@@ -86,18 +86,11 @@ def _with(names: Mapping[str, str], parts: str) -> dict[str, str]:
     return {f"{theirs}.{part}": f"{ours}.{part}" for theirs, ours in names.items() for part in parts.split()}
 
 
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+STATISTICS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
+"""What instance norms of the time of PyTorch 0.3 keep, and those here do not."""
 
 
-def tidied(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without the ``module.`` of DataParallel and without running statistics, which instance norms here do not keep."""
-    kept = {key: value for key, value in state.items() if not key.endswith(STATISTICS)}
-    while kept and all(key.startswith("module.") for key in kept):
-        kept = {key.removeprefix("module."): value for key, value in kept.items()}
-    return kept
-
-
-def numbered(state: Mapping[str, Tensor], pattern: str) -> int:
+def numbered(state: Mapping[str, object], pattern: str) -> int:
     """How many different numbers stand in a place of the keys."""
     return len({match[1] for key in state if (match := re.match(pattern, key))})
 
@@ -112,6 +105,7 @@ def all_layouts(state: Mapping[str, Tensor]) -> list[Layout]:
     return [*found, *(stargan_discriminator(layers) for layers in range(1, 9)), plain_generator()]
 
 
-def nearest(state: Mapping[str, Tensor], layouts: list[Layout]) -> Layout:
-    """The layout with which the keys have most in common."""
-    return min(layouts, key=lambda layout: len(layout.keys.keys() ^ state.keys()))
+def nearest(state: Mapping[str, Tensor], layouts: list[Layout]) -> Layout | None:
+    """The layout with which the keys have most in common; None where they have nothing in common with any."""
+    near = [layout for layout in layouts if layout.keys.keys() & state.keys()]
+    return min(near, key=lambda layout: len(layout.keys.keys() ^ state.keys()), default=None)

@@ -1,29 +1,25 @@
-"""Published checkpoints in, asymkit modules out, and back."""
+"""Published checkpoints in, asymkit modules out."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
-from asymkit.checkpoints.files import StateDict, first_difference, read_state_dict
 from asymkit.checkpoints.layouts import (
-    Layout,
-    all_layouts,
     cyclegan_discriminator,
     cyclegan_generator,
-    nearest,
     numbered,
     plain_generator,
     stargan_discriminator,
     stargan_generator,
-    tidied,
 )
+from asymkit.checkpoints.loading import Form, convolution, found_instead, load, tree_with_networks
+from asymkit.checkpoints.own import held_by, recognised
 from asymkit.networks import (
+    AuxGenerator,
     DomainDiscriminator,
     DualGenerator,
     PatchDiscriminator,
@@ -31,9 +27,10 @@ from asymkit.networks import (
     ResnetGenerator,
     StarGenerator,
 )
+from asymkit.state_dicts import Tree, check_weights, find, flat_of
 
-Source = Mapping[str, Tensor] | str | Path
-Module = TypeVar("Module", bound=nn.Module)
+State = Mapping[str, Tensor]
+Source = Mapping[str, Any] | str | Path
 
 
 def load_cyclegan_generator(state_dict: Source) -> ResnetGenerator:
@@ -43,16 +40,20 @@ def load_cyclegan_generator(state_dict: Source) -> ResnetGenerator:
     is left out. So are running statistics, which files from the time of PyTorch 0.3 carry.
 
     Args:
-        state_dict: keys ``model.1.weight``, ``model.4.weight``, …, with or without ``module.`` in front, or the path of
-            a file that :func:`asymkit.read_state_dict` reads.
+        state_dict: keys ``model.1.weight``, ``model.4.weight``, …, or those of :class:`asymkit.ResnetGenerator`, which
+            that code saves where asymkit's network is in it; with or without the prefixes of wrappers, or as the only
+            such generator among other networks; or the path of a file that :func:`asymkit.read_state_dict` reads.
 
     Returns:
         The generator.
 
     Raises:
-        ValueError: another architecture, with the nearest known one and the first key that differs.
+        ValueError: another architecture, with what it is or the nearest known one and the first key that differs;
+            several that fit; anything but tensors by name; weights that are not finite floating point numbers.
 
     Example:
+        >>> import torch
+        >>> from asymkit import ResnetGenerator, load_cyclegan_generator, to_published
         >>> published = to_published(ResnetGenerator(width=8, blocks=6))
         >>> list(published)[:3], len(load_cyclegan_generator(published).blocks)
         (['model.1.weight', 'model.1.bias', 'model.4.weight'], 6)
@@ -60,15 +61,7 @@ def load_cyclegan_generator(state_dict: Source) -> ResnetGenerator:
         Traceback (most recent call last):
         ValueError: state_dict is no CycleGAN generator; of the known layouts CycleGAN's PatchGAN with ... comes nearest, ...
     """
-    state = _read(state_dict)
-    blocks, dropout = numbered(state, r"model\.(\d+)\.conv_block\."), any(".conv_block.6." in key for key in state)
-    layout = _fitting(state, "CycleGAN generator", cyclegan_generator(max(blocks, 1), dropout))
-
-    def build() -> ResnetGenerator:
-        width, inputs = state["model.1.weight"].shape[:2]
-        return ResnetGenerator(inputs, state[f"model.{17 + blocks}.weight"].shape[0], width, blocks)
-
-    return _filled(build, state, layout, "CycleGAN generator")
+    return cast(ResnetGenerator, load(held_by(state_dict), "CycleGAN generator", [CYCLEGAN_GENERATOR]))
 
 
 def load_cyclegan_discriminator(state_dict: Source) -> PatchDiscriminator:
@@ -80,25 +73,19 @@ def load_cyclegan_discriminator(state_dict: Source) -> PatchDiscriminator:
         state_dict: keys ``model.0.weight``, ``model.2.weight``, …, or the path of a file.
 
     Returns:
-        The critic.
+        The discriminator.
 
     Raises:
         ValueError: as :func:`load_cyclegan_generator`.
 
     Example:
-        >>> critic = load_cyclegan_discriminator(to_published(PatchDiscriminator(width=8)))
-        >>> critic(torch.zeros(1, 3, 64, 64)).shape
+        >>> import torch
+        >>> from asymkit import PatchDiscriminator, load_cyclegan_discriminator, to_published
+        >>> discriminator = load_cyclegan_discriminator(to_published(PatchDiscriminator(width=8)))
+        >>> discriminator(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 1, 6, 6])
     """
-    state = _read(state_dict)
-    layers = max((len(state) - 4) // 2, 1)
-    layout = _fitting(state, "CycleGAN discriminator", cyclegan_discriminator(layers))
-
-    def build() -> PatchDiscriminator:
-        width, inputs = state["model.0.weight"].shape[:2]
-        return PatchDiscriminator(inputs, width, layers)
-
-    return _filled(build, state, layout, "CycleGAN discriminator")
+    return cast(PatchDiscriminator, load(held_by(state_dict), "CycleGAN discriminator", [CYCLEGAN_DISCRIMINATOR]))
 
 
 def load_stargan_generator(state_dict: Source) -> StarGenerator:
@@ -117,19 +104,11 @@ def load_stargan_generator(state_dict: Source) -> StarGenerator:
         ValueError: as :func:`load_cyclegan_generator`.
 
     Example:
+        >>> from asymkit import StarGenerator, load_stargan_generator, to_published
         >>> load_stargan_generator(to_published(StarGenerator(domains=5, width=8))).domains
         5
     """
-    state = _read(state_dict)
-    blocks = numbered(state, r"main\.(\d+)\.main\.")
-    layout = _fitting(state, "StarGAN generator", stargan_generator(blocks))
-
-    def build() -> StarGenerator:
-        width, inputs = state["main.0.weight"].shape[:2]
-        outputs = state[f"main.{15 + blocks}.weight"].shape[0]
-        return StarGenerator(inputs - outputs, blocks, width, in_channels=outputs, out_channels=outputs)
-
-    return _filled(build, state, layout, "StarGAN generator")
+    return cast(StarGenerator, load(held_by(state_dict), "StarGAN generator", [STARGAN_GENERATOR]))
 
 
 def load_stargan_discriminator(state_dict: Source) -> DomainDiscriminator:
@@ -139,24 +118,17 @@ def load_stargan_discriminator(state_dict: Source) -> DomainDiscriminator:
         state_dict: keys ``main.0.weight``, …, ``conv1.weight``, ``conv2.weight``, or the path of a file.
 
     Returns:
-        The critic.
+        The discriminator.
 
     Raises:
         ValueError: as :func:`load_cyclegan_generator`.
 
     Example:
+        >>> from asymkit import DomainDiscriminator, load_stargan_discriminator, to_published
         >>> load_stargan_discriminator(to_published(DomainDiscriminator(domains=5, width=4))).image_size
         128
     """
-    state = _read(state_dict)
-    layers = max(numbered(state, r"main\.(\d+)\.weight"), 1)
-    layout = _fitting(state, "StarGAN discriminator", stargan_discriminator(layers))
-
-    def build() -> DomainDiscriminator:
-        (width, inputs), to_domain = state["main.0.weight"].shape[:2], state["conv2.weight"].shape
-        return DomainDiscriminator(to_domain[0], to_domain[2] * 2**layers, width, inputs, layers)
-
-    return _filled(build, state, layout, "StarGAN discriminator")
+    return cast(DomainDiscriminator, load(held_by(state_dict), "StarGAN discriminator", [STARGAN_DISCRIMINATOR]))
 
 
 def load_asymmetricgan_generators(translator: Source, reconstructor: Source) -> DualGenerator:
@@ -176,115 +148,121 @@ def load_asymmetricgan_generators(translator: Source, reconstructor: Source) -> 
         ValueError: as :func:`load_cyclegan_generator`.
 
     Example:
+        >>> from asymkit import DualGenerator, load_asymmetricgan_generators, to_published
         >>> dual = DualGenerator.preset("S1", domains=5, width=8)
         >>> files = to_published(dual.translator), to_published(dual.reconstructor)
         >>> type(load_asymmetricgan_generators(*files).reconstructor).__name__
         'PlainGenerator'
     """
-    return DualGenerator(_generator(_read(translator)), _generator(_read(reconstructor)))
+    forms = [CYCLEGAN_GENERATOR, PLAIN_GENERATOR, STARGAN_GENERATOR]
+    return DualGenerator(
+        *(load(held_by(source), "AsymmetricGAN generator", forms) for source in (translator, reconstructor))
+    )
 
 
-def to_published(module: nn.Module, dropout: bool = False, running_statistics: bool | None = None) -> StateDict:
-    """The state dict of a module as the published code names it, for that code to load.
+def load_network(source: Source, part: str | None = None, *, spatial: bool = False) -> nn.Module:
+    """A generator, encoder or discriminator of asymkit, built and filled from its weights, in eval mode.
+
+    Class and arguments are read off names and shapes, so it takes files of :func:`asymkit.save_weights`, what CycleGAN
+    code saved of asymkit's networks (``latest_net_G_A.pth``), Lightning checkpoints, and the training state of an
+    example: ``load_network("runs/demo", "poor_to_rich")``. Where there are a network and its moving average, the
+    average is taken.
 
     Args:
-        module: :class:`asymkit.ResnetGenerator`, :class:`asymkit.PatchDiscriminator`, :class:`asymkit.StarGenerator`,
-            :class:`asymkit.DomainDiscriminator` or :class:`asymkit.PlainGenerator`.
-        dropout: name a ResnetGenerator's layers as a CycleGAN generator with dropout has them.
-        running_statistics: add those of a new network, mean 0 and variance 1. None for what the published code expects:
-            StarGAN's generator has them (and does not use them as long as it stays in train mode), no other.
+        source: tensors by name, the path of a file, or the folder of an example's run, whose newest training state
+            ``checkpoint.pt`` is read.
+        part: which of several networks: the end of its name, such as "poor_to_rich", "encoder" or "translator"; a part
+            that two networks have is told by more of it, "discriminators.rich".
+        spatial: what weights do not tell of an :class:`asymkit.AuxGenerator` with ``injection="concat"``: z is a map.
 
     Returns:
-        Tensors by name, in their order.
+        The network.
 
     Raises:
-        ValueError: a module that no published code has.
+        ValueError: no network of asymkit, or several, which are named; weights that are not finite floating point
+            numbers; a file that is damaged.
 
     Example:
-        >>> list(to_published(PatchDiscriminator(width=4, layers=1)))
-        ['model.0.weight', 'model.0.bias', 'model.2.weight', 'model.2.bias', 'model.5.weight', 'model.5.bias']
+        >>> import os, tempfile
+        >>> from asymkit import AuxGenerator, load_network, save_weights
+        >>> file = os.path.join(tempfile.mkdtemp(), "latest_net_G_B.pth")
+        >>> save_weights(AuxGenerator(aux_channels=4, width=8, blocks=3), file)
+        >>> load_network(file).aux_channels
+        4
     """
-    layout = _layout_of(module, dropout)
-    own = module.state_dict()
-    published = {theirs: own[ours] for theirs, ours in layout.keys.items()}
-    if running_statistics is None:
-        running_statistics = isinstance(module, StarGenerator)
-    if running_statistics:
-        for theirs, ours in layout.norms.items():
-            channels = int(module.get_submodule(ours).channels)  # type: ignore[arg-type]
-            published |= {
-                f"{theirs}.running_mean": torch.zeros(channels),
-                f"{theirs}.running_var": torch.ones(channels),
-            }
-            published[f"{theirs}.num_batches_tracked"] = torch.tensor(0)
-    return published
+    tree = tree_with_networks(held_by(source), "network of asymkit")
+
+    def fits(node: Tree) -> bool:
+        return recognised(flat_of(node)) is not None
+
+    state = find(tree, fits, part, "state_dict: which network")
+    if state is None:
+        named = "" if part is None else f" of the name {part!r}"
+        raise ValueError(f"state_dict is no network of asymkit{named}{found_instead(tree)}")
+    guess = recognised(state)
+    assert guess is not None
+    if spatial:
+        if guess.kind is not AuxGenerator or guess.arguments["injection"] != "concat":
+            raise ValueError(
+                "spatial=True is for an AuxGenerator with injection='concat', which these weights are not of"
+            )
+        guess.arguments["spatial"] = True
+    check_weights(state)
+    return guess.filled(state).eval()
 
 
-def _layout_of(module: nn.Module, dropout: bool) -> Layout:
-    transposed = all(
-        isinstance(layer, nn.ConvTranspose2d)
-        for name, layer in module.named_modules()
-        if re.fullmatch(r"decoder\.\d\.conv", name)
-    )
-    layout: Layout | None = None
-    if isinstance(module, ResnetGenerator):
-        layout = cyclegan_generator(len(module.blocks), dropout)
-    elif isinstance(module, StarGenerator):
-        layout = stargan_generator(len(module.blocks))
-    elif isinstance(module, PatchDiscriminator):
-        layout = cyclegan_discriminator(len(module.norms))
-    elif isinstance(module, DomainDiscriminator):
-        layout = stargan_discriminator(len(module.convs))
-    elif isinstance(module, PlainGenerator):
-        layout = plain_generator()
-    if layout is None or not transposed or set(layout.keys.values()) != module.state_dict().keys():
-        raise ValueError(
-            f"no published code has this {type(module).__name__}: there are layouts of ResnetGenerator, StarGenerator without "
-            "label_embedding, both with upsampling='transposed', PatchDiscriminator, DomainDiscriminator and PlainGenerator"
-        )
-    return layout
+def _resnet(state: State) -> dict[str, Any]:
+    blocks, (width, inputs, *_) = _resnet_blocks(state), convolution(state, "model.1.weight")
+    outputs = convolution(state, f"model.{17 + blocks}.weight")[0]
+    return {"in_channels": inputs, "out_channels": outputs, "width": width, "blocks": blocks}
 
 
-def _generator(state: StateDict) -> nn.Module:
-    if any(".conv_block." in key for key in state):
-        return load_cyclegan_generator(state)
-    layout = plain_generator()
-    if layout.keys.keys() != state.keys():
-        return load_stargan_generator(state)
-
-    def build() -> PlainGenerator:
-        outputs = state["main.18.weight"].shape[0]
-        return PlainGenerator(state["main.0.weight"].shape[1] - outputs, outputs, outputs)
-
-    return _filled(build, state, layout, "AsymmetricGAN generator")
+def _resnet_blocks(state: State) -> int:
+    return max(numbered(state, r"model\.(\d+)\.conv_block\."), 1)
 
 
-def _read(source: Source) -> StateDict:
-    return tidied(read_state_dict(source) if isinstance(source, str | Path) else source)
+def _patch_layers(state: State) -> int:
+    return max((len(state) - 4) // 2, 1)
 
 
-def _fitting(state: StateDict, wanted: str, layout: Layout) -> Layout:
-    """The layout itself, where the keys are its own."""
-    if layout.keys.keys() == state.keys():
-        return layout
-    near = nearest(state, all_layouts(state))
-    if near.keys.keys() == state.keys():
-        raise ValueError(f"state_dict is no {wanted}, it is {near.name}; use asymkit.{near.loader}")
-    # shapes are of no interest yet: every key that is there counts as fitting
-    difference = first_difference({key: state[key].shape if key in state else torch.Size() for key in near.keys}, state)
-    other_norm = any(key.rpartition(".")[0] in near.norms for key in state.keys() - near.keys.keys())
-    raise ValueError(
-        f"state_dict is no {wanted}; of the known layouts {near.name} comes nearest, with "
-        f"{len(near.keys.keys() & state.keys())} of its {len(near.keys)} keys; {difference}"
-        + ("; it may have been trained with batch norm, which the networks here do not have" if other_norm else "")
-    )
+def _patch(state: State) -> dict[str, Any]:
+    width, inputs, *_ = convolution(state, "model.0.weight")
+    return {"in_channels": inputs, "width": width, "layers": _patch_layers(state)}
 
 
-def _filled(build: Callable[[], Module], state: StateDict, layout: Layout, wanted: str) -> Module:
-    module = build()
-    own = module.state_dict()
-    shapes = {theirs: own[ours].shape for theirs, ours in layout.keys.items()}
-    if difference := first_difference(shapes, state):
-        raise ValueError(f"state_dict is no {wanted}: keys are those of {layout.name}, but {difference}")
-    module.load_state_dict({ours: state[theirs] for theirs, ours in layout.keys.items()})
-    return module
+def _star_blocks(state: State) -> int:
+    return numbered(state, r"main\.(\d+)\.main\.")
+
+
+def _star(state: State) -> dict[str, Any]:
+    blocks, (width, inputs, *_) = _star_blocks(state), convolution(state, "main.0.weight")
+    outputs = convolution(state, f"main.{15 + blocks}.weight")[0]
+    channels = {"in_channels": outputs, "out_channels": outputs}
+    return {"domains": inputs - outputs, "blocks": blocks, "width": width, **channels}
+
+
+def _plain(state: State) -> dict[str, Any]:
+    outputs = convolution(state, "main.18.weight")[0]
+    domains = convolution(state, "main.0.weight")[1] - outputs
+    return {"domains": domains, "in_channels": outputs, "out_channels": outputs}
+
+
+def _domain_layers(state: State) -> int:
+    return max(numbered(state, r"main\.(\d+)\.weight"), 1)
+
+
+def _domain(state: State) -> dict[str, Any]:
+    layers, (width, inputs, *_) = _domain_layers(state), convolution(state, "main.0.weight")
+    domains, _, size, _ = convolution(state, "conv2.weight")
+    return {"domains": domains, "image_size": size * 2**layers, "width": width, "in_channels": inputs, "layers": layers}
+
+
+CYCLEGAN_GENERATOR = Form(
+    ResnetGenerator,
+    lambda state: cyclegan_generator(_resnet_blocks(state), any(".conv_block.6." in key for key in state)),
+    _resnet,
+)
+CYCLEGAN_DISCRIMINATOR = Form(PatchDiscriminator, lambda state: cyclegan_discriminator(_patch_layers(state)), _patch)
+STARGAN_GENERATOR = Form(StarGenerator, lambda state: stargan_generator(_star_blocks(state)), _star)
+STARGAN_DISCRIMINATOR = Form(DomainDiscriminator, lambda state: stargan_discriminator(_domain_layers(state)), _domain)
+PLAIN_GENERATOR = Form(PlainGenerator, lambda _: plain_generator(), _plain)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from asymkit.checks import as_image_pair, check_images, one_of, widen
 from asymkit.losses.targets import TargetCache
-from asymkit.networks.features import WeightSource, freeze_into_buffers, imagenet_state_dict, load_state_dict_file
+from asymkit.networks.features import WeightSource, freeze_into_buffers, imagenet_state_dict, torchvision_state_dict
 from asymkit.ops import gram_matrix
 
 
@@ -147,14 +147,10 @@ class LPIPSLoss(nn.Module):
         super().__init__()
         one_of("net", net, tuple(self.TORCHVISION_NAMES))
         name = self.TORCHVISION_NAMES[net]
-        if isinstance(weights, Mapping) or weights is None:
-            state = weights
+        if weights is None or (isinstance(weights, str) and weights == "imagenet"):
+            state = None if weights is None else imagenet_state_dict(name)
         else:
-            state = (
-                imagenet_state_dict(name)
-                if weights == "imagenet"
-                else load_state_dict_file(weights, f"torchvision's {name}")
-            )
+            state = torchvision_state_dict(weights, f"torchvision's {name}")
 
         import lpips
 

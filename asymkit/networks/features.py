@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asymkit.checks import check_images, one_of
+from asymkit.state_dicts import bare_state, check_weights, read_file
 
 WeightSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Tensor] | None
 
@@ -110,23 +111,31 @@ def freeze_into_buffers(module: nn.Module) -> None:
             layer.register_buffer(name, buffer, persistent=False)
 
 
-def load_state_dict_file(path: str | os.PathLike[str], what: str) -> Mapping[str, Tensor]:
-    """Read a state dict from a file, safely, or say which file is at fault.
+def torchvision_state_dict(weights: str | os.PathLike[str] | Mapping[str, Tensor], what: str) -> Mapping[str, Tensor]:
+    """Weights for a feature network, from a state dict or a file, without the prefixes of wrappers.
+
+    Args:
+        weights: tensors by name, or the path of a file.
+        what: the network is called in messages.
 
     Raises:
-        ValueError: the file is missing, unreadable or holds no state dict.
+        ValueError: the file is missing, damaged or holds no state dict; a tensor that cannot be weights.
     """
-    if not Path(path).is_file():
-        raise ValueError(
-            f"weights: no file {str(path)!r}; expected a state dict of {what}, 'imagenet', or None for random weights"
-        )
+    expected = f"expected a state dict of {what}, the path of a file with one, 'imagenet', or None for random weights"
+    if not isinstance(weights, Mapping | str | os.PathLike):
+        raise ValueError(f"weights: got a {type(weights).__name__}, {expected}")
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch.load raises whatever the broken byte happened to hit
-        raise ValueError(f"weights: cannot read {str(path)!r} as a state dict of {what}: {error}") from error
-    if not isinstance(loaded, Mapping):
-        raise ValueError(f"weights: {str(path)!r} holds a {type(loaded).__name__}, expected a state dict of {what}")
-    return loaded
+        held = weights if isinstance(weights, Mapping) else read_file(Path(weights))
+    except ValueError as error:
+        raise ValueError(f"weights: {error}; {expected}") from error
+    if not isinstance(held, Mapping):
+        raise ValueError(f"weights: {str(weights)!r} holds a {type(held).__name__}, {expected}")
+    for key, value in held.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise ValueError(f"weights: {key!r} is a {type(value).__name__}, expected tensors by name, those of {what}")
+    state = bare_state(held)
+    check_weights({name: value for name, value in state.items() if name.endswith((".weight", ".bias"))}, "weights")
+    return state
 
 
 def imagenet_state_dict(net: str) -> Mapping[str, Tensor]:
@@ -153,12 +162,10 @@ def _convolutions(net: str, names: Sequence[str], weights: WeightSource) -> dict
     """Weight and bias of each convolution, by the name of the ReLU behind it."""
     if weights is None:
         return _random_convolutions(names)
-    if isinstance(weights, Mapping):
-        state = weights
-    elif weights == "imagenet":
+    if isinstance(weights, str) and weights == "imagenet":
         state = imagenet_state_dict(net)
     else:
-        state = load_state_dict_file(weights, f"torchvision's {net}")
+        state = torchvision_state_dict(weights, f"torchvision's {net}")
     prefix = "features." if any(key.startswith("features.") for key in state) else ""
     found: dict[str, tuple[Tensor, Tensor]] = {}
     position = 0

@@ -6,7 +6,7 @@ import random
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -60,14 +60,7 @@ def save_checkpoint(
     run["settings"] = dict(settings or {})
     states = run | {"parts": {name: part.state_dict() for name, part in parts.items()}}
 
-    def write(file: BinaryIO) -> None:
-        try:
-            torch.save(states, file)
-        except RuntimeError as error:  # in closing its file torch hides why that could not be written
-            cause = error.__context__
-            raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
-
-    write_checked(path, write)
+    write_checked(path, lambda file: torch.save(states, file))
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, Stateful], samples: int = 1, process: int = 0) -> tuple[int, float]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
+
+from asymkit.checkpoints.durable import sync_folder, write_to_disk, write_whole
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -21,13 +24,7 @@ def write_durably(path: Path, content: bytes) -> None:
     Raises:
         OSError: no room, no permission; what was there before is untouched then.
     """
-    new = path.with_name(f"{path.name}.new")
-    try:
-        _write_to_disk(new, lambda file: file.write(content))
-        new.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        new.unlink(missing_ok=True)
+    write_whole(path, lambda file: file.write(content))
 
 
 def write_json(path: Path, values: Mapping[str, object]) -> None:
@@ -55,16 +52,16 @@ def write_checked(path: Path, write: Callable[[BinaryIO], object], keep: bool = 
     new, checksum = path.with_name(f"{path.name}.new"), checksum_of(path)
     new_checksum = checksum_of(new)
     try:
-        _write_to_disk(new, write)
+        write_to_disk(new, write)
         line = f"{digest(new)}  {path.name}\n".encode()  # what `sha256sum --check` reads
-        _write_to_disk(new_checksum, lambda file: file.write(line))
+        write_to_disk(new_checksum, lambda file: file.write(line))
         if keep and path.exists() and _problem_of(path) is None:  # a damaged one does not take the place of a good one
             _also_as(path, previous_of(path))
             _also_as(checksum, checksum_of(previous_of(path)))
         # until the next line but one the checksum is not this file's, but the previous file is the same and has its own
         new_checksum.replace(checksum)
         new.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     finally:
         new.unlink(missing_ok=True)
         new_checksum.unlink(missing_ok=True)
@@ -81,8 +78,12 @@ def _problem_of(path: Path) -> str | None:
     """Why a file cannot be read or is not what its checksum says, if it has one."""
     checksum = checksum_of(path)
     try:
-        wanted = checksum.read_bytes().split()[:1] if checksum.exists() else []
-        same = not wanted or wanted[0] == digest(path).encode()
+        if not checksum.exists():
+            return None
+        wanted = checksum.read_bytes().split()[:1]
+        if not wanted or not re.fullmatch(rb"[0-9a-f]{64}", wanted[0]):
+            return f"its SHA-256 in {checksum.name!r} is damaged; if the file itself is trusted, delete that one"
+        same = wanted[0] == digest(path).encode()
     except OSError as error:
         return str(error)
     return None if same else "its bytes are not those that were written, by their SHA-256"
@@ -107,13 +108,6 @@ def digest(path: Path) -> str:
     return found.hexdigest()
 
 
-def _write_to_disk(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    with path.open("wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def _also_as(path: Path, name: Path) -> None:
     """Give a file a second name, replacing what had it; a copy where the file system knows no links."""
     if not path.exists():
@@ -129,13 +123,3 @@ def _also_as(path: Path, name: Path) -> None:
         between.replace(name)
     finally:
         between.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the names to the disk, where the system can."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

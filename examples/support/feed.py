@@ -16,6 +16,7 @@ from accelerate.utils import gather_object
 from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.data import DataLoader, default_collate
 
+from support.durable import write_durably
 from support.files import Broken, listed
 from support.lock import let_go
 
@@ -113,7 +114,7 @@ class Feed:
         if self.accelerator.is_main_process:
             text = listed(broken.found, len(broken.found)) + "\n"
             try:
-                self.record.write_bytes(text.encode(errors="backslashreplace"))  # names need not be Unicode
+                write_durably(self.record, text.encode(errors="backslashreplace"))  # names need not be Unicode
             except OSError as error:
                 warnings.warn(f"{self.record.name} could not be written: {error}; training goes on", stacklevel=2)
         broken.check()

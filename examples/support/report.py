@@ -85,7 +85,7 @@ def write_report(
     for number, (caption, picture) in enumerate(look.pictures.items(), 1):
         path = folder / f"pictures-{number}.png"
         image = _image(picture)
-        image.save(path)
+        write_durably(path, _encoded(image, "PNG"))
         frames = [*_earlier(folder, number, moment), (str(moment), path.read_bytes(), "png")]
         _keep(folder, number, moment, image)
         figures.append(_figure(caption, frames, shown=len(frames) - 1))
@@ -95,7 +95,7 @@ def write_report(
     metrics = dict(look.figures) | dict(metrics)
     write_json(folder / "metrics.json", metrics)
     curves = _loss_curves(read_losses(folder / "losses.csv"), partial)
-    (folder / "losses.png").write_bytes(curves)
+    write_durably(folder / "losses.png", curves)
     page = Template(PAGE.read_text(encoding="utf-8")).substitute(
         title=html.escape(title),
         date=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
@@ -119,15 +119,19 @@ def _image(picture: Tensor) -> Image.Image:
 
 
 def _webp(image: Image.Image) -> bytes:
+    return _encoded(image, "WEBP", quality=85)
+
+
+def _encoded(image: Image.Image, form: str, **options: int) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=85)
+    image.save(buffer, form, **options)
     return buffer.getvalue()
 
 
 def _keep(folder: Path, number: int, moment: Moment, image: Image.Image) -> None:
     """A smaller file of a grid for later reports."""
     (folder / "earlier").mkdir(exist_ok=True)
-    (folder / "earlier" / f"{moment.step:09d}-{moment.epoch}-{number}.webp").write_bytes(_webp(image))
+    write_durably(folder / "earlier" / f"{moment.step:09d}-{moment.epoch}-{number}.webp", _webp(image))
 
 
 def _earlier(folder: Path, number: int, moment: Moment) -> list[tuple[str, bytes, str]]:

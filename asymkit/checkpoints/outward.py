@@ -1,0 +1,97 @@
+"""asymkit modules back into the layouts of published code."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import nn
+
+from asymkit.checkpoints.layouts import (
+    Layout,
+    cyclegan_discriminator,
+    cyclegan_generator,
+    plain_generator,
+    stargan_discriminator,
+    stargan_generator,
+)
+from asymkit.layers import InstanceNorm2d
+from asymkit.networks import (
+    DomainDiscriminator,
+    PatchDiscriminator,
+    PlainGenerator,
+    ResnetGenerator,
+    StarGenerator,
+)
+from asymkit.state_dicts import WRAPPERS, StateDict, bare_state, unwrapped
+
+
+def to_published(module: nn.Module, dropout: bool = False, running_statistics: bool | None = None) -> StateDict:
+    """The state dict of a module as the published code names it, for that code to load.
+
+    Args:
+        module: :class:`asymkit.ResnetGenerator`, :class:`asymkit.PatchDiscriminator`, :class:`asymkit.StarGenerator`,
+            :class:`asymkit.DomainDiscriminator` or :class:`asymkit.PlainGenerator`; wrappers such as
+            DistributedDataParallel, ``torch.compile`` and ``AveragedModel`` are looked into.
+        dropout: name a ResnetGenerator's layers as a CycleGAN generator with dropout has them.
+        running_statistics: add those of a new network, mean 0 and variance 1. None for what the published code expects:
+            StarGAN's generator has them (and does not use them as long as it stays in train mode), no other.
+
+    Returns:
+        Tensors by name, in their order.
+
+    Raises:
+        ValueError: a module that no published code has.
+
+    Example:
+        >>> from asymkit import PatchDiscriminator, to_published
+        >>> list(to_published(PatchDiscriminator(width=4, layers=1)))
+        ['model.0.weight', 'model.0.bias', 'model.2.weight', 'model.2.bias', 'model.5.weight', 'model.5.bias']
+    """
+    module = unwrapped(module) if isinstance(module, nn.Module) else module
+    layout = _layout_of(module, dropout)
+    own = bare_state(module.state_dict())
+    published = {theirs: own[ours] for theirs, ours in layout.keys.items()}
+    if running_statistics is None:
+        running_statistics = isinstance(module, StarGenerator)
+    if running_statistics:
+        norms = {name: layer.channels for name, layer in _layers(module).items() if isinstance(layer, InstanceNorm2d)}
+        for theirs, ours in layout.norms.items():
+            channels = norms[ours]
+            published |= {
+                f"{theirs}.running_mean": torch.zeros(channels),
+                f"{theirs}.running_var": torch.ones(channels),
+            }
+            published[f"{theirs}.num_batches_tracked"] = torch.tensor(0)
+    return published
+
+
+def _layers(module: nn.Module) -> dict[str, nn.Module]:
+    """Every module by its name without wrappers, which stand before what they wrap."""
+    named = ((name.split("."), layer) for name, layer in module.named_modules())
+    return {".".join(part for part in path if part not in WRAPPERS): layer for path, layer in named}
+
+
+def _layout_of(module: nn.Module, dropout: bool) -> Layout:
+    transposed = all(
+        isinstance(layer, nn.ConvTranspose2d)
+        for name, layer in _layers(module).items()
+        if re.fullmatch(r"decoder\.\d\.conv", name)
+    )
+    layout: Layout | None = None
+    if isinstance(module, ResnetGenerator):
+        layout = cyclegan_generator(len(module.blocks), dropout)
+    elif isinstance(module, StarGenerator):
+        layout = stargan_generator(len(module.blocks))
+    elif isinstance(module, PatchDiscriminator):
+        layout = cyclegan_discriminator(len(module.norms))
+    elif isinstance(module, DomainDiscriminator):
+        layout = stargan_discriminator(len(module.convs))
+    elif isinstance(module, PlainGenerator):
+        layout = plain_generator()
+    if layout is None or not transposed or set(layout.keys.values()) != bare_state(module.state_dict()).keys():
+        raise ValueError(
+            f"no published code has this {type(module).__name__}: there are layouts of ResnetGenerator, StarGenerator without "
+            "label_embedding, both with upsampling='transposed', PatchDiscriminator, DomainDiscriminator and PlainGenerator"
+        )
+    return layout

@@ -1,0 +1,185 @@
+"""Networks of asymkit, recognised by the names and shapes of their weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from asymkit.checkpoints.layouts import numbered
+from asymkit.networks import (
+    AuxDiscriminator,
+    AuxEncoder,
+    AuxGenerator,
+    DomainDiscriminator,
+    HighResGenerator,
+    MultiscaleDiscriminator,
+    PatchDiscriminator,
+    PlainGenerator,
+    ResnetGenerator,
+    StarGenerator,
+)
+from asymkit.state_dicts import StateDict, first_difference, read_file
+
+Shapes = Mapping[str, torch.Size]
+
+
+class _WithoutValues(TorchFunctionMode):
+    """Skips initialisation, which on the meta device takes longer than all the rest and imports the compiler."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
+        if getattr(func, "__name__", "") in {"kaiming_uniform_", "uniform_", "normal_", "zeros_", "zero_", "fill_"}:
+            return args[0] if args else named["tensor"]
+        return func(*args, **named)
+
+
+class Recognised(NamedTuple):
+    """A class and what to build it with."""
+
+    kind: Callable[..., nn.Module]
+    arguments: dict[str, Any]
+
+    def shapes(self) -> dict[str, torch.Size]:
+        """Those of its weights, by name."""
+        with torch.device("meta"), _WithoutValues():
+            network = self.kind(**self.arguments)
+        return {name: value.shape for name, value in network.state_dict().items()}
+
+    def filled(self, state: StateDict) -> nn.Module:
+        """The network with these weights."""
+        network = self.kind(**self.arguments)
+        network.load_state_dict(state)
+        return network
+
+
+def recognised(state: Mapping[str, Tensor]) -> Recognised | None:
+    """The network of asymkit whose weights these are, to the last name and shape; None for any other."""
+    return next((guess for guess, difference in guesses(state) if difference is None), None)
+
+
+def guesses(state: Mapping[str, Tensor]) -> list[tuple[Recognised, str | None]]:
+    """Networks whose names the first weights have, each with the first key that differs, or None."""
+    shapes, found = {name: value.shape for name, value in state.items()}, []
+    if any(0 in shape for shape in shapes.values()):
+        return []
+    for kind, arguments in KINDS.items():
+        try:
+            guess = Recognised(kind, arguments(shapes))
+            found.append((guess, first_difference(guess.shapes(), state)))
+        except (KeyError, IndexError, ValueError):  # it has no such weights, or not of such shapes
+            continue
+    return found
+
+
+def held_by(source: str | Path | Mapping[str, Any]) -> Mapping[Any, Any]:
+    """What a loader was given: tensors by name, or what a file, or the newest training state of a run's folder, holds.
+
+    Raises:
+        ValueError: neither, or the file cannot be read.
+    """
+    held: Any = source
+    if isinstance(source, str | Path):
+        path = Path(source)
+        held = read_file(path / "checkpoint.pt" if path.is_dir() else path)
+    if not isinstance(held, Mapping):
+        hint = "; give its state_dict()" if isinstance(held, nn.Module) else ""
+        raise ValueError(
+            f"state_dict must be tensors by name or the path of a file with them, got a {type(held).__name__}{hint}"
+        )
+    return held
+
+
+def _resnet(shapes: Shapes) -> dict[str, Any]:
+    width, inputs = shapes["encoder.0.conv.weight"][:2]
+    return {
+        "in_channels": inputs,
+        "out_channels": shapes["to_image.weight"][0],
+        "width": width,
+        "blocks": numbered(shapes, r"blocks\.(\d+)\."),
+        "upsampling": _upsampling(shapes),
+    }
+
+
+def _aux(shapes: Shapes) -> dict[str, Any]:
+    vectors = [shape for name, shape in shapes.items() if name.endswith("norm1.gamma.weight")]
+    mixed = [shape for name, shape in shapes.items() if name.startswith("concats.") and name.endswith("mix.weight")]
+    length = vectors[0][1] if vectors else mixed[0][1] - mixed[0][0]
+    injection = "cin" if vectors else "concat" if len(mixed) == 1 else "concat_all"
+    return _resnet(shapes) | {"aux_channels": length, "injection": injection}
+
+
+def _highres(shapes: Shapes) -> dict[str, Any]:
+    norm = shapes.get("blocks.0.norm1.gamma.weight")
+    return _resnet(shapes) | {"aux_channels": None if norm is None else norm[1]}
+
+
+def _star(shapes: Shapes) -> dict[str, Any]:
+    """The number of domains of a generator without embedding is read off as if images kept their channels."""
+    found = _resnet(shapes)
+    inputs, embedding = found["in_channels"], shapes.get("embed.weight")
+    if embedding is None:
+        return found | {"domains": inputs - found["out_channels"], "in_channels": found["out_channels"]}
+    extra = 0 if found["blocks"] else embedding[0]
+    return found | {"domains": embedding[1], "label_embedding": embedding[0], "in_channels": inputs - extra}
+
+
+def _plain(shapes: Shapes) -> dict[str, Any]:
+    outputs = shapes["to_image.weight"][0]
+    domains = shapes["encoder.0.conv.weight"][1] - outputs
+    return {"domains": domains, "in_channels": outputs, "out_channels": outputs}
+
+
+def _encoder(shapes: Shapes) -> dict[str, Any]:
+    pooled = "down.0.0.weight" in shapes
+    width, inputs = shapes["down.0.0.weight" if pooled else "down.0.conv.weight"][:2]
+    return {"in_channels": inputs, "aux_channels": shapes["to_aux.weight"][0], "pooled": pooled, "width": width}
+
+
+def _patch(shapes: Shapes) -> dict[str, Any]:
+    width, inputs = shapes["convs.0.weight"][:2]
+    return {"in_channels": inputs, "width": width, "layers": numbered(shapes, r"convs\.(\d+)\.") - 1}
+
+
+def _multiscale(shapes: Shapes) -> dict[str, Any]:
+    begin, scales = "critics.0.", numbered(shapes, r"critics\.(\d+)\.")
+    first = {name.removeprefix(begin): shape for name, shape in shapes.items() if name.startswith(begin)}
+    return _patch(first) | {"scales": scales}
+
+
+def _domain(shapes: Shapes) -> dict[str, Any]:
+    width, inputs = shapes["convs.0.weight"][:2]
+    layers, (domains, _, size, _) = numbered(shapes, r"convs\.(\d+)\."), shapes["to_domain.weight"]
+    return {"domains": domains, "image_size": size * 2**layers, "width": width, "in_channels": inputs, "layers": layers}
+
+
+def _aux_discriminator(shapes: Shapes) -> dict[str, Any]:
+    first = shapes["layers.0.weight"]
+    return {"aux_channels": first[1], "spatial": len(first) == 4, "width": first[0]}
+
+
+def _upsampling(shapes: Shapes) -> str:
+    """A transposed convolution has its channels the other way round; the last one halves them."""
+    last = shapes[f"decoder.{numbered(shapes, r'decoder[.]([0-9]+)[.]') - 1}.conv.weight"]
+    return "resize" if last[0] < last[1] else "transposed"
+
+
+KINDS: dict[Callable[..., nn.Module], Callable[[Shapes], dict[str, Any]]] = {
+    ResnetGenerator: _resnet,
+    AuxGenerator: _aux,
+    HighResGenerator: _highres,
+    StarGenerator: _star,
+    PlainGenerator: _plain,
+    AuxEncoder: _encoder,
+    PatchDiscriminator: _patch,
+    MultiscaleDiscriminator: _multiscale,
+    DomainDiscriminator: _domain,
+    AuxDiscriminator: _aux_discriminator,
+}
+"""How to read the arguments of each class off the shapes of its weights."""

@@ -1,0 +1,288 @@
+"""State dicts of files: read without running code, wrappers' prefixes stripped, networks found inside, weights checked."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Callable, Container, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+StateDict = dict[str, Tensor]
+Tree = dict[str, Any]
+"""Tensors and further trees by one component of their dotted names."""
+
+WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+"""Components that DataParallel, AveragedModel, timm's ModelEma, torch.compile, FSDP and gradient checkpointing put into names."""
+
+COUNTERS = frozenset({"n_averaged"})
+"""Entries that wrappers keep beside the weights."""
+
+AVERAGE = re.compile(r"^(?:ema|average|averaged|shadow)(?:_|$)|_ema$")
+"""What the component of a moving average is called: ``ema_model``, ``state_dict_ema``, ``g_ema``, ``average``."""
+
+CONTAINERS = frozenset({"", "model", "online_model", "state_dict", "model_state_dict", "params", "parts"})
+"""Components that say only that weights follow."""
+
+CHECKSUM = "asymkit.sha256"
+"""Under this name the metadata of a safetensors file hold :func:`digest`."""
+
+
+def read_file(path: str | Path) -> Any:
+    """What a file of weights holds, on the CPU; checksums that it has are verified, and no code in it is run.
+
+    Raises:
+        ValueError: no such file, damaged, or a pickle with more than tensors and plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"no file {str(path)!r}")
+    return _from_safetensors(path) if path.suffix == ".safetensors" else _unpickled(path)
+
+
+def digest(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the names, types, shapes and bytes of tensors, in hexadecimal."""
+    found = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        found.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
+        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def bare_name(name: str) -> str:
+    """A dotted name without the components of wrappers; the last one stays, whatever it is."""
+    *path, last = name.split(".")
+    return ".".join([*(component for component in path if component not in WRAPPERS), last])
+
+
+def bare_names(names: Mapping[str, object]) -> dict[str, str]:
+    """Each name to itself without the components of wrappers; all as they are where two would become the same."""
+    bare = {name: bare_name(name) for name in names}
+    return bare if len(set(bare.values())) == len(bare) else {name: name for name in names}
+
+
+def bare_state(state: Mapping[str, Tensor]) -> StateDict:
+    """Tensors by their names without wrappers and without the wrappers' counters."""
+    names = bare_names(state)
+    return {names[name]: value for name, value in state.items() if name.rpartition(".")[2] not in COUNTERS}
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """The module inside DataParallel, torch.compile, AveragedModel and the like; of an average, the averaged one."""
+    inner = ("ema_model", *WRAPPERS)
+    children = dict(module.named_children())
+    if children and children.keys() <= {*inner, "online_model"}:
+        for name in inner:
+            if name in children:
+                return unwrapped(children[name])
+    return module
+
+
+def tree_of(held: Mapping[Any, Any]) -> Tree:
+    """All tensors of nested mappings by the components of their names, which wrappers are left out of."""
+    flat = bare_state(dict(_tensors(held, "")))
+    root: Tree = {}
+    for name, value in flat.items():
+        *path, last = name.split(".")
+        node = root
+        for component in path:
+            node = node.setdefault(component, {})
+            if not isinstance(node, dict):
+                raise ValueError(f"state_dict: {name!r} and a tensor named like the beginning of it cannot both be")
+        if last in node:
+            raise ValueError(f"state_dict: {name!r} is there both as a tensor and as the beginning of other names")
+        node[last] = value
+    return root
+
+
+def flat_of(tree: Tree, before: str = "") -> StateDict:
+    """The tensors of a tree by their dotted names."""
+    return dict(_tensors(tree, before))
+
+
+def nodes_of(tree: Tree, path: str = "") -> Iterator[tuple[str, Tree]]:
+    """Every tree in a tree by its dotted path, itself first."""
+    yield path, tree
+    for name, child in tree.items():
+        if isinstance(child, dict):
+            yield from nodes_of(child, f"{path}.{name}" if path else name)
+
+
+def find(tree: Tree, fits: Callable[[Tree], bool], part: str | None, what: str) -> StateDict | None:
+    """The one state dict in a tree that fits; of a network and its moving average, the average.
+
+    Args:
+        tree: of :func:`tree_of`.
+        fits: told a tree, whether its tensors are what is looked for.
+        part: the end of the path that it has, or None.
+        what: is looked for, for the message.
+
+    Returns:
+        Tensors by name; None where none fits.
+
+    Raises:
+        ValueError: several fit, which are named.
+    """
+    found: list[tuple[str, Tree]] = []
+    for path, node in nodes_of(tree):
+        inside = any(not outer or path.startswith(f"{outer}.") for outer, _ in found)
+        if not inside and (part is None or _ends(path, part)) and fits(node):
+            found.append((path, node))
+    if len(found) > 1:
+        averages = {short_of(path) for path, _ in found if is_average(path)}
+        found = [(path, node) for path, node in found if is_average(path) or short_of(path) not in averages]
+    if len(found) > 1:
+        names = ", ".join(repr(path) for path, _ in found)
+        raise ValueError(
+            f"{what}: there are several, {names}; choose one by part, as in read_state_dict(path, part={found[0][0]!r})"
+        )
+    return flat_of(found[0][1]) if found else None
+
+
+def short_of(path: str) -> str:
+    """A path without the components that say only that weights, or their average, follow."""
+    bare = (AVERAGE.sub("", component) for component in path.split("."))
+    return ".".join(component for component in bare if component not in CONTAINERS)
+
+
+def is_average(path: str) -> bool:
+    """Whether a path leads to a moving average."""
+    return any(AVERAGE.search(component) for component in path.split("."))
+
+
+def check_weights(
+    state: Mapping[str, Tensor],
+    what: str = "state_dict",
+    like: Mapping[str, Tensor] | None = None,
+    finite: Container[str] | None = None,
+) -> None:
+    """Refuse tensors that cannot be weights: not floating point, not dense, without values, or not finite.
+
+    Values are looked at only where the tensor is on the CPU.
+
+    Args:
+        state: tensors by name.
+        what: they are called in the message.
+        like: tensors of the same names, whose kind of type they must have; None: floating point.
+        finite: names of those that must not hold NaN or infinity; None: all.
+
+    Raises:
+        ValueError: the first that is not, by its name.
+    """
+    for name, value in state.items():
+        wanted = torch.float32 if like is None else like[name].dtype
+        if _kind(value.dtype) != _kind(wanted):
+            expected = "floating point" if wanted.is_floating_point else str(wanted)
+            raise ValueError(
+                f"{what}: {name!r} is of type {value.dtype}, expected {expected}; convert it where it comes from"
+            )
+        if value.is_meta or value.layout != torch.strided:
+            kind = "is on the meta device, without values" if value.is_meta else f"is of layout {value.layout}"
+            raise ValueError(
+                f"{what}: {name!r} {kind}, expected a dense tensor; save it from a network that holds its weights"
+            )
+        if value.device.type == "cpu" and (finite is None or name in finite) and not _is_finite(value):
+            raise ValueError(
+                f"{what}: {name!r} holds NaN or infinity; the training it comes from diverged, take an earlier file of it"
+            )
+
+
+def first_difference(expected: Mapping[str, torch.Size], state: Mapping[str, Tensor]) -> str | None:
+    """Where a state dict leaves what is expected: the first key it has too many, lacks, or has in another shape."""
+    for key in state:
+        if key not in expected:
+            return f"the first differing key is {key!r}, which does not belong there"
+    for key, shape in expected.items():
+        if key not in state:
+            return f"the first differing key is {key!r}, which is missing"
+        if state[key].shape != shape:
+            return f"the first differing key is {key!r}, of shape {tuple(state[key].shape)} instead of {tuple(shape)}"
+    return None
+
+
+def described(held: Any) -> str:
+    """The names in a mapping, or what else it is, for a message."""
+    if not isinstance(held, Mapping):
+        return f"a {type(held).__name__}"
+    names = [repr(name) for name in held]
+    return ", ".join(names[:8]) + (", …" if len(names) > 8 else "") or "nothing"
+
+
+def _kind(dtype: torch.dtype) -> str | torch.dtype:
+    return "floating point" if dtype.is_floating_point else "complex" if dtype.is_complex else dtype
+
+
+def _is_finite(value: Tensor) -> bool:
+    value = value.detach()
+    return bool((value if value.element_size() > 1 else value.float()).isfinite().all())  # float8 knows no isfinite
+
+
+def _tensors(held: Mapping[Any, Any], before: str) -> Iterator[tuple[str, Tensor]]:
+    for key, value in held.items():
+        if isinstance(key, str) and isinstance(value, Tensor):
+            yield f"{before}{key}", value
+        elif isinstance(key, str) and isinstance(value, Mapping):
+            yield from _tensors(value, f"{before}{key}.")
+
+
+def _ends(path: str, part: str) -> bool:
+    part = ".".join(component for component in part.split(".") if component not in WRAPPERS)
+    return path == part or path.endswith(f".{part}")
+
+
+def safetensors_library() -> Any:
+    """``safetensors.torch``, or an error that says how to get it."""
+    try:
+        import safetensors.torch
+    except ImportError as error:
+        raise ImportError('safetensors files need: pip install "asymkit[hub]"') from error
+    return safetensors.torch
+
+
+def _from_safetensors(path: Path) -> StateDict:
+    library = safetensors_library()
+    try:
+        with library.safe_open(path, framework="pt") as file:
+            metadata = dict(file.metadata() or {})
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+    except Exception as error:
+        raise ValueError(f"{str(path)!r} is no safetensors file, or damaged: {error}") from error
+    wanted = metadata.pop(CHECKSUM, None)
+    state |= {
+        name: state[twin] for name, twin in metadata.items() if name not in state and twin in state
+    }  # shared weights
+    if wanted is not None and wanted != digest(state):
+        raise ValueError(f"{str(path)!r} is damaged: its tensors are not those that were written, by their SHA-256")
+    return state
+
+
+def _check_archive(path: Path) -> None:
+    """Compare the CRC-32 of every entry, which torch.load does not; 0 stands for none (``set_crc32_options(False)``)."""
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            with archive.open(entry) as file:
+                while entry.CRC and file.read(1 << 20):
+                    pass
+
+
+def _unpickled(path: Path) -> Any:
+    try:
+        if zipfile.is_zipfile(path):
+            _check_archive(path)
+        with warnings.catch_warnings():  # about what is refused right afterwards
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{str(path)!r} is not loaded: it is damaged, or holds more than tensors, and opening such a file runs code from "
+            "it; where you trust it, open it in the code it came from and save state_dict() of its networks"
+        ) from error
+    except Exception as error:  # torch.load raises whatever the broken byte happened to hit
+        raise ValueError(f"{str(path)!r} is no file of weights, or damaged: {error}") from error
