@@ -35,6 +35,7 @@ from asymkit import (
     StarGenerator,
 )
 from asymkit.blocks import ConditionalResidualBlock, PlainResidualBlock, ResidualBlock
+from asymkit.console import print_in_any_encoding
 from asymkit.layers import conv3x3, upsample2x
 
 COLUMNS = (
@@ -227,4 +228,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
+    print_in_any_encoding()
     main(tyro.cli(Options))

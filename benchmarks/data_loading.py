@@ -26,6 +26,7 @@ from support.data import Domain
 from support.images import bundled_photos
 from torch import Tensor
 
+from asymkit.console import print_in_any_encoding
 from asymkit.evaluation.folders import ImageFiles
 
 COLUMNS = ("images", "method", "ms", "images/s of a worker", "× faster", "rounds")
@@ -114,4 +115,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
+    print_in_any_encoding()
     main(tyro.cli(Options))

@@ -11,6 +11,7 @@ from report import Report
 from torch import nn
 
 from asymkit import DomainDiscriminator, DualGenerator, StarGenerator
+from asymkit.console import print_in_any_encoding
 
 COLUMNS = ("paper's table", "network", "parameters, printed", "parameters, here")
 
@@ -52,4 +53,5 @@ def main(options: measure.Options) -> None:
 
 
 if __name__ == "__main__":
+    print_in_any_encoding()
     main(tyro.cli(measure.Options))

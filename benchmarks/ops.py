@@ -23,6 +23,7 @@ from rivals import eager_norm, eager_tv, rivals_of
 from torch import Tensor
 
 from asymkit import ops
+from asymkit.console import print_in_any_encoding
 from asymkit.losses.perceptual import LPIPSLoss
 
 Step = Callable[[], Tensor]
@@ -185,4 +186,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
+    print_in_any_encoding()
     main(tyro.cli(Options))

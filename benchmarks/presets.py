@@ -17,6 +17,7 @@ import tyro
 from report import Report
 
 from asymkit import DomainDiscriminator, DualGenerator, MSSSIMLoss, frozen
+from asymkit.console import print_in_any_encoding
 from asymkit.objectives.asymmetricgan import unsupervised
 from asymkit.ops.ssim import scales_that_fit
 
@@ -75,4 +76,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
+    print_in_any_encoding()
     main(tyro.cli(Options))

@@ -17,6 +17,7 @@ from rivals import eager_norm, rivals_of
 from torch import Tensor
 
 from asymkit import ops
+from asymkit.console import print_in_any_encoding
 
 COLUMNS = ("op", "method", "side", "batch", "ms", "saved MiB", "peak MiB", "rounds")
 Method = Callable[..., Tensor]
@@ -90,4 +91,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
+    print_in_any_encoding()
     main(tyro.cli(Options))

@@ -22,6 +22,7 @@ from report import Report
 from torch import Tensor, nn
 
 from asymkit import ImagePool, LeastSquaresLoss, PatchDiscriminator, ResnetGenerator, checkpoint_blocks, frozen
+from asymkit.console import print_in_any_encoding
 
 COLUMNS = ("variant", "ms", "images/s", "× faster", "peak MiB", "rounds")
 
@@ -175,4 +176,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
+    print_in_any_encoding()
     main(tyro.cli(Options))

@@ -34,7 +34,7 @@ from asymkit.objectives import asymgan
 
 
 def main(settings: AsymGANSettings) -> None:
-    accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
+    accelerator = start(settings)
     data, source = unpaired(
         settings.data,
         settings.poor,

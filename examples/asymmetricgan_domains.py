@@ -28,7 +28,7 @@ from asymkit.ops.ssim import scales_that_fit
 
 
 def main(settings: DomainSettings) -> None:
-    accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
+    accelerator = start(settings)
     data, held_out, source = domain_sets(
         settings.data, settings.size, settings.channels, settings.seed, settings.value_range
     )

@@ -25,7 +25,7 @@ from asymkit.objectives.asymmetricgan import supervised
 
 
 def main(settings: GestureSettings) -> None:
-    accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
+    accelerator = start(settings)
     data, held_out, source = gesture_pairs(
         settings.data, settings.skeletons, settings.pairs, settings.size, settings.seed, settings.value_range
     )

@@ -76,7 +76,7 @@ def train(
     source: str,
     asynchronous: bool = True,
 ) -> bool:
-    accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
+    accelerator = start(settings)
     open_run(settings, keep=frozenset({"epochs"}))
     shown_x, shown_y = (images.to(accelerator.device) for images in shown)
     history, moments = asyncgan.FakeHistory(settings.pool), Intermediate()

@@ -47,7 +47,7 @@ def main(settings: DigitSettings) -> None:
         raise ValueError(
             f"out: {str(settings.out)!r} holds one of the trainings of a comparison; give {str(settings.out.parent)!r}"
         )
-    accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
+    accelerator = start(settings)
     say = accelerator.print
     rich, poor = digit_sets(settings)
     if accelerator.is_main_process and not settings.dry_run and not any(settings.out.glob("*/checkpoint.pt")):

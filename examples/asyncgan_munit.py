@@ -25,7 +25,7 @@ from asymkit import AsyncScheduler, PatchDiscriminator, frozen
 
 
 def main(settings: MunitSettings) -> None:
-    accelerator = start(settings.precision, settings.seed, settings.minutes, settings.accumulate)
+    accelerator = start(settings)
     data, source = unpaired(
         settings.data,
         settings.poor,

@@ -19,6 +19,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ORDER = [
     "checks",
     "state_dicts",
+    "console",
     "ops",
     "labels",
     "initialisation",
@@ -41,7 +42,7 @@ ORDER = [
 def imported(path: Path) -> set[str]:
     """Parts of asymkit that a file imports, at any depth of the code."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -66,7 +67,7 @@ def test_imports_run_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_file_holds_two_ideas(path: Path) -> None:
-    assert len(path.read_text().splitlines()) <= 320
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 320
 
 
 def test_every_file_of_the_package_has_a_place_in_the_order() -> None:
@@ -98,7 +99,7 @@ def tags_in_code() -> set[tuple[str, str]]:
     """(paper, equation) of every tag in a docstring, ranges and lists taken apart."""
     found: set[tuple[str, str]] = set()
     for path in FILES:
-        for paper, text in TAG.findall(path.read_text()):
+        for paper, text in TAG.findall(path.read_text(encoding="utf-8")):
             for part in re.split(r", ", re.sub(r"^Eq\. ", "", text)):
                 bounds = re.fullmatch(r"(\d+)–(\d+)", part)
                 numbers = range(int(bounds[1]), int(bounds[2]) + 1) if bounds else [part]
@@ -108,7 +109,7 @@ def tags_in_code() -> set[tuple[str, str]]:
 
 def listed_equations() -> dict[tuple[str, str], str]:
     """(paper, equation) to the cell that names its object, from docs/equations.md."""
-    page, paper, found = (ROOT / "docs" / "equations.md").read_text(), "", {}
+    page, paper, found = (ROOT / "docs" / "equations.md").read_text(encoding="utf-8"), "", {}
     for line in page.splitlines():
         if line.startswith("## "):
             paper = line[3:].strip()
@@ -143,4 +144,4 @@ def test_every_object_on_the_equations_page_exists() -> None:
 
 
 def test_the_version_is_in_the_changelog() -> None:
-    assert f"## {asymkit.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+    assert f"## {asymkit.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")

@@ -71,7 +71,7 @@ def test_steps_of_different_phases_log_different_losses(tmp_path: Path) -> None:
     resumed = LossLog(path, resume_at=21)
     resumed.write(31, {"pseudo": 1.0})
     assert [row["step"] for row in read_losses(path)] == [1, 11, 21, 31]
-    assert path.read_text().splitlines()[0] == "step,cycle,adversarial,pseudo"
+    assert path.read_text(encoding="utf-8").splitlines()[0] == "step,cycle,adversarial,pseudo"
 
 
 def test_partial_phases_are_marked_on_the_curves(tmp_path: Path) -> None:
@@ -82,7 +82,10 @@ def test_partial_phases_are_marked_on_the_curves(tmp_path: Path) -> None:
     for partial in ([], [(100, 200)]):
         write_report(tmp_path, "run", Look({}, {}), Moment(1, 0), {}, {}, [], partial=partial)
         pages.append(
-            ((tmp_path / "losses.png").read_bytes(), "Shaded: partial phases" in (tmp_path / "report.html").read_text())
+            (
+                (tmp_path / "losses.png").read_bytes(),
+                "Shaded: partial phases" in (tmp_path / "report.html").read_text(encoding="utf-8"),
+            )
         )
     assert pages[0][0] != pages[1][0]
     assert [said for _, said in pages] == [False, True]

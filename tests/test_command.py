@@ -27,7 +27,7 @@ SETTINGS = [
 
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_settings_come_back_from_their_file(tmp_path: Path, settings: Any) -> None:
-    (tmp_path / "settings.json").write_text(json.dumps(as_plain(settings)))
+    (tmp_path / "settings.json").write_text(json.dumps(as_plain(settings)), encoding="utf-8")
     assert read_settings(tmp_path / "settings.json", type(settings)) == settings
 
 
@@ -46,7 +46,7 @@ def test_settings_come_back_from_their_file(tmp_path: Path, settings: Any) -> No
     ],
 )
 def test_settings_files_that_do_not_fit_are_said(tmp_path: Path, text: str, message: str) -> None:
-    (tmp_path / "settings.json").write_text(text)
+    (tmp_path / "settings.json").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=message):
         read_settings(tmp_path / "settings.json", AsymGANSettings)
 
@@ -68,7 +68,7 @@ def words(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., AsyncSettin
 
 def test_a_settings_file_stands_where_a_preset_stands(tmp_path: Path, words: Callable[..., AsyncSettings]) -> None:
     before = words("demo", "--width", "24", "--weights.pseudo", "3")
-    (tmp_path / "settings.json").write_text(json.dumps(as_plain(before)))
+    (tmp_path / "settings.json").write_text(json.dumps(as_plain(before)), encoding="utf-8")
     assert words(str(tmp_path / "settings.json")) == before
     again = words(str(tmp_path / "settings.json"), "--epochs", "3", "--resume")
     assert again == replace(before, epochs=3, resume=True)

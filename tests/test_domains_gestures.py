@@ -68,7 +68,7 @@ def keypoints(path: Path, hand: np.ndarray, side: str = "right") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     person = {"hand_left_keypoints_2d": [0.0] * 63, "hand_right_keypoints_2d": [0.0] * 63}
     person[f"hand_{side}_keypoints_2d"] = hand.flatten().tolist()
-    path.write_text(json.dumps({"version": 1.3, "people": [person]}))
+    path.write_text(json.dumps({"version": 1.3, "people": [person]}), encoding="utf-8")
     return path
 
 
@@ -105,10 +105,10 @@ def test_pairs_from_files(tmp_path: Path) -> None:
         save(tmp_path / "photos" / f"{name}.jpg", (50 * i, 0, 0))
         save(tmp_path / "masks" / f"{name}.png", (0, 50 * i, 0))
     listed = tmp_path / "pairs.csv"
-    listed.write_text("source,target\na1.jpg,a2.jpg\na2,a3\na3,gone\n")
+    listed.write_text("source,target\na1.jpg,a2.jpg\na2,a3\na3,gone\n", encoding="utf-8")
     assert read_pairs(listed) == [("a1", "a2"), ("a2", "a3"), ("a3", "gone")]
     persons = tmp_path / "persons.csv"
-    persons.write_text("file,gesture,person\na1,1,A\na2,2,A\na3,3,A\nb1,1,B\nb2,2,B\n")
+    persons.write_text("file,gesture,person\na1,1,A\na2,2,A\na3,3,A\nb1,1,B\nb2,2,B\n", encoding="utf-8")
     assert len(read_pairs(persons)) == 6 + 2
     train, test, source = gesture_pairs(tmp_path / "photos", tmp_path / "masks", persons, 16, 0)
     assert isinstance(train, FilePairs)
@@ -134,7 +134,7 @@ def test_pairs_from_files(tmp_path: Path) -> None:
     assert train[0][1].max() > 0
     for name in ("a1", "a2", "a3"):  # OpenPose's own names, and a photo in which it saw nothing
         (tmp_path / "json" / f"{name}.json").rename(tmp_path / "json" / f"{name}_keypoints.json")
-    (tmp_path / "json" / "b1_keypoints.json").write_text('{"people": []}')
+    (tmp_path / "json" / "b1_keypoints.json").write_text('{"people": []}', encoding="utf-8")
     listed.write_text("\ufeffsource,target\na1,a2\na2,a3\na1,b1\n", encoding="utf-8")  # as Excel writes it
     train, _, source = gesture_pairs(tmp_path / "photos", tmp_path / "json", listed, 16, 0)
     assert "1 photos left out in which no hand was seen; 1 of 3 pairs left out" in source
@@ -150,7 +150,7 @@ def folder(path: Path, count: int) -> Path:
 
 
 def text(path: Path, content: str) -> Path:
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
     return path
 
 

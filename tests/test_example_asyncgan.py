@@ -48,11 +48,11 @@ def test_a_run_shows_its_phases(tmp_path: Path, sets: Path, example: str, option
     out = tmp_path / "run"
     result = run(example, out, "--data", str(sets), *SHORT, "--report-every", "9", *options)
     assert result.returncode == 0, result.stderr
-    report = (out / "report.html").read_text()
+    report = (out / "report.html").read_text(encoding="utf-8")
     assert "Intermediate domains, poor → rich" in report
     assert "Shaded: partial phases" in report
     assert "partial of" in report  # the plan
-    header = (out / "losses.csv").read_text().splitlines()[0].split(",")
+    header = (out / "losses.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
     assert {"pseudo", "adversarial_rich", "adversarial_poor", "critic_adversarial_rich"} <= set(header)
     moments = torch.load(out / "checkpoint.pt", weights_only=True)["parts"]["intermediate"]
     wide = 0
@@ -69,7 +69,7 @@ def test_digits_are_scored_for_both_variants(tmp_path: Path) -> None:
     small = ["--samples", "20", "--batch", "10", "--epochs", "4", "--width", "4", "--blocks", "1", "--seeds", "2"]
     result = run("asyncgan_digits", out, *small)
     assert result.returncode == 0, result.stderr
-    results = json.loads((out / "results.json").read_text())
+    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert min(results["real"].values()) > 0.5
     for variant in ("cyclegan", "async"):
         for direction in ("photos to plain", "plain to photos"):
@@ -77,13 +77,13 @@ def test_digits_are_scored_for_both_variants(tmp_path: Path) -> None:
             assert len(shares) == 2
             assert all(0 <= share <= 1 for share in shares)
         assert (out / f"{variant}-1" / "report.html").exists()
-    assert "Shaded" in (out / "async-0" / "report.html").read_text()
-    assert "Shaded" not in (out / "cyclegan-0" / "report.html").read_text()
+    assert "Shaded" in (out / "async-0" / "report.html").read_text(encoding="utf-8")
+    assert "Shaded" not in (out / "cyclegan-0" / "report.html").read_text(encoding="utf-8")
     assert "Async-CycleGAN  photos to plain" in result.stdout
     result = run("asyncgan_digits", out, *small, "--dry-run")
     assert result.returncode == 0, result.stderr
-    assert json.loads((out / "results.json").read_text()) == results
+    assert json.loads((out / "results.json").read_text(encoding="utf-8")) == results
     assert "Async-CycleGAN  photos to plain" not in result.stdout
     result = run("asyncgan_digits", out / "async-0", "--resume")
     assert re.search(r"async-0' holds one of the trainings of a comparison; give '.*run'", result.stderr)
-    assert json.loads((out / "settings.json").read_text())["seeds"] == 2
+    assert json.loads((out / "settings.json").read_text(encoding="utf-8"))["seeds"] == 2

@@ -74,7 +74,7 @@ def test_the_table_has_a_row_for_each_part(tmp_path: Path) -> None:
     ]
     result = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-    table = (tmp_path / "table.md").read_text()
+    table = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert re.findall(r"^\| ([\w ]+) \|", table, flags=re.MULTILINE) == ["plain CycleGAN", "colour", "aux"]
-    figures = json.loads((tmp_path / "table.json").read_text())["figures"]
+    figures = json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))["figures"]
     assert len(figures["colour"]["B→A, dB"]) == 2

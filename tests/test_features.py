@@ -119,7 +119,7 @@ def test_bad_weight_files_are_named(tmp_path: Path, damage: str) -> None:
     if damage == "empty":
         path.touch()
     elif damage == "text":
-        path.write_text("<html>404</html>")
+        path.write_text("<html>404</html>", encoding="utf-8")
     elif damage == "other":
         torch.save({"features.0.weight": torch.zeros(64, 3, 11, 11)}, path)
         expected = r"not those of torchvision's vgg16: features.0.weight .* \(64, 3, 3, 3\)"

@@ -67,19 +67,19 @@ def test_broken_files_that_workers_find_are_told_once_and_listed(tmp_path: Path,
         ["data: 1 of 400 files cannot be read and are skipped, these are new:", "  3.jpg: cut"],
         ["data: 2 of 400 files cannot be read and are skipped, these are new:", "  9.jpg: cut"],
     ]
-    assert (tmp_path / "broken-files.txt").read_text() == "  3.jpg: cut\n  9.jpg: cut\n"
+    assert (tmp_path / "broken-files.txt").read_text(encoding="utf-8") == "  3.jpg: cut\n  9.jpg: cut\n"
 
 
 def test_too_many_broken_files_stop_the_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"(?s)cannot read 1 of 99 images, more than one in a hundred; .*  7.jpg: cut"):
         numbers(Numbers(99, {7}), tmp_path, 0, 20, 2)
-    assert (tmp_path / "broken-files.txt").read_text() == "  7.jpg: cut\n"
+    assert (tmp_path / "broken-files.txt").read_text(encoding="utf-8") == "  7.jpg: cut\n"
 
 
 def test_names_need_not_be_unicode(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot read 1 of 99"):
         numbers(Numbers(99, {8}), tmp_path, 0, 20, 2)
-    assert (tmp_path / "broken-files.txt").read_text() == "  \\udcff.jpg: cut\n"
+    assert (tmp_path / "broken-files.txt").read_text(encoding="utf-8") == "  \\udcff.jpg: cut\n"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

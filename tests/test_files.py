@@ -215,7 +215,7 @@ def test_nothing_but_broken_files(tmp_path: Path) -> None:
 def test_only_image_files_are_images(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "photos", 2)
     (folder / "._0000.png").write_bytes(b"what macOS leaves beside images")
-    (folder / "notes.txt").write_text("")
+    (folder / "notes.txt").write_text("", encoding="utf-8")
     (folder / "folder.png").mkdir()
     os.mkfifo(folder / "queue.png")  # opening it would wait for ever
     (folder / "0002.png").symlink_to(folder / "nowhere")  # an image that is missing
@@ -310,8 +310,10 @@ def test_broken_files_of_domains_and_gestures_are_skipped(tmp_path: Path) -> Non
         folder_of(tmp_path / name, 150)
     spoil(tmp_path / "photos", "0070.png")
     rows = "".join(f"{i:04d}.png,{(i + 1) % 150:04d}.png\n" for i in range(150))
-    (tmp_path / "pairs.csv").write_text("source,target\n" + rows)
-    (tmp_path / "pairs.csv").write_text((tmp_path / "pairs.csv").read_text() + "0000.png,nobody.png\n")
+    (tmp_path / "pairs.csv").write_text("source,target\n" + rows, encoding="utf-8")
+    (tmp_path / "pairs.csv").write_text(
+        (tmp_path / "pairs.csv").read_text(encoding="utf-8") + "0000.png,nobody.png\n", encoding="utf-8"
+    )
     pairs, _, source = gesture_pairs(tmp_path / "photos", tmp_path / "masks", tmp_path / "pairs.csv", 16, 0)
     assert all(part.shape == (3, 16, 16) for i in range(len(pairs.pairs)) for part in pairs[i])  # type: ignore[union-attr]
     assert list(pairs.broken.found) == [str(tmp_path / "photos" / "0070.png")]

@@ -178,7 +178,7 @@ def _process(rank: int, folder: str) -> None:
     if rank == 0:
         layer(torch.ones(1, 1)).sum().backward()
     taken.append(guard.step(optimizer, {"loss": 0}))  # this process has no gradient, its term is off: it still answers
-    Path(folder, f"{rank}").write_text(str(taken))
+    Path(folder, f"{rank}").write_text(str(taken), encoding="utf-8")
     torch.distributed.destroy_process_group()
 
 
@@ -190,4 +190,4 @@ def test_all_processes_skip_or_none(tmp_path: Path) -> None:
         process.start()
     for process in processes:
         process.join(60)
-    assert [(tmp_path / str(rank)).read_text() for rank in range(2)] == ["[False, True]", "[False, True]"]
+    assert [(tmp_path / str(rank)).read_text(encoding="utf-8") for rank in range(2)] == ["[False, True]", "[False, True]"]

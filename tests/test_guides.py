@@ -31,7 +31,7 @@ class Section(NamedTuple):
 def sections(guide: str) -> dict[str, Section]:
     """The parts of a guide that hold changes, by heading."""
     found: dict[str, Section] = {}
-    text = (ROOT / "docs" / f"{guide}.md").read_text()
+    text = (ROOT / "docs" / f"{guide}.md").read_text(encoding="utf-8")
     for part in re.split(r"^##+ ", text, flags=re.MULTILINE)[1:]:
         hunks = re.findall(r"```diff\n(.*?)```", part, flags=re.DOTALL)
         imports = "\n".join(re.findall(r"```python\n((?:from|import) .*?)```", part, flags=re.DOTALL))
@@ -80,7 +80,7 @@ def changed(source: str, hunk: str) -> str:
 
 def followed(guide: str, *headings: str) -> dict[str, Any]:
     """The names of a module of ``code_people_have`` after the changes under these headings."""
-    source, found = (PEOPLE / f"{guide.removeprefix('from-')}.py").read_text(), sections(guide)
+    source, found = (PEOPLE / f"{guide.removeprefix('from-')}.py").read_text(encoding="utf-8"), sections(guide)
     for heading in headings:
         for hunk in found[heading].hunks:
             source = changed(source, hunk)
@@ -262,7 +262,7 @@ def test_the_checkpoint_lines_of_the_guides_work(guide: str, tmp_path: Path, mon
     }
     for name, network in networks.items():
         torch.save(network.state_dict(), name)
-    part = (ROOT / "docs" / f"{guide}.md").read_text().split("## Checkpoints")[1]
+    part = (ROOT / "docs" / f"{guide}.md").read_text(encoding="utf-8").split("## Checkpoints")[1]
     names: dict[str, Any] = {}
     for block in re.findall(r"```python\n(.*?)```", part, flags=re.DOTALL):
         exec(block, names)
@@ -284,7 +284,7 @@ def test_the_lines_of_the_page_on_deployment_work(tmp_path: Path, monkeypatch: p
         torch.save(
             {"step": 1, "parts": {"model": model.state_dict(), "average": {}}}, tmp_path / "runs" / "demo" / name
         )
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(), flags=re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(blocks) >= 8
     for block in blocks:  # a narrow generator does what a wide one does, sooner
         exec(block.replace("(blocks=6)", "(width=4, blocks=1)").replace("1200, 900", "600, 500"), names)

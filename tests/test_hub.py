@@ -44,7 +44,7 @@ def test_a_network_comes_back_as_it_was_built(
     built: nn.Module = network(**options)
     built.save_pretrained(tmp_path)  # type: ignore[operator]
     assert (tmp_path / "model.safetensors").is_file()
-    assert options.items() <= json.loads((tmp_path / "config.json").read_text()).items()
+    assert options.items() <= json.loads((tmp_path / "config.json").read_text(encoding="utf-8")).items()
     image = torch.randn(1, 1, 32, 32)
     loaded = network.from_pretrained(tmp_path)
     assert isinstance(loaded, getattr(asymkit, network.__name__))
@@ -101,7 +101,7 @@ def test_the_weights_of_a_folder_are_read_without_the_hub_too(tmp_path: Path) ->
 
 def test_a_card_says_what_it_is(tmp_path: Path) -> None:
     hub.ResnetGenerator(**SMALL).save_pretrained(tmp_path)
-    card = (tmp_path / "README.md").read_text()
+    card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "library_name: asymkit" in card
     assert "image-to-image" in card
 

@@ -26,16 +26,16 @@ def test_losses_are_cut_where_a_run_is_resumed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", ["9,0.00012", "x" * 200_000 + "\n", "-inf,1\n", "9,nan\n", "9,1,2\n"])
 def test_damaged_lines_of_losses_are_left_out(tmp_path: Path, line: str) -> None:
     path = tmp_path / "losses.csv"
-    path.write_text(f"step,a\n1,0.5\n{line}")
+    path.write_text(f"step,a\n1,0.5\n{line}", encoding="utf-8")
     assert read_losses(path) == [{"step": 1.0, "a": 0.5}]
 
 
 def test_losses_without_steps_are_put_aside(tmp_path: Path) -> None:
     path = tmp_path / "losses.csv"
-    path.write_text("stfp,a\n1,0.5\n")
+    path.write_text("stfp,a\n1,0.5\n", encoding="utf-8")
     with pytest.warns(UserWarning, match=r"losses.csv' cannot be read; it is now damaged-losses.csv"):
         LossLog(path, resume_at=4).write(5, {"a": 1.0})
-    assert (tmp_path / "damaged-losses.csv").read_text() == "stfp,a\n1,0.5\n"
+    assert (tmp_path / "damaged-losses.csv").read_text(encoding="utf-8") == "stfp,a\n1,0.5\n"
     assert read_losses(path) == [{"step": 5.0, "a": 1.0}]
 
 

@@ -70,7 +70,7 @@ asyncgan.main(tiny(Path(out), Path(data), workers=1))
 @pytest.mark.slow
 def test_what_one_process_cannot_load_ends_all_after_a_checkpoint(tmp_path: Path) -> None:
     data, script = cyclegan_folder(tmp_path / "data", 12, 8), tmp_path / "train.py"
-    script.write_text(BUG)
+    script.write_text(BUG, encoding="utf-8")
     result = launched(script, 2, str(data), str(tmp_path / "run"))
     assert result.returncode == 1
     step = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"]
@@ -83,7 +83,7 @@ def test_what_one_process_cannot_load_ends_all_after_a_checkpoint(tmp_path: Path
 def ends_of(folder: Path, data: Path, processes: int, *runs: str) -> list[dict[str, Any]]:
     """The weights that runs of so many processes end with, each of samples per process times batches to a step."""
     folder.mkdir(exist_ok=True)
-    (folder / "train.py").write_text(TRAIN)
+    (folder / "train.py").write_text(TRAIN, encoding="utf-8")
     result = launched(folder / "train.py", processes, str(data), str(folder), *runs)
     assert result.returncode == 0, result.stderr
     found = []

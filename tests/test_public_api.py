@@ -50,8 +50,8 @@ def surface() -> str:
 
 def test_the_public_surface_is_the_listed_one() -> None:
     found = surface()
-    if found != LISTED.read_text():
-        (new := LISTED.with_suffix(".new.txt")).write_text(found)
+    if found != LISTED.read_text(encoding="utf-8"):
+        (new := LISTED.with_suffix(".new.txt")).write_text(found, encoding="utf-8")
         raise AssertionError(
             f"public names or arguments changed; see the differences to {new.name}, and put it in place if they are meant"
         )

@@ -7,11 +7,13 @@ import os
 import re
 import shutil
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from support import report
 from support.logs import LossLog
 from support.report import Look, Moment, write_report
 from torch import Tensor
@@ -88,7 +90,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     command += ["--window-size=800,600", f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=20000"]
     result = subprocess.run(
-        [*command, "--dump-dom", probed.as_uri()], capture_output=True, text=True, check=True, timeout=120
+        [*command, "--dump-dom", probed.as_uri()], capture_output=True, text=True, check=True, timeout=600
     )
     answer = re.search(r'<pre id="answer">(.*?)</pre>', result.stdout, re.DOTALL)
     assert answer is not None, result.stdout[-2000:] + result.stderr
@@ -140,10 +142,34 @@ def test_the_page_is_whole_without_scripts(tmp_path: Path) -> None:
 
 def test_of_many_reports_some_are_kept_and_those_done_again_dropped(tmp_path: Path) -> None:
     for step in range(10, 310, 10):
-        text = write_report(tmp_path, "run", Look({"a": grid(0.5)}, {}), Moment(step, 0), {}, {}, []).read_text()
+        text = write_report(tmp_path, "run", Look({"a": grid(0.5)}, {}), Moment(step, 0), {}, {}, []).read_text(
+            encoding="utf-8"
+        )
     assert len(list((tmp_path / "earlier").iterdir())) == 30
     steps = [int(step) for step in re.findall(r'alt="step (\d+), epoch 0"', text)]
     assert len(steps) == 13
     assert (steps[0], steps[-2:]) == (10, [290, 300])
     write_report(tmp_path, "run", Look({"a": grid(0.5)}, {}), Moment(200, 0), {}, {}, [])
     assert len(list((tmp_path / "earlier").iterdir())) == 20
+
+
+def test_earlier_states_are_thinned_out_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "KEPT", 8)
+    monkeypatch.setattr(report, "_loss_curves", lambda *_: b"")  # which take longer than all else
+
+    def reports(*steps: int) -> list[int]:
+        for step in steps:
+            write_report(tmp_path, "run", Look({"a": grid(0.5), "b": grid(0.2)}, {}), Moment(step, 0), {}, {}, [])
+        a, b = ([int(path.name[:9]) for path in sorted((tmp_path / "earlier").glob(f"*-{n}.webp"))] for n in (1, 2))
+        assert a == b
+        gaps = [after - before for before, after in pairwise(a)]
+        assert max(gaps) <= 3 * min(gaps)
+        return a
+
+    assert reports(*range(10, 90, 10)) == list(range(10, 90, 10))
+    kept = reports(*range(90, 310, 10))
+    assert (len(kept), kept[0], kept[-1]) == (8, 10, 300)
+    before = [step for step in kept if step < 200]
+    assert reports(200) == [*before, 200]  # resumed there: what is done again is dropped
+    kept = reports(*range(210, 610, 10))
+    assert (len(kept), kept[0], kept[-1]) == (8, 10, 600)

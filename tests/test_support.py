@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support import start
 from support.checkpoint import load_checkpoint, save_checkpoint
 from support.config import as_plain
 from support.data import Domain, Unpaired, unpaired
@@ -22,8 +24,8 @@ from support.logs import LossLog
 from support.pictures import checkerboard
 from support.report import Look, Moment, write_report
 from support.run import open_run, write_settings
-from support.settings import ASYMGAN_DEMO, RunSettings
-from support.stop import stop_when_told
+from support.settings import ASYMGAN_DEMO, AsymGANSettings, RunSettings
+from support.stop import SIGNALS, stop_when_told
 from torch import nn
 
 from asymkit import ops
@@ -101,7 +103,7 @@ def test_seven_photographs_are_bundled() -> None:
 def test_a_folder_of_photos(tmp_path: Path) -> None:
     for name in ("a.jpg", "ü b.png", "C.WEBP"):
         save(tmp_path / name)
-    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / "notes.txt").write_text("no image", encoding="utf-8")
     (tmp_path / "folder.jpg").mkdir()
     data, source = unpaired(tmp_path, "edges", "A", 16, 0)
     assert "3 photos" in source
@@ -199,7 +201,7 @@ def test_the_report_is_one_file_that_shows_everything(tmp_path: Path) -> None:
     log.write(1, {"cycle": 1.0})
     look = Look({"caption & more": torch.rand(3, 8, 8)}, {"z": 0.5})
     page = write_report(tmp_path, "A <run>", look, Moment(1, 0), {}, {"size": 64}, ["a note"], ["a warning"])
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     for piece in ("A &lt;run&gt;", "caption &amp; more", "a note", "a warning", "0.5", "64", "asymkit 0.", "torch 2."):
         assert piece in text
     assert text.count("data:image/png;base64,") == 2
@@ -233,7 +235,7 @@ def held(folder: Path, settings: Settings) -> Settings:
 
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
     settings = held(tmp_path / "run", ASYMGAN_DEMO)
-    assert json.loads((tmp_path / "run" / "settings.json").read_text())["weights"]["content"] == 10
+    assert json.loads((tmp_path / "run" / "settings.json").read_text(encoding="utf-8"))["weights"]["content"] == 10
     with pytest.raises(ValueError, match=r"holds a run already; add --resume"):
         open_run(settings)
     open_run(replace(settings, resume=True))
@@ -288,7 +290,27 @@ def test_settings_that_cannot_work_are_refused_at_once(setting: dict[str, Any], 
         replace(ASYMGAN_DEMO, **({"size": 40} | setting))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_threads_are_chosen_by_the_work_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(start, "THREADS", 8)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    small, large = replace(ASYMGAN_DEMO, out=tmp_path), AsymGANSettings(out=tmp_path)
+    assert (start.threads_for(small), start.threads_for(large)) == (1, 8)
+    assert start.threads_for(replace(small, threads=3)) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "get_num_threads", lambda: 2)
+        save_checkpoint(tmp_path / "checkpoint.pt", 1, 0.0, {})
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    for settings in (small, large):  # the last bits of sums depend on the number
+        assert start.threads_for(replace(settings, resume=True)) == 2
+        assert start.threads_for(replace(settings, resume=True, threads=1)) == 1
+    with monkeypatch.context() as patch:
+        patch.setenv("WORLD_SIZE", "2")  # which share the cores
+        assert start.threads_for(replace(large, resume=True)) == 8
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)  # another machine
+    assert start.threads_for(replace(small, resume=True)) == 1
+
+
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_asks_a_loop_to_end_and_a_second_ctrl_c_ends_it(
     number: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asymkit.console import print_in_any_encoding
 from asymkit.ops import shannon_entropy
 
 ALIKE, FAR = 0.25, 1.5
@@ -160,6 +161,7 @@ def compare(
 
 def main() -> None:
     """The command line."""
+    print_in_any_encoding()
     try:
         import matplotlib as mpl  # noqa: F401  # before hours of reading images, not after
         import tyro

@@ -34,7 +34,7 @@ class Best:
         record = self.folder / "best.json"
         if settings.resume and record.exists():
             try:
-                saved = json.loads(record.read_text())
+                saved = json.loads(record.read_text(encoding="utf-8"))
                 self.value = float(saved["value"]) if saved["figure"] == self.name else None
             except (OSError, ValueError, TypeError, KeyError) as error:
                 warnings.warn(f"{str(record)!r} cannot be read, {error!r}: the next report is the best", stacklevel=3)

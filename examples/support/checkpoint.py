@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import random
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 
+from support.chance import random_states, set_random_states
 from support.durable import previous_of, whole_files, write_checked
 
 
@@ -56,8 +55,8 @@ def save_checkpoint(
     Raises:
         OSError: it could not be written; the earlier ones are untouched.
     """
-    run = {"version": VERSION, "step": step, "seconds": seconds, "samples": samples, "random": _random_states()}
-    run["settings"] = dict(settings or {})
+    run = {"version": VERSION, "step": step, "seconds": seconds, "samples": samples, "random": random_states()}
+    run |= {"settings": dict(settings or {}), "threads": torch.get_num_threads()}
     states = run | {"parts": {name: part.state_dict() for name, part in parts.items()}}
 
     write_checked(path, lambda file: torch.save(states, file))
@@ -96,19 +95,29 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful], samples: int = 1,
     if process > 0:
         torch.manual_seed(1000 * saved["step"] + process)
     else:
-        _set_random_states(saved["random"])
+        set_random_states(saved["random"])
     return saved["step"], saved["seconds"]
 
 
 def settings_of(path: Path) -> dict[str, Any]:
     """The settings that a run's checkpoint, or else the one before it, was written with; none where neither tells."""
+    return dict(_looked_up(path, "settings") or {})
+
+
+def threads_of(path: Path) -> int | None:
+    """How many threads it was computed by, of which the last bits of sums depend; None where neither tells."""
+    threads: int | None = _looked_up(path, "threads")
+    return threads
+
+
+def _looked_up(path: Path, name: str) -> Any:
     for candidate in (path, previous_of(path)):
         try:
             saved = torch.load(candidate, map_location="cpu", weights_only=True, mmap=True)  # tensors stay on the disk
-            return dict(saved["settings"])
+            return saved[name]
         except Exception:  # damaged files are named when they are loaded
             continue
-    return {}
+    return None
 
 
 def _newest(path: Path) -> tuple[dict[str, Any], Path]:
@@ -136,27 +145,3 @@ def _newest(path: Path) -> tuple[dict[str, Any], Path]:
     if damaged:
         raise ValueError(f"resume: {'; '.join(damaged)}")
     raise ValueError(f"resume: no checkpoint {str(path)!r}; start without --resume first")
-
-
-def _random_states() -> dict[str, Any]:
-    """Those of torch, CUDA, Python and NumPy, in types that are safe to load."""
-    name, keys, place, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  what libraries draw from
-    version, words, gauss_next = random.getstate()
-    states: dict[str, Any] = {"cpu": torch.get_rng_state()}
-    states["numpy"] = [str(name), torch.from_numpy(np.asarray(keys).astype(np.int64)), place, has_gauss, gauss]
-    states["python"] = [version, list(words), gauss_next]
-    if torch.cuda.is_available():
-        states["cuda"] = torch.cuda.get_rng_state()
-    return states
-
-
-def _set_random_states(states: Mapping[str, Any]) -> None:
-    torch.set_rng_state(states["cpu"])
-    if "numpy" in states:
-        name, keys, place, has_gauss, gauss = states["numpy"]
-        np.random.set_state((name, keys.numpy().astype(np.uint32), place, has_gauss, gauss))  # noqa: NPY002
-    if "python" in states:
-        version, words, gauss_next = states["python"]
-        random.setstate((version, tuple(words), gauss_next))
-    if "cuda" in states and torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"])

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from tqdm import trange
 
 from asymkit.objectives.asymmetricgan.unsupervised import Translators
+from support.chance import seeded
 from support.data import FRESH
 from support.domains import Domains
 from support.pictures import looking
@@ -26,8 +27,7 @@ def train_classifier(data: Domains, steps: int, device: torch.device, visible: b
         device: where to train.
         visible: show progress.
     """
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(0)
+    with seeded(0):
         widths = [data.channels, 32, 64, 128]
         layers: list[nn.Module] = []
         for inputs, outputs in itertools.pairwise(widths):

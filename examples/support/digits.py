@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from asymkit.evaluation.images import DARK, shortened
 from asymkit.ops import shannon_entropy
+from support.chance import seeded
 from support.files import Broken, in_turn
 from support.images import bundled_photos, random_crop
 from support.settings_async import DigitSettings
@@ -85,8 +86,7 @@ def train_classifier(domain: DigitSet, seed: int, epochs: int = 4) -> Callable[[
 
     Takes nothing from the random state of the training.
     """
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         layers: list[nn.Module] = []
         for inputs, outputs in ((3, 32), (32, 64), (64, 64)):
             layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]

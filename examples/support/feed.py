@@ -6,6 +6,7 @@ import signal
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from multiprocessing import active_children
 from pathlib import Path
 from threading import current_thread, main_thread
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from torch.utils.data import DataLoader, default_collate
 from support.durable import write_durably
 from support.files import Broken, listed
 from support.lock import let_go
+from support.stop import SIGNALS, LoadingInterrupted
 
 COMPARED, SAME = 4, 4
 """Samples that a resumed run compares with those of before, and by how many levels of 255 their parts may differ."""
@@ -72,6 +74,17 @@ class Feed:
         Raises:
             ValueError: a worker died.
         """
+        others = set(active_children())
+        loaded = self._loaded(first, after)  # a name, by which it lives until its workers are told to end below
+        try:
+            for batch in loaded:  # noqa: UP028  "yield from" would close it first
+                yield batch
+        except (GeneratorExit, LoadingInterrupted):
+            for worker in set(active_children()) - others:
+                worker.kill()  # it may hang, each would be waited for, and a disk that hangs lets nothing else through
+            raise
+
+    def _loaded(self, first: int, after: int) -> Iterator[Any]:
         loader: DataLoader[Any] = DataLoader(
             _Watched(self.data),  # type: ignore[arg-type]  # a map without a length, which a sampler makes unnecessary
             self.batch,
@@ -164,8 +177,9 @@ class Feed:
 
 
 def begin_worker(_: int) -> None:
-    """In a process that loads images: leave it to the run what Ctrl-C does, and its folder to whoever comes after it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # SIGTERM has to end it: that is how the run itself does it
+    """In a process that loads images: leave it to the run what signals do, and its folder to whoever comes after it."""
+    for number in set(SIGNALS) - {signal.SIGTERM}:  # which has to end it: that is how the run itself does it
+        signal.signal(number, signal.SIG_IGN)
     let_go()
 
 

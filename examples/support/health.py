@@ -68,6 +68,12 @@ class Health:
             f"{share:.0%} of the time is spent waiting for images: take more --workers, or store smaller images",
         )
 
+    def output(self, problem: str | None) -> list[str]:
+        """A new warning if messages could not be written."""
+        if problem is None:
+            return []
+        return self._once("output", f"some messages of the run could not be written and are lost: {problem}")
+
     def _once(self, name: str, message: str) -> list[str]:
         if name in self.warnings:
             return []

@@ -25,7 +25,7 @@ def hold(folder: Path) -> None:
     except ImportError:  # not on Windows, where two runs in one folder are not noticed
         return
     # opened without emptying it: the number in it is the other run's until the lock is had
-    lock = (folder / LOCK).open("a+")
+    lock = (folder / LOCK).open("a+", encoding="utf-8")
     file = os.fstat(lock.fileno())
     if (file.st_dev, file.st_ino) in _locks:
         lock.close()

@@ -91,7 +91,7 @@ class LossLog:
             self._rewrite([*read_losses(self._path), row])
             return
         try:
-            with self._path.open("a", newline="") as file:
+            with self._path.open("a", newline="", encoding="utf-8") as file:
                 csv.DictWriter(file, self._columns).writerow(row)
         except OSError:
             self._columns = []  # a part of the line may be there; the next one writes the file anew
@@ -110,7 +110,7 @@ def read_losses(path: Path) -> list[dict[str, float]]:
     """The lines of losses.csv, losses that a step did not have left out; damaged lines are left out altogether."""
     if not path.exists():
         return []
-    lines = path.read_text(errors="replace").splitlines(keepends=True)
+    lines = path.read_text(errors="replace", encoding="utf-8").splitlines(keepends=True)
     names = lines[0].rstrip().split(",") if lines else []
     if "step" not in names:
         return []

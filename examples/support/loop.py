@@ -1,11 +1,10 @@
-"""Everything between training steps: batches, learning rates, the clock, guarded steps, checkpoints, Ctrl-C."""
+"""Everything between training steps: batches, learning rates, the clock, guarded steps, checkpoints, signals."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
-from threading import Event
 from time import monotonic
 from typing import Any
 
@@ -24,8 +23,8 @@ from support.record import CRITIC, Page, Record
 from support.report import Moment
 from support.run import write_settings
 from support.settings import RunSettings
-from support.start import set_learning_rate
-from support.stop import stop_when_told
+from support.start import SMALL, set_learning_rate
+from support.stop import LoadingInterrupted, Stop, stop_when_told
 
 LOG_EVERY = 10
 
@@ -40,7 +39,8 @@ class Training:
             ...
             training.step_critics(judged)
 
-    Ends after the epochs or the minutes of the settings, or by Ctrl-C, always with a checkpoint and a report.
+    Ends after the epochs or the minutes of the settings, or by a signal such as Ctrl-C, always with a checkpoint and a
+    report.
 
     Args:
         accelerator: of :func:`support.start.start`.
@@ -102,7 +102,11 @@ class Training:
         if self.plan is None:
             epochs += f", each of {self.data.epoch} samples"
         steps = f"steps: {self.steps}, each of {self.batch} samples ({each}){limit}"
-        self.accelerator.print("\n".join([*page.notes, f"{epochs}; {steps}"]))
+        lines = [*page.notes, f"{epochs}; {steps}"]
+        if self.accelerator.device.type == "cpu":
+            small = "" if settings.threads or settings.work > SMALL else "; so small steps gain little from more"
+            lines.append(f"threads: {torch.get_num_threads()}{small} (--threads)")
+        self.accelerator.print("\n".join(lines))
 
     def step_generators(self, terms: Mapping[str, Tensor]) -> None:
         """Go down the gradient of the weighted terms with the generators' optimizer.
@@ -142,7 +146,7 @@ class Training:
         where = self.folder / "report.html"
         self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s of training; open {where}")
 
-    def _until(self, stop: Event) -> Iterator[Any]:
+    def _until(self, stop: Stop) -> Iterator[Any]:
         steps = count(self.step) if self._dry is None else self._dry.steps
         first, after = (self.step, self.steps) if self._dry is None else (0, len(self._dry.steps))
         loader, before = self._feed.batches(first * self.batch, after * self.batch), monotonic()
@@ -150,7 +154,7 @@ class Training:
             done = self._done()
             if done >= 1 and self._dry is None:
                 break
-            batches, problem = self._load(loader)
+            batches, problem = self._load(loader, stop)
             if not self._go_on(stop, problem):
                 self.stopped = True
                 break
@@ -169,11 +173,14 @@ class Training:
             self.record.bar.reach(1.0)
         self.record.bar.close()
 
-    def _load(self, loader: Iterator[Any]) -> tuple[list[Any], Exception | None]:
-        """All batches of a step, or what went wrong in loading them."""
+    def _load(self, loader: Iterator[Any], stop: Stop) -> tuple[list[Any], Exception | None]:
+        """All batches of a step, or what went wrong in loading them; none where the run is told to stop meanwhile."""
         waiting = monotonic()
         try:
-            batches = [next(loader) for _ in range(self.settings.accumulate)]
+            with stop.loading():
+                batches = [next(loader) for _ in range(self.settings.accumulate)]
+        except LoadingInterrupted:
+            return [], None
         except Exception as error:
             return [], error
         self._waited += monotonic() - waiting
@@ -181,7 +188,7 @@ class Training:
         self.record.bar.count(images * self.accelerator.num_processes)
         return batches, None
 
-    def _go_on(self, stop: Event, problem: Exception | None) -> bool:
+    def _go_on(self, stop: Stop, problem: Exception | None) -> bool:
         """Whether to take the step. What one process meets all act upon together, or some would wait for ever.
 
         Raises:

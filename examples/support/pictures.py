@@ -13,6 +13,7 @@ from asymkit import ops
 from asymkit.objectives import asymgan, asyncgan
 from asymkit.objectives.asymgan import Translators
 from asymkit.objectives.asymmetricgan import supervised, unsupervised
+from support.chance import seeded
 from support.munit import Munit
 from support.phases import Intermediate
 
@@ -22,9 +23,7 @@ Pairs = tuple[Tensor, Tensor, Tensor, Tensor]
 @contextmanager
 def looking() -> Iterator[None]:
     """No gradients, the same random numbers every time, and none taken from the training."""
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    with torch.inference_mode(), torch.random.fork_rng(devices):
-        torch.manual_seed(0)
+    with torch.inference_mode(), seeded(0):
         yield
 
 

@@ -14,6 +14,7 @@ from support.best import Best
 from support.config import as_plain
 from support.health import Health
 from support.logs import Board, LossLog, Progress
+from support.output import lost_output
 from support.report import Look, Moment, write_report
 from support.settings import RunSettings
 
@@ -84,6 +85,7 @@ class Record:
         with self.spared(f"the report of step {step}", Exception):
             look = self.page.look(self.model)
             self.warn(self.health.figures(step, look.figures))
+            self.warn(self.health.output(lost_output()))
             with self.spared(f"best.pt of step {step}"):
                 if self.best is not None:
                     self.best.see(look.figures, step, checkpoint)

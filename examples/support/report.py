@@ -26,7 +26,10 @@ from support.logs import read_losses
 PAGE = Path(__file__).with_name("report.html")
 
 MOMENTS = 12
-"""Earlier states of every grid on a page, at most; their files are all kept."""
+"""Earlier states of every grid on a page, at most."""
+
+KEPT = 48
+"""Earlier states of every grid whose files are kept, at most: the first, the last, and some spread over the steps."""
 
 
 @dataclass(frozen=True)
@@ -129,18 +132,29 @@ def _encoded(image: Image.Image, form: str, **options: int) -> bytes:
 
 
 def _keep(folder: Path, number: int, moment: Moment, image: Image.Image) -> None:
-    """A smaller file of a grid for later reports."""
+    """A smaller file of a grid for later reports; of too many, those that leave the smallest gaps go."""
     (folder / "earlier").mkdir(exist_ok=True)
     write_durably(folder / "earlier" / f"{moment.step:09d}-{moment.epoch}-{number}.webp", _webp(image))
+    kept = _states(folder, number)
+    while len(kept) > KEPT:
+        gaps = [after[0].step - before[0].step for before, after in zip(kept, kept[2:], strict=False)]
+        kept.pop(1 + gaps.index(min(gaps)))[1].unlink()
+
+
+def _states(folder: Path, number: int) -> list[tuple[Moment, Path]]:
+    """The files of a grid in earlier reports, in the order of their steps."""
+    found = [
+        (Moment(int(match[1]), int(match[2])), path)
+        for path in (folder / "earlier").glob(f"*-{number}.webp")
+        if (match := re.fullmatch(r"(\d+)-(\d+)-\d+", path.stem))
+    ]
+    return sorted(found, key=lambda state: (state[0].step, state[1]))
 
 
 def _earlier(folder: Path, number: int, moment: Moment) -> list[tuple[str, bytes, str]]:
     """The same grid in earlier reports; of many, some spread over the run. Those a resumed run does again are dropped."""
     found = []
-    for path in sorted((folder / "earlier").glob(f"*-{number}.webp")):
-        if (match := re.fullmatch(r"(\d+)-(\d+)-\d+", path.stem)) is None:
-            continue
-        then = Moment(int(match[1]), int(match[2]))
+    for then, path in _states(folder, number):
         if then.step < moment.step:
             found.append((str(then), path))
         else:

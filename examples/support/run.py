@@ -19,12 +19,13 @@ from support.checkpoint import settings_of
 from support.config import as_plain, options, read_settings
 from support.durable import previous_of, write_json
 from support.lock import LOCK, hold
+from support.output import spare_output
 from support.settings import RunSettings
 
 Settings = TypeVar("Settings")
 
 MAY_CHANGE = frozenset(
-    {"out", "resume", "epochs", "minutes", "report_every", "workers", "precision", "picture_size", "seeds"}
+    {"out", "resume", "epochs", "minutes", "report_every", "workers", "threads", "precision", "picture_size", "seeds"}
     | {"best", "best_is", "skips", "tensorboard", "dry_run"}
     | {"batch", "accumulate"}  # a checkpoint knows how many samples a step takes in all
     | {"value_range"}  # and how values are read
@@ -47,6 +48,7 @@ def command(main: Callable[[Settings], None], presets: Mapping[str, tuple[str, S
         main: the training.
         presets: by name, what they are and their settings.
     """
+    spare_output()
     with warnings.catch_warnings():
         warnings.showwarning = _plain(warnings.showwarning)
         try:

@@ -48,6 +48,9 @@ class RunSettings:
     """Decay of an exponential moving average of the generators, e.g. 0.999, which the report then shows; 0: none."""
     workers: int = 2
     """Processes that load images, for each process that trains."""
+    threads: int | None = None
+    """Threads of a process that trains on the CPU. None: those the run had before, if it is resumed; one where steps are
+    small, which gain little from a second one and lose most of their speed on a busy machine; else PyTorch's number."""
     report_every: int = 1000
     """Steps between checkpoints and reports."""
     best: str | None = None
@@ -68,6 +71,11 @@ class RunSettings:
         """Where this run writes."""
         return self.out / "dry-run" if self.dry_run else self.out
 
+    @property
+    def work(self) -> int:
+        """Values in the generators' first layer for a batch: how much there is to share between threads."""
+        return self.batch * self.width * self.size**2
+
     def samples_to_a_step(self, processes: int) -> int:
         """How many samples all processes together take for a step."""
         return self.batch * self.accumulate * processes
@@ -79,6 +87,8 @@ class RunSettings:
             raise ValueError(f"ema must be a decay of at least 0 and below 1, e.g. 0.999, got {self.ema}")
         if self.dry_run and self.resume:
             raise ValueError("dry_run: takes its steps from the beginning; leave out --resume")
+        if self.threads is not None:
+            at_least("threads", self.threads)
         for name in ("workers", "seed"):
             at_least(name, getattr(self, name), least=0)
         self._check_side("size", self.size, least=16)

@@ -3,46 +3,75 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import GradientAccumulationPlugin, set_seed
 
 from asymkit import VGGFeatures
+from support.checkpoint import threads_of
+
+if TYPE_CHECKING:
+    from support.settings import RunSettings
 
 Precision = Literal["auto", "no", "bf16"]
 
 OPTIONS_OF_FEATURES = "as options: weights are --features FILE, --features random, or auto; layers are --...-layer(s)"
 
 
-def start(precision: Precision, seed: int, minutes: float | None, accumulate: int = 1) -> Accelerator:
-    """Choose device, precision and processes, and seed everything.
+SMALL = 2**18
+"""Work, see :attr:`support.settings.RunSettings.work`, up to which a second thread gains little."""
+
+THREADS = torch.get_num_threads()
+"""PyTorch's own choice: one for each core, or what OMP_NUM_THREADS says."""
+
+
+def start(settings: RunSettings) -> Accelerator:
+    """Choose device, precision, processes and threads, and seed everything.
+
+    Precision "auto" takes bfloat16 on a GPU that has it. Seeds are different on every process, or all would sample the
+    same z.
 
     Args:
-        precision: "auto" takes bfloat16 on a GPU that has it.
-        seed: different on every process, or all would sample the same z.
-        minutes: a time limit, if there is one.
-        accumulate: batches to a step.
+        settings: of the run.
 
     Raises:
         ValueError: a time limit for several processes, whose clocks would disagree.
     """
+    precision: str = settings.precision
     if precision == "auto":
         precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
     ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
     # all batches of a step are loaded before it, so the loader's end says nothing about where a step ends
-    steps = GradientAccumulationPlugin(num_steps=accumulate, sync_with_dataloader=False)
+    steps = GradientAccumulationPlugin(num_steps=settings.accumulate, sync_with_dataloader=False)
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     # torchrun does not say that its processes are to train on CPUs, and without a word each would train alone
     cpu = several and not torch.accelerator.is_available()
     accelerator = Accelerator(
         cpu=cpu, mixed_precision=precision, gradient_accumulation_plugin=steps, kwargs_handlers=[ddp]
     )
-    if minutes is not None and accelerator.num_processes > 1:
+    if settings.minutes is not None and accelerator.num_processes > 1:
         raise ValueError("minutes: a time limit works with one process; give epochs instead")
-    set_seed(seed, device_specific=True)
+    if accelerator.device.type == "cpu":
+        torch.set_num_threads(threads_for(settings))
+    set_seed(settings.seed, device_specific=True)
     return accelerator
+
+
+def threads_for(settings: RunSettings) -> int:
+    """How many threads a process that trains on the CPU takes.
+
+    A resumed run takes as many as before, since the last bits of sums depend on them, unless there are not so many cores.
+    """
+    if settings.threads is not None:
+        return settings.threads
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1  # launchers share the cores between the processes
+    if settings.resume and alone:
+        before = threads_of(settings.folder / "checkpoint.pt")
+        if before is not None and before <= (os.cpu_count() or 1):
+            return before
+    return 1 if settings.work <= SMALL else THREADS
 
 
 def vgg_features(

@@ -1,26 +1,71 @@
-"""The end of a loop by Ctrl-C or SIGTERM."""
+"""The end of a loop by a signal: Ctrl-C, SIGTERM, a closed terminal, or what schedulers send before the end."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event
 from time import monotonic
 
 SECOND_CTRL_C = 2.0
 """Seconds within which Ctrl-C is taken for the same one."""
 
+SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+    if hasattr(signal, name)  # Windows has two of them
+)
+"""What asks a run to end. All would end the process at once, as every signal does that schedulers send in time."""
+
+
+class LoadingInterrupted(BaseException):
+    """Raised out of loading by a signal; no Exception, or what handles broken files would take it for one."""
+
+
+class Stop:
+    """Whether the loop was told to end."""
+
+    def __init__(self) -> None:
+        self._told = self._loading = False
+
+    def is_set(self) -> bool:
+        """Whether it was."""
+        return self._told
+
+    def set(self) -> None:
+        """Tell it; out of :meth:`loading` this raises."""
+        self._told = True
+        if self._loading:
+            self._loading = False  # once
+            raise LoadingInterrupted
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """What may take for ever, on a network disk that does not answer, and may be left at any place.
+
+        Raises:
+            LoadingInterrupted: the loop was told to end, before or meanwhile.
+        """
+        self._loading = True
+        try:
+            if self._told:
+                raise LoadingInterrupted
+            yield
+        finally:
+            self._loading = False
+
 
 @contextmanager
-def stop_when_told() -> Iterator[Event]:
-    """An event that Ctrl-C or SIGTERM sets, for a loop to end after the step it is in; a second Ctrl-C ends it at once.
+def stop_when_told() -> Iterator[Stop]:
+    """A :class:`Stop` that signals set, for a loop to end after the step it is in; a second Ctrl-C ends it at once.
 
     Launchers and schedulers pass on what the process is told already: more of the same is ignored, and Ctrl-C within
-    seconds.
+    seconds. Signals that the process was started to ignore stay so: nohup's SIGHUP, Ctrl-C of jobs in the background.
     """
-    stop, since = Event(), monotonic()
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    stop, since = Stop(), monotonic()
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    # None: one that is not Python's, and could not be put back
+    before = {number: old for number, old in handlers.items() if old is not None and old != signal.SIG_IGN}
 
     def told(number: int, _: object) -> None:
         nonlocal since

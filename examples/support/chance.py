@@ -1,0 +1,60 @@
+"""The random states of a process: of PyTorch on the CPU and on the accelerator, of Python and of NumPy."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def random_states() -> dict[str, Any]:
+    """All of them, in types that are safe to load."""
+    name, keys, place, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  what libraries draw from
+    version, words, gauss_next = random.getstate()
+    states: dict[str, Any] = {"cpu": torch.get_rng_state()}
+    states["numpy"] = [str(name), torch.from_numpy(np.asarray(keys).astype(np.int64)), place, has_gauss, gauss]
+    states["python"] = [version, list(words), gauss_next]
+    if torch.accelerator.is_available():
+        device, module = _accelerator()
+        states[device] = module.get_rng_state()
+    return states
+
+
+def set_random_states(states: Mapping[str, Any]) -> None:
+    """Take over states of :func:`random_states`; those that are missing, or of another accelerator, stay as they are."""
+    torch.set_rng_state(states["cpu"])
+    if "numpy" in states:
+        name, keys, place, has_gauss, gauss = states["numpy"]
+        np.random.set_state((name, keys.numpy().astype(np.uint32), place, has_gauss, gauss))  # noqa: NPY002
+    if "python" in states:
+        version, words, gauss_next = states["python"]
+        random.setstate((version, tuple(words), gauss_next))
+    if torch.accelerator.is_available():
+        device, module = _accelerator()
+        if device in states:
+            module.set_rng_state(states[device])
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """PyTorch's random numbers of a seed; afterwards all random states are what they were before."""
+    states = random_states()
+    try:
+        torch.manual_seed(seed)
+        yield
+    finally:
+        set_random_states(states)
+
+
+def _accelerator() -> tuple[str, Any]:
+    """Its type, e.g. "cuda", "xpu" or "mps", and PyTorch's module of it, whose functions mean the current device.
+
+    torch.random.fork_rng gives them the number of a device, which torch.mps does not take.
+    """
+    device = torch.accelerator.current_accelerator()
+    assert device is not None
+    return device.type, torch.get_device_module(device)
