@@ -221,7 +221,15 @@ def linear_decay(progress: float, constant: float = 0.5) -> float:
         >>> [linear_decay(epoch / 200) for epoch in (0, 100, 150, 200)]
         [1.0, 1.0, 0.5, 0.0]
 
-        In CycleGAN's ``get_scheduler``: ``LambdaLR(optimizer, lambda epoch: linear_decay(epoch / 200))``.
+        PyTorch's ``LambdaLR`` counts from 0 in every run. Add the epochs of earlier runs, or a resumed training starts at
+        the full rate, and divide by one more than there are, or the last epoch may be trained at rate 0:
+
+        >>> import torch
+        >>> epochs, done = 200, 150  # done: by the run that is resumed
+        >>> optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=1.0)
+        >>> decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: linear_decay((done + epoch) / (epochs + 1)))
+        >>> optimizer.param_groups[0]["lr"] == linear_decay(150 / 201) > 0
+        True
     """
     if not 0 <= progress <= 1:
         raise ValueError(f"progress must be the part that is done, 0 to 1, got {progress!r}; give epoch / epochs")

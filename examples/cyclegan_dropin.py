@@ -10,7 +10,6 @@ and ``optimize_parameters``, one Adam for both generators, ``init_net`` over eve
 same as changes to existing code.
 """
 
-import itertools
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from accelerate.utils import set_seed
+from support.cyclegan import GANLoss, ImagePool, define_D, define_G, init_net
 from support.data import FRESH, Unpaired, unpaired
 from support.durable import write_durably, write_json
 from support.pictures import looking, psnr
@@ -33,19 +33,8 @@ import asymkit
 from asymkit.objectives.asyncgan import pseudo_pair
 
 Part = Literal[
-    "generator",
-    "light",
-    "aux",
-    "critic",
-    "gan_loss",
-    "pool",
-    "colour",
-    "identity",
-    "ms_ssim",
-    "augment",
-    "guard",
-    "async",
-]
+    "generator", "light", "aux", "critic", "gan_loss", "pool", "colour", "identity", "ms_ssim", "augment", "guard", "async",
+]  # fmt: skip
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
@@ -54,8 +43,8 @@ class Options:
     """A plain CycleGAN with parts of asymkit."""
 
     use: tuple[Part, ...] = ()
-    """Parts of asymkit to use: generator, light (reconstructors), aux (z and its encoder), critic, gan_loss, pool, colour
-    (cycle loss), identity (loss), ms_ssim, augment (what critics see), guard, async."""
+    """Parts of asymkit to use: generator, light (reconstructors), aux (z, its encoder and discriminator), critic, gan_loss, pool,
+    colour (cycle loss), identity (loss), ms_ssim, augment (what critics see), guard, async."""
     each: bool = False
     """Train once without any and once with each of these alone, and write a table."""
     out: Path = Path("runs/dropin")
@@ -77,97 +66,36 @@ class Options:
     lambda_A: float = 10.0
     lambda_B: float = 10.0
     lambda_identity: float = 0.5
+    """Not with aux: AsymGAN has no identity loss."""
     lambda_ssim: float = 1.0
     lambda_z: float = 10.0
     pool_size: int = 50
-
-
-def init_net(net: nn.Module) -> nn.Module:
-    """N(0, 0.02) for whatever calls itself a convolution or a linear layer, in place of any weights it came with."""
-    for module in net.modules():
-        weight = getattr(module, "weight", None)
-        if isinstance(weight, Tensor) and ("Conv" in type(module).__name__ or "Linear" in type(module).__name__):
-            nn.init.normal_(weight, 0.0, 0.02)
-            if isinstance(bias := getattr(module, "bias", None), Tensor):
-                nn.init.zeros_(bias)
-    return net
-
-
-class Block(nn.Module):
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        for _ in range(2):
-            layers += [nn.ReflectionPad2d(1), nn.Conv2d(dim, dim, 3), nn.InstanceNorm2d(dim), nn.ReLU()]
-        self.conv_block = nn.Sequential(*layers[:-1])
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.conv_block(x)
-        return out
-
-
-def define_G(inputs: int, outputs: int, opt: Options) -> nn.Module:
-    ngf = opt.ngf
-    layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, ngf, 7), nn.InstanceNorm2d(ngf), nn.ReLU()]
-    for wide in (2 * ngf, 4 * ngf):
-        layers += [nn.Conv2d(wide // 2, wide, 3, 2, 1), nn.InstanceNorm2d(wide), nn.ReLU()]
-    layers += [Block(4 * ngf) for _ in range(opt.n_blocks)]
-    for wide in (2 * ngf, ngf):
-        layers += [nn.ConvTranspose2d(2 * wide, wide, 3, 2, 1, 1), nn.InstanceNorm2d(wide), nn.ReLU()]
-    return init_net(nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(ngf, outputs, 7), nn.Tanh()))
-
-
-def define_D(inputs: int, opt: Options) -> nn.Module:
-    layers: list[nn.Module] = [nn.Conv2d(inputs, opt.ndf, 4, 2, 1), nn.LeakyReLU(0.2)]
-    wide = opt.ndf
-    for i in range(1, opt.n_layers_D + 1):
-        narrow, wide = wide, opt.ndf * min(2**i, 8)
-        layers += [
-            nn.Conv2d(narrow, wide, 4, 2 if i < opt.n_layers_D else 1, 1),
-            nn.InstanceNorm2d(wide),
-            nn.LeakyReLU(0.2),
-        ]
-    return init_net(nn.Sequential(*layers, nn.Conv2d(wide, 1, 4, 1, 1)))
-
-
-class GANLoss(nn.Module):
-    def forward(self, prediction: Tensor, target_is_real: bool) -> Tensor:
-        return nn.functional.mse_loss(prediction, torch.full_like(prediction, float(target_is_real)))
-
-
-class ImagePool:
-    def __init__(self, pool_size: int) -> None:
-        self.pool_size, self.images = pool_size, list[Tensor]()
-
-    def query(self, images: Tensor) -> Tensor:
-        chosen = []
-        for image in images.detach():
-            if len(self.images) < self.pool_size:
-                self.images.append(image)
-            elif torch.rand(()) < 0.5:
-                place = int(torch.randint(self.pool_size, ()))
-                image, self.images[place] = self.images[place], image  # noqa: PLW2901
-            chosen.append(image)
-        return torch.stack(chosen)
 
 
 class CycleGANModel:
     def __init__(self, opt: Options) -> None:
         self.opt = opt
         size: dict[str, Any] = {"width": opt.ngf, "blocks": opt.n_blocks}
-        self.netG_A = init_net(asymkit.ResnetGenerator(**size)) if "generator" in opt.use else define_G(3, 3, opt)
-        self.netG_B = init_net(asymkit.ResnetGenerator(**size)) if "generator" in opt.use else define_G(3, 3, opt)
+        generator = "generator" in opt.use
+        self.netG_A, self.netG_B = (
+            init_net(asymkit.ResnetGenerator(**size)) if generator else define_G(opt.ngf, opt.n_blocks)
+            for _ in range(2)
+        )
         self.netE: nn.Module | None = None
+        self.netDZ: nn.Module | None = None
         if "aux" in opt.use:  # B lacks colour: z carries it
             self.netG_B = init_net(asymkit.AuxGenerator(aux_channels=opt.aux_channels, **size))
             self.netE = init_net(asymkit.AuxEncoder(aux_channels=opt.aux_channels, width=opt.ngf))
+            self.netDZ = init_net(asymkit.AuxDiscriminator(opt.aux_channels))
         self.netR_A, self.netR_B = self.netG_A, self.netG_B  # who reconstructs
         if "light" in opt.use:
             light: dict[str, Any] = {"width": opt.ngf // 4, "blocks": opt.n_blocks}
             self.netR_A, self.netR_B = (init_net(asymkit.ResnetGenerator(**light)) for _ in range(2))
         critic: dict[str, Any] = {"width": opt.ndf, "layers": opt.n_layers_D}
-        self.netD_A = init_net(asymkit.PatchDiscriminator(**critic)) if "critic" in opt.use else define_D(3, opt)
-        self.netD_B = init_net(asymkit.PatchDiscriminator(**critic)) if "critic" in opt.use else define_D(3, opt)
+        self.netD_A, self.netD_B = (
+            init_net(asymkit.PatchDiscriminator(**critic)) if "critic" in opt.use else define_D(opt.ndf, opt.n_layers_D)
+            for _ in range(2)
+        )
         if "augment" in opt.use:
             for netD in (self.netD_A, self.netD_B):
                 asymkit.CriticAugmentation(cutout=0.25).attach(netD)
@@ -185,7 +113,8 @@ class CycleGANModel:
         networks = [self.netG_A, self.netG_B, *([self.netR_A, self.netR_B] if "light" in opt.use else [])]
         generators = nn.ModuleList([*networks, *([self.netE] if self.netE is not None else [])])
         self.optimizer_G = torch.optim.Adam(generators.parameters(), lr=opt.lr, betas=(opt.beta1, 0.999))
-        critics = itertools.chain(self.netD_A.parameters(), self.netD_B.parameters())
+        self.discriminators = [self.netD_A, self.netD_B, *([self.netDZ] if self.netDZ is not None else [])]
+        critics = nn.ModuleList(self.discriminators).parameters()
         self.optimizer_D = torch.optim.Adam(critics, lr=opt.lr_critics, betas=(opt.beta1, 0.999))
         self.guard = asymkit.StepGuard() if "guard" in opt.use else None
 
@@ -197,9 +126,9 @@ class CycleGANModel:
         if self.netE is None:
             self.rec_A, self.fake_A = self.netR_B(self.fake_B), self.netG_B(self.real_B)
         else:
-            code = self.netE(self.real_A)
-            self.z = torch.randn_like(code)
-            back = (self.fake_B,) if "light" in self.opt.use else (self.fake_B, code)
+            self.code = self.netE(self.real_A)
+            self.z = torch.randn_like(self.code)
+            back = (self.fake_B,) if "light" in self.opt.use else (self.fake_B, self.code)
             self.rec_A, self.fake_A = self.netR_B(*back), self.netG_B(self.real_B, self.z)
         self.rec_B = self.netR_A(self.fake_A)
 
@@ -209,9 +138,11 @@ class CycleGANModel:
 
     def backward_G(self) -> None:
         opt, losses = self.opt, dict[str, Tensor]()
-        idt_A, idt_B = self.netG_A(self.real_B), self.netG_B(self.real_A)
-        losses["idt_A"] = self.criterionIdt(idt_A, self.real_B) * opt.lambda_B * opt.lambda_identity * self.idt_scale
-        losses["idt_B"] = self.criterionIdt(idt_B, self.real_A) * opt.lambda_A * opt.lambda_identity * self.idt_scale
+        if self.netE is None and opt.lambda_identity > 0:  # with a z drawn at random it would teach netG_B to ignore z
+            idt_A, idt_B = self.netG_A(self.real_B), self.netG_B(self.real_A)
+            weight = opt.lambda_identity * self.idt_scale
+            losses["idt_A"] = self.criterionIdt(idt_A, self.real_B) * opt.lambda_B * weight
+            losses["idt_B"] = self.criterionIdt(idt_B, self.real_A) * opt.lambda_A * weight
         losses["G_A"] = self.criterionGAN(self.netD_A(self.fake_B), True)
         losses["G_B"] = self.criterionGAN(self.netD_B(self.fake_A), True)
         losses["cycle_A"] = self.criterionCycle(self.rec_A, self.real_A) * opt.lambda_A * self.cycle_scale
@@ -219,10 +150,22 @@ class CycleGANModel:
         if self.criterionSSIM is not None:
             ssim = self.criterionSSIM(self.rec_A, self.real_A) + self.criterionSSIM(self.rec_B, self.real_B)
             losses["ssim"] = ssim * opt.lambda_ssim
-        if self.netE is not None:  # what z made must show it
-            losses["z"] = nn.functional.l1_loss(self.netE(self.fake_A), self.z) * opt.lambda_z
-        self.losses = losses
-        torch.stack(list(losses.values())).sum().backward()
+        self.losses = losses | self.terms_of_z()
+        torch.stack(list(self.losses.values())).sum().backward()
+
+    def terms_of_z(self) -> dict[str, Tensor]:
+        """What z made must show it, Eq. 11 of AsymGAN; what E gives must look drawn, Eq. 7."""
+        if self.netE is None or self.netDZ is None:
+            return {}
+        shown = nn.functional.l1_loss(self.netE(self.fake_A), self.z) * self.opt.lambda_z
+        return {"z": shown, "E": self.criterionGAN(self.netDZ(self.code), True)}
+
+    def step_G(self) -> bool:
+        """False where the guard left the step out."""
+        if self.guard is not None:
+            return self.guard.step(self.optimizer_G, self.losses)
+        self.optimizer_G.step()
+        return True
 
     def set_requires_grad(self, nets: Sequence[nn.Module], requires_grad: bool) -> None:
         for net in nets:
@@ -230,34 +173,42 @@ class CycleGANModel:
 
     def optimize_parameters(self) -> None:
         self.forward()
-        self.set_requires_grad([self.netD_A, self.netD_B], False)
+        self.set_requires_grad(self.discriminators, False)
         self.optimizer_G.zero_grad()
         self.backward_G()
-        if self.guard is None:
-            self.optimizer_G.step()
-        elif not self.guard.step(self.optimizer_G, self.losses):
+        if not self.step_G():
             return
-        self.set_requires_grad([self.netD_A, self.netD_B], True)
+        self.set_requires_grad(self.discriminators, True)
         self.optimizer_D.zero_grad()
         self.backward_D_basic(self.netD_A, self.real_B, self.fake_B_pool.query(self.fake_B))
         self.backward_D_basic(self.netD_B, self.real_A, self.fake_A_pool.query(self.fake_A))
+        if self.netDZ is not None:
+            self.backward_D_basic(self.netDZ, self.z, self.code)
         self.optimizer_D.step()
 
     def optimize_partial(self) -> None:
         """B → A alone, as pix2pix would train it, on pairs that the frozen A → B makes."""
         self.fake_B, self.real_A = pseudo_pair(self.netG_A, self.real_A)
-        # with the z of this photo: one drawn at random and held against it would teach netG_B to ignore z
-        code = () if self.netE is None else (self.netE(self.real_A),)
-        self.fake_A = self.netG_B(self.fake_B, *code)
-        self.set_requires_grad([self.netD_B], False)
+        if self.netE is None:
+            fakes = self.rec_A = self.fake_A = self.netG_B(self.fake_B)
+        else:  # the pair has the z of this photo; one drawn at random is only to look real, and to be found again
+            self.code = self.netE(self.real_A)
+            self.z = torch.randn_like(self.code)
+            self.rec_A, self.fake_A = self.netG_B(self.fake_B, self.code), self.netG_B(self.fake_B, self.z)
+            fakes = torch.cat([self.rec_A, self.fake_A])
+        trained = self.discriminators[1:]
+        self.set_requires_grad(trained, False)
         self.optimizer_G.zero_grad()
-        pair = self.criterionCycle(self.fake_A, self.real_A) * self.opt.lambda_A * self.cycle_scale
-        self.losses = {"G_B": self.criterionGAN(self.netD_B(self.fake_A), True), "pair": pair}
+        pair = self.criterionCycle(self.rec_A, self.real_A) * self.opt.lambda_A * self.cycle_scale
+        self.losses = {"G_B": self.criterionGAN(self.netD_B(fakes), True), "pair": pair} | self.terms_of_z()
         torch.stack(list(self.losses.values())).sum().backward()
-        self.optimizer_G.step()
-        self.set_requires_grad([self.netD_B], True)
+        if not self.step_G():
+            return
+        self.set_requires_grad(trained, True)
         self.optimizer_D.zero_grad()
-        self.backward_D_basic(self.netD_B, self.real_A, self.fake_A_pool.query(self.fake_A))
+        self.backward_D_basic(self.netD_B, self.real_A, self.fake_A_pool.query(fakes))
+        if self.netDZ is not None:
+            self.backward_D_basic(self.netDZ, self.z, self.code)
         self.optimizer_D.step()
 
 

@@ -16,6 +16,8 @@ import torch
 from cyclegan_dropin import PARTS, Options, Part, train
 from support.data import unpaired
 
+from conftest import images_like
+
 ROOT = Path(__file__).parent.parent
 SMALL = Options(steps=20, crop_size=32, ngf=4, ndf=4, n_blocks=1, batch_size=1)
 
@@ -58,6 +60,36 @@ def test_every_part_trains(use: tuple[Part, ...], monkeypatch: pytest.MonkeyPatc
     figures = cyclegan_dropin.measure(model, data)
     assert all(torch.tensor(list(figures.values())).isfinite())
     assert ("spread over z" in figures) == ("aux" in use)
+
+
+@pytest.mark.parametrize("step", ["optimize_parameters", "optimize_partial"])
+def test_z_has_its_discriminator_and_its_cycle_and_is_never_to_be_ignored(step: str) -> None:
+    model: Any = cyclegan_dropin.CycleGANModel(replace(SMALL, use=("aux", "guard")))
+    given: list[int] = []
+    model.netG_B.register_forward_pre_hook(lambda _, inputs: given.append(len(inputs)))
+    model.set_input({"A": images_like(2, 3, 32, 32).float(), "B": images_like(2, 3, 32, 32).float()})
+    before = {
+        name: torch.nn.utils.parameters_to_vector(getattr(model, name).parameters()) for name in ("netE", "netDZ")
+    }
+    getattr(model, step)()
+    assert set(given) == {2}  # always with a z
+    assert {"z", "E"} <= model.losses.keys()
+    assert not {"idt_A", "idt_B"} & model.losses.keys()
+    for name, was in before.items():
+        assert not torch.equal(was, torch.nn.utils.parameters_to_vector(getattr(model, name).parameters())), name
+    if step == "optimize_partial":  # the pair: the photo of this code
+        torch.testing.assert_close(model.losses["pair"], (model.rec_A - model.real_A).abs().mean() * 10)
+        assert not torch.equal(model.rec_A, model.fake_A)
+
+
+@pytest.mark.parametrize("step", ["optimize_parameters", "optimize_partial"])
+def test_the_guard_watches_both_steps(step: str) -> None:
+    model: Any = cyclegan_dropin.CycleGANModel(replace(SMALL, use=("guard",)))
+    model.set_input({"A": torch.full((1, 3, 32, 32), float("nan")), "B": torch.zeros(1, 3, 32, 32)})
+    with pytest.warns(UserWarning, match="was not taken"):
+        getattr(model, step)()
+    assert model.guard.skipped == 1
+    assert all(parameter.isfinite().all() for net in (model.netG_B, model.netD_B) for parameter in net.parameters())
 
 
 @pytest.mark.slow

@@ -2,209 +2,74 @@
 
 from __future__ import annotations
 
-import ast
 import copy
 import re
-import sys
-import warnings
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any, NamedTuple
+from types import SimpleNamespace
+from typing import Any
 
 import published
 import pytest
 import torch
-from torch import Tensor, nn
+from guides import PEOPLE, ROOT, changed, followed, images, moved, sections
+from torch import Tensor
 
-from asymkit import AuxEncoder, AuxGenerator, DualGenerator, to_published
-from conftest import images_like
+from asymkit import AuxEncoder, AuxGenerator, DualGenerator, load_cyclegan_generator
 
-ROOT = Path(__file__).parent.parent
-PEOPLE = ROOT / "tests" / "code_people_have"
-
-
-class Section(NamedTuple):
-    imports: str
-    hunks: list[str]
-
-
-def sections(guide: str) -> dict[str, Section]:
-    """The parts of a guide that hold changes, by heading."""
-    found: dict[str, Section] = {}
-    text = (ROOT / "docs" / f"{guide}.md").read_text(encoding="utf-8")
-    for part in re.split(r"^##+ ", text, flags=re.MULTILINE)[1:]:
-        hunks = re.findall(r"```diff\n(.*?)```", part, flags=re.DOTALL)
-        imports = "\n".join(re.findall(r"```python\n((?:from|import) .*?)```", part, flags=re.DOTALL))
-        if hunks:
-            found[part.splitlines()[0]] = Section(imports, hunks)
-    return found
-
-
-def matches(statement: ast.stmt, line: str) -> bool:
-    """Whether a line of a guide is this statement; ``...`` stands for the rest of it."""
-    if line.endswith(": ..."):
-        return ast.unparse(statement).splitlines()[0] == ast.unparse(ast.parse(line)).splitlines()[0]
-    if line.endswith("..."):
-        return ast.unparse(statement).startswith(line.removesuffix("...").rstrip())
-    return ast.dump(statement) == ast.dump(ast.parse(line).body[0])
-
-
-def changed(source: str, hunk: str) -> str:
-    """The source after a change of a guide."""
-    lines, tree = source.splitlines(), ast.parse(source)
-    statements = sorted((node for node in ast.walk(tree) if isinstance(node, ast.stmt)), key=lambda node: node.lineno)
-    cursor, indent, removed = 0, "", set[int]()
-    added: dict[int, list[str]] = {}
-    waiting: list[str] = []  # added before the first line that the source has
-    for entry in hunk.splitlines():
-        sign, text = entry[:1], entry[1:]
-        if sign == "+":
-            (added.setdefault(cursor, []) if cursor else waiting).append(text)
-            continue
-        statement = next((s for s in statements if s.lineno > cursor and matches(s, text.strip())), None)
-        assert statement is not None, f"not in the code: {text}"
-        if not cursor:
-            indent = " " * statement.col_offset
-            added.setdefault(statement.lineno - 1, []).extend(waiting)
-        body = getattr(statement, "body", None)
-        cursor = body[0].lineno - 1 if body else int(statement.end_lineno or 0)
-        if sign == "-":
-            removed |= set(range(statement.lineno, cursor + 1))
-    result: list[str] = []
-    for number, line in enumerate(["", *lines]):
-        if number and number not in removed:
-            result.append(line)
-        result += [indent + text if text else "" for text in added.get(number, [])]
-    return "\n".join(result)
-
-
-def followed(guide: str, *headings: str) -> dict[str, Any]:
-    """The names of a module of ``code_people_have`` after the changes under these headings."""
-    source, found = (PEOPLE / f"{guide.removeprefix('from-')}.py").read_text(encoding="utf-8"), sections(guide)
-    for heading in headings:
-        for hunk in found[heading].hunks:
-            source = changed(source, hunk)
-        source = f"{found[heading].imports}\n{source}"
-    names: dict[str, Any] = {"__name__": "followed"}
-    pool: Any = ModuleType("util.image_pool")
-    pool.ImagePool = PlainPool
-    sys.modules |= {"util": ModuleType("util"), "util.image_pool": pool}
-    exec(compile(source, f"{guide} with {', '.join(headings)}", "exec"), names)
-    return names
-
-
-class PlainPool:
-    """As util/image_pool.py has it, in small."""
-
-    def __init__(self, pool_size: int) -> None:
-        self.pool_size, self.images = pool_size, list[Tensor]()
-
-    def query(self, images: Tensor) -> Tensor:
-        self.images = (self.images + [image[None] for image in images.detach()])[-self.pool_size :]
-        return torch.cat(self.images[: len(images)])
-
-
-def images(batch: int = 2, size: int = 32) -> Tensor:
-    return images_like(batch, 3, size, size).float()
-
-
-def moved(before: dict[str, Tensor], module: nn.Module) -> bool:
-    return any(not torch.equal(value, before[name]) for name, value in module.state_dict().items())
-
-
-CYCLEGAN = SimpleNamespace(
-    **{"input_nc": 3, "output_nc": 3, "ngf": 4, "ndf": 4, "netG": "resnet_1blocks", "netD": "basic", "n_layers_D": 2},
-    **{
-        "norm": "instance",
-        "no_dropout": True,
-        "init_type": "normal",
-        "init_gain": 0.02,
-        "gan_mode": "lsgan",
-        "lr": 2e-4,
-    },
-    **{"beta1": 0.5, "pool_size": 4, "lambda_A": 10.0, "lambda_B": 10.0, "lambda_identity": 0.5},
-    **{"epoch_count": 1, "n_epochs": 10, "n_epochs_decay": 10},
-)
 few_scales = pytest.mark.filterwarnings("ignore:.*scales:UserWarning")
 
 
-def train_cyclegan(names: dict[str, Any]) -> Any:
-    """20 steps, one to an epoch; networks by the names that the code gives them."""
-    begun: dict[str, dict[str, Tensor]] = {}
-    still: list[tuple[int, list[str]]] = []
-
-    def watch(model: Any, epoch: int) -> None:
-        nets = {name: net for name, net in vars(model).items() if name.startswith("net")}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PyTorch's, about numbers of tensors with a graph
-            losses = list(model.get_current_losses().values())
-        assert len(losses) >= 8
-        assert all(torch.tensor(losses).isfinite()), f"epoch {epoch}: {losses}"
-        if begun:
-            still.append((epoch, [name for name, net in nets.items() if not moved(begun[name], net)]))
-        begun.update({name: copy.deepcopy(net.state_dict()) for name, net in nets.items()})
-
-    dataset = [{"A": images(), "B": images()}]
-    model = names["train"](CYCLEGAN, dataset, watch)
-    model.still = still
-    return model
-
-
-@pytest.mark.slow
-@few_scales
-@pytest.mark.parametrize("heading", [None, *sections("from-cyclegan")])
-def test_each_change_to_cyclegan_code_trains(heading: str | None) -> None:
-    model = train_cyclegan(followed("from-cyclegan", *([heading] if heading else [])))
-    partial = [epoch for epoch in range(1, 21) if epoch > 15] if heading == "Train the harder direction more" else []
-    for epoch, still in model.still:
-        assert still == (["netG_A", "netD_A"] if epoch in partial else []), f"epoch {epoch}"
-    assert len(model.still) == 19
-
-
-TOGETHER = [name for name in sections("from-cyclegan") if name != "Light reconstructors"]
-
-
-@pytest.mark.slow
-@few_scales
-def test_all_changes_to_cyclegan_code_train_together() -> None:
-    names = followed("from-cyclegan", *TOGETHER)
-    model = train_cyclegan(names)
-    assert type(model.netG_B).__name__ == "AuxGenerator"
-    assert model.guard.steps > 0
-    assert {"ssim"} <= set(model.loss_names)
-    assert model.model_names[-1] == "E"
-    assert type(model.fake_A_pool).__module__ == "asymkit.pool"
-    assert all(still == [] for epoch, still in model.still if epoch <= 15)
-    with torch.no_grad():
-        one, other = model.netG_B(model.real_B), model.netG_B(model.real_B)
-        assert not torch.equal(one, other)  # it draws z
-
-
-STARGAN = SimpleNamespace(
+STARGAN: dict[str, Any] = {
     **{
         "g_conv_dim": 4,
         "d_conv_dim": 4,
         "c_dim": 3,
-        "dataset": "RaFD",
+        "c2_dim": 2,
         "g_repeat_num": 1,
         "d_repeat_num": 3,
         "image_size": 32,
     },
     **{"g_lr": 1e-4, "d_lr": 1e-4, "beta1": 0.5, "beta2": 0.999, "n_critic": 1},
     **{"lambda_cls": 1, "lambda_rec": 10, "lambda_gp": 10},
-)
+}
+
+
+def stargan_batch(dataset: str) -> Any:
+    classes = images(3), torch.tensor([0, 1, 1])
+    attributes = images(3), torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
+    return {"RaFD": classes, "CelebA": attributes, "Both": {"CelebA": attributes, "RaFD": classes}}[dataset]
 
 
 @pytest.mark.slow
 @few_scales
+@pytest.mark.parametrize("dataset", ["RaFD", "CelebA", "Both"])
 @pytest.mark.parametrize("heading", [None, *sections("from-stargan"), "all"])
-def test_each_change_to_stargan_code_trains(heading: str | None) -> None:
+def test_each_change_to_stargan_code_trains(heading: str | None, dataset: str) -> None:
     chosen = list(sections("from-stargan")) if heading == "all" else [heading] if heading else []
-    solver = followed("from-stargan", *chosen)["Solver"](STARGAN)
+    names = followed("from-stargan", *chosen)
+    solver = names["Solver"](SimpleNamespace(**STARGAN, dataset=dataset))
     nets = {"G": solver.G, "D": solver.D}
     if isinstance(solver.G, DualGenerator):
         nets = {"translator": solver.G.translator, "reconstructor": solver.G.reconstructor, "D": solver.D}
     assert isinstance(solver.G, DualGenerator) == (heading in {"A generator for each task", "all"})
+    called = dict.fromkeys(
+        ("ColorCycleLoss", "MSSSIMLoss", "DomainClassificationLoss", "DomainDiscriminator", "StepGuard"), 0
+    )
+    for name in called.keys() & names.keys():
+        method = "step" if name == "StepGuard" else "forward"
+        kind = names[name] = type(name, (names[name],), {})
+        plain = getattr(kind, method)
+
+        def counted(self: Any, *args: Any, name: str = name, plain: Any = plain) -> Any:
+            called[name] += 1
+            return plain(self, *args)
+
+        setattr(kind, method, counted)
+    solver = names["Solver"](SimpleNamespace(**STARGAN, dataset=dataset))
+    nets = {"D": solver.D, "G": solver.G}
+    if isinstance(solver.G, DualGenerator):
+        nets = {"translator": solver.G.translator, "reconstructor": solver.G.reconstructor, "D": solver.D}
+        assert len(solver.G.translator.blocks) == STARGAN["g_repeat_num"]
     losses: list[dict[str, float]] = []
     before = {name: copy.deepcopy(net.state_dict()) for name, net in nets.items()}
 
@@ -215,11 +80,36 @@ def test_each_change_to_stargan_code_trains(heading: str | None) -> None:
             assert moved(before[name], net), name
             before[name] = copy.deepcopy(net.state_dict())
 
-    solver.train([(images(3), torch.tensor([0, 1, 2])) for _ in range(20)], watch)
-    assert len(losses) == 20
+    loop = solver.train_multi if dataset == "Both" else solver.train
+    loop([stargan_batch(dataset)] * 6, watch)
+    assert len(losses) == (12 if dataset == "Both" else 6)
+    # what a heading brings is at work with every data set
+    assert all(called[name] >= len(losses) for name in called.keys() & names.keys()), called
 
 
-MUNIT = {"dim": 4, "style_dim": 4, "recon_x_w": 10.0, "gan_w": 1}
+MUNIT: dict[str, Any] = {
+    **{"dim": 4, "style_dim": 4, "recon_x_w": 10.0, "gan_w": 1, "input_dim_a": 3, "input_dim_b": 3},
+    **{"dis": {"dim": 4, "n_layer": 3, "num_scales": 2}},
+}
+
+
+@pytest.mark.parametrize(("size", "layers"), [(64, 3), (128, 4)])
+def test_munits_discriminators_fit_the_sizes_that_the_guide_names(size: int, layers: int) -> None:
+    dis = {"dim": 4, "n_layer": layers, "num_scales": 3}
+    trainers = [
+        followed("from-munit", *chosen)["MUNIT_Trainer"](MUNIT | {"dis": dis}) for chosen in ([], ["Discriminators"])
+    ]
+    fake, real = images(size=size), images(size=size)
+    for trainer in trainers:
+        assert len(trainer.dis_a(real)) == 3
+    # adds scales up, as MUNIT does
+    new = trainers[1].dis_a
+    scores = list(zip(new(fake), new(real), strict=True))
+    by_hand = sum((a**2).mean() + ((b - 1) ** 2).mean() for a, b in scores)
+    torch.testing.assert_close(new.calc_dis_loss(fake, real), by_hand)
+    torch.testing.assert_close(new.calc_gen_loss(fake), sum(((a - 1) ** 2).mean() for a, _ in scores))
+    with pytest.raises(ValueError, match="at least"):
+        new(images(size=3 * 2 ** (layers + 1) - 1))
 
 
 @pytest.mark.slow
@@ -247,31 +137,36 @@ def test_each_change_to_munit_code_trains(heading: str | None) -> None:
         values = [v for k, v in vars(trainer).items() if k.startswith("loss_") and isinstance(v, Tensor)]
         assert torch.stack([v.detach() for v in values]).isfinite().all()
 
-    names["train"](MUNIT, 20, [(images(size=48), images(size=48)) for _ in range(20)], watch)
+    names["train"](MUNIT, 20, [(images(size=48), images(size=48)) for _ in range(7)], watch)
     assert before
 
 
-@pytest.mark.parametrize("guide", ["from-cyclegan", "from-stargan"])
-def test_the_checkpoint_lines_of_the_guides_work(guide: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_stargan_run_goes_on_from_the_files_that_the_guide_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "stargan" / "models"
+    folder.mkdir(parents=True)
     networks = {
-        "latest_net_G_A.pth": published.CycleGANGenerator(width=4, blocks=6),
-        "latest_net_D_A.pth": published.PatchGAN(width=4),
-        "200000-G.ckpt": published.StarGANGenerator(width=4),
-        "200000-D.ckpt": published.StarGANDiscriminator(width=4),
+        "200000-G.ckpt": published.StarGANGenerator(domains=5, width=4, blocks=6),
+        "200000-D.ckpt": published.StarGANDiscriminator(size=64, width=4, domains=5),
     }
     for name, network in networks.items():
-        torch.save(network.state_dict(), name)
-    part = (ROOT / "docs" / f"{guide}.md").read_text(encoding="utf-8").split("## Checkpoints")[1]
+        torch.save(network.state_dict(), folder / name)
     names: dict[str, Any] = {}
+    part = (ROOT / "docs" / "from-stargan.md").read_text(encoding="utf-8").split("## Checkpoints")[1]
     for block in re.findall(r"```python\n(.*?)```", part, flags=re.DOTALL):
-        exec(block, names)
-    for name, network in networks.items():
-        network.load_state_dict(torch.load(name, weights_only=True))
-    assert (
-        to_published(names["generator"]).keys()
-        <= torch.load(next(iter(networks)) if "cycle" in guide else "200000-G.ckpt").keys()
+        exec(block.replace("width=64", "width=4"), names)
+    networks["200000-G.ckpt"].load_state_dict(torch.load(folder / "200000-G.ckpt"))  # written back
+    config = STARGAN | {"c_dim": 5, "g_repeat_num": 6, "d_repeat_num": 6, "image_size": 64, "dataset": "RaFD"}
+    chosen = ("A generator for each task", "The discriminator")
+    solver = followed("from-stargan", *chosen)["Solver"](
+        SimpleNamespace(**config, model_save_dir="stargan_asymkit/models")
     )
+    solver.restore_model(200000)
+    image, label = images(size=64), torch.eye(5)[:2]
+    torch.testing.assert_close(solver.G(image, label), networks["200000-G.ckpt"](image, label), rtol=0, atol=1e-5)
+    torch.testing.assert_close(solver.D(image), networks["200000-D.ckpt"](image), rtol=0, atol=1e-5)
 
 
 @pytest.mark.slow
@@ -303,3 +198,53 @@ def test_a_change_that_does_not_fit_is_noticed() -> None:
         changed(source, "-self.x = ...\n+self.y = 2\n h()")
         == "class A:\n    def f(self):\n        self.y = 2\n        h()"
     )
+    source = "def f(a, b=1):\n    if a == 1:\n        x = 1\n    elif a == 2:\n        x = 2\n"
+    hunk = " def f(...): ...\n     elif a == 2: ...\n         x = ...\n+    elif a == 3:\n+        x = 3\n"
+    assert changed(source, hunk) == source + "    elif a == 3:\n        x = 3"
+
+
+SMALL: dict[str, Any] = {
+    **{"input_nc": 3, "output_nc": 3, "ngf": 4, "ndf": 4, "netD": "basic", "n_layers_D": 2, "gan_mode": "lsgan"},
+    **{"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "lambda_L1": 100.0, "lambda_GAN": 1.0},
+}
+ONE_WAY = sections("from-cut-and-pix2pix")
+
+
+@pytest.mark.slow
+@few_scales
+@pytest.mark.parametrize("gan_mode", ["lsgan", "vanilla"])
+@pytest.mark.parametrize("heading", [*ONE_WAY, "pix2pix", "CUT"])
+def test_each_change_to_cut_and_pix2pix_code_trains(heading: str, gan_mode: str) -> None:
+    kind = heading.split(":", maxsplit=1)[0]
+    chosen = [name for name in ONE_WAY if name.startswith(f"{kind}:")] if heading == kind else [heading]
+    source = (PEOPLE / f"{kind.lower()}.py").read_text()
+    names = followed("from-cut-and-pix2pix", *chosen, source=source)
+    model = names["Pix2PixModel" if kind == "pix2pix" else "CUTModel"](
+        SimpleNamespace(**SMALL | {"gan_mode": gan_mode})
+    )
+    for _ in range(3):
+        before = {name: copy.deepcopy(getattr(model, name).state_dict()) for name in ("netG", "netD")}
+        model.set_input({"A": images(size=48), "B": images(size=48)})
+        model.optimize_parameters()
+        assert all(moved(before[name], getattr(model, name)) for name in before)
+        losses = [getattr(model, f"loss_{name}").detach() for name in model.loss_names]
+        assert torch.stack(losses).isfinite().all()
+    if heading == "CUT: discriminator":
+        with pytest.raises(NotImplementedError, match="--netD basic"):
+            names["CUTModel"](SimpleNamespace(**SMALL | {"netD": "n_layers"}))
+
+
+def test_a_generator_of_cut_with_strided_convolutions_loads(tmp_path: Path) -> None:
+    source = followed("from-cut-and-pix2pix", source=(PEOPLE / "cut.py").read_text())["ResnetGenerator"](3, 3, 4, 6)
+    torch.save(source.state_dict(), tmp_path / "latest_net_G.pth")
+    image = images()
+    torch.testing.assert_close(
+        load_cyclegan_generator(tmp_path / "latest_net_G.pth")(image), source(image), rtol=0, atol=1e-5
+    )
+
+
+def test_every_guide_is_on_the_site_and_in_the_readme() -> None:
+    index, readme = ((ROOT / name).read_text() for name in ("docs/index.md", "README.md"))
+    for page in (ROOT / "docs").glob("from-*.md"):
+        assert page.stem in index
+        assert f"docs/{page.name}" in readme

@@ -1,4 +1,4 @@
-"""CycleGAN, StarGAN and MUNIT code in the usual structure, with the usual names, for the guides in docs/ to be applied to.
+"""CycleGAN, StarGAN, MUNIT, AsymmetricGAN, CUT and pix2pix code in the usual structure, for the guides in docs/.
 
 Written anew, from names and signatures, around the networks of ``published``.
 """

@@ -30,12 +30,13 @@ class AdaINGen(nn.Module):
 
 
 class MsImageDis(nn.Module):
-    def __init__(self, dim):
+    def __init__(self, input_dim, params):
         super().__init__()
-        self.cnns = nn.ModuleList(published.PatchGAN(3, dim, 2) for _ in range(2))
+        scales = range(params["num_scales"])
+        self.cnns = nn.ModuleList(published.PatchGAN(input_dim, params["dim"], params["n_layer"] - 1) for _ in scales)
 
     def forward(self, x):
-        return [net(scaled) for net, scaled in zip(self.cnns, (x, nn.functional.avg_pool2d(x, 2)), strict=True)]
+        return [net(nn.functional.avg_pool2d(x, 2**i)) for i, net in enumerate(self.cnns)]
 
     def calc_dis_loss(self, input_fake, input_real):
         scores = zip(self.forward(input_fake), self.forward(input_real), strict=True)
@@ -50,7 +51,8 @@ class MUNIT_Trainer(nn.Module):  # noqa: N801
         super().__init__()
         dim, self.style_dim = hyperparameters["dim"], hyperparameters["style_dim"]
         self.gen_a, self.gen_b = AdaINGen(dim, self.style_dim), AdaINGen(dim, self.style_dim)
-        self.dis_a, self.dis_b = MsImageDis(dim), MsImageDis(dim)
+        self.dis_a = MsImageDis(hyperparameters["input_dim_a"], hyperparameters["dis"])
+        self.dis_b = MsImageDis(hyperparameters["input_dim_b"], hyperparameters["dis"])
         dis_params = [*self.dis_a.parameters(), *self.dis_b.parameters()]
         gen_params = [*self.gen_a.parameters(), *self.gen_b.parameters()]
         self.dis_opt = torch.optim.Adam(dis_params, lr=1e-4, betas=(0.5, 0.999), weight_decay=1e-4)
@@ -96,8 +98,12 @@ class MUNIT_Trainer(nn.Module):  # noqa: N801
 def train(config, max_iter, loader, watch):
     """The script; ``watch`` looks in after every step, and is the tests' own."""
     trainer = MUNIT_Trainer(config)
-    for iterations, (images_a, images_b) in enumerate(loader):
-        trainer.dis_update(images_a, images_b, config)
-        trainer.gen_update(images_a, images_b, config)
-        watch(trainer, iterations)
-    return trainer
+    iterations = 0
+    while True:
+        for images_a, images_b in loader:
+            trainer.dis_update(images_a, images_b, config)
+            trainer.gen_update(images_a, images_b, config)
+            watch(trainer, iterations)
+            iterations += 1
+            if iterations >= max_iter:
+                return trainer
