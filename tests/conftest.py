@@ -12,8 +12,8 @@ from torch import Tensor
 
 from asymkit import AuxGenerator
 
-collect_ignore = ["code_people_have"]
-"""Held apart: the guides are applied to it."""
+collect_ignore = ["code_people_have", "mutations"]
+"""Code that the guides are applied to, and faults that are put into a copy by hand."""
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before the first kernel is decorated: they then run on the CPU

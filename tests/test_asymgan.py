@@ -20,7 +20,8 @@ from asymkit import (
     VGGFeatures,
     frozen,
 )
-from asymkit.objectives import asymgan
+from asymkit.objectives import asymgan, asyncgan
+from asymkit.objectives.terms import aux_l1, l1
 from conftest import images_like
 
 SMALL: dict[str, Any] = {"width": 4, "blocks": 3}
@@ -85,6 +86,47 @@ def test_z_is_sampled_where_it_is_not_given(pair: tuple[Tensor, Tensor]) -> None
     assert one.z.shape == (2, 8)
     assert not torch.equal(one.fake_rich, other.fake_rich)
     torch.testing.assert_close(one.fake_poor, other.fake_poor)
+
+
+class LongCodes(nn.Module):
+    """An encoder with as many values as a distribution needs to be seen."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.new_zeros(len(image), 10_000)
+
+
+class FirstOf(nn.Module):
+    """A generator that ignores its z."""
+
+    def forward(self, image: Tensor, z: Tensor) -> Tensor:
+        return image
+
+
+@pytest.mark.parametrize("phase", ["joint", "partial"])
+def test_sampled_z_is_normally_distributed(pair: tuple[Tensor, Tensor], phase: Any) -> None:
+    """[AsymGAN Eq. 7]: what D_Z takes for real."""
+    model = asyncgan.Translators(nn.Identity(), FirstOf(), LongCodes())
+    made = model(*pair) if phase == "joint" else model(pair[0], phase=phase)
+    assert made.z is not None
+    assert abs(made.z.mean()) < 0.03
+    assert abs(made.z.std() - 1) < 0.03
+    assert (made.z.abs() < 1).double().mean().item() == pytest.approx(0.683, abs=0.02)
+
+
+def test_differences_of_codes_and_images_are_float32_or_wider() -> None:
+    codes, images = torch.randn(2, 4, 1000).bfloat16(), torch.randn(2, 1, 3, 32, 32).bfloat16()
+    for term, (made, original) in ((aux_l1, codes), (l1, images)):
+        found = term(made, original)
+        assert found.dtype == torch.float32
+        assert found.item() == pytest.approx(reference.mean_l1(made, original), rel=1e-5)
+
+
+def test_a_z_of_another_type_is_brought_to_that_of_the_codes(pair: tuple[Tensor, Tensor]) -> None:
+    model, z = translators(), torch.randn(2, 8)
+    found, expected = model(*pair, z), model(*pair, z.double())
+    assert found.z.dtype == torch.float64
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_generator_terms_are_the_equations(pair: tuple[Tensor, Tensor]) -> None:

@@ -16,7 +16,7 @@ from support.logs import LossLog, read_losses
 from support.phases import Intermediate, Plan
 from support.report import Look, Moment, write_report
 from support.settings_async import ASYNCGAN_DEMO, ASYNCGAN_PRESETS, MUNIT_DEMO, DigitSettings
-from torch import nn
+from torch import Tensor, nn
 
 from asymkit import AsyncScheduler, PatchDiscriminator, frozen
 
@@ -31,6 +31,14 @@ def test_joint_epochs_are_as_long_as_the_smaller_set_partial_ones_as_the_rich_on
     epochs = [plan.epoch(step) for step in range(plan.steps)]
     assert [epochs.count(epoch) for epoch in range(8)] == [3] * 6 + [5] * 2
     assert epochs == sorted(epochs)
+
+
+def test_a_plan_counts_whole_steps_of_the_smaller_and_of_the_rich_set() -> None:
+    scheduler = AsyncScheduler(print, print, [nn.Linear(1, 1)], 8, 4)
+    for lengths, joint, partial in (((11, 7), 3, 5), ((7, 11), 3, 3), ((1, 9), 1, 1)):
+        plan = Plan.for_data(scheduler, lengths, 2)
+        assert plan.steps == 6 * joint + 2 * partial
+        assert plan.starts[1] == joint
 
 
 def test_phases_end_where_they_end() -> None:
@@ -136,6 +144,63 @@ def test_munit_trains_parts_only_in_a_partial_step() -> None:
     weights.total(munit.discriminator_terms(partial, *critics)).backward()
     assert all(p.grad is not None for p in critics[0].parameters())
     assert all(p.grad is None for p in critics[1].parameters())
+
+
+def mean_l1(*pairs: tuple[Tensor, Tensor]) -> Tensor:
+    return torch.stack([(a - b).abs().mean() for a, b in pairs]).sum()
+
+
+def test_munits_joint_step_is_its_equations() -> None:
+    model, (rich, poor) = munit.Munit(4, 1, 3), [PatchDiscriminator(width=4, layers=1) for _ in range(2)]
+    x, y = torch.randn(2, 3, 16, 16).tanh(), torch.randn(2, 3, 16, 16).tanh()
+    made = model(x, y)
+    assert isinstance(made, munit.Swapped)
+    content_x, content_y = model.rich.content(x), model.poor.content(y)
+    fake_rich, fake_poor = (
+        model.rich.decoder(content_y, made.style_rich),
+        model.poor.decoder(content_x, made.style_poor),
+    )
+    same = model.rich.decoder(content_x, model.rich.style(x)), model.poor.decoder(content_y, model.poor.style(y))
+    contents = (model.poor.content(fake_poor), content_x), (model.rich.content(fake_rich), content_y)
+    styles = (model.rich.style(fake_rich), made.style_rich), (model.poor.style(fake_poor), made.style_poor)
+    expected = {
+        "adversarial_rich": (rich(fake_rich) - 1).square().mean(),
+        "adversarial_poor": (poor(fake_poor) - 1).square().mean(),
+        "image": mean_l1((same[0], x), (same[1], y)),
+        "content": mean_l1(*contents),
+        "style": mean_l1(*styles),
+    }
+    torch.testing.assert_close(munit.generator_terms(made, rich, poor), expected)
+    torch.testing.assert_close(
+        munit.discriminator_terms(made, rich, poor),
+        {
+            "adversarial_rich": (rich(x) - 1).square().mean() + rich(fake_rich).square().mean(),
+            "adversarial_poor": (poor(y) - 1).square().mean() + poor(fake_poor).square().mean(),
+        },
+    )
+
+
+def test_munits_partial_step_is_its_equations() -> None:
+    model, (rich, poor) = munit.Munit(4, 1, 3), [PatchDiscriminator(width=4, layers=1) for _ in range(2)]
+    x = torch.randn(2, 3, 16, 16).tanh()
+    torch.manual_seed(1)
+    made = model(x)
+    torch.manual_seed(1)
+    _, style_poor = torch.randn(2, 3), torch.randn(2, 3)
+    assert isinstance(made, munit.Paired)
+    pseudo = model.poor.decoder(model.rich.content(x), style_poor)
+    torch.testing.assert_close(made.poor, pseudo)
+    content = model.poor.content(pseudo)
+    rebuilt, fake = (model.rich.decoder(content, style) for style in (model.rich.style(x), made.style_rich))
+    expected = {
+        "adversarial_rich": ((rich(rebuilt) - 1).square().mean() + (rich(fake) - 1).square().mean()) / 2,
+        "pseudo": mean_l1((rebuilt, x)),
+        "style": mean_l1((model.rich.style(fake), made.style_rich)),
+    }
+    torch.testing.assert_close(munit.generator_terms(made, rich, poor), expected)
+    fakes = (rich(rebuilt).square().mean() + rich(fake).square().mean()) / 2
+    judged = {"adversarial_rich": (rich(x) - 1).square().mean() + fakes}
+    torch.testing.assert_close(munit.discriminator_terms(made, rich, poor), judged)
 
 
 def test_a_munit_style_changes_the_image() -> None:

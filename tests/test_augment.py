@@ -33,7 +33,7 @@ def test_colours_change_within_their_bounds() -> None:
 
 def test_shifts_move_whole_images_and_zeros_come_in() -> None:
     image = images_like(200, 2, 16, 24)
-    shifts = set()
+    shifts: list[tuple[int, int]] = []
     for before, after in zip(image, only(translation=0.125)(image), strict=True):
         rows, columns = after.abs().sum((0, 2)).nonzero().flatten(), after.abs().sum((0, 1)).nonzero().flatten()
         for down in range(-2, 3):
@@ -42,10 +42,11 @@ def test_shifts_move_whole_images_and_zeros_come_in() -> None:
                 source = before[:, max(0, -down) : 16 - max(0, down), max(0, -right) : 24 - max(0, right)]
                 there[:, max(0, down) : 16 + min(0, down), max(0, right) : 24 + min(0, right)] = source
                 if torch.equal(there, after):
-                    shifts.add((down, right))
+                    shifts.append((down, right))
         assert len(rows) >= 14
         assert len(columns) >= 21
-    assert len(shifts) == 5 * 7
+    assert len(shifts) == len(image)  # each is one of them
+    assert len(set(shifts)) == 5 * 7
 
 
 def test_holes_are_squares_of_the_side() -> None:
@@ -55,6 +56,9 @@ def test_holes_are_squares_of_the_side() -> None:
     assert max(sizes) == (8, 8)
     assert all(int(hole.sum()) == int(hole.any(1).sum()) * int(hole.any(0).sum()) for hole in holes[:, 0])
     assert holes.any(0).all()  # it comes everywhere
+    rows = [hole.any(1).nonzero().flatten().tolist() for hole in holes[:, 0]]
+    begins = {seen[0] if seen[0] > 0 else seen[-1] - 7 for seen in rows}
+    assert begins == set(range(-4, 13))  # with its middle anywhere from edge to edge
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

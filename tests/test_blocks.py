@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from measure import saved_bytes
 from torch import Tensor, nn
 
@@ -22,6 +23,48 @@ from asymkit import (
     checkpoint_blocks,
 )
 from asymkit.blocks import ConditionalResidualBlock, PlainResidualBlock, ResidualBlock
+
+
+def conv(x: Tensor, layer: nn.Module, mode: str) -> Tensor:
+    """A 3×3 convolution of PyTorch's, with a layer's weights."""
+    padded = F.pad(x, (1, 1, 1, 1), mode=mode)
+    bias = None if layer.bias is None else layer.get_parameter("bias")
+    return F.conv2d(padded, layer.get_parameter("weight"), bias)
+
+
+def lively(block: nn.Module) -> nn.Module:
+    for parameter in block.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    return block.double()
+
+
+@pytest.mark.parametrize("affine", [False, True])
+def test_a_residual_block_is_the_equation(affine: bool) -> None:
+    block: Any = lively(ResidualBlock(4, affine))
+    x, mode = torch.randn(2, 4, 6, 7).double(), "constant" if affine else "reflect"
+    hidden = F.instance_norm(conv(x, block.conv1, mode), weight=block.norm1.weight, bias=block.norm1.bias).relu()
+    hidden = F.instance_norm(conv(hidden, block.conv2, mode), weight=block.norm2.weight, bias=block.norm2.bias)
+    torch.testing.assert_close(block(x), x + hidden)
+    assert (block.conv1.bias is None) == (block.conv2.bias is None) == affine
+
+
+def test_a_conditional_block_is_the_equation() -> None:
+    block: Any = lively(ConditionalResidualBlock(4, 3))
+    x, z = torch.randn(2, 4, 6, 7).double(), torch.randn(2, 3).double()
+
+    def normed(x: Tensor, norm: Any) -> Tensor:
+        gamma, beta = (F.linear(z, each.weight, each.bias)[..., None, None] for each in (norm.gamma, norm.beta))
+        return F.instance_norm(x) * (1 + gamma) + beta
+
+    hidden = normed(conv(x, block.conv1, "reflect"), block.norm1).relu()
+    torch.testing.assert_close(block(x, z), x + normed(conv(hidden, block.conv2, "reflect"), block.norm2))
+
+
+def test_a_block_without_norms_is_the_equation() -> None:
+    block: Any = lively(PlainResidualBlock(4))
+    x = torch.randn(2, 4, 6, 7).double()
+    hidden = conv(x, block.conv1, "reflect").relu()
+    torch.testing.assert_close(block(x), x + conv(hidden, block.conv2, "reflect"))
 
 
 @pytest.mark.parametrize("build", [ResidualBlock, PlainResidualBlock, lambda c: ConditionalResidualBlock(c, 4)])

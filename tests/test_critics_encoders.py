@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 from asymkit import AuxDiscriminator, AuxEncoder, PatchDiscriminator, ResnetGenerator
 from asymkit.layers import InstanceNorm2d
 from asymkit.networks.generators import aux_size
+from conftest import images_like
 
 
 @given(h=st.integers(24, 60), w=st.integers(24, 60), n=st.integers(1, 2))
@@ -70,6 +73,45 @@ def test_the_pooled_encoder_has_no_norm_and_sees_colour_and_contrast() -> None:
     z = encoder(image)
     for changed in (image * 1.5, image + torch.tensor([0.4, 0.0, -0.4]).view(1, 3, 1, 1)):
         assert (encoder(changed) - z).abs().max() > 0.05 * z.abs().max()
+
+
+@pytest.mark.parametrize("pooled", [True, False])
+def test_an_encoder_is_its_layers_one_after_the_other(pooled: bool) -> None:
+    """7×7 stem, three stride-2 convolutions, three residual blocks, projection; the pooled form means over the image."""
+    encoder: Any = AuxEncoder(width=4, pooled=pooled).double()
+    for parameter in encoder.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    image = images_like(2, 3, 32, 40)
+    norm: Any = (lambda x: x) if pooled else F.instance_norm
+    convs = [layer for layer in encoder.down.modules() if isinstance(layer, nn.Conv2d)]
+    assert [conv.weight.shape[2] for conv in convs] == [7, 3, 3, 3]
+    hidden = norm(F.conv2d(F.pad(image, (3, 3, 3, 3), mode="reflect"), convs[0].weight, convs[0].bias)).relu()
+    for conv in convs[1:]:
+        hidden = norm(F.conv2d(hidden, conv.weight, conv.bias, stride=2, padding=1)).relu()
+    assert len(encoder.blocks) == 3
+    for block in encoder.blocks:
+        inner = hidden
+        for conv, last in ((block.conv1, False), (block.conv2, True)):
+            inner = norm(F.conv2d(F.pad(inner, (1, 1, 1, 1), mode="reflect"), conv.weight, conv.bias))
+            inner = inner if last else inner.relu()
+        hidden = hidden + inner
+    z = F.conv2d(hidden.relu(), encoder.to_aux.weight, encoder.to_aux.bias)
+    torch.testing.assert_close(encoder(image), z.mean((2, 3)) if pooled else z)
+
+
+@pytest.mark.parametrize("spatial", [False, True])
+def test_the_critic_of_z_is_its_layers_one_after_the_other(spatial: bool) -> None:
+    critic: Any = AuxDiscriminator(8, spatial, width=4).double()
+    for parameter in critic.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    z = torch.randn(2, 8, 12, 9).double() if spatial else torch.randn(2, 8).double()
+    hidden = z
+    for number, layer in enumerate(critic.layers):
+        weights = (layer.weight, layer.bias)
+        hidden = F.conv2d(hidden, *weights, layer.stride, padding=1) if spatial else F.linear(hidden, *weights)
+        hidden = hidden if number == 3 else torch.where(hidden > 0, hidden, 0.2 * hidden)
+    torch.testing.assert_close(critic(z), hidden)
+    assert len(critic.layers) == 4
 
 
 def test_a_critic_allows_a_gradient_penalty() -> None:

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import torch
 from support.checkpoint import load_checkpoint, save_checkpoint
-from support.durable import checksum_of, previous_of, whole_files, write_checked
+from support.durable import checksum_of, previous_of, whole_files, write_checked, write_durably
 from support.run import open_run
 from support.settings import ASYMGAN_DEMO
 from torch import nn
@@ -249,6 +249,40 @@ def test_a_checksum_that_is_none_does_not_switch_the_check_off(tmp_path: Path, c
     assert (loaded(path), loaded(previous_of(path))) == (3, 1)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="other systems cannot bring a folder to the disk")
+@pytest.mark.parametrize("write", [write_checked, write_durably], ids=lambda write: write.__name__)
+def test_contents_reach_the_disk_before_their_names_and_names_before_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any
+) -> None:
+    """A rename lives in the folder: what is not brought to the disk there a power cut may undo."""
+    path, sync, rename, done = tmp_path / "file", os.fsync, Path.replace, list[tuple[str, str]]()
+
+    def synced(number: int) -> None:
+        place = os.fstat(number)
+        names = [file.name for file in tmp_path.iterdir() if os.path.samestat(file.stat(), place)]
+        done.append(("synced", "folder" if os.path.samestat(tmp_path.stat(), place) else names[0]))
+        sync(number)
+
+    def renamed(self: Path, target: Path) -> Path:
+        done.append(("renamed", target.name))
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "replace", renamed)
+    if write is write_durably:
+        write_durably(path, b"content")
+        assert done == [("synced", "file.new"), ("renamed", "file"), ("synced", "folder")]
+    else:
+        write_checked(path, lambda file: file.write(b"content"))
+        assert done == [
+            ("synced", "file.new"),
+            ("synced", "file.new.sha256"),
+            ("renamed", "file.sha256"),
+            ("renamed", "file"),
+            ("synced", "folder"),
+        ]
+
+
 def test_a_checkpoint_without_a_checksum_is_taken_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     saved(path, 1)
@@ -267,6 +301,24 @@ def test_every_random_state_goes_on_where_it_was(tmp_path: Path) -> None:
     wanted = draws()
     loaded(path)
     assert draws() == wanted
+
+
+def test_other_processes_go_on_with_chance_of_their_own(tmp_path: Path) -> None:
+    path, counter = tmp_path / "checkpoint.pt", Counter()
+    saved(path, 3)
+    wanted = float(torch.rand(()))  # what the first process draws next
+
+    def drawn(process: int) -> float:
+        torch.manual_seed(99)
+        load_checkpoint(path, {"counter": counter}, process=process)
+        return float(torch.rand(()))
+
+    draws = [drawn(process) for process in range(4)]
+    assert draws[0] == wanted
+    assert len(set(draws)) == 4
+    assert draws == [drawn(process) for process in range(4)]
+    saved(path, 4)
+    assert not set(draws[1:]) & {drawn(process) for process in range(1, 4)}  # nor the same after every start
 
 
 def test_other_numbers_of_samples_and_newer_versions_are_refused(tmp_path: Path) -> None:

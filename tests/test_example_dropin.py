@@ -92,6 +92,22 @@ def test_the_guard_watches_both_steps(step: str) -> None:
     assert all(parameter.isfinite().all() for net in (model.netG_B, model.netD_B) for parameter in net.parameters())
 
 
+@pytest.mark.parametrize("use", [("colour",), ("identity",), ("gan_loss",), ("colour", "identity", "gan_loss")])
+def test_parts_that_stand_in_for_a_loss_have_its_size(use: tuple[Part, ...]) -> None:
+    """What CycleGAN's weights were chosen for stays as it was."""
+    batch = {"A": torch.rand(2, 3, 32, 32) * 2 - 1, "B": torch.rand(2, 3, 32, 32) * 2 - 1}
+    losses = []
+    for parts in ((), use):
+        torch.manual_seed(0)
+        model = cyclegan_dropin.CycleGANModel(replace(SMALL, use=parts))
+        model.set_input(batch)
+        model.forward()
+        model.backward_G()
+        losses.append({name: loss.detach() for name, loss in model.losses.items()})
+    assert losses[0].keys() == {"idt_A", "idt_B", "G_A", "G_B", "cycle_A", "cycle_B"}
+    torch.testing.assert_close(losses[1], losses[0])
+
+
 @pytest.mark.slow
 def test_the_table_has_a_row_for_each_part(tmp_path: Path) -> None:
     small = ["--steps", "2", "--crop-size", "32", "--ngf", "4", "--ndf", "4", "--n-blocks", "1", "--seeds", "2"]

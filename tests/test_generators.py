@@ -91,6 +91,30 @@ def test_cin_is_in_the_middle_three_blocks() -> None:
     assert conditional == [1, 2, 3]
 
 
+@pytest.mark.parametrize(
+    ("injection", "places"),
+    [("cin", []), ("concat", ["block3"]), ("concat_all", ["block3", "block4", "block5", "up0", "up1", "image"])],
+)
+def test_z_is_concatenated_from_the_middle_on(injection: str, places: list[str]) -> None:
+    """Of six blocks after the third; each time before the layer of that name."""
+    generator = build(injection, width=4, blocks=6).double()
+    assert list(generator.concats) == places
+    image, z = torch.rand(1, 3, 16, 16).double(), torch.randn(1, 8).double()
+    hidden = generator.encoder(image)
+
+    def mixed(place: str, x: Tensor) -> Tensor:
+        result: Tensor = generator.concats[place](x, z) if place in places else x
+        return result
+
+    for i, block in enumerate(generator.blocks):
+        conditional = injection == "cin" and i in (1, 2, 3)
+        hidden = mixed(f"block{i}", hidden)
+        hidden = block(hidden, z) if conditional else block(hidden)
+    for i, up in enumerate(generator.decoder):
+        hidden = up(mixed(f"up{i}", hidden))
+    torch.testing.assert_close(generator(image, z), generator.to_image(mixed("image", hidden)).tanh())
+
+
 def test_a_condition_image_is_concatenated() -> None:
     generator = ResnetGenerator(in_channels=5, **SMALL)
     image, condition = torch.rand(2, 3, 16, 16), torch.rand(2, 2, 16, 16)

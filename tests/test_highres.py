@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from asymkit import HighResGenerator, MultiscaleDiscriminator, PatchDiscriminator
 
@@ -18,10 +19,11 @@ def test_the_paper_layers_are_there() -> None:
     down = conv(3, 64, 7) + conv(64, 128, 4) + conv(128, 256, 4) + conv(256, 256, 4)
     up = conv(256, 256, 4) + conv(256, 128, 4) + conv(128, 64, 4) + conv(64, 3, 7)
     assert sum(p.numel() for p in HighResGenerator().parameters()) == down + blocks + up
-    scales = 16 * 2 * (2 * 256 + 2)  # z of 16 to scale and shift of 2 norms: one linear layer each
     with_z = HighResGenerator(width=64, aux_channels=16)
-    per_block = sum(p.numel() for p in with_z.blocks[0].parameters()) - 2 * conv(256, 256, 3)
-    assert per_block >= scales // 2
+    linear = 16 * 256 + 256  # z of 16 to the scale or the shift of a norm
+    for block in with_z.blocks:
+        assert sum(p.numel() for p in block.parameters()) == 2 * conv(256, 256, 3) + 2 * 2 * linear
+    assert len(with_z.blocks) == 8
 
 
 @pytest.mark.parametrize("upsampling", ["transposed", "resize"])
@@ -32,6 +34,34 @@ def test_size_stays_and_z_matters(upsampling: Any) -> None:
     assert a.shape == image.shape
     assert (a - b).abs().mean() > 1e-3
     assert not torch.equal(generator(image), generator(image))  # z is sampled where none is given
+
+
+@pytest.mark.parametrize("aux", [None, 6])
+def test_the_layers_follow_each_other(aux: int | None) -> None:
+    """7×7, three of 4×4 and stride 2, blocks, three transposed ones of 4×4 and stride 2, 7×7, tanh [Async-GAN §IV-B]."""
+    generator: Any = HighResGenerator(width=4, blocks=2, aux_channels=aux).double()
+    for parameter in generator.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    image, z = torch.randn(2, 3, 24, 40).double().tanh(), None if aux is None else torch.randn(2, aux).double()
+    first, *down = (layer.conv for layer in generator.encoder)
+    last = generator.to_image
+    hidden = F.instance_norm(F.conv2d(F.pad(image, (3,) * 4, "reflect"), first.weight, first.bias)).relu()
+    for conv in down:
+        hidden = F.instance_norm(F.conv2d(hidden, conv.weight, conv.bias, stride=2, padding=1)).relu()
+    for block in generator.blocks:
+        hidden = block(hidden) if z is None else block(hidden, z)
+    assert hidden.shape == (2, 16, 3, 5)
+    for layer in generator.decoder:
+        up = F.conv_transpose2d(hidden, layer.conv.weight, layer.conv.bias, stride=2, padding=1)
+        hidden = F.instance_norm(up).relu()
+    expected = F.conv2d(F.pad(hidden, (3,) * 4, "reflect"), last.weight, last.bias).tanh()
+    torch.testing.assert_close(generator(image, z), expected)
+
+
+def test_sampled_z_is_normally_distributed() -> None:
+    z = HighResGenerator(width=4, blocks=1, aux_channels=100).sample_aux(200)
+    assert abs(z.mean()) < 0.03
+    assert abs(z.std() - 1) < 0.03
 
 
 def test_every_weight_learns() -> None:
@@ -72,7 +102,7 @@ def test_each_scale_is_a_critic_of_half_the_size() -> None:
 
 def test_too_small_for_the_smallest_scale_is_refused() -> None:
     critic = MultiscaleDiscriminator(width=4)
-    assert [tuple(score.shape) for score in critic(torch.zeros(1, 3, 96, 96))]
+    assert [tuple(score.shape) for score in critic(torch.zeros(1, 3, 96, 96))] == [(1, 1, 4, 4), (1, 1, 1, 1)]
     with pytest.raises(ValueError, match="96"):
         critic(torch.zeros(1, 3, 95, 96))
     with pytest.raises(ValueError, match="scales"):

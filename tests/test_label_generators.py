@@ -40,6 +40,14 @@ def test_counts_of_the_paper() -> None:
     assert sum(p.numel() for p in DomainDiscriminator(7).parameters()) == 44_778_432
 
 
+@pytest.mark.parametrize("upsampling", ["transposed", "resize"])
+def test_convolutions_have_no_biases(upsampling: Any) -> None:
+    generators = StarGenerator(3, blocks=1, width=4, upsampling=upsampling), PlainGenerator(3)
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    biases = [[layer.bias for layer in each.modules() if isinstance(layer, kinds)] for each in generators]
+    assert biases == [[None] * 8, [None] * 7]
+
+
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("form", ["numbers", "vectors"])
 @pytest.mark.parametrize("flat", [True, False])
@@ -119,6 +127,16 @@ def test_classification_is_the_equation(multi_label: bool) -> None:
     if not multi_label:
         one_hot = DomainClassificationLoss()(logits, torch.tensor([2, 0, 1, 1]))
         assert one_hot == DomainClassificationLoss()(logits, torch.eye(3).double()[[2, 0, 1, 1]])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("multi_label", [True, False])
+def test_classification_of_half_precision_is_float32(multi_label: bool, dtype: torch.dtype) -> None:
+    logits, targets = 8 * torch.randn(64, 5).to(dtype), torch.eye(5)[torch.arange(64) % 5]
+    loss = DomainClassificationLoss(multi_label)
+    found = loss(logits, targets.to(dtype))
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(loss(logits.double(), targets.double()).item(), rel=1e-5)
 
 
 def test_labels_compile_into_the_graph() -> None:

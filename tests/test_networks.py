@@ -119,7 +119,7 @@ def test_works_under_autocast(network: tuple[nn.Module, Tensor]) -> None:
 def test_channels_last_gives_the_same(network: tuple[nn.Module, Tensor]) -> None:
     net, x = network
     if x.ndim == 2:
-        return
+        pytest.skip("a vector has no layout")
     expected = forward(net, x)
     net.to(memory_format=torch.channels_last)
     assert_near(forward(net, x.to(memory_format=torch.channels_last)), expected)

@@ -25,6 +25,17 @@ def test_conditional_instance_norm_is_the_equation(images: Tensor) -> None:
     torch.testing.assert_close(leaky, F.leaky_relu(expected, 0.2))
 
 
+def test_the_conditional_layer_multiplies_by_one_plus_gamma(images: Tensor) -> None:
+    """With γ far from 0 as well as near it, whatever the layer's weights start from."""
+    layer, z = ConditionalInstanceNorm2d(3, 5).double(), torch.randn(2, 5).double()
+    for size in (0.01, 1.0):
+        for linear in (layer.gamma, layer.beta):
+            nn.init.normal_(linear.weight, std=size)
+            nn.init.normal_(linear.bias, std=size)
+        gamma, beta = (z @ linear.weight.T + linear.bias for linear in (layer.gamma, layer.beta))
+        torch.testing.assert_close(layer(images, z), reference.conditional_instance_norm(images, 1 + gamma, beta))
+
+
 def test_plain_norm_is_torchs(images: Tensor) -> None:
     torch.testing.assert_close(ops.instance_norm(images), F.instance_norm(images))
     affine, theirs = InstanceNorm2d(3, affine=True).double(), nn.InstanceNorm2d(3, affine=True).double()
@@ -56,6 +67,31 @@ def test_both_ways_of_computing_the_gradient_agree_on_flat_maps_too() -> None:
     fused = torch.autograd.grad(loss, (x, scale, shift), retain_graph=True)
     plain = torch.autograd.grad(loss, (x, scale, shift), create_graph=True)
     torch.testing.assert_close(fused, plain, rtol=1e-3, atol=1e-4)
+
+
+def test_small_scales_are_not_rounded_away_under_autocast(images: Tensor) -> None:
+    layer, x = ConditionalInstanceNorm2d(3, 5), images.float()
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    nn.init.constant_(layer.gamma.bias, 0.002)  # bfloat16 knows nothing between 1 and 1 + 1/128
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = layer(x, torch.randn(2, 5))
+    torch.testing.assert_close(out, 1.002 * ops.instance_norm(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_gradient_is_that_of_the_equation_times_variance_over_variance_plus_1e_6(
+    layout: torch.memory_format, create_graph: bool
+) -> None:
+    deviations = torch.tensor([1e-4, 3e-4, 1e-3, 3e-3, 1e-1]).double()
+    x = (deviations[:, None, None] * torch.randn(2, 5, 6, 7).double()).contiguous(memory_format=layout).requires_grad_()
+    scale, shift, weights = torch.randn(2, 5).double(), torch.randn(2, 5).double(), torch.randn(2, 5, 6, 7).double()
+    loss = (ops.conditional_instance_norm(x, scale, shift) * weights).sum()
+    (found,) = torch.autograd.grad(loss, x, create_graph=create_graph)
+    (plain,) = torch.autograd.grad((F.instance_norm(x) * scale[..., None, None] * weights).sum(), x)
+    variance = x.detach().var((2, 3), correction=0, keepdim=True)
+    torch.testing.assert_close(found.detach(), plain * variance / (variance + 1e-6), rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

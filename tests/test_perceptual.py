@@ -115,6 +115,21 @@ def test_lpips_is_the_packages_distance(backbone: nn.Module, tmp_path: Path) -> 
     assert torch.equal(LPIPSLoss("alex", path)(x, y), ours(x, y))
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_lpips_has_no_floor_for_faint_features(backbone: nn.Module) -> None:
+    """Of a norm of a thousandth they still are brought to length one."""
+    import lpips
+
+    state = dict(backbone.state_dict())
+    x, y = images_like(2, 3, 64, 72).float(), images_like(2, 3, 64, 72).float()
+    first = torch.nn.functional.conv2d(x, state["features.0.weight"], state["features.0.bias"], stride=4, padding=2)
+    faint = 1e-3 / first.relu().square().sum(1).mean().sqrt().item()
+    state |= {name: faint * state[name] for name in ("features.0.weight", "features.0.bias")}
+    theirs = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).eval()
+    theirs.net.load_state_dict({k: state["features." + k.split(".", 1)[1]] for k in theirs.net.state_dict()})
+    torch.testing.assert_close(LPIPSLoss("alex", state)(x, y), theirs(x, y).mean(), rtol=1e-3, atol=0)
+
+
 @pytest.mark.parametrize("net", ["alex", "vgg", "squeeze"])
 def test_lpips_is_frozen_silent_and_finite_where_features_vanish(net: Any, capsys: pytest.CaptureFixture[str]) -> None:
     loss = LPIPSLoss(net, weights=None)

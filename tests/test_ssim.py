@@ -43,6 +43,15 @@ def test_ms_ssim_is_the_equation(shape: tuple[int, int, int, int], scales: int) 
     torch.testing.assert_close(ops.ms_ssim(x, y, scales=scales), reference.ms_ssim(x, y, scales))
 
 
+@pytest.mark.parametrize("contrast", [0.02, 0.05, 1.0])
+def test_similarities_below_a_thousandth_are_continued_by_the_equations_hyperbola(contrast: float) -> None:
+    """Of images and their negatives: just below 0 where contrasts are faint, near −1 where they are strong."""
+    x = contrast * images_like(1, 2, 22, 23)
+    for scales in (1, 2):
+        found, expected = ops.ms_ssim(x, -x, scales=scales), reference.ms_ssim(x, -x, scales)
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=0)
+
+
 @pytest.mark.parametrize("side", [(176, 192), (256, 256)])
 def test_even_sizes_agree_with_pytorch_msssim(side: tuple[int, int]) -> None:
     x = images_like(1, 3, *side).float()

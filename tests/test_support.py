@@ -19,12 +19,13 @@ from support.checkpoint import load_checkpoint, save_checkpoint
 from support.config import as_plain
 from support.data import Domain, Unpaired, unpaired
 from support.files import PHOTOS
-from support.images import DERIVE, PoorKind, bundled_photos
+from support.images import DERIVE, PoorKind, bundled_photos, random_crop
 from support.logs import LossLog
 from support.pictures import checkerboard
 from support.report import Look, Moment, write_report
 from support.run import open_run, write_settings
 from support.settings import ASYMGAN_DEMO, AsymGANSettings, RunSettings
+from support.settings_async import ASYNCGAN_DEMO
 from support.stop import SIGNALS, stop_when_told
 from torch import nn
 
@@ -69,6 +70,28 @@ def test_poor_images_are_not_made_of_the_rich_crop_beside_them(bundled: Unpaired
     luminance = (x * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1)
     assert ((luminance - y[:, 0]).abs().mean((1, 2)) > 0.02).all()
     assert torch.equal(y[:, 0], y[:, 2])
+
+
+def test_crops_come_from_everywhere_at_every_magnification_half_of_them_mirrored() -> None:
+    """Of an image whose red says how far right a pixel is, and whose green how far down."""
+    down, right = np.mgrid[0:60, 0:120]
+    image = Image.fromarray(np.stack([2 * right, 4 * down, 0 * down], axis=2).astype(np.uint8))
+    sides, lefts, tops, mirrored = [], [], [], []
+    for seed in range(300):
+        crop = random_crop(image, 16, 3.0, np.random.default_rng(seed)).astype(float)
+        assert crop.shape == (16, 16, 3)
+        red, green = crop[..., 0].mean(0) / 2, crop[..., 1].mean(1) / 4
+        mirrored.append(red[0] > red[-1])
+        side = (red.max() - red.min()) * 16 / 15
+        assert abs(side - (green[-1] - green[0]) * 16 / 15) < 1.5  # squares, and never upside down
+        sides.append(side)
+        lefts.append(red.min() - side / 32)
+        tops.append(green[0] - side / 32)
+    assert 18 < min(sides) < 24
+    assert 56 < max(sides) < 62
+    assert (min(lefts) < 3) & (max(lefts) > 85)
+    assert (min(tops) < 1) & (max(tops) > 30)
+    assert 120 < sum(mirrored) < 180
 
 
 def test_pictures_may_be_larger_than_the_crops_of_training(bundled: Unpaired) -> None:
@@ -258,6 +281,26 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(b"cut off")
     with pytest.raises(ValueError, match=message):
         open_run(other)
+
+
+FREE = {"out", "resume", "epochs", "minutes", "report_every", "workers", "precision", "picture_size", "best", "best_is"}
+FREE |= {"skips", "tensorboard", "dry_run", "batch", "accumulate"}
+"""Options that a resumed run may have otherwise; every other one changes what it computes."""
+
+
+@pytest.mark.parametrize("settings", [ASYMGAN_DEMO, ASYNCGAN_DEMO], ids=lambda settings: type(settings).__name__)
+def test_no_other_option_may_change(tmp_path: Path, settings: Any) -> None:
+    settings = held(tmp_path, settings)
+    before = as_plain(settings)
+    fixed = before.keys() - FREE
+    assert {"lr_generators", "lr_critics", "ema", "seed", "width", "pool", "weights"} <= fixed
+    for name in fixed:
+        save_checkpoint(tmp_path / "checkpoint.pt", 1, 0.0, {}, settings=before | {name: "another"})
+        with pytest.raises(ValueError, match=rf"had other settings; add --{name.replace('_', '-')} another;"):
+            open_run(replace(settings, resume=True))
+    for name in FREE - {"dry_run"}:
+        save_checkpoint(tmp_path / "checkpoint.pt", 1, 0.0, {}, settings=before | {name: "another"})
+        open_run(replace(settings, resume=True))
 
 
 def test_data_may_move_but_not_come_or_go(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

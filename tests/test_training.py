@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import os
 import re
@@ -203,6 +204,8 @@ def test_images_that_are_not_finite_do_not_stay_in_the_pool(
     assert len([one for one in said if "was not taken" in str(one.message)]) == 2  # generators and critics, and no more
     pools = saved(tmp_path)["parts"]["history"]
     assert all(image.isfinite().all() for pool in pools.values() for image in pool["images"])
+    counts = {kind: len(pool["images"]) for kind, pool in pools.items()}
+    assert counts == {"fake_poor": FIRST_PARTIAL, "fake_rich": FIRST_PARTIAL - 1, "resampled": 0, "encoded": 0}
 
 
 def test_a_run_that_stays_broken_ends_with_its_last_good_weights(
@@ -288,6 +291,72 @@ def test_the_average_is_what_is_shown(tmp_path: Path, data: Path, monkeypatch: p
     shown = looks[-1].state_dict()
     assert all(torch.equal(value, parts["average"][f"module.{name}"]) for name, value in shown.items())
     assert any(not torch.equal(value, parts["model"][name]) for name, value in shown.items())
+
+
+def states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> list[dict[str, Any]]:
+    """The parts of a run's checkpoint after every step."""
+    found: list[dict[str, Any]] = []
+
+    def kept(path: Path, step: int, *rest: Any) -> None:
+        save_checkpoint(path, step, *rest)
+        found.append(saved(tmp_path)["parts"])
+
+    monkeypatch.setattr(loop, "save_checkpoint", kept)
+    asyncgan.main(replace(settings, report_every=1))
+    return found
+
+
+def test_the_average_follows_the_weights_of_every_step(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after = states(tmp_path, monkeypatch, tiny(tmp_path, data, ema=0.2))
+    assert len(after) == STEPS
+    average = after[0]["model"]  # the first weights are taken over as they are
+    for number, parts in enumerate(after):
+        if number:
+            decay = min(0.2, (1 + number) / (10 + number))
+            average = {name: decay * average[name] + (1 - decay) * value for name, value in parts["model"].items()}
+        for name, value in average.items():
+            torch.testing.assert_close(parts["average"][f"module.{name}"], value, rtol=1e-4, atol=1e-6)
+    moved = [not torch.equal(after[0]["model"][name], value) for name, value in after[-1]["model"].items()]
+    assert any(moved)
+
+
+def test_learning_rates_are_constant_for_half_of_the_run_then_fall_to_zero(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Epochs count alike: those of two steps, and the last one of three."""
+    after = states(tmp_path, monkeypatch, tiny(tmp_path, data, lr_generators=1e-3, lr_critics=1e-5))
+    factors = [1, 1, 1, 1, 1, 3 / 4, 1 / 2, 1 / 3, 1 / 6]
+    for part, rate in (("optimizer_g", 1e-3), ("optimizer_d", 1e-5)):
+        rates = [group["lr"] for parts in after for group in parts[part]["param_groups"]]
+        assert rates == pytest.approx([rate * factor for factor in factors])
+
+
+def test_a_timed_run_follows_the_clock(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that goes on by a second whenever somebody looks at it."""
+    ticks, seconds, rates = itertools.count(), list[float](), list[float]()
+
+    def kept(path: Path, step: int, done: float, parts: Any, *rest: Any) -> None:
+        save_checkpoint(path, step, done, parts, *rest)
+        seconds.append(done)
+        rates.append(parts["optimizer_g"].state_dict()["param_groups"][0]["lr"])
+
+    monkeypatch.setattr(loop, "monotonic", lambda: float(next(ticks)))
+    monkeypatch.setattr(loop, "save_checkpoint", kept)
+    small: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "critic_layers": 1, "batch": 1}
+    course: dict[str, Any] = {"minutes": 0.5, "features": "random", "tensorboard": False, "report_every": 1}
+    settings = replace(ASYMGAN_DEMO, data=data, out=tmp_path, lr_generators=1e-3, **small, **course)
+    example: Any = importlib.import_module("asymgan")
+    for shown in ("asymgan_figures", "asymgan_pictures", "z_slides"):
+        monkeypatch.setattr(example, shown, lambda *_: {})
+    example.main(settings)
+    each = seconds[0]
+    assert seconds == pytest.approx([each * step for step in range(1, len(seconds) + 1)])
+    assert seconds[-2] < 30 <= seconds[-1]
+    assert len(seconds) > 4
+    before = [0.0, *seconds[:-1]]
+    assert rates == pytest.approx([1e-3 * min(1, 2 * (1 - done / 30)) for done in before])
 
 
 class Anything:

@@ -1,0 +1,838 @@
+"""The faults of run.py: what to replace by what in which file, and the tests that must fail then."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """One fault."""
+
+    file: str
+    old: str
+    """Stands exactly once in the file."""
+    new: str
+    tests: str
+    """Arguments of pytest, by spaces apart."""
+
+
+LAYERS = [
+    Mutation(
+        "asymkit/layers.py",
+        "kernel_size=3, padding=1, bias=bias)\n\n    def",
+        "kernel_size=3, padding=1)\n\n    def",
+        "tests/test_label_generators.py::test_convolutions_have_no_biases",
+    ),
+    Mutation(
+        "asymkit/layers.py", "scale = 1 + widen(self.gamma(z))", "scale = widen(self.gamma(z))", "tests/test_norm.py"
+    ),
+    Mutation("asymkit/layers.py", "1 + widen(self.gamma(z))", "1 + self.gamma(z)", "tests/test_norm.py"),
+    Mutation("asymkit/layers.py", "kernel.transpose(0, 1).flip(2, 3)", "kernel.transpose(0, 1)", "asymkit/layers.py"),
+    Mutation(
+        "asymkit/layers.py",
+        "output_padding=4 - kernel_size",
+        "output_padding=0",
+        "tests/test_generators.py::test_generators_keep_the_size",
+    ),
+    Mutation(
+        "asymkit/layers.py",
+        "F.relu(self.mix(tiled(x, planes)))",
+        "self.mix(tiled(x, planes))",
+        "tests/test_generators.py::test_z_changes_the_output_at_initialisation",
+    ),
+    Mutation(
+        "asymkit/layers.py",
+        'mode="replicate"',
+        'mode="constant"',
+        "tests/test_generators.py::test_resize_convolution_is_nearest_upsampling_and_a_convolution",
+    ),
+    Mutation(
+        "asymkit/layers.py",
+        "bias=False)\n    padding =",
+        "bias=True)\n    padding =",
+        "tests/test_dual.py::test_full_sharing_is_stargan",
+    ),
+    Mutation(
+        "asymkit/blocks.py",
+        "self.norm2(self.conv2(hidden), residual=x)",
+        "self.norm2(self.conv2(hidden))",
+        "tests/test_checkpoints.py",
+    ),
+    Mutation(
+        "asymkit/blocks.py",
+        "self.norm2(self.conv2(hidden), z, residual=x)",
+        "self.norm2(self.conv2(hidden), z)",
+        "tests/test_blocks.py::test_a_conditional_block_is_the_equation",
+    ),
+    Mutation(
+        "asymkit/blocks.py",
+        'self.norm1(self.conv1(x), z, activation="relu")',
+        "self.norm1(self.conv1(x), z)",
+        "tests/test_blocks.py::test_a_conditional_block_is_the_equation",
+    ),
+    Mutation(
+        "asymkit/blocks.py",
+        "x + self.conv2(F.relu(",
+        "self.conv2(F.relu(",
+        "tests/test_blocks.py::test_a_block_without_norms_is_the_equation",
+    ),
+    Mutation(
+        "asymkit/blocks.py",
+        "if self.checkpointed and",
+        "if not self.checkpointed and",
+        "tests/test_blocks.py::test_checkpointing_saves_memory_in_every_generator",
+    ),
+    Mutation(
+        "asymkit/labels.py", ".float()\n", ".float().flip(1)\n", "tests/test_label_generators.py asymkit/labels.py"
+    ),
+]
+
+OPS = [
+    Mutation("asymkit/ops/normalize.py", "VARIANCE_FLOOR = 1e-6", "VARIANCE_FLOOR = 2e-6", "tests/test_norm.py"),
+    Mutation("asymkit/ops/similarity.py", "POWER_FLOOR = 1e-3", "POWER_FLOOR = 1e-4", "tests/test_ssim.py"),
+    Mutation("asymkit/ops/similarity.py", "K1, K2 = 0.01, 0.03", "K1, K2 = 0.02, 0.03", "tests/test_ssim.py"),
+    Mutation("asymkit/ops/ssim.py", "(0.0448, 0.2856,", "(0.0448, 0.2850,", "tests/test_ssim.py"),
+    Mutation("asymkit/ops/ssim.py", "weight / sum(weights) for", "weight for", "tests/test_ssim.py"),
+    Mutation("asymkit/ops/ssim.py", "value_range[0], span, window", "0.0, span, window", "tests/test_ssim.py"),
+    Mutation("asymkit/ops/pixel.py", "return means.sum(1)", "return means.mean(1)", "tests/test_pixel.py"),
+    Mutation("asymkit/ops/pixel.py", "return (means * weights).sum(1)", "return means.sum(1)", "tests/test_pixel.py"),
+    Mutation("asymkit/ops/pixel.py", "value += powers", "value -= powers", "tests/test_pixel.py"),
+    Mutation("asymkit/ops/gram.py", "alpha=1 / (c * pixels)", "alpha=1 / pixels", "tests/test_gram_entropy.py"),
+    Mutation("asymkit/ops/entropy.py", ".sum(1) / math.log(2)", ".sum(1)", "tests/test_gram_entropy.py"),
+    Mutation("asymkit/ops/entropy.py", "(LEVELS - 1)).round()", "(LEVELS - 1)).floor()", "tests/test_gram_entropy.py"),
+    Mutation("asymkit/ops/norm.py", '"leaky_relu": 0.2', '"leaky_relu": 0.1', "tests/test_norm.py"),
+    Mutation(
+        "asymkit/evaluation/entropy.py",
+        "first.mean >= second.mean",
+        "first.mean <= second.mean",
+        "tests/test_evaluation_entropy.py asymkit/evaluation/entropy.py",
+    ),
+    Mutation(
+        "asymkit/evaluation/entropy.py", "histogram / len(files)", "histogram", "tests/test_evaluation_entropy.py"
+    ),
+]
+
+NETWORKS = [
+    Mutation(
+        "asymkit/networks/tiled.py",
+        "(2 * fade)).clamp(0, 1) if self.first",
+        "(fade)).clamp(0, 1) if self.first",
+        "tests/test_tiled.py::test_too_little_context_is_faded",
+    ),
+    Mutation("asymkit/networks/highres.py", "return torch.randn(n,", "return torch.rand(n,", "tests/test_highres.py"),
+    Mutation(
+        "asymkit/networks/highres.py",
+        "torch.tanh(self.to_image(self.decoder(hidden)))",
+        "self.to_image(self.decoder(hidden))",
+        "tests/test_highres.py",
+    ),
+    Mutation(
+        "asymkit/networks/encoders.py",
+        "z.mean((2, 3))",
+        "z.amax((2, 3))",
+        "tests/test_critics_encoders.py::test_an_encoder_is_its_layers_one_after_the_other",
+    ),
+    Mutation(
+        "asymkit/networks/encoders.py",
+        "(4 * width) for _ in range(3)]\n        else",
+        "(4 * width) for _ in range(2)]\n        else",
+        "tests/test_critics_encoders.py::test_an_encoder_is_its_layers_one_after_the_other",
+    ),
+    Mutation(
+        "asymkit/networks/encoders.py",
+        "F.relu(self.blocks(",
+        "(self.blocks(",
+        "tests/test_critics_encoders.py::test_an_encoder_is_its_layers_one_after_the_other",
+    ),
+    Mutation(
+        "asymkit/networks/generators.py",
+        "max(blocks - 3, 0) // 2",
+        "max(blocks - 3, 0)",
+        "tests/test_generators.py::test_cin_is_in_the_middle_three_blocks",
+    ),
+    Mutation(
+        "asymkit/networks/generators.py",
+        "middle = blocks // 2",
+        "middle = 0",
+        "tests/test_generators.py::test_z_is_concatenated_from_the_middle_on",
+    ),
+    Mutation(
+        "asymkit/networks/generators.py",
+        "torch.cat([image, condition], dim=1)",
+        "torch.cat([condition, image], dim=1)",
+        "tests/test_generators.py::test_a_condition_image_is_concatenated",
+    ),
+    Mutation(
+        "asymkit/networks/generators.py",
+        "-(-images.shape[-2] // 8)",
+        "images.shape[-2] // 8",
+        "tests/test_critics_encoders.py::test_critics_and_encoders_take_odd_sizes",
+    ),
+    Mutation(
+        "asymkit/networks/generators.py",
+        'norm=place == "image"',
+        "norm=False",
+        "tests/test_generators.py::test_all_injections_start_with_pictures_of_the_same_strength",
+    ),
+    Mutation(
+        "asymkit/networks/highres.py",
+        "torch.randn(n, self.aux_channels",
+        "torch.zeros(n, self.aux_channels",
+        "tests/test_highres.py",
+    ),
+    Mutation(
+        "asymkit/networks/highres.py",
+        "up = [4 * width, 4 * width,",
+        "up = [4 * width, 2 * width,",
+        "tests/test_highres.py",
+    ),
+    Mutation(
+        "asymkit/networks/discriminators.py",
+        "kernel_size=image_size // 2**layers",
+        "kernel_size=1",
+        "tests/test_label_generators.py",
+    ),
+    Mutation("asymkit/networks/discriminators.py", "SLOPE = 0.01", "SLOPE = 0.2", "tests/test_checkpoints.py"),
+    Mutation("asymkit/networks/discriminators.py", "SLOPE = 0.2\n", "SLOPE = 0.1\n", "tests/test_checkpoints.py"),
+    Mutation(
+        "asymkit/networks/discriminators.py",
+        "min(2**i, 8)",
+        "min(2**i, 4)",
+        "tests/test_networks.py::test_published_sizes",
+    ),
+    Mutation("asymkit/networks/discriminators.py", ", count_include_pad=False", "", "tests/test_highres.py"),
+    Mutation(
+        "asymkit/networks/discriminators.py",
+        "zip(self.convs[1:], self.norms, strict=True)",
+        "zip(self.convs[2:], self.norms[1:], strict=True)",
+        "tests/test_critics_encoders.py",
+    ),
+    Mutation(
+        "asymkit/networks/dual.py",
+        "= self.reconstructor(image, condition)",
+        "= self.translator(image, condition)",
+        "tests/test_asymmetricgan.py",
+    ),
+    Mutation(
+        "asymkit/networks/dual.py",
+        "reconstructor.blocks = translator.blocks",
+        "pass",
+        "tests/test_dual.py::test_counts_of_the_paper",
+    ),
+    Mutation(
+        "asymkit/networks/label_generators.py",
+        "extra = 0 if blocks else label_embedding",
+        "extra = 0",
+        "tests/test_label_generators.py",
+    ),
+    Mutation(
+        "asymkit/networks/label_generators.py",
+        "WIDTHS = (9, 8, 7,",
+        "WIDTHS = (9, 7, 8,",
+        "tests/test_label_generators.py tests/test_dual.py",
+    ),
+    Mutation(
+        "asymkit/networks/features.py",
+        "std = (2 / (9 * inputs)) ** 0.5",
+        "std = (1 / (9 * inputs)) ** 0.5",
+        "tests/test_features.py",
+    ),
+    Mutation(
+        "asymkit/networks/features.py",
+        "(0.485, 0.456, 0.406), (0.229",
+        "(0.485, 0.406, 0.456), (0.229",
+        "tests/test_features.py",
+    ),
+    Mutation(
+        "asymkit/networks/features.py", "F.max_pool2d(hidden, 2)", "F.avg_pool2d(hidden, 2)", "tests/test_features.py"
+    ),
+    Mutation(
+        "asymkit/networks/any_size.py", "(last - places).abs()", "(last - places + 1).abs()", "tests/test_any_size.py"
+    ),
+    Mutation(
+        "asymkit/networks/any_size.py",
+        "torch.arange(image.shape[dim], device",
+        "torch.arange(1, image.shape[dim] + 1, device",
+        "tests/test_any_size.py",
+    ),
+    Mutation(
+        "asymkit/networks/any_size.py",
+        "return result * half + middle",
+        "return result * half",
+        "tests/test_any_size.py",
+    ),
+    Mutation(
+        "asymkit/networks/tiled.py",
+        "reach = _up(network.pixels, self.multiple)",
+        "reach = _up(network.pixels // 2, self.multiple)",
+        "tests/test_tiled.py",
+    ),
+    Mutation(
+        "asymkit/networks/tiled.py", "min(side, b + overlap), a, b)", "min(side, b), a, b)", "tests/test_tiled.py"
+    ),
+    Mutation(
+        "asymkit/networks/watch.py",
+        "apart.square() * share * (1 - share)",
+        "apart.square() * share",
+        "tests/test_tiled.py",
+    ),
+]
+
+LOSSES = [
+    Mutation(
+        "asymkit/losses/classification.py",
+        "F.cross_entropy(widen(logits), widen(wanted))",
+        "F.cross_entropy(logits, wanted)",
+        "tests/test_label_generators.py::test_classification_of_half_precision_is_float32",
+    ),
+    Mutation(
+        "asymkit/losses/adversarial.py",
+        "self._distance(widen(prediction)",
+        "self._distance((prediction)",
+        "tests/test_adversarial.py",
+    ),
+    Mutation(
+        "asymkit/losses/perceptual.py", "keepdim=True) + 1e-10)", "keepdim=True) + 1e-6)", "tests/test_perceptual.py"
+    ),
+    Mutation(
+        "asymkit/losses/perceptual.py",
+        ".square().mean() for p, t",
+        ".square().sum() for p, t",
+        "tests/test_perceptual.py",
+    ),
+    Mutation(
+        "asymkit/losses/perceptual.py", ".square().sum((1, 2)).mean()", ".square().mean()", "tests/test_perceptual.py"
+    ),
+    Mutation(
+        "asymkit/losses/perceptual.py", ".abs().mean() * weights[name]", ".abs().mean()", "tests/test_perceptual.py"
+    ),
+    Mutation(
+        "asymkit/losses/perceptual.py", ".sum(1).mean((1, 2))", ".mean(1).mean((1, 2))", "tests/test_perceptual.py"
+    ),
+    Mutation(
+        "asymkit/losses/targets.py", "with torch.no_grad():", "with torch.enable_grad():", "tests/test_perceptual.py"
+    ),
+    Mutation("asymkit/losses/targets.py", "t._version", "0", "tests/test_perceptual.py"),
+    Mutation(
+        "asymkit/losses/adversarial.py",
+        "self(real, True) + self(fake, False)",
+        "self(real, True) + self(fake, True)",
+        "tests/test_adversarial.py",
+    ),
+    Mutation(
+        "asymkit/losses/adversarial.py", "= self(fake, True)\n", "= -self(fake, False)\n", "tests/test_adversarial.py"
+    ),
+    Mutation(
+        "asymkit/losses/adversarial.py",
+        "for scores in prediction]).mean()",
+        "for scores in prediction]).sum()",
+        "tests/test_adversarial.py",
+    ),
+    Mutation(
+        "asymkit/losses/adversarial.py",
+        "-scores if real else scores",
+        "scores if real else -scores",
+        "tests/test_adversarial.py",
+    ),
+    Mutation(
+        "asymkit/losses/classification.py",
+        'reduction="sum") / batch',
+        'reduction="mean")',
+        "tests/test_label_generators.py",
+    ),
+    Mutation(
+        "asymkit/losses/reconstruction.py",
+        "return 1 - similarity.mean()",
+        "return similarity.mean()",
+        "tests/test_ssim.py",
+    ),
+    Mutation(
+        "asymkit/losses/reconstruction.py",
+        "self.power, self.reduction).mean()",
+        "self.power).mean()",
+        "tests/test_asymmetricgan.py",
+    ),
+]
+
+ASYMGAN, ASYNCGAN = "asymkit/objectives/asymgan.py", "asymkit/objectives/asyncgan.py"
+UNSUPERVISED = "asymkit/objectives/asymmetricgan/unsupervised.py"
+SUPERVISED = "asymkit/objectives/asymmetricgan/supervised.py"
+
+OBJECTIVES = [
+    Mutation(
+        ASYMGAN,
+        "z = torch.randn_like(code)",
+        "z = torch.rand_like(code)",
+        "tests/test_asymgan.py::test_sampled_z_is_normally_distributed",
+    ),
+    Mutation(
+        ASYNCGAN,
+        "z = torch.randn_like(code)",
+        "z = torch.rand_like(code)",
+        "tests/test_asymgan.py::test_sampled_z_is_normally_distributed",
+    ),
+    Mutation(
+        "asymkit/objectives/terms.py",
+        "(widen(made) - widen(original))",
+        "(made - original)",
+        "tests/test_asymgan.py::test_differences_of_codes_and_images_are_float32_or_wider",
+    ),
+    Mutation("asymkit/objectives/terms.py", "return z.to(code)", "return z", "tests/test_asymgan.py"),
+    Mutation("asymkit/objectives/terms.py", "if weights[name] != 0]", "]", "tests/test_asymgan.py"),
+    Mutation("asymkit/objectives/terms.py", "weights[name] * term for", "term for", "tests/test_asymgan.py"),
+    Mutation(
+        ASYMGAN,
+        "(fake_poor, code), (y, z), (fake_poor, z)",
+        "(fake_poor, z), (y, z), (fake_poor, z)",
+        "tests/test_asymgan.py",
+    ),
+    Mutation(
+        ASYMGAN,
+        "self.rich_to_poor(fake_rich), self.encoder(fake_rich)",
+        "self.rich_to_poor(fake_rich), self.encoder(rebuilt_rich)",
+        "tests/test_asymgan.py",
+    ),
+    Mutation(
+        ASYMGAN, "l1(cycles.rebuilt_rich, cycles.x)", "l1(cycles.rebuilt_rich, cycles.y)", "tests/test_asymgan.py"
+    ),
+    Mutation(
+        ASYMGAN, "aux_l1(cycles.rebuilt_z, cycles.z)", "aux_l1(cycles.rebuilt_z, cycles.code)", "tests/test_asymgan.py"
+    ),
+    Mutation(
+        ASYMGAN, "content(cycles.encoded, cycles.y)", "content(cycles.encoded, cycles.x)", "tests/test_asymgan.py"
+    ),
+    Mutation(ASYMGAN, "style(cycles.encoded, cycles.x)", "style(cycles.encoded, cycles.y)", "tests/test_asymgan.py"),
+    Mutation(ASYMGAN, "        cycles.rebuilt_poor,\n", "", "tests/test_asymgan.py"),
+    Mutation(ASYMGAN, "aux(cycles.z), aux(cycles.code)", "aux(cycles.code), aux(cycles.z)", "tests/test_asymgan.py"),
+    Mutation(
+        ASYMGAN,
+        "real_rich + gan(critics.rich(cycles.encoded), False)",
+        "gan(critics.rich(cycles.encoded), False)",
+        "tests/test_asymgan.py",
+    ),
+    Mutation(
+        ASYMGAN,
+        '"fake_poor", "fake_rich", "resampled", "encoded")',
+        '"fake_poor", "fake_rich", "resampled")',
+        "tests/test_pool.py",
+    ),
+    Mutation(ASYMGAN, "content: float = 0.2", "content: float = 0.1", "tests/test_asymgan.py"),
+    Mutation(ASYMGAN, "i / (steps - 1)", "i / steps", "tests/test_asymgan.py"),
+    Mutation(
+        ASYNCGAN,
+        "    with torch.no_grad():\n        poor",
+        "    with torch.enable_grad():\n        poor",
+        "tests/test_asyncgan.py",
+    ),
+    Mutation(ASYNCGAN, "torch.cat([code, z])", "torch.cat([z, z])", "tests/test_asyncgan.py"),
+    Mutation(ASYNCGAN, "l1(pairs.rebuilt, pairs.x)", "l1(pairs.sampled, pairs.x)", "tests/test_asyncgan.py"),
+    Mutation(
+        ASYNCGAN, "pseudo: float = 10.0", "pseudo: float = 1.0", "tests/test_asyncgan.py asymkit/objectives/asyncgan.py"
+    ),
+    Mutation(
+        ASYNCGAN,
+        "gan.discriminator(critics.rich(pairs.x),",
+        "gan.discriminator(critics.poor(pairs.x),",
+        "tests/test_asyncgan.py",
+    ),
+    Mutation(
+        ASYNCGAN, "aux_l1(pairs.rebuilt_z, pairs.z)", "aux_l1(pairs.rebuilt_z, pairs.code)", "tests/test_asyncgan.py"
+    ),
+    Mutation(
+        UNSUPERVISED,
+        "torch.cat([target, source, target])",
+        "torch.cat([target, target, source])",
+        "tests/test_asymmetricgan.py",
+    ),
+    Mutation(
+        UNSUPERVISED, "classify(logits, cycle.target)", "classify(logits, cycle.source)", "tests/test_asymmetricgan.py"
+    ),
+    Mutation(
+        UNSUPERVISED,
+        "classify(logits.chunk(3)[0], cycle.source)",
+        "classify(logits.chunk(3)[1], cycle.source)",
+        "tests/test_asymmetricgan.py",
+    ),
+    Mutation(
+        UNSUPERVISED,
+        "_, real_scores, fake_scores = scores",
+        "real_scores, _, fake_scores = scores",
+        "tests/test_asymmetricgan.py",
+    ),
+    Mutation(UNSUPERVISED, "identity: float = 0.5", "identity: float = 1.0", "tests/test_asymmetricgan.py"),
+    Mutation(
+        SUPERVISED,
+        "[skeleton_y, skeleton_x, skeleton_x, skeleton_y]",
+        "[skeleton_y, skeleton_x, skeleton_y, skeleton_x]",
+        "tests/test_asymmetricgan.py",
+    ),
+    Mutation(
+        SUPERVISED,
+        "torch.cat([skeleton_x, skeleton_y]))",
+        "torch.cat([skeleton_y, skeleton_x]))",
+        "tests/test_asymmetricgan.py",
+    ),
+    Mutation(
+        SUPERVISED,
+        'TotalVariationLoss(power=1, reduction="sum")',
+        "TotalVariationLoss(power=1)",
+        "tests/test_asymmetricgan.py",
+    ),
+    Mutation(
+        SUPERVISED,
+        "critics(c.y, c.skeleton_x, c.x), critics",
+        "critics(c.y, c.skeleton_y, c.x), critics",
+        "tests/test_asymmetricgan.py",
+    ),
+    Mutation(
+        SUPERVISED,
+        "perceptual(c.fake_y, c.y) + perceptual(c.fake_x, c.x)",
+        "perceptual(c.fake_y, c.y)",
+        "tests/test_asymmetricgan.py",
+    ),
+]
+
+TRAINING = [
+    Mutation("asymkit/augment.py", "side - hole // 2 + 1", "side - hole + 1", "tests/test_augment.py"),
+    Mutation("asymkit/guard.py", 'float("inf"))', "2.0)", "tests/test_guard.py"),
+    Mutation("asymkit/schedule.py", "layer.training = False\n", "pass\n", "tests/test_schedule.py"),
+    Mutation("asymkit/pool.py", "torch.rand(()) < 0.5", "torch.rand(()) < 0.7", "tests/test_pool.py"),
+    Mutation("asymkit/pool.py", "images = images.detach()", "images = images", "tests/test_pool.py"),
+    Mutation("asymkit/pool.py", "self.images.append(image.clone())", "self.images.append(image)", "tests/test_pool.py"),
+    Mutation(
+        "asymkit/pool.py",
+        "self.images[place] = self.images[place], image.clone()",
+        "self.images[0] = self.images[place], image.clone()",
+        "tests/test_pool.py",
+    ),
+    Mutation(
+        "asymkit/schedule.py",
+        "2 * ((epoch - half) % period) >= period",
+        "2 * ((epoch - half) % period) > period",
+        "tests/test_async_scheduler.py",
+    ),
+    Mutation("asymkit/schedule.py", "number = epoch + 1\n", "number = epoch\n", "tests/test_async_scheduler.py"),
+    Mutation(
+        "asymkit/schedule.py",
+        "2 * (number % period) > period",
+        "2 * (number % period) >= period",
+        "tests/test_async_scheduler.py",
+    ),
+    Mutation(
+        "asymkit/schedule.py",
+        "math.ceil(self.total_epochs / 2)",
+        "self.total_epochs // 2",
+        "tests/test_async_scheduler.py",
+    ),
+    Mutation(
+        "asymkit/schedule.py",
+        "parameter.requires_grad_(required)",
+        "parameter.requires_grad_(True)",
+        "tests/test_schedule.py",
+    ),
+    Mutation("asymkit/schedule.py", "layer.training = training", "layer.training = True", "tests/test_schedule.py"),
+    Mutation(
+        "asymkit/schedule.py",
+        "            parameter.grad = None\n",
+        "",
+        "tests/test_schedule.py tests/test_async_scheduler.py",
+    ),
+    Mutation(
+        "asymkit/schedule.py",
+        "        with frozen(*self.frozen):\n            return",
+        "        if True:\n            return",
+        "tests/test_async_scheduler.py",
+    ),
+    Mutation("asymkit/schedule.py", "if progress <= constant", "if progress <= constant / 2", "tests/test_schedule.py"),
+    Mutation("asymkit/schedule.py", "(1 - progress) / (1 - constant)", "1 - progress", "tests/test_schedule.py"),
+    Mutation("asymkit/guard.py", "self.in_a_row = 0\n", "pass\n", "tests/test_guard.py"),
+    Mutation("asymkit/guard.py", "self.in_a_row >= self.limit", "self.in_a_row > self.limit", "tests/test_guard.py"),
+    Mutation("asymkit/guard.py", "ReduceOp.MIN", "ReduceOp.MAX", "tests/test_guard.py"),
+    Mutation("asymkit/guard.py", "        optimizer.zero_grad(set_to_none=True)\n", "", "tests/test_guard.py"),
+    Mutation(
+        "asymkit/augment.py",
+        "mean + (image - mean) * (1 + self",
+        "mean + (image - mean) * (self",
+        "tests/test_augment.py",
+    ),
+    Mutation("asymkit/augment.py", "randint(-most, most + 1,", "randint(0, most + 1,", "tests/test_augment.py"),
+    Mutation("asymkit/augment.py", "return image * ~hole_at", "return image * hole_at", "tests/test_augment.py"),
+]
+
+CHECKPOINTS = [
+    Mutation(
+        "asymkit/checkpoints/layouts.py", "second = 6 if dropout else 5", "second = 5", "tests/test_checkpoints.py"
+    ),
+    Mutation(
+        "asymkit/checkpoints/layouts.py",
+        '{after + 3 * i}"] = f"decoder.{i}.conv"',
+        '{after + 3 * i}"] = f"decoder.{1 - i}.conv"',
+        "tests/test_checkpoints.py",
+    ),
+    Mutation(
+        "asymkit/checkpoints/layouts.py",
+        '"conv1.weight": "to_score.weight", "conv2.weight": "to_domain.weight"',
+        '"conv2.weight": "to_score.weight", "conv1.weight": "to_domain.weight"',
+        "tests/test_checkpoints.py",
+    ),
+    Mutation(
+        "asymkit/checkpoints/layouts.py",
+        "enumerate(((0, 1), (3, 4)), start=1)",
+        "enumerate(((3, 4), (0, 1)), start=1)",
+        "tests/test_checkpoints.py",
+    ),
+    Mutation(
+        "asymkit/checkpoints/published.py",
+        "DomainDiscriminator(to_domain[0], to_domain[2] * 2**layers",
+        "DomainDiscriminator(to_domain[0], 2**layers",
+        "tests/test_checkpoints.py",
+    ),
+    Mutation("asymkit/hub.py", "strict=strict, **options", "strict=False, **options", "tests/test_hub.py"),
+]
+
+CROPS = "test_crops_come_from_everywhere_at_every_magnification_half_of_them_mirrored"
+CLOCK = "test_a_timed_run_follows_the_clock"
+EASY = "test_partial_steps_leave_the_easy_direction_alone"
+SHOWN, MOVED = "test_critics_are_shown_earlier_fakes", "test_each_step_moves_its_own_networks_only"
+SYNCED = "test_contents_reach_the_disk_before_their_names_and_names_before_the_end"
+RATES = "test_learning_rates_are_constant_for_half_of_the_run_then_fall_to_zero"
+
+EXAMPLES = [
+    Mutation("examples/support/hands.py", "if confidence > SEEN:", "if True:", "tests/test_domains_gestures.py"),
+    Mutation(
+        "examples/support/images.py", "rng.uniform(1, zoom)", "rng.uniform(1, 1)", f"tests/test_support.py::{CROPS}"
+    ),
+    Mutation("examples/support/images.py", "crop[:, ::-1] if", "crop if", f"tests/test_support.py::{CROPS}"),
+    Mutation(
+        "examples/support/images.py",
+        "rng.uniform(0, image.width - side)",
+        "rng.uniform(0, 0)",
+        f"tests/test_support.py::{CROPS}",
+    ),
+    Mutation(
+        "examples/support/loop.py", "self.seconds / (60 *", "self.seconds / (30 *", f"tests/test_training.py::{CLOCK}"
+    ),
+    Mutation(
+        "examples/support/loop.py",
+        "self.seconds + seconds, self._since",
+        "seconds, self._since",
+        f"tests/test_training.py::{CLOCK}",
+    ),
+    Mutation(
+        "examples/support/loop.py",
+        "        self.average.update()\n",
+        "",
+        "tests/test_training.py::test_the_average_follows_the_weights_of_every_step",
+    ),
+    Mutation(
+        "examples/support/loop.py",
+        "rate * linear_decay(done)",
+        "rate",
+        f"tests/test_training.py::{RATES}",
+    ),
+    Mutation(
+        "examples/support/loop.py",
+        "(self.critics, self.settings.lr_critics)",
+        "(self.critics, self.settings.lr_generators)",
+        f"tests/test_training.py::{RATES}",
+    ),
+    Mutation(
+        "examples/support/loop.py",
+        "part = 1 / self.settings.accumulate",
+        "part = 1",
+        "tests/test_training.py::test_gradients_are_averaged_over_batches",
+    ),
+    Mutation(
+        "examples/support/loop.py",
+        "first * self.batch, after * self.batch",
+        "0, after * self.batch",
+        "tests/test_training.py::test_asymgan_goes_on_to_the_bit",
+    ),
+    Mutation(
+        "examples/support/loop.py",
+        "                    part.forget_nonfinite()",
+        "                    pass",
+        "tests/test_training.py::test_images_that_are_not_finite_do_not_stay_in_the_pool",
+    ),
+    Mutation(
+        "examples/support/average.py",
+        "average.lerp_(weight, 1 - decay)",
+        "average.lerp_(weight, decay)",
+        "tests/test_training.py::test_moving_averages",
+    ),
+    Mutation(
+        "examples/support/run.py",
+        '"best", "best_is", "skips"',
+        '"best", "best_is", "skips", "lr_generators", "lr_critics"',
+        "tests/test_support.py",
+    ),
+    Mutation(
+        "examples/support/run.py", '"picture_size", "seeds"', '"picture_size", "seeds", "ema"', "tests/test_support.py"
+    ),
+    Mutation(
+        "examples/support/durable.py",
+        "file.write(content))\n        new.replace(path)\n        _sync_folder(path.parent)\n",
+        "file.write(content))\n        new.replace(path)\n",
+        f"tests/test_durable.py::{SYNCED}",
+    ),
+    Mutation(
+        "examples/support/durable.py",
+        "replace(checksum)\n        new.replace(path)\n        _sync_folder(path.parent)\n",
+        "replace(checksum)\n        new.replace(path)\n",
+        f"tests/test_durable.py::{SYNCED}",
+    ),
+    Mutation(
+        "examples/support/durable.py", "        os.fsync(file.fileno())\n", "", f"tests/test_durable.py::{SYNCED}"
+    ),
+    Mutation("examples/support/durable.py", "os.fsync(handle)", "pass", f"tests/test_durable.py::{SYNCED}"),
+    Mutation(
+        "examples/support/checkpoint.py",
+        'torch.set_rng_state(states["cpu"])',
+        "pass",
+        "tests/test_durable.py::test_every_random_state_goes_on_where_it_was",
+    ),
+    Mutation(
+        "examples/support/checkpoint.py",
+        "random.setstate((version, tuple(words), gauss_next))",
+        "pass",
+        "tests/test_durable.py::test_every_random_state_goes_on_where_it_was",
+    ),
+    Mutation(
+        "examples/support/checkpoint.py",
+        'torch.manual_seed(1000 * saved["step"] + process)',
+        'torch.manual_seed(1000 * saved["step"])',
+        "tests/test_durable.py::test_other_processes_go_on_with_chance_of_their_own",
+    ),
+    Mutation(
+        "examples/support/checkpoint.py",
+        'return saved["step"], saved',
+        'return saved["step"] - 1, saved',
+        "tests/test_support.py::test_checkpoints_restore_parts_and_the_random_state",
+    ),
+    Mutation(
+        "examples/support/checkpoint.py",
+        'torch.manual_seed(1000 * saved["step"] + process)',
+        "torch.manual_seed(process)",
+        "tests/test_durable.py::test_other_processes_go_on_with_chance_of_their_own",
+    ),
+    Mutation(
+        "examples/support/checkpoint.py",
+        "np.random.set_state(",
+        "dict().get(",
+        "tests/test_durable.py::test_every_random_state_goes_on_where_it_was",
+    ),
+    Mutation(
+        "examples/support/phases.py",
+        "cls(scheduler, min(rich, poor), rich,",
+        "cls(scheduler, rich, rich,",
+        "tests/test_async_support.py::test_a_plan_counts_whole_steps_of_the_smaller_and_of_the_rich_set",
+    ),
+    Mutation(
+        "examples/support/phases.py",
+        "bisect_right(self.starts, step)",
+        "bisect_right(self.starts, step + 1)",
+        "tests/test_async_support.py::test_joint_epochs_are_as_long_as_the_smaller_set_partial_ones_as_the_rich_one",
+    ),
+    Mutation(
+        "examples/support/best.py",
+        "value < self.value if self.lowest else value > self.value",
+        "value > self.value if self.lowest else value < self.value",
+        "tests/test_training.py::test_the_best_checkpoint_is_kept",
+    ),
+    Mutation(
+        "examples/support/files.py", "(values / 257)", "(values / 256)", "tests/test_files.py tests/test_support.py"
+    ),
+    Mutation("examples/support/data.py", ".div_(127.5).sub_(1)", ".div_(127.5)", "tests/test_support.py"),
+    Mutation(
+        "examples/support/data.py",
+        'if rich_side == "A" else (b, a)\n        source =',
+        'if rich_side == "B" else (b, a)\n        source =',
+        "tests/test_support.py",
+    ),
+    Mutation(
+        "examples/support/domains.py",
+        "return x, int(source), y, int(target)",
+        "return x, int(target), y, int(source)",
+        "tests/test_domains_gestures.py::test_a_folder_of_folders_is_as_many_domains",
+    ),
+    *(
+        Mutation("examples/support/pictures.py", old, new, "tests/test_figures.py")
+        for old, new in (
+            ("(cycles.rebuilt_rich - cycles.x).abs()", "(cycles.rebuilt_rich - cycles.y).abs()"),
+            ("(one - other).abs().mean() / 2", "(one - other).abs().mean()"),
+            ("value.item() * len(rich) / len(x)", "value.item() * batch / len(x)"),
+            ("ops.shannon_entropy(cycles.fake_rich)", "ops.shannon_entropy(cycles.rebuilt_rich)"),
+            ("psnr(cycles.fake_y, cycles.y)", "psnr(cycles.fake_y, cycles.x)"),
+            ("(made.same_y - y)", "(made.same_y - x)"),
+        )
+    ),
+    Mutation(
+        "examples/support/pictures.py",
+        "log10(4 /",
+        "log10(1 /",
+        "tests/test_domains_gestures.py::test_psnr_in_decibels",
+    ),
+    Mutation(
+        "examples/support/classify.py", "enumerate(images) if d != target", "enumerate(images)", "tests/test_figures.py"
+    ),
+    Mutation("examples/support/classify.py", ".argmax(1) == target)", ".argmax(1) == 0)", "tests/test_figures.py"),
+    Mutation(
+        "examples/support/munit.py",
+        "[self.rich.content, self.poor.decoder]",
+        "[self.rich.content, self.rich.decoder]",
+        "tests/test_async_support.py::test_munit_trains_parts_only_in_a_partial_step",
+    ),
+    Mutation(
+        "examples/support/munit.py",
+        "l1(made.rebuilt, made.x)",
+        "l1(made.fake_rich, made.x)",
+        "tests/test_async_support.py::test_munits_partial_step_is_its_equations",
+    ),
+    Mutation(
+        "examples/support/munit.py",
+        "rich_critic(made.x), fakes)",
+        "poor_critic(made.x), fakes)",
+        "tests/test_async_support.py::test_munits_partial_step_is_its_equations",
+    ),
+    Mutation(
+        "examples/asymgan.py", "history(cycles), judges", "cycles.detach(), judges", f"tests/test_steps.py::{SHOWN}"
+    ),
+    Mutation(
+        "examples/asyncgan.py", "history(cycles), judges", "cycles.detach(), judges", f"tests/test_steps.py::{SHOWN}"
+    ),
+    *(
+        Mutation(
+            f"examples/{name}.py",
+            f"        with frozen({judges}):\n{more}",
+            f"        if True:\n{more}",
+            f"tests/test_steps.py::{MOVED}",
+        )
+        for name, judges, more in (
+            ("asymgan", "judges", ""),
+            ("asyncgan", "judges", "            training.step_generators(asyncgan.joint"),
+            ("asyncgan_munit", "*judges", ""),
+            ("asymmetricgan_domains", "judges", ""),
+            ("asymmetricgan_gesture", "judges", ""),
+        )
+    ),
+    Mutation(
+        "examples/asyncgan.py",
+        "[model.rich_to_poor, critics.poor]",
+        "[model.poor_to_rich, critics.rich]",
+        f"tests/test_steps.py::{EASY}",
+    ),
+    Mutation(
+        "examples/cyclegan_dropin.py",
+        '1 / 3 if "colour" in opt.use',
+        '1.0 if "colour" in opt.use',
+        "tests/test_example_dropin.py::test_parts_that_stand_in_for_a_loss_have_its_size",
+    ),
+    Mutation(
+        "examples/cyclegan_dropin.py",
+        "easy = [model.netG_A, model.netD_A]",
+        "easy = [model.netG_B, model.netD_B]",
+        "tests/test_example_dropin.py::test_every_part_trains",
+    ),
+]
+
+MUTATIONS = [*LAYERS, *OPS, *NETWORKS, *LOSSES, *OBJECTIVES, *TRAINING, *CHECKPOINTS, *EXAMPLES]
