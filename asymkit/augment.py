@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from asymkit.checks import check_images
+from asymkit.checks import check_images, modules, number
 
 
 class CriticAugmentation(nn.Module):
@@ -27,7 +27,7 @@ class CriticAugmentation(nn.Module):
         cutout: side of a square of zeros, as a part of height and width.
 
     Raises:
-        ValueError: a negative strength, a translation or cutout above 1.
+        ValueError: a strength below 0 or above 100, a translation or cutout below 0 or above 1.
 
     Example:
         >>> from asymkit import PatchDiscriminator
@@ -49,13 +49,10 @@ class CriticAugmentation(nn.Module):
         cutout: float = 0.5,
     ) -> None:
         super().__init__()
-        given = {"brightness": brightness, "saturation": saturation, "contrast": contrast}
-        for name, value in (given | {"translation": translation, "cutout": cutout}).items():
-            most = float("inf") if name in given else 1
-            if not 0 <= value <= most:
-                raise ValueError(f"{name} must be at least 0{'' if name in given else ' and at most 1'}, got {value!r}")
-        self.brightness, self.saturation, self.contrast = brightness, saturation, contrast
-        self.translation, self.cutout = translation, cutout
+        self.brightness = number("brightness", brightness, 0, 100)
+        self.saturation = number("saturation", saturation, 0, 100)
+        self.contrast = number("contrast", contrast, 0, 100)
+        self.translation, self.cutout = number("translation", translation, 0, 1), number("cutout", cutout, 0, 1)
 
     def forward(self, image: Tensor) -> Tensor:
         """Images (N, C, H, W) in, the same changed out, not clamped, as in that paper."""
@@ -78,7 +75,11 @@ class CriticAugmentation(nn.Module):
 
         Returns:
             A handle, whose ``remove()`` takes it off.
+
+        Raises:
+            ValueError: the critic is no network.
         """
+        modules(critic=critic)
         return critic.register_forward_pre_hook(self._changed, with_kwargs=True)
 
     def _changed(

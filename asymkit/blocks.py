@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from asymkit.checks import flags, modules
 from asymkit.layers import ConditionalInstanceNorm2d, HeKernel3x3, InstanceNorm2d, conv3x3, zero_padded_conv
 
 
@@ -41,13 +42,15 @@ def checkpoint_blocks(network: nn.Module, on: bool = True) -> int:
         How many blocks were set.
 
     Raises:
-        ValueError: the network holds none.
+        ValueError: the network holds none, or is no network.
 
     Example:
         >>> from asymkit import ResnetGenerator
         >>> checkpoint_blocks(ResnetGenerator(width=8, blocks=6))
         6
     """
+    modules(network=network)
+    flags(on=on)
     blocks = [module for module in network.modules() if isinstance(module, _Block)]
     if not blocks:
         raise ValueError(f"network must hold residual blocks of asymkit, {type(network).__name__} has none")

@@ -6,12 +6,13 @@ import math
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from numbers import Real
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from asymkit.checks import at_least
+from asymkit.checks import at_least, described, instance_of
 
 
 class StepGuard:
@@ -39,7 +40,7 @@ class StepGuard:
     """
 
     def __init__(self, limit: int = 20) -> None:
-        at_least("limit", limit)
+        limit = at_least("limit", limit)
         self.limit, self.steps, self.skipped, self.in_a_row = limit, 0, 0, 0
 
     def step(
@@ -60,10 +61,14 @@ class StepGuard:
             image pool too.
 
         Raises:
+            ValueError: something else than an optimizer, losses or a scaler is given.
             FloatingPointError: ``limit`` steps in a row were skipped.
         """
+        instance_of("optimizer", optimizer, torch.optim.Optimizer, "such as torch.optim.Adam(network.parameters())")
+        if scaler is not None:
+            instance_of("scaler", scaler, torch.amp.GradScaler, "or None")
+        named = _named(terms)
         self.steps += 1
-        named = {"the loss": terms} if isinstance(terms, Tensor) else dict(terms)
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         gradients = [p.grad for p in parameters if p.grad is not None]
         if scaler is not None and not (scaler.is_enabled() and gradients):
@@ -113,3 +118,14 @@ class StepGuard:
             torch.distributed.all_reduce(everywhere, torch.distributed.ReduceOp.MIN)
             return bool(everywhere)
         return bool(fine)
+
+
+def _named(terms: Mapping[str, Tensor | float] | Tensor) -> dict[str, Tensor | float]:
+    """The terms by name, refused where they are no losses."""
+    named = {"the loss": terms} if isinstance(terms, Tensor) else terms
+    if not isinstance(named, Mapping):
+        raise ValueError(f"terms must be the loss, a tensor, or a dict of its terms by name, got {described(terms)}")
+    for name, term in named.items():
+        if isinstance(term, bool) or not isinstance(term, Tensor | Real) or (isinstance(term, Tensor) and term.is_meta):
+            raise ValueError(f"terms[{name!r}] must be a tensor or a number, got {described(term)}")
+    return dict(named)

@@ -1,13 +1,17 @@
-"""Domain labels: whole numbers or vectors in, vectors out, without reading values from a GPU."""
+"""Domain labels: integers or vectors in, vectors out, without reading values from a GPU."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
+from asymkit.checks import FLOATING, check_dense
 
-def label_vectors(labels: Tensor | None, domains: int, batch: int, name: str = "condition") -> Tensor:
-    """Labels as vectors, one-hot where they were whole numbers.
+
+def label_vectors(
+    labels: Tensor | None, domains: int, batch: int, name: str = "condition", like: Tensor | None = None
+) -> Tensor:
+    """Labels as vectors, one-hot where they were integers.
 
     Numbers out of range are refused where that costs nothing, on a CPU and outside ``torch.compile``; on a GPU the
     data set must have refused them, as reading them back would stall it.
@@ -17,6 +21,7 @@ def label_vectors(labels: Tensor | None, domains: int, batch: int, name: str = "
         domains: how many domains there are.
         batch: how many labels to expect.
         name: the argument's name, for the message.
+        like: what they will be brought to the device of.
 
     Returns:
         (batch, domains); floating point vectors as they are, float32 for numbers.
@@ -29,19 +34,14 @@ def label_vectors(labels: Tensor | None, domains: int, batch: int, name: str = "
         tensor([[0., 0., 1.],
                 [1., 0., 0.]])
     """
-    if not isinstance(labels, Tensor):
-        raise ValueError(
-            f"{name} must be domain labels: ({batch},) whole numbers below {domains}, or ({batch}, {domains}) floats, "
-            f"got {type(labels).__name__}; e.g. torch.full(({batch},), 0)"
-        )
-    if labels.is_floating_point() and tuple(labels.shape) == (batch, domains):
+    form = f"domain labels: ({batch},) integers below {domains}, or ({batch}, {domains}) floats"
+    check_dense(name, labels, form, f"; e.g. torch.full(({batch},), 0)", like=like)
+    assert isinstance(labels, Tensor)
+    if labels.dtype in FLOATING and tuple(labels.shape) == (batch, domains):
         return labels
     whole = labels.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
     if not whole or tuple(labels.shape) != (batch,):
-        raise ValueError(
-            f"{name} must be domain labels: ({batch},) whole numbers below {domains}, or ({batch}, {domains}) floats, "
-            f"got {labels.dtype} of shape {tuple(labels.shape)}"
-        )
+        raise ValueError(f"{name} must be {form}, got {labels.dtype} of shape {tuple(labels.shape)}")
     if labels.device.type == "cpu" and not torch.compiler.is_compiling() and batch > 0:
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= domains:

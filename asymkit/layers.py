@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asymkit import ops
-from asymkit.checks import check_dtype, check_images, one_of, widen
+from asymkit.checks import FLOATING, check_dense, check_images, check_like, one_of, widen
 from asymkit.initialisation import HeDense, HeKernel2d, HeStart
 from asymkit.ops import conditional_instance_norm, instance_norm
-from asymkit.ops.norm import Activation
 from asymkit.ops.eager.norm import layout_of
+from asymkit.ops.norm import Activation
 
 Upsampling = Literal["transposed", "resize"]
 
@@ -261,20 +261,17 @@ def init_normal(module: nn.Module, std: float = 0.02) -> None:
 def check_vector(z: Tensor, name: str, length: int, batch: int | None = None, like: Tensor | None = None) -> None:
     """Refuse a z that is not (batch, length), any batch where it is None, of the type of a weight."""
     wanted = f"({'N' if batch is None else batch}, {length})"
-    if not isinstance(z, Tensor):
-        raise ValueError(
-            f"{name} must be a floating point tensor {wanted}, one vector per image, got {type(z).__name__}"
-        )
+    check_dense(name, z, f"a floating point tensor {wanted}, one vector per image")
     shape = tuple(z.shape)
     fits = z.ndim == 2 and 0 not in shape and shape[1] == length and (batch is None or batch == shape[0])
-    if fits and z.is_floating_point():
+    if fits and z.dtype in FLOATING:
         if like is not None:
-            check_dtype(z, name, like)
+            check_like(name, z, like)
         return
     hint = ""
     if 0 in shape:
         hint = "; it is empty"
-    elif not z.is_floating_point():
+    elif z.dtype not in FLOATING:
         hint = f"; for labels use torch.nn.functional.one_hot(labels, {length}).float()"
     elif shape == (length,):
         hint = "; for a single vector use unsqueeze(0)"

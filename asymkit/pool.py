@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor
 
-from asymkit.checks import at_least, check_images
+from asymkit.checks import FLOATING, at_least, check_images, described
 
 
 class ImagePool:
@@ -31,8 +31,7 @@ class ImagePool:
     """
 
     def __init__(self, size: int = 50) -> None:
-        at_least("size", size, least=0)
-        self.size = size
+        self.size = at_least("size", size, least=0)
         self.images: list[Tensor] = []
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -85,13 +84,18 @@ class ImagePool:
         """Take over the fakes of a checkpoint.
 
         Raises:
-            ValueError: more images than this pool holds.
+            ValueError: more images than this pool holds, or no state of a pool.
         """
-        if len(state["images"]) > self.size:
-            raise ValueError(
-                f"the checkpoint's pool holds {len(state['images'])} images, this one has size={self.size}"
-            )
-        self.images = list(state["images"])
+        images = state.get("images") if isinstance(state, Mapping) else None
+        if not isinstance(images, list | tuple) or not all(map(_is_image, images)):
+            raise ValueError(f"state must be an ImagePool's state_dict(), {{'images': [...]}}, got {described(state)}")
+        if len(images) > self.size:
+            raise ValueError(f"the checkpoint's pool holds {len(images)} images, this one has size={self.size}")
+        self.images = list(images)
+
+
+def _is_image(image: object) -> bool:
+    return isinstance(image, Tensor) and image.ndim == 3 and image.dtype in FLOATING
 
 
 AnyCycles = TypeVar("AnyCycles", bound=Any)
@@ -112,6 +116,8 @@ class History(Generic[AnyCycles]):
 
     def __call__(self, cycles: AnyCycles) -> AnyCycles:
         """Detached cycles whose fakes are mixed with earlier ones, for the critics' step only."""
+        if not all(hasattr(cycles, kind) for kind in self.KINDS):
+            raise ValueError(f"cycles must be a named tuple with {', '.join(self.KINDS)}, got {described(cycles)}")
         fakes = {kind: getattr(cycles, kind) for kind in self.KINDS}
         mixed = {kind: self.pools[kind](fake) for kind, fake in fakes.items() if fake is not None}
         result: AnyCycles = cycles.detach()._replace(**mixed)
@@ -132,7 +138,8 @@ class History(Generic[AnyCycles]):
         Raises:
             ValueError: pools of other kinds, or larger ones.
         """
-        if state.keys() != self.pools.keys():
-            raise ValueError(f"the checkpoint's pools are {sorted(state)}, these are {sorted(self.pools)}")
+        if not isinstance(state, Mapping) or state.keys() != self.pools.keys():
+            found = list(state) if isinstance(state, Mapping) else described(state)
+            raise ValueError(f"state: the checkpoint's pools are {found}, these are {sorted(self.pools)}")
         for kind, pool in self.pools.items():
             pool.load_state_dict(state[kind])

@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, Literal
 
-from torch import nn
+from torch import Tensor, nn
 
-from asymkit.checks import at_least, one_of
+from asymkit.checks import at_least, described, number, one_of
 
 Phase = Literal["joint", "partial"]
 Rule = Literal["text", "algorithm1"]
+
+MOST_EPOCHS = 10**8
+MOST_PROGRESS = math.nextafter(2, 0)
 
 
 @contextmanager
@@ -43,7 +46,7 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
     for module in modules:
         if not isinstance(module, nn.Module):
             raise ValueError(
-                f"frozen takes modules, got {type(module).__name__}; for several write frozen(a, b) or frozen(*modules)"
+                f"frozen takes modules, got {described(module)}; for several write frozen(a, b) or frozen(*modules)"
             )
     parameters = {id(p): p for module in modules for p in module.parameters()}.values()
     layers = {id(layer): layer for module in modules for layer in module.modules()}.values()
@@ -77,13 +80,14 @@ class AsyncScheduler:
         partial: a training step of the hard direction and its critic on pseudo pairs; takes what ``joint`` takes.
         frozen: modules, or parts of them, that partial steps leave alone: the easy direction and the poor domain's
             critic. They may share one optimizer with all others.
-        total_epochs: N, epochs or iterations: whatever is given to :meth:`set_epoch`.
+        total_epochs: N, epochs or iterations: whatever is given to :meth:`set_epoch`; at most 100 million.
         period: T, in the same unit; N / 10 and N / 6 did best in the paper.
         rule: "text", what the paper's text says: of every T epochs the first half is joint. "algorithm1" is the printed
             algorithm, whose count runs from 1: six joint epochs of ten, and never a partial one with T = 2.
 
     Raises:
-        ValueError: a period or total below 1 or no whole number, an unknown rule, ``frozen`` holds no modules.
+        ValueError: a period or total below 1, above 100 million or no integer, an unknown rule, ``frozen`` holds no
+            modules.
 
     Warns:
         UserWarning: a plan without any partial epoch, e.g. with T = N.
@@ -113,14 +117,14 @@ class AsyncScheduler:
         for name, step in (("joint", joint), ("partial", partial)):
             if not callable(step):
                 raise ValueError(f"{name} must be a training step, something to call, got {type(step).__name__}")
-        held = () if isinstance(frozen, nn.Module) else tuple(frozen)
+        held = tuple(frozen) if isinstance(frozen, Iterable) and not isinstance(frozen, nn.Module | Tensor) else ()
         if not held or not all(isinstance(module, nn.Module) for module in held):
             raise ValueError(
                 f"frozen must be a list of modules to hold still in partial steps, got {_kind(frozen, held)}; "
                 "e.g. [rich_to_poor, poor_critic]"
             )
-        at_least("total_epochs", total_epochs)
-        at_least("period", period)
+        total_epochs = at_least("total_epochs", total_epochs, most=MOST_EPOCHS)
+        period = at_least("period", period, most=MOST_EPOCHS)
         one_of("rule", rule, ("text", "algorithm1"))
         self.joint, self.partial, self.frozen = joint, partial, held
         self.total_epochs, self.period, self.rule = total_epochs, period, rule
@@ -138,7 +142,7 @@ class AsyncScheduler:
         """Say which epoch, or iteration, the following steps belong to, counted from 0.
 
         Raises:
-            ValueError: below 0, not below ``total_epochs``, or no whole number.
+            ValueError: below 0, not below ``total_epochs``, or no integer.
         """
         self._epoch = self._checked(epoch)
 
@@ -148,7 +152,7 @@ class AsyncScheduler:
         In joint epochs the paper draws as many samples as the smaller set has, in partial ones all of the rich set.
 
         Raises:
-            ValueError: below 0, not below ``total_epochs``, or no whole number.
+            ValueError: below 0, not below ``total_epochs``, or no integer.
         """
         return "partial" if self._is_partial(self._checked(epoch)) else "joint"
 
@@ -189,12 +193,16 @@ class AsyncScheduler:
         return f"AsyncScheduler({steps}, frozen=[{held}], {plan}; {now})"
 
     def _checked(self, epoch: int) -> int:
-        if not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 <= epoch < self.total_epochs:
-            raise ValueError(f"epoch must be a whole number from 0 to {self.total_epochs - 1}, got {epoch!r}")
-        return epoch
+        try:
+            return at_least("epoch", epoch, least=0, most=self.total_epochs - 1)
+        except ValueError as error:
+            raise ValueError(f"{error}; epochs are numbered from 0 to {self.total_epochs - 1}") from None
 
     def _has_partial(self, period: int) -> bool:
-        return any(self._is_partial(epoch, period) for epoch in range(self.total_epochs))
+        """Whether there is a partial epoch: the first is one of three, by either rule."""
+        half, number = math.ceil(self.total_epochs / 2), self.total_epochs // 2 + 1
+        first = (half + math.ceil(period / 2), number - 1, number - number % period + period // 2)
+        return any(epoch < self.total_epochs and self._is_partial(epoch, period) for epoch in first)
 
     def _is_partial(self, epoch: int, period: int | None = None) -> bool:
         period, half = period or self.period, math.ceil(self.total_epochs / 2)
@@ -208,14 +216,15 @@ def linear_decay(progress: float, constant: float = 0.5) -> float:
     """Factor for the learning rate: 1 for a while, then linearly to 0 [AsymGAN §IV-A].
 
     Args:
-        progress: how much of the training is done, 0 to 1, in epochs, iterations or minutes alike.
+        progress: how much of the training is done, 0 to 1, in epochs, iterations or minutes alike. A little more counts
+            as 1, as schedulers ask for the rate after the last epoch too.
         constant: the part before the decay begins; the paper's 100 + 100 epochs are 0.5.
 
     Returns:
         The factor, 0 to 1.
 
     Raises:
-        ValueError: progress or constant is outside [0, 1].
+        ValueError: progress is outside [0, 2), as the number of an epoch is, or constant outside [0, 1].
 
     Example:
         >>> [linear_decay(epoch / 200) for epoch in (0, 100, 150, 200)]
@@ -231,10 +240,9 @@ def linear_decay(progress: float, constant: float = 0.5) -> float:
         >>> optimizer.param_groups[0]["lr"] == linear_decay(150 / 201) > 0
         True
     """
-    if not 0 <= progress <= 1:
-        raise ValueError(f"progress must be the part that is done, 0 to 1, got {progress!r}; give epoch / epochs")
-    if not 0 <= constant <= 1:
-        raise ValueError(f"constant must be a part of the training between 0 and 1, got {constant!r}")
+    why = ": the part of the training that is done, epoch / epochs"
+    progress = min(1.0, number("progress", progress, 0, MOST_PROGRESS, why))
+    constant = number("constant", constant, 0, 1, ": a part of the training")
     if progress <= constant:
         return 1.0
     return (1 - progress) / (1 - constant)

@@ -96,7 +96,7 @@ def test_foreign_generators_and_pairs() -> None:
 def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match=r"low < high"):
         AnySize(ResnetGenerator(**SMALL), value_range=(1, 0))
-    with pytest.raises(ValueError, match="multiple must be a whole number"):
+    with pytest.raises(ValueError, match="multiple must be an integer"):
         AnySize(ResnetGenerator(**SMALL), multiple=0)
     with pytest.raises(ValueError, match=r"unsqueeze"):
         AnySize(ResnetGenerator(**SMALL))(torch.zeros(3, 32, 32))

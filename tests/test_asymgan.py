@@ -296,7 +296,7 @@ def test_bad_input_is_refused(pair: tuple[Tensor, Tensor]) -> None:
     cycles = model(x, y)
     without_aux = asymgan.Critics(critics.rich, critics.poor)
     calls: list[tuple[Any, str]] = [
-        (lambda: model(x, y[:1]), r"x and y must agree in batch and size, got \(2, 3, 32, 36\) and \(1, 3, 32, 36\)"),
+        (lambda: model(x, y[:1]), r"x and y must agree in batch, size.*\(2, 3, 32, 36\).*\(1, 3, 32, 36\)"),
         (lambda: model(x, y[..., :32]), "x and y must agree"),
         (lambda: model(x, y, torch.randn(2, 7).double()), r"shape of the encoder's codes, \(2, 8\), got \(2, 7\)"),
         (lambda: model(x.int(), y), "x must be floating point"),
@@ -307,7 +307,10 @@ def test_bad_input_is_refused(pair: tuple[Tensor, Tensor]) -> None:
         (lambda: asymgan.Translators(model.rich_to_poor, model.rich_to_poor)(x, y, torch.randn(2, 8)), "no encoder"),
         (lambda: asymgan.Translators(model.rich_to_poor, model.rich_to_poor).to_rich_like(y, x), "needs an encoder"),
         (lambda: model.interpolate(y, torch.zeros(2, 8), torch.zeros(1, 8)), "must have the same shape"),
-        (lambda: model.interpolate(y, torch.zeros(2, 8), torch.zeros(2, 8), 1), "steps must be at least 2"),
+        (
+            lambda: model.interpolate(y, torch.zeros(2, 8), torch.zeros(2, 8), 1),
+            "steps must be an integer of at least 2, got 1",
+        ),
         (lambda: asymgan.generator_terms(cycles, without_aux), "critics.aux is missing"),
         (
             lambda: asymgan.discriminator_terms(cycles, critics),

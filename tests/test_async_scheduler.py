@@ -90,9 +90,9 @@ def test_iterations_instead_of_epochs() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"period": 0}, "period must be a whole number of at least 1, got 0"),
-        ({"period": 2.0}, "period must be a whole number"),
-        ({"total_epochs": 0}, "total_epochs must be a whole number of at least 1"),
+        ({"period": 0}, "period must be an integer of at least 1, got 0"),
+        ({"period": 2.0}, "period must be an integer"),
+        ({"total_epochs": 0}, "total_epochs must be an integer of at least 1"),
         ({"rule": "prose"}, "rule"),
         ({"joint": 3}, "joint must be a training step, something to call, got int"),
         ({"frozen": []}, r"frozen must be a list of modules .* got \[\]"),

@@ -42,7 +42,7 @@ def test_settings_come_back_from_their_file(tmp_path: Path, settings: Any) -> No
         ('{"tensorboard": "no"}', "tensorboard: expected bool, got 'no'"),
         ('{"lr_critics": true}', "lr_critics: expected float, got True"),
         ('{"weights": {"style": "much"}}', "weights.style: expected float, got 'much'"),
-        ('{"width": 0}', "width must be a whole number of at least 1"),
+        ('{"width": 0}', "width must be an integer of at least 1"),
     ],
 )
 def test_settings_files_that_do_not_fit_are_said(tmp_path: Path, text: str, message: str) -> None:

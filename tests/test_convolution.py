@@ -104,13 +104,18 @@ def test_a_generator_gives_the_same_with_it(build: type[nn.Module], monkeypatch:
 def test_the_backend_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     many, few = torch.zeros(256, 256, 3, 3), torch.zeros(64, 64, 3, 3)
     monkeypatch.setattr(convolution, "MACHINE_OBSTACLE", None)
-    assert ops.conv3x3_backend(torch.zeros(1, 256, 64, 64), many) == ("winograd", "Winograd's algorithm, float32 on AVX2")
+    assert ops.conv3x3_backend(torch.zeros(1, 256, 64, 64), many) == (
+        "winograd",
+        "Winograd's algorithm, float32 on AVX2",
+    )
     assert "fewer than 128 channels" in ops.conv3x3_backend(torch.zeros(1, 64, 64, 64), few).reason
     assert "or 1024 pixels" in ops.conv3x3_backend(torch.zeros(1, 256, 16, 16), many).reason
     assert "is for float32" in ops.conv3x3_backend(torch.zeros(1, 256, 64, 64).double(), many).reason
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert ops.conv3x3_backend(torch.zeros(1, 256, 64, 64), many).name == "eager"
-    assert "on meta the device's library" in ops.conv3x3_backend(torch.zeros(1, 256, 64, 64, device="meta"), many).reason
+    assert (
+        "on meta the device's library" in ops.conv3x3_backend(torch.zeros(1, 256, 64, 64, device="meta"), many).reason
+    )
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     assert convolution.machine_obstacle() is None
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")

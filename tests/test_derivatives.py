@@ -134,9 +134,7 @@ def test_the_derivatives_are_the_equations(name: str) -> None:
     )
     # rate by rate, along one direction: finite differences have the last word
     step = 1e-6
-    ahead, behind = (
-        op(*(t + sign * step * d for t, d in zip(inputs, direction, strict=True))) for sign in (1, -1)
-    )
+    ahead, behind = (op(*(t + sign * step * d for t, d in zip(inputs, direction, strict=True))) for sign in (1, -1))
     _, tangent = torch.func.jvp(op, inputs, direction)
     assert tangent.abs().max() > 0
     torch.testing.assert_close(tangent, (ahead - behind) / (2 * step), rtol=1e-4, atol=1e-6)

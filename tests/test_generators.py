@@ -149,7 +149,7 @@ IMAGE = torch.rand(2, 3, 32, 32)
         (lambda: ResnetGenerator(**SMALL)(IMAGE[:0]), "image is empty"),
         (lambda: ResnetGenerator(**SMALL)(IMAGE.byte()), r"floating point, got torch.uint8; for 0–255 images"),
         (lambda: ResnetGenerator(**SMALL)(IMAGE[..., :4, :4]), "image is too small: got 4×4, .* at least 8"),
-        (lambda: ResnetGenerator(blocks=0), "blocks must be a whole number of at least 1, got 0"),
+        (lambda: ResnetGenerator(blocks=0), "blocks must be an integer of at least 1, got 0"),
         (lambda: ResnetGenerator(width=-4), "width must be"),
         (lambda: ResnetGenerator(upsampling="resized"), "upsampling: unknown 'resized', did you mean 'resize'"),  # type: ignore[arg-type]
         (lambda: build("cinn"), "injection: unknown 'cinn', did you mean 'cin'"),

@@ -190,4 +190,7 @@ def test_all_processes_skip_or_none(tmp_path: Path) -> None:
         process.start()
     for process in processes:
         process.join(60)
-    assert [(tmp_path / str(rank)).read_text(encoding="utf-8") for rank in range(2)] == ["[False, True]", "[False, True]"]
+    assert [(tmp_path / str(rank)).read_text(encoding="utf-8") for rank in range(2)] == [
+        "[False, True]",
+        "[False, True]",
+    ]

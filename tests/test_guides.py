@@ -179,7 +179,9 @@ def test_the_lines_of_the_page_on_deployment_work(tmp_path: Path, monkeypatch: p
         torch.save(
             {"step": 1, "parts": {"model": model.state_dict(), "average": {}}}, tmp_path / "runs" / "demo" / name
         )
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8"), flags=re.DOTALL
+    )
     assert len(blocks) >= 8
     for block in blocks:  # a narrow generator does what a wide one does, sooner
         exec(block.replace("(blocks=6)", "(width=4, blocks=1)").replace("1200, 900", "600, 500"), names)

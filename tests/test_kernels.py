@@ -240,7 +240,9 @@ def test_norm_of_maps_beyond_32_bits(tmp_path: Path, steps: tuple[int, int], par
         assert relative(found, wanted) < 1e-3
 
 
-@pytest.mark.parametrize("steps", [(0, FAR // 16, 1), (FAR // 2, 24, 1), (1, FAR // 16, 3)], ids=["rows", "channels", "columns"])
+@pytest.mark.parametrize(
+    "steps", [(0, FAR // 16, 1), (FAR // 2, 24, 1), (1, FAR // 16, 3)], ids=["rows", "channels", "columns"]
+)
 def test_similarity_of_images_beyond_32_bits(tmp_path: Path, steps: tuple[int, int, int]) -> None:
     if DEVICE != "cpu":
         pytest.skip("a sparse file is in the CPU's memory")

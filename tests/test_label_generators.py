@@ -151,7 +151,7 @@ STAR: Any = StarGenerator(4, blocks=1, width=4)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: STAR(IMAGE), r"condition must be domain labels: \(2,\) whole numbers below 4.*got NoneType"),
+        (lambda: STAR(IMAGE), r"condition must be domain labels: \(2,\) integers below 4.*got NoneType"),
         (lambda: STAR(IMAGE, torch.tensor([0, 4])), "domains are numbered 0 to 3, got 4"),
         (lambda: STAR(IMAGE, torch.tensor([-1, 3])), "domains are numbered 0 to 3, got -1"),
         (lambda: STAR(IMAGE, torch.tensor([1])), r"got torch.int64 of shape \(1,\)"),
@@ -161,11 +161,11 @@ STAR: Any = StarGenerator(4, blocks=1, width=4)
         (lambda: PlainGenerator(4)(IMAGE, torch.tensor([0, 4])), "domains are numbered 0 to 3, got 4"),
         (lambda: STAR(IMAGE[..., :30], torch.tensor([0, 1])), "image must have sides divisible by 4, got 32×30"),
         (lambda: STAR(IMAGE[:, :1], torch.tensor([0, 1])), "image must have 3 channels, got 1"),
-        (lambda: StarGenerator(0), "domains must be a whole number of at least 1"),
-        (lambda: StarGenerator(3, blocks=-1), "blocks must be a whole number of at least 0"),
+        (lambda: StarGenerator(0), "domains must be an integer of at least 1"),
+        (lambda: StarGenerator(3, blocks=-1), "blocks must be an integer of at least 0"),
         (lambda: StarGenerator(3, label_embedding=0), "label_embedding must be"),
         (lambda: StarGenerator(3, upsampling="nearest"), "upsampling: unknown 'nearest'"),  # type: ignore[arg-type]
-        (lambda: DomainDiscriminator(3, image_size=48), "image_size must be a whole number of at least 64, got 48"),
+        (lambda: DomainDiscriminator(3, image_size=48), "image_size must be an integer of at least 64, got 48"),
         (lambda: DomainDiscriminator(3, image_size=100), "divisible by 64.*got 100; resize the images to 64 or 128"),
         (lambda: DomainDiscriminator(3, 64, 4)(torch.rand(1, 3, 128, 128)), "image must be 64×64, got 128×128"),
         (lambda: DomainClassificationLoss()(torch.rand(2, 3), torch.rand(2, 4)), r"\(2, 3\) floats.*\(2, 4\)"),

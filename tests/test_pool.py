@@ -45,7 +45,7 @@ def test_a_pool_survives_a_checkpoint() -> None:
     assert torch.equal(other(torch.ones(3, 2, 1, 1)), first)
     with pytest.raises(ValueError, match="holds 4 images, this one has size=2"):
         ImagePool(2).load_state_dict(pool.state_dict())
-    with pytest.raises(ValueError, match="size must be a whole number of at least 0, got -1"):
+    with pytest.raises(ValueError, match="size must be an integer of at least 0, got -1"):
         ImagePool(-1)
 
 

@@ -81,8 +81,10 @@ def test_learning_rate_is_constant_then_falls_to_zero() -> None:
     assert factors[200] == 0.0
     assert linear_decay(0.5, constant=1.0) == linear_decay(1.0, constant=1.0) == 1.0
     assert linear_decay(0.25, constant=0.0) == pytest.approx(0.75)
-    with pytest.raises(ValueError, match="constant must be a part"):
+    with pytest.raises(ValueError, match="constant must be a number from 0 to 1, got 100: a part of the training"):
         linear_decay(0.5, constant=100)
-    for epoch in (2, -1, 1.01):  # an epoch is no part of a training
-        with pytest.raises(ValueError, match=r"progress must be the part that is done, .* give epoch / epochs"):
+    for epoch in (2, -1, 2.5):  # an epoch is no part of a training
+        with pytest.raises(
+            ValueError, match=r"progress must be .* the part of the training that is done, epoch / epochs"
+        ):
             linear_decay(epoch)

@@ -322,9 +322,9 @@ def test_data_may_move_but_not_come_or_go(tmp_path: Path, capsys: pytest.Capture
         ({"picture_size": 12}, "picture_size must be divisible by 4 and at least 16, got 12"),
         ({"critic_layers": 4}, "size must be divisible by 4 and at least 48, got 40"),
         ({"minutes": 0}, "minutes must be above 0"),
-        ({"epochs": 0}, "epochs must be a whole number of at least 1"),
+        ({"epochs": 0}, "epochs must be an integer of at least 1"),
         ({"batch": 0}, "batch must be"),
-        ({"seed": -1}, "seed must be a whole number of at least 0"),
+        ({"seed": -1}, "seed must be an integer of at least 0"),
         ({"lr_critics": -1.0}, "lr_critics must be above 0"),
     ],
 )

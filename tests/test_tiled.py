@@ -214,7 +214,7 @@ def test_networks_that_see_the_whole_image_otherwise_are_refused(norm: Any) -> N
 
 def test_mistakes_are_named() -> None:
     generator = ResnetGenerator(**SMALL)
-    with pytest.raises(ValueError, match="tile must be a whole number of at least 16"):
+    with pytest.raises(ValueError, match="tile must be an integer of at least 16"):
         Tiled(generator, tile=8)
     with pytest.raises(ValueError, match="did you mean 'exact'"):
         Tiled(generator, statistics="exakt")  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asymkit.checks import described, instance_of
 from asymkit.console import print_in_any_encoding
 from asymkit.ops import shannon_entropy
 
@@ -61,6 +63,7 @@ def domain_entropy(folder: Path, value_range: tuple[float, float] | None = None)
     from asymkit.evaluation.folders import image_files
     from asymkit.evaluation.images import BrokenImageError, read_image
 
+    folder = _path("folder", folder)
     if not folder.is_dir():
         raise ValueError(f"no folder {str(folder)!r}; expected a folder with the images of a domain")
     files = image_files(folder, "entropy", "a folder with the images of a domain")
@@ -89,6 +92,7 @@ def advice(first: DomainEntropy, second: DomainEntropy) -> str:
         'photos' is the rich domain, by 5.00 bits (7.50 against 2.50).
         One poor image stands for many rich ones: AsymGAN, whose auxiliary variable carries the rest; AsyncScheduler can be added.
     """
+    _check(first, second)
     rich, poor = (first, second) if first.mean >= second.mean else (second, first)
     by = rich.mean - poor.mean
     figures = f"({rich.mean:.2f} against {poor.mean:.2f})"
@@ -106,6 +110,17 @@ def advice(first: DomainEntropy, second: DomainEntropy) -> str:
     )
 
 
+def _path(name: str, value: object) -> Path:
+    if not isinstance(value, str | os.PathLike) or not str(value):
+        raise ValueError(f"{name} must be a path, got {described(value)}")
+    return Path(value)
+
+
+def _check(first: DomainEntropy, second: DomainEntropy) -> None:
+    for name, domain in (("first", first), ("second", second)):
+        instance_of(name, domain, DomainEntropy, "what domain_entropy gives")
+
+
 def draw(first: DomainEntropy, second: DomainEntropy, path: Path) -> None:
     """A picture of both histograms, of levels and of the images' entropies.
 
@@ -116,6 +131,8 @@ def draw(first: DomainEntropy, second: DomainEntropy, path: Path) -> None:
     """
     from matplotlib.figure import Figure
 
+    _check(first, second)
+    path = _path("path", path)
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     levels, bits = figure.subplots(1, 2)
     for domain in (first, second):
@@ -150,6 +167,7 @@ def compare(
     Raises:
         ValueError: a folder without images, or a file that cannot be read.
     """
+    picture = _path("picture", picture)
     first, second = domain_entropy(dir_a, value_range), domain_entropy(dir_b, value_range)
     draw(first, second, picture)
     lines = [

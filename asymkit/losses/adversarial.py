@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asymkit.checks import widen
+from asymkit.checks import FLOATING, check_dense, described, flags, widen
 
 Scores: TypeAlias = "Tensor | Sequence[Scores]"
 """A tensor of scores, or a list of them, one per scale, nested as deep as a critic likes."""
@@ -23,17 +23,17 @@ class _AdversarialLoss(nn.Module):
 
     def forward(self, prediction: Scores, target_is_real: bool) -> Tensor:
         """Distance of the scores from what real (or fake) ones should be, averaged over scales: a float32 scalar."""
-        if not isinstance(target_is_real, bool):
-            raise ValueError(f"target_is_real must be True or False, got {target_is_real!r:.80}; there is no smoothing")
+        flags(target_is_real=target_is_real)
         if isinstance(prediction, Tensor):
-            if not prediction.is_floating_point() or prediction.numel() == 0:
+            check_dense("prediction", prediction, "a tensor of scores")
+            if prediction.dtype not in FLOATING or prediction.numel() == 0:
                 raise ValueError(
                     f"prediction must be non-empty floating point scores, got {prediction.dtype} {tuple(prediction.shape)}"
                 )
             return self._distance(widen(prediction), target_is_real)
         if not isinstance(prediction, list | tuple) or not prediction:
             raise ValueError(
-                f"prediction must be a tensor of scores or a non-empty list of them, got {prediction!r:.80}"
+                f"prediction must be a tensor of scores or a non-empty list of them, got {described(prediction)}"
             )
         return torch.stack([self(scores, target_is_real) for scores in prediction]).mean()
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asymkit.checks import widen
+from asymkit.checks import FLOATING, check_dense, described, flags, widen
 from asymkit.labels import label_vectors
 
 
@@ -27,6 +27,7 @@ class DomainClassificationLoss(nn.Module):
 
     def __init__(self, multi_label: bool = False) -> None:
         super().__init__()
+        flags(multi_label=multi_label)
         self.multi_label = multi_label
 
     def forward(self, logits: Tensor, domains: Tensor) -> Tensor:
@@ -34,29 +35,25 @@ class DomainClassificationLoss(nn.Module):
 
         Args:
             logits: (N, domains), not squashed.
-            domains: (N,) whole numbers, or (N, domains) floats: probabilities that add up to 1, or, with
+            domains: (N,) integers, or (N, domains) floats: probabilities that add up to 1, or, with
                 ``multi_label``, attributes from 0 to 1.
 
         Returns:
             The batch mean, a float32 scalar.
 
         Raises:
-            ValueError: shapes that do not match, labels out of range, whole numbers with ``multi_label``.
+            ValueError: shapes that do not match, labels out of range, integers with ``multi_label``.
         """
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or not logits.is_floating_point() or 0 in logits.shape:
-            got = (
-                f"{logits.dtype} of shape {tuple(logits.shape)}"
-                if isinstance(logits, Tensor)
-                else type(logits).__name__
-            )
-            raise ValueError(f"logits must be floating point, (N, domains), not empty, got {got}")
+        check_dense("logits", logits, "floating point, (N, domains), not empty")
+        if logits.ndim != 2 or logits.dtype not in FLOATING or 0 in logits.shape:
+            raise ValueError(f"logits must be floating point, (N, domains), not empty, got {described(logits)}")
         batch, count = logits.shape
         if self.multi_label and isinstance(domains, Tensor) and not domains.is_floating_point():
             raise ValueError(
                 f"domains must be (N, domains) floats with multi_label=True, got {domains.dtype} of shape "
                 f"{tuple(domains.shape)}; an image may have several attributes"
             )
-        wanted = label_vectors(domains, count, batch, name="domains").to(logits.device)
+        wanted = label_vectors(domains, count, batch, name="domains", like=logits).to(logits.device)
         if domains.is_floating_point() and wanted.device.type == "cpu" and not torch.compiler.is_compiling():
             self._check_values(wanted)
         if self.multi_label:

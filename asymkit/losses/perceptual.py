@@ -9,9 +9,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import as_image_pair, check_images, one_of, widen
+from asymkit.checks import as_image_pair, check_device, check_images, described, modules, number, numbers, one_of, widen
 from asymkit.losses.targets import TargetCache
-from asymkit.networks.features import WeightSource, freeze_into_buffers, imagenet_state_dict, torchvision_state_dict
+from asymkit.networks.features import WeightSource, freeze_into_buffers, state_dict_of
 from asymkit.ops import gram_matrix
 
 
@@ -34,7 +34,7 @@ class ContentLoss(nn.Module):
 
     def __init__(self, features: nn.Module) -> None:
         super().__init__()
-        _check_features(features)
+        modules(features=features)
         self.features = features
         self._targets: TargetCache[dict[str, Tensor]] = TargetCache()
 
@@ -61,7 +61,7 @@ class GramStyleLoss(nn.Module):
 
     def __init__(self, features: nn.Module) -> None:
         super().__init__()
-        _check_features(features)
+        modules(features=features)
         self.features = features
         self._targets: TargetCache[dict[str, Tensor]] = TargetCache()
 
@@ -69,9 +69,10 @@ class GramStyleLoss(nn.Module):
         """Two batches (N, 3, ...) of images, whose sizes may differ, in; a scalar out."""
         check_images(prediction, "prediction")
         check_images(target, "target")
-        if len(prediction) != len(target):
+        if len(prediction) != len(target) or prediction.device != target.device:
             raise ValueError(
-                f"prediction and target must have the same batch size, got {len(prediction)} and {len(target)}"
+                f"prediction and target must have the same batch size and device, got {len(prediction)} on "
+                f"{prediction.device} and {len(target)} on {target.device}"
             )
         wanted = self._targets.of(target, self.features, self._grams)
         grams = self._grams(prediction)
@@ -90,7 +91,7 @@ class PerceptualLoss(nn.Module):
             relu2_1, relu3_1, relu4_1, relu5_1 with 1/32, 1/16, 1/8, 1/4, 1.
 
     Raises:
-        ValueError: in ``forward``, where weights and layers do not match.
+        ValueError: features are no network, weights no numbers from 0; in ``forward``, weights and layers do not match.
 
     Example:
         >>> from asymkit import VGGFeatures
@@ -102,10 +103,14 @@ class PerceptualLoss(nn.Module):
 
     def __init__(self, features: nn.Module, layer_weights: Mapping[str, float] | Sequence[float]) -> None:
         super().__init__()
-        _check_features(features)
+        modules(features=features)
         self.features = features
         self._targets: TargetCache[dict[str, Tensor]] = TargetCache()
-        self.layer_weights = dict(layer_weights) if isinstance(layer_weights, Mapping) else tuple(layer_weights)
+        self.layer_weights = (
+            {name: number(f"layer_weights[{name!r}]", each, 0, 1e6) for name, each in layer_weights.items()}
+            if isinstance(layer_weights, Mapping)
+            else numbers("layer_weights", layer_weights, "one weight for each layer")
+        )
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Two batches (N, 3, H, W) of one shape in, a scalar out."""
@@ -126,7 +131,7 @@ class LPIPSLoss(nn.Module):
     Args:
         net: "alex", "vgg" or "squeeze" (SqueezeNet 1.1), as lpips names them.
         weights: of the feature network: "imagenet" (torchvision's, downloaded on first use); a path to, or a state
-            dict of, torchvision's network; None for random weights (then it is no LPIPS). The weights that lpips
+            dict of, torchvision's network; None for random weights, drawn from a fixed seed (then it is no LPIPS). The weights that lpips
             learned on top ship with that package.
 
     Raises:
@@ -147,15 +152,14 @@ class LPIPSLoss(nn.Module):
         super().__init__()
         one_of("net", net, tuple(self.TORCHVISION_NAMES))
         name = self.TORCHVISION_NAMES[net]
-        if weights is None or (isinstance(weights, str) and weights == "imagenet"):
-            state = None if weights is None else imagenet_state_dict(name)
-        else:
-            state = torchvision_state_dict(weights, f"torchvision's {name}")
+        state = None if weights is None else state_dict_of(weights, name)
 
         import lpips
 
-        with warnings.catch_warnings():  # lpips calls torchvision the old way
-            warnings.simplefilter("ignore")
+        # random weights are the same in every object and every run, and leave the caller's random numbers alone
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            warnings.simplefilter("ignore")  # lpips calls torchvision the old way
             model = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
         if state is not None:
             _load_backbone(model.net, state, name)
@@ -170,9 +174,11 @@ class LPIPSLoss(nn.Module):
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Two batches (N, 3, H, W) of one shape in [-1, 1] in, a scalar out."""
         prediction, target = as_image_pair(prediction, target, ("prediction", "target"), least_side=self.LEAST_SIDE)
-        check_images(prediction, "prediction", channels=3)
-        dtype = next(self.buffers()).dtype
-        prediction, target = prediction.to(dtype), target.to(dtype)
+        if prediction.shape[1] != 3:
+            raise ValueError(f"target and prediction must have 3 channels, got {prediction.shape[1]}")
+        weight = next(self.buffers())
+        check_device("prediction", prediction, weight)
+        prediction, target = prediction.to(weight.dtype), target.to(weight.dtype)
         distance = widen(prediction.new_zeros(len(prediction)))
         both = zip(self.net(self.scaling(prediction)), self.net(self.scaling(target)), self.heads, strict=True)
         for p, t, head in both:
@@ -186,11 +192,6 @@ class LPIPSLoss(nn.Module):
         return super().train(False)
 
 
-def _check_features(features: nn.Module) -> None:
-    if not callable(features):
-        raise ValueError(f"features must be a network such as VGGFeatures(['relu2_2']), got {features!r:.80}")
-
-
 def _unit_length(features: Tensor) -> Tensor:
     wide = widen(features)
     return wide * (wide.square().sum(1, keepdim=True) + 1e-10).rsqrt()
@@ -201,10 +202,11 @@ def _load_backbone(net: nn.Module, state: Mapping[str, Tensor], name: str) -> No
     own = net.state_dict()
     wanted = {key: "features." + key.split(".", 1)[1] for key in own}
     for key, source in wanted.items():
-        if source not in state or state[source].shape != own[key].shape:
-            got = tuple(state[source].shape) if source in state else "nothing"
+        found = state.get(source)
+        if found is None or found.shape != own[key].shape:
             raise ValueError(
-                f"weights are not those of torchvision's {name}: {source} should be {tuple(own[key].shape)}, got {got}"
+                f"weights are not those of torchvision's {name}: {source} should be floating point, finite, of shape "
+                f"{tuple(own[key].shape)}, got {described(found)}"
             )
     net.load_state_dict({key: state[source] for key, source in wanted.items()})
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from asymkit import ops
-from asymkit.checks import as_image_pair, full_precision, one_of, span_of
-from asymkit.ops.pixel import Reduction
-from asymkit.ops.ssim import SCALE_WEIGHTS, scale_weights
+from asymkit.checks import as_image_pair, as_images, full_precision, numbers, one_of, range_of
+from asymkit.ops.pixel import Reduction, variation, variation_options, weighted_l1
+from asymkit.ops.ssim import (
+    SCALE_WEIGHTS,
+    checked_scales,
+    checked_window,
+    compare,
+    compare_scales,
+    scale_weights,
+)
 
 Backend = Literal["asymkit", "pytorch-msssim"]
 
@@ -19,7 +25,7 @@ class ColorCycleLoss(nn.Module):
     """Batch mean of :func:`asymkit.ops.color_l1`: in place of ``nn.L1Loss``, three times its scale [AsymmetricGAN Eq. 2].
 
     Args:
-        channel_weights: one factor per channel; None for ones.
+        channel_weights: one factor per channel, at least 0; None for ones.
 
     Example:
         >>> prediction, target = torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)
@@ -29,13 +35,13 @@ class ColorCycleLoss(nn.Module):
 
     def __init__(self, channel_weights: Sequence[float] | None = None) -> None:
         super().__init__()
-        if channel_weights is not None and not isinstance(channel_weights, Iterable):
-            raise ValueError(f"channel_weights must hold one number per channel, got {channel_weights!r}")
-        self.channel_weights = None if channel_weights is None else tuple(map(float, channel_weights))
+        self.channel_weights = (
+            None if channel_weights is None else numbers("channel_weights", channel_weights, "one number per channel")
+        )
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Two batches (N, C, H, W) of one shape in, a scalar out."""
-        return ops.color_l1(*_pair(prediction, target), self.channel_weights).mean()
+        return weighted_l1(*_pair(prediction, target), self.channel_weights).mean()
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
@@ -46,7 +52,7 @@ class TotalVariationLoss(nn.Module):
     """Batch mean of :func:`asymkit.ops.total_variation` [AsymGAN Eq. 18].
 
     Args:
-        power: 1 for absolute differences, 2 for squares.
+        power: 1 for absolute differences, 2 for squares, at most 10.
         reduction: "mean" or "sum" over channels and pixels.
 
     Example:
@@ -56,12 +62,11 @@ class TotalVariationLoss(nn.Module):
 
     def __init__(self, power: int = 2, reduction: Reduction = "mean") -> None:
         super().__init__()
-        one_of("reduction", reduction, ("mean", "sum"))
-        self.power, self.reduction = power, reduction
+        self.power, self.reduction = variation_options(power, reduction)
 
     def forward(self, image: Tensor) -> Tensor:
         """A batch (N, C, H, W) in, a scalar out."""
-        return ops.total_variation(image, self.power, self.reduction).mean()
+        return variation(as_images(image, "image", least_side=2), self.power, self.reduction).mean()
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
@@ -73,8 +78,8 @@ class SSIMLoss(nn.Module):
 
     Args:
         value_range: (low, high) of the images.
-        window_size: side of the Gaussian window in pixels, odd.
-        sigma: its standard deviation in pixels.
+        window_size: side of the Gaussian window in pixels, odd, at most 255.
+        sigma: its standard deviation in pixels, 0.1 to 1,000.
         backend: "asymkit", or "pytorch-msssim" to compare with older runs to the last digit.
 
     Example:
@@ -91,17 +96,16 @@ class SSIMLoss(nn.Module):
         backend: Backend = "asymkit",
     ) -> None:
         super().__init__()
-        self.value_range, self.window_size, self.sigma, self.backend = value_range, window_size, sigma, backend
-        span_of(value_range)
+        self.value_range, self.backend = range_of(value_range), backend
+        self.window_size, self.sigma = checked_window(window_size, sigma)
         one_of("backend", backend, ("asymkit", "pytorch-msssim"))
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Two batches (N, C, H, W) of one shape in, a scalar from 0 for equal images to 2 out."""
+        x, y = _pair(prediction, target, self.window_size)
         if self.backend == "pytorch-msssim":
-            return (
-                1 - _pytorch_msssim("ssim", prediction, target, self.value_range, self.window_size, self.sigma).mean()
-            )
-        return 1 - ops.ssim(*_pair(prediction, target), self.value_range, self.window_size, self.sigma).mean()
+            return 1 - _pytorch_msssim("ssim", x, y, self.value_range, self.window_size, self.sigma).mean()
+        return 1 - compare(x, y, self.value_range, self.window_size, self.sigma).mean()
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
@@ -114,8 +118,8 @@ class MSSSIMLoss(nn.Module):
     Args:
         value_range: (low, high) of the images.
         scales: 1 to 5; None takes as many as fit, five above 160 pixels, and warns where that is fewer.
-        window_size: side of the Gaussian window in pixels, odd.
-        sigma: its standard deviation in pixels.
+        window_size: side of the Gaussian window in pixels, odd, at most 255.
+        sigma: its standard deviation in pixels, 0.1 to 1,000.
         backend: "asymkit", or "pytorch-msssim" to compare with older runs to the last digit.
 
     Example:
@@ -133,20 +137,16 @@ class MSSSIMLoss(nn.Module):
         backend: Backend = "asymkit",
     ) -> None:
         super().__init__()
-        if scales is not None and scales not in range(1, len(SCALE_WEIGHTS) + 1):
-            raise ValueError(f"scales must be 1 to {len(SCALE_WEIGHTS)}, or None for as many as fit, got {scales!r}")
-        self.value_range, self.scales = value_range, scales
-        self.window_size, self.sigma, self.backend = window_size, sigma, backend
-        span_of(value_range)
+        self.value_range, self.scales, self.backend = range_of(value_range), checked_scales(scales), backend
+        self.window_size, self.sigma = checked_window(window_size, sigma)
         one_of("backend", backend, ("asymkit", "pytorch-msssim"))
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Two batches (N, C, H, W) of one shape in, a scalar from 0 for equal images to 1 out."""
+        x, y = _pair(prediction, target, self.window_size)
         if self.backend == "asymkit":
-            pair = _pair(prediction, target)
-            similarity = ops.ms_ssim(*pair, self.value_range, self.scales, self.window_size, self.sigma)
-            return 1 - similarity.mean()
-        height, width = prediction.shape[-2:]
+            return 1 - compare_scales(x, y, self.value_range, self.scales, self.window_size, self.sigma).mean()
+        height, width = x.shape[-2:]
         if min(height, width) <= (self.window_size - 1) * 16:
             raise ValueError(
                 f"backend='pytorch-msssim' needs sides above {(self.window_size - 1) * 16}, whatever the scales, got "
@@ -154,7 +154,7 @@ class MSSSIMLoss(nn.Module):
             )
         args = (self.value_range, self.window_size, self.sigma)
         weights = scale_weights(self.scales or len(SCALE_WEIGHTS))
-        return 1 - _pytorch_msssim("ms_ssim", prediction, target, *args, weights=weights).mean()
+        return 1 - _pytorch_msssim("ms_ssim", x, y, *args, weights=weights).mean()
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
@@ -177,13 +177,12 @@ def _pytorch_msssim(
     """The same comparison by the pytorch-msssim package, one value per image."""
     import pytorch_msssim
 
-    x, y = _pair(x, y, least_side=window_size)
-    low = value_range[0]
+    low, high = value_range
     with full_precision(x):
         values: Tensor = getattr(pytorch_msssim, function)(
             x - low,
             y - low,
-            data_range=span_of(value_range),
+            data_range=high - low,
             size_average=False,
             win_size=window_size,
             win_sigma=sigma,

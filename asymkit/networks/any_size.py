@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import at_least, check_images, span_of
+from asymkit.checks import at_least, check_dense, check_images, modules, range_of
 
 
 class AnySize(nn.Module):
@@ -16,11 +16,12 @@ class AnySize(nn.Module):
 
     Args:
         generator: any ``(image, condition) -> image`` that keeps the size, such as the generators here or ``netG_A``.
-        multiple: what it needs sides to be divisible by; None for the generator's own, which those here state.
+        multiple: what it needs sides to be divisible by, at most 4,096; None for the generator's own, which those here state.
         value_range: of images given and returned, such as (0, 255) or (0, 65535); the generator sees [-1, 1].
 
     Raises:
-        ValueError: multiple is None and the generator does not say it, a multiple below 1, an empty range.
+        ValueError: multiple is None and the generator does not say it, a multiple below 1, no range of values, a
+            generator that is no network.
 
     Example:
         >>> from asymkit import ResnetGenerator
@@ -32,8 +33,8 @@ class AnySize(nn.Module):
         self, generator: nn.Module, multiple: int | None = None, value_range: tuple[float, float] = (-1, 1)
     ) -> None:
         super().__init__()
-        span_of(value_range)
-        self.generator, self.value_range = generator, value_range
+        modules(generator=generator)
+        self.generator, self.value_range = generator, range_of(value_range)
         self.divisor, self.floor = divisor_of(generator, multiple), int(getattr(generator, "least_side", 1))
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -50,15 +51,17 @@ class AnySize(nn.Module):
         Raises:
             ValueError: no batch of images, and whatever the generator refuses.
         """
+        low, high = self.value_range
         if isinstance(image, Tensor) and not image.is_floating_point():
             raise ValueError(
-                f"image must be floating point, of value_range {self.value_range}, got {image.dtype}; use .float()"
+                f"image must be floating point, of value_range ({low:g}, {high:g}), got {image.dtype}; use .float()"
             )
         check_images(image, "image")
-        size, half = image.shape[2:], span_of(self.value_range) / 2
-        middle = self.value_range[0] + half
+        size, half = image.shape[2:], (high - low) / 2
+        middle = low + half
         arguments = [self._padded((image - middle) / half)]
         if condition is not None:
+            check_dense("condition", condition, "a tensor as the generator takes it, or None", like=image)
             like_image = condition.ndim == 4 and condition.shape[2:] == size
             arguments.append(self._padded(condition) if like_image else condition)
         result: Tensor = self.generator(*arguments)
@@ -94,5 +97,4 @@ def divisor_of(generator: nn.Module, multiple: int | None) -> int:
             f"multiple: {type(generator).__name__} does not say what sides must be divisible by; "
             "give it, multiple=4 for a network with two stride-2 layers"
         )
-    at_least("multiple", stated)
-    return stated
+    return at_least("multiple", stated, most=4096)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asymkit.checks import at_least, check_images
+from asymkit.checks import at_least, check_images, flags, sizes
 from asymkit.initialisation import HeDense, HeKernel2d
 from asymkit.layers import InstanceNorm2d, check_vector, init_normal
 
@@ -19,12 +19,12 @@ class PatchDiscriminator(nn.Module):
     LeakyReLU 0.2. Weights start from N(0, 0.02).
 
     Args:
-        in_channels: of the images.
-        width: feature maps after the first layer; doubled by every layer, up to eight times.
-        layers: of stride 2; patches are 16, 34, 70, 142 pixels wide with 1, 2, 3, 4 of them.
+        in_channels: of the images, at most 4,096.
+        width: feature maps after the first layer, at most 1,024; doubled by every layer, up to eight times.
+        layers: of stride 2, at most 8; patches are 16, 34, 70, 142 pixels wide with 1, 2, 3, 4 of them.
 
     Raises:
-        ValueError: a size below 1.
+        ValueError: a size out of bounds.
 
     Example:
         >>> PatchDiscriminator(width=8)(torch.zeros(1, 3, 64, 64)).shape
@@ -33,8 +33,7 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, in_channels: int = 3, width: int = 64, layers: int = 3) -> None:
         super().__init__()
-        for name, value in (("in_channels", in_channels), ("width", width), ("layers", layers)):
-            at_least(name, value)
+        in_channels, width, layers = sizes(in_channels=in_channels, width=width, layers=layers)
         self.in_channels = in_channels
         # the last norm sees a map of side / 2^layers − 1 pixels, and needs more than one
         self.least_side = 3 * 2**layers
@@ -72,13 +71,13 @@ class MultiscaleDiscriminator(nn.Module):
     """Several :class:`PatchDiscriminator`, each for half the size of the one before [Async-GAN §IV-B].
 
     Args:
-        in_channels: of the images.
-        scales: how many critics, two in the paper.
-        layers: of stride 2 in each, one more than CycleGAN's.
-        width: feature maps after the first layer.
+        in_channels: of the images, at most 4,096.
+        scales: how many discriminators, two in the paper, at most 8.
+        layers: of stride 2 in each, one more than CycleGAN's, at most 8.
+        width: feature maps after the first layer, at most 1,024.
 
     Raises:
-        ValueError: a size below 1.
+        ValueError: a size out of bounds.
 
     Example:
         >>> scores = MultiscaleDiscriminator(width=4)(torch.zeros(1, 3, 128, 128))
@@ -88,7 +87,7 @@ class MultiscaleDiscriminator(nn.Module):
 
     def __init__(self, in_channels: int = 3, scales: int = 2, layers: int = 4, width: int = 64) -> None:
         super().__init__()
-        at_least("scales", scales)
+        in_channels, scales, layers = sizes(in_channels=in_channels, scales=scales, layers=layers)
         self.critics = nn.ModuleList(PatchDiscriminator(in_channels, width, layers) for _ in range(scales))
         self.in_channels, self.least_side = in_channels, 3 * 2 ** (layers + scales - 1)
 
@@ -119,14 +118,14 @@ class DomainDiscriminator(nn.Module):
     the last map for the domains.
 
     Args:
-        domains: how many domains there are.
-        image_size: side of the square images, divisible by 2^layers.
-        width: feature maps after the first layer; doubled by every layer.
-        in_channels: of the images.
-        layers: of stride 2, six in StarGAN; images below 64 pixels need fewer.
+        domains: how many domains there are, at most 10,000.
+        image_size: side of the square images, divisible by 2^layers, at most 8,192.
+        width: feature maps after the first layer, at most 1,024; doubled by every layer.
+        in_channels: of the images, at most 4,096.
+        layers: of stride 2, six in StarGAN, at most 8; images below 64 pixels need fewer.
 
     Raises:
-        ValueError: a size below 1, an image size that does not fit the layers.
+        ValueError: a size out of bounds, an image size that does not fit the layers.
 
     Example:
         >>> scores, logits = DomainDiscriminator(domains=5, image_size=64, width=4)(torch.zeros(2, 3, 64, 64))
@@ -140,10 +139,9 @@ class DomainDiscriminator(nn.Module):
         self, domains: int, image_size: int = 128, width: int = 64, in_channels: int = 3, layers: int = 6
     ) -> None:
         super().__init__()
-        sizes = {"domains": domains, "width": width, "in_channels": in_channels, "layers": layers}
-        for name, value in sizes.items():
-            at_least(name, value)
-        at_least("image_size", image_size, least=2**layers)
+        domains, width = sizes(domains=domains, width=width)
+        in_channels, layers = sizes(in_channels=in_channels, layers=layers)
+        image_size = at_least("image_size", image_size, least=2**layers, most=8192)
         if image_size % 2**layers:
             below = image_size - image_size % 2**layers
             raise ValueError(
@@ -195,12 +193,12 @@ class AuxDiscriminator(nn.Module):
     and keep that start in CycleGAN code, see :class:`asymkit.initialisation.HeStart`.
 
     Args:
-        aux_channels: length of z.
+        aux_channels: length of z, at most 4,096.
         spatial: z is a map instead of a vector.
-        width: features of the hidden layers (of the map's first one).
+        width: features of the hidden layers (of the map's first one), at most 1,024.
 
     Raises:
-        ValueError: a size below 1.
+        ValueError: a size out of bounds.
 
     Example:
         >>> AuxDiscriminator(8)(torch.randn(2, 8)).shape
@@ -213,8 +211,8 @@ class AuxDiscriminator(nn.Module):
 
     def __init__(self, aux_channels: int, spatial: bool = False, width: int = 64) -> None:
         super().__init__()
-        at_least("aux_channels", aux_channels)
-        at_least("width", width)
+        aux_channels, width = sizes(aux_channels=aux_channels, width=width)
+        flags(spatial=spatial)
         self.aux_channels, self.spatial = aux_channels, spatial
         layers: list[nn.Module]
         if spatial:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from asymkit.checks import one_of
+from asymkit.checks import modules, one_of, sizes
 from asymkit.layers import Upsampling
 from asymkit.networks.generators import ResnetGenerator
 from asymkit.networks.label_generators import PlainGenerator, StarGenerator
@@ -25,6 +25,9 @@ class DualGenerator(nn.Module):
         translator: Gᵗ, any ``(image, condition) -> image``.
         reconstructor: Gʳ, another one, or parts of it the translator's own modules, or the translator itself (StarGAN).
 
+    Raises:
+        ValueError: something else than networks is given.
+
     Example:
         >>> dual = DualGenerator.preset("S2", domains=3, width=8)
         >>> photo, summer, winter = torch.zeros(1, 3, 32, 32), torch.tensor([0]), torch.tensor([2])
@@ -35,6 +38,7 @@ class DualGenerator(nn.Module):
 
     def __init__(self, translator: nn.Module, reconstructor: nn.Module) -> None:
         super().__init__()
+        modules(translator=translator, reconstructor=reconstructor)
         self.translator, self.reconstructor = translator, reconstructor
 
     @classmethod
@@ -52,19 +56,19 @@ class DualGenerator(nn.Module):
 
         Args:
             name: what Gʳ is: "S1", architecture I; "S2", II, the paper's and the examples' choice; "S3", III.
-            domains: how many domains there are.
+            domains: how many domains there are, at most 10,000.
             sharing: "none"; "partial", all layers before the up-sampling that both have; "full", one generator for
                 both tasks, which is StarGAN.
-            width: feature maps after the first layer of architectures II and III.
-            in_channels: of the images.
-            out_channels: of the results; Gʳ takes and gives them the other way round.
+            width: feature maps after the first layer of architectures II and III, at most 1,024.
+            in_channels: of the images, at most 4,096.
+            out_channels: of the results, at most 4,096; Gʳ takes and gives them the other way round.
             **options: ``label_embedding`` and ``upsampling`` of :class:`asymkit.StarGenerator`.
 
         Returns:
             Both generators.
 
         Raises:
-            ValueError: an unknown name or sharing, or architectures that cannot share.
+            ValueError: an unknown name or sharing, architectures that cannot share, a size out of bounds.
 
         Example:
             >>> dual = DualGenerator.preset("S3", domains=7, sharing="full")
@@ -88,6 +92,9 @@ class DualGenerator(nn.Module):
                 f"sharing={sharing!r} needs as many channels in as out, got in_channels={in_channels} and "
                 f"out_channels={out_channels}; use sharing='none'"
             )
+        unknown = sorted(options.keys() - {"label_embedding", "upsampling"})
+        if unknown:
+            raise TypeError(f"DualGenerator.preset() got an unexpected keyword argument {unknown[0]!r}")
         star: dict[str, Any] = {"domains": domains, "width": width, **options}
         back: dict[str, Any] = {"in_channels": out_channels, "out_channels": in_channels}
         translator = StarGenerator(**star, in_channels=in_channels, out_channels=out_channels)
@@ -114,12 +121,15 @@ class DualGenerator(nn.Module):
         """The pair for hand skeletons: two :class:`asymkit.ResnetGenerator` of unequal width [AsymmetricGAN §3.2].
 
         Args:
-            width: feature maps after Gᵗ's first layer; 11.388M weights and biases with the paper's 64.
-            reconstructor_width: the same of Gʳ; 0.046M with the paper's 4.
-            blocks: residual blocks of both.
+            width: feature maps after Gᵗ's first layer, at most 1,024; 11.388M weights and biases with the paper's 64.
+            reconstructor_width: the same of Gʳ, at most 1,024; 0.046M with the paper's 4.
+            blocks: residual blocks of both, at most 256.
             in_channels: of the images.
-            skeleton_channels: of the skeleton images, the condition.
+            skeleton_channels: of the skeleton images, the condition; images and skeletons have at most 4,096 together.
             upsampling: "transposed" or "resize".
+
+        Raises:
+            ValueError: a size out of bounds, an unknown up-sampling.
 
         Example:
             >>> dual = DualGenerator.supervised(width=8, blocks=2)
@@ -127,6 +137,8 @@ class DualGenerator(nn.Module):
             >>> dual.translate(photo, skeleton).shape
             torch.Size([1, 3, 32, 32])
         """
+        in_channels, skeleton_channels = sizes(in_channels=in_channels, skeleton_channels=skeleton_channels)
+        (reconstructor_width,) = sizes(reconstructor_width=reconstructor_width)
         channels = in_channels + skeleton_channels
         return cls(
             ResnetGenerator(channels, in_channels, width, blocks, upsampling=upsampling),

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asymkit.blocks import PlainResidualBlock, ResidualBlock
-from asymkit.checks import at_least, check_images
+from asymkit.checks import check_images, flags, sizes
 from asymkit.initialisation import HeKernel2d
 from asymkit.layers import ConvNormReLU, conv3x3, conv7x7, init_normal
 
@@ -22,13 +22,13 @@ class AuxEncoder(nn.Module):
     al. 2015 and keep that start in CycleGAN code, see :class:`asymkit.initialisation.HeStart`; the others from N(0, 0.02).
 
     Args:
-        in_channels: of the rich image.
-        aux_channels: length of z.
+        in_channels: of the rich image, at most 4,096.
+        aux_channels: length of z, at most 4,096.
         pooled: True for a vector (extended version), False for a map of an eighth of the size (base version).
-        width: feature maps after the first layer.
+        width: feature maps after the first layer, at most 1,024.
 
     Raises:
-        ValueError: a size below 1.
+        ValueError: a size out of bounds.
 
     Example:
         >>> photo = torch.zeros(2, 3, 64, 64)
@@ -38,8 +38,8 @@ class AuxEncoder(nn.Module):
 
     def __init__(self, in_channels: int = 3, aux_channels: int = 8, pooled: bool = True, width: int = 64) -> None:
         super().__init__()
-        for name, value in (("in_channels", in_channels), ("aux_channels", aux_channels), ("width", width)):
-            at_least(name, value)
+        in_channels, aux_channels, width = sizes(in_channels=in_channels, aux_channels=aux_channels, width=width)
+        flags(pooled=pooled)
         self.in_channels, self.aux_channels, self.pooled = in_channels, aux_channels, pooled
         widths = [width, 2 * width, 4 * width, 4 * width]
         down: list[nn.Module]

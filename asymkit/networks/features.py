@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asymkit.checks import check_images, one_of
+from asymkit.checks import check_device, check_images, names_of, one_of
 from asymkit.state_dicts import bare_state, check_weights, read_file
 
 WeightSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Tensor] | None
@@ -35,7 +35,7 @@ class VGGFeatures(nn.Module):
         net: "vgg16" (AsymGAN) or "vgg19" (AsymmetricGAN).
 
     Raises:
-        ValueError: an unknown layer or net, a weight file that is missing, unreadable or of another architecture.
+        ValueError: an unknown or repeated layer, an unknown net, a weight file that is missing, unreadable or of another architecture.
         RuntimeError: the download failed; the message says which file to place where.
 
     Example:
@@ -54,12 +54,8 @@ class VGGFeatures(nn.Module):
         one_of("net", net, tuple(CONVS_PER_BLOCK))
         self.net, self.pretrained = net, weights is not None
         names = [f"relu{b}_{i}" for b, n in enumerate(CONVS_PER_BLOCK[net], 1) for i in range(1, n + 1)]
-        if isinstance(layers, str) or not layers:
-            raise ValueError(f"layers must be a list of names such as ['relu2_2'], got {layers!r}")
-        for layer in layers:
-            one_of("layers", layer, names)
-        self.layers = tuple(layers)
-        self.computed = names[: max(map(names.index, layers)) + 1]
+        self.layers = names_of("layers", layers, names)
+        self.computed = names[: max(map(names.index, self.layers)) + 1]
         self.least_side = 2 ** (int(self.computed[-1][4]) - 1)
         for name, (weight, bias) in _convolutions(net, self.computed, weights).items():
             self.register_buffer(f"{name}_weight", weight, persistent=False)
@@ -79,9 +75,10 @@ class VGGFeatures(nn.Module):
             The maps of every layer asked for, by name, in the order asked for.
 
         Raises:
-            ValueError: not three channels, or too small for the deepest layer.
+            ValueError: not three channels, on another device, or too small for the deepest layer.
         """
         check_images(image, "image", channels=3, least_side=self.least_side)
+        check_device("image", image, self.scale)
         hidden = image.to(self.scale.dtype) * self.scale + self.offset
         maps: dict[str, Tensor] = {}
         for name in self.computed:
@@ -138,6 +135,17 @@ def torchvision_state_dict(weights: str | os.PathLike[str] | Mapping[str, Tensor
     return state
 
 
+def state_dict_of(weights: str | os.PathLike[str] | Mapping[str, Tensor], net: str) -> Mapping[str, Tensor]:
+    """The weights of a torchvision network as they are given: "imagenet", a path or a state dict.
+
+    Raises:
+        ValueError: as :func:`torchvision_state_dict`.
+    """
+    if isinstance(weights, str) and weights == "imagenet":
+        return imagenet_state_dict(net)
+    return torchvision_state_dict(weights, f"torchvision's {net}")
+
+
 def imagenet_state_dict(net: str) -> Mapping[str, Tensor]:
     """Torchvision's ImageNet weights, from its cache or downloaded.
 
@@ -162,25 +170,22 @@ def _convolutions(net: str, names: Sequence[str], weights: WeightSource) -> dict
     """Weight and bias of each convolution, by the name of the ReLU behind it."""
     if weights is None:
         return _random_convolutions(names)
-    if isinstance(weights, str) and weights == "imagenet":
-        state = imagenet_state_dict(net)
-    else:
-        state = torchvision_state_dict(weights, f"torchvision's {net}")
+    state = state_dict_of(weights, net)
     prefix = "features." if any(key.startswith("features.") for key in state) else ""
     found: dict[str, tuple[Tensor, Tensor]] = {}
     position = 0
     for name, (outputs, inputs) in _shapes(names).items():
         if name.endswith("_1") and name != "relu1_1":
             position += 1  # the pooling layer
-        pair = tuple(state.get(f"{prefix}{position}.{part}") for part in ("weight", "bias"))
-        shapes = [None if part is None else tuple(part.shape) for part in pair]
+        keys = [f"{prefix}{position}.{part}" for part in ("weight", "bias")]
+        shapes = [None if part is None else tuple(part.shape) for part in map(state.get, keys)]
         if shapes != [(outputs, inputs, 3, 3), (outputs,)]:
             raise ValueError(
-                f"weights are not those of torchvision's {net}: {prefix}{position}.weight and .bias should have shapes "
-                f"{(outputs, inputs, 3, 3)} and {(outputs,)}, got {shapes[0]} and {shapes[1]}"
+                f"weights are not those of torchvision's {net}: {prefix}{position}.weight and .bias should be floating point, "
+                f"finite, of shapes {(outputs, inputs, 3, 3)} and {(outputs,)}, got {shapes[0]} and {shapes[1]}"
             )
-        weight, bias = state[f"{prefix}{position}.weight"], state[f"{prefix}{position}.bias"]
-        found[name] = weight.detach().clone().float(), bias.detach().clone().float()
+        weight, bias = (state[key].detach().clone().float() for key in keys)
+        found[name] = weight, bias
         position += 2  # the convolution and its ReLU
     return found
 

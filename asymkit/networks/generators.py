@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
-from asymkit.checks import at_least, check_images, check_input, one_of
+from asymkit.checks import at_least, check_images, check_input, described, flags, one_of, sizes
 from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, check_vector, conv3x3, conv7x7, init_normal, upsample2x
 
 Injection = Literal["concat", "concat_all", "cin"]
@@ -20,14 +21,14 @@ class ResnetGenerator(nn.Module):
     AsymGAN's rich→poor translator [AsymGAN §IV-A] with ``blocks=6``. Weights start from N(0, 0.02).
 
     Args:
-        in_channels: of the image, or of image and condition together.
-        out_channels: of the result.
-        width: feature maps after the first layer; the blocks have four times as many.
-        blocks: residual blocks, 9 for 256² and 6 for 128² in CycleGAN.
+        in_channels: of the image, or of image and condition together, at most 4,096.
+        out_channels: of the result, at most 4,096.
+        width: feature maps after the first layer, at most 1,024; the blocks have four times as many.
+        blocks: residual blocks, 9 for 256² and 6 for 128² in CycleGAN, at most 256.
         upsampling: "transposed" (CycleGAN's) or "resize" (no checkerboards).
 
     Raises:
-        ValueError: a size below 1, an unknown up-sampling.
+        ValueError: a size out of bounds, an unknown up-sampling.
 
     Example:
         >>> generator = ResnetGenerator(width=8, blocks=2)
@@ -48,8 +49,9 @@ class ResnetGenerator(nn.Module):
         upsampling: Upsampling = "transposed",
     ) -> None:
         super().__init__()
+        in_channels, out_channels = sizes(in_channels=in_channels, out_channels=out_channels)
+        width, blocks = sizes(width=width, blocks=blocks)
         self.in_channels = in_channels
-        at_least("blocks", blocks)
         self.encoder = _encoder(in_channels, width)
         self.blocks = nn.Sequential(*(ResidualBlock(4 * width) for _ in range(blocks)))
         self.decoder = _decoder(width, upsampling)
@@ -75,7 +77,7 @@ class ResnetGenerator(nn.Module):
         return torch.tanh(self.to_image(self.decoder(self.blocks(self.encoder(image)))))
 
     def _joined(self, image: Tensor, condition: Tensor) -> Tensor:
-        check_images(image, "image")
+        check_images(image, "image", like=self.to_image.weight)
         room = self.in_channels - image.shape[1]
         if room < 1:
             raise ValueError(
@@ -83,7 +85,7 @@ class ResnetGenerator(nn.Module):
                 f"{self.in_channels}; build ResnetGenerator(in_channels={image.shape[1]} + k) for a condition image of k "
                 "channels, or use AuxGenerator for an auxiliary z"
             )
-        check_images(condition, "condition", channels=room)
+        check_images(condition, "condition", channels=room, like=self.to_image.weight)
         if condition.shape[0] != image.shape[0] or condition.shape[2:] != image.shape[2:]:
             raise ValueError(
                 f"condition must have image's batch and size {tuple(image.shape)}, got {tuple(condition.shape)}; nothing is broadcast"
@@ -100,17 +102,17 @@ class AuxGenerator(nn.Module):
     there two z change the picture from the first step, also in CycleGAN code, see :class:`asymkit.initialisation.HeStart`.
 
     Args:
-        in_channels: of the poor image.
-        out_channels: of the rich image.
-        aux_channels: length of z, or channels of a spatial z.
+        in_channels: of the poor image, at most 4,096.
+        out_channels: of the rich image, at most 4,096.
+        aux_channels: length of z, or channels of a spatial z, at most 4,096.
         injection: "cin", "concat" or "concat_all".
-        width: feature maps after the first layer; the blocks have four times as many.
-        blocks: residual blocks.
+        width: feature maps after the first layer, at most 1,024; the blocks have four times as many.
+        blocks: residual blocks, at most 256.
         spatial: z is a map of an eighth of the image's size instead of a vector; only with "concat".
         upsampling: "transposed" (CycleGAN's) or "resize" (no checkerboards).
 
     Raises:
-        ValueError: an unknown injection, a spatial z with another injection than "concat", a size below 1.
+        ValueError: an unknown injection, a spatial z with another injection than "concat", a size out of bounds.
 
     Example:
         >>> generator = AuxGenerator(width=8, blocks=4)
@@ -136,8 +138,9 @@ class AuxGenerator(nn.Module):
     ) -> None:
         super().__init__()
         one_of("injection", injection, ("concat", "concat_all", "cin"))
-        at_least("blocks", blocks)
-        at_least("aux_channels", aux_channels)
+        flags(spatial=spatial)
+        in_channels, out_channels = sizes(in_channels=in_channels, out_channels=out_channels)
+        aux_channels, width, blocks = sizes(aux_channels=aux_channels, width=width, blocks=blocks)
         if spatial and injection != "concat":
             raise ValueError(f"spatial=True needs injection='concat', got {injection!r}: the others take a vector z")
         self.in_channels, self.aux_channels, self.injection, self.spatial = (
@@ -186,7 +189,7 @@ class AuxGenerator(nn.Module):
         """
         check_input(self, image)
         if condition is None:
-            z = self.sample_aux(image.shape[0], aux_size(image) if self.spatial else None)
+            z = self._drawn(image.shape[0], aux_size(image) if self.spatial else ())
         else:
             z = self._checked(condition, image.shape[0])
         hidden = self.encoder(image)
@@ -201,27 +204,34 @@ class AuxGenerator(nn.Module):
         """Draw z from N(0, I), on the device and in the type of the weights.
 
         Args:
-            n: how many.
-            size: height and width of a spatial z, an eighth of the image's, see :func:`aux_size`; None for a vector.
+            n: how many, at most 65,536.
+            size: height and width of a spatial z, an eighth of the image's, see :func:`aux_size`, at most 65,536;
+                None for a vector.
 
         Returns:
             (n, aux_channels), or (n, aux_channels, h, w) for a size (h, w).
 
         Raises:
-            ValueError: a size where z is a vector, or none where it is a map.
+            ValueError: a size where z is a vector, or none where it is a map; n or a side out of bounds.
 
         Example:
             >>> AuxGenerator(width=4).sample_aux(2).shape
             torch.Size([2, 8])
         """
         if size is not None and self.injection != "concat":
-            raise ValueError(f"size: injection={self.injection!r} takes a vector z, got size {size!r}; leave it out")
+            raise ValueError(
+                f"size: injection={self.injection!r} takes a vector z, got size {described(size)}; leave it out"
+            )
         if size is None and self.spatial:
             raise ValueError("size: this generator takes a spatial z, give (H / 8, W / 8) of the images, rounded up")
         if size is not None and (not isinstance(size, tuple | list) or len(size) != 2):
-            raise ValueError(f"size must be (height, width) of a spatial z, got {size!r}")
+            raise ValueError(f"size must be (height, width) of a spatial z, got {described(size)}")
+        sides = [at_least(f"size[{i}]", side, most=65_536) for i, side in enumerate(size or ())]
+        return self._drawn(at_least("n", n, most=65_536), sides)
+
+    def _drawn(self, n: int, sides: Sequence[int]) -> Tensor:
         like = self.to_image.weight
-        return torch.randn(n, self.aux_channels, *(size or ()), device=like.device, dtype=like.dtype)
+        return torch.randn(n, self.aux_channels, *sides, device=like.device, dtype=like.dtype)
 
     def _concat(self, place: str, hidden: Tensor, z: Tensor) -> Tensor:
         if place not in self.concats:
@@ -265,8 +275,6 @@ def aux_size(images: Tensor) -> tuple[int, int]:
 
 
 def _encoder(in_channels: int, width: int) -> nn.Sequential:
-    at_least("in_channels", in_channels)
-    at_least("width", width)
     return nn.Sequential(
         ConvNormReLU(conv7x7(in_channels, width), width),
         ConvNormReLU(conv3x3(width, 2 * width, stride=2), 2 * width),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
-from asymkit.checks import at_least, check_input
+from asymkit.checks import MOST_CHANNELS, at_least, check_input, sizes
 from asymkit.layers import ConvNormReLU, Upsampling, check_vector, conv7x7, init_normal, upsample2x
 
 
@@ -21,15 +21,15 @@ class HighResGenerator(nn.Module):
     β(z) with unit variance, see :class:`asymkit.layers.ConditionalInstanceNorm2d`.
 
     Args:
-        in_channels: of the image.
-        out_channels: of the result.
-        width: feature maps after the first layer; the blocks have four times as many.
-        blocks: residual blocks.
-        aux_channels: length of z, 128 in the paper; None for a generator without z.
+        in_channels: of the image, at most 4,096.
+        out_channels: of the result, at most 4,096.
+        width: feature maps after the first layer, at most 1,024; the blocks have four times as many.
+        blocks: residual blocks, at most 256.
+        aux_channels: length of z, 128 in the paper, at most 4,096; None for a generator without z.
         upsampling: "transposed" (the paper's) or "resize" (no checkerboards).
 
     Raises:
-        ValueError: a size below 1, an unknown up-sampling.
+        ValueError: a size out of bounds, an unknown up-sampling.
 
     Example:
         >>> image = torch.zeros(2, 3, 32, 32)
@@ -54,11 +54,10 @@ class HighResGenerator(nn.Module):
         upsampling: Upsampling = "transposed",
     ) -> None:
         super().__init__()
-        sizes = {"in_channels": in_channels, "out_channels": out_channels, "width": width, "blocks": blocks}
-        for name, value in sizes.items():
-            at_least(name, value)
+        in_channels, out_channels = sizes(in_channels=in_channels, out_channels=out_channels)
+        width, blocks = sizes(width=width, blocks=blocks)
         if aux_channels is not None:
-            at_least("aux_channels", aux_channels)
+            aux_channels = at_least("aux_channels", aux_channels, most=MOST_CHANNELS)
         self.in_channels, self.aux_channels = in_channels, aux_channels
         down = [width, 2 * width, 4 * width, 4 * width]
         up = [4 * width, 4 * width, 2 * width, width]
@@ -100,7 +99,7 @@ class HighResGenerator(nn.Module):
                 )
             z = None
         elif condition is None:
-            z = self.sample_aux(image.shape[0])
+            z = self._drawn(image.shape[0], self.aux_channels)
         else:
             check_vector(condition, "condition (z)", self.aux_channels, image.shape[0], like=self.to_image.weight)
             z = condition
@@ -112,13 +111,19 @@ class HighResGenerator(nn.Module):
     def sample_aux(self, n: int) -> Tensor:
         """Draw z from N(0, I), (n, aux_channels), on the device and in the type of the weights.
 
+        Args:
+            n: how many, at most 65,536.
+
         Raises:
-            ValueError: this generator takes no z.
+            ValueError: this generator takes no z, n is out of bounds.
         """
         if self.aux_channels is None:
             raise ValueError("this generator takes no z; build HighResGenerator(aux_channels=...)")
+        return self._drawn(at_least("n", n, most=65_536), self.aux_channels)
+
+    def _drawn(self, n: int, aux_channels: int) -> Tensor:
         like = self.to_image.weight
-        return torch.randn(n, self.aux_channels, device=like.device, dtype=like.dtype)
+        return torch.randn(n, aux_channels, device=like.device, dtype=like.dtype)
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""

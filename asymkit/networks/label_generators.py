@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from asymkit.blocks import ResidualBlock
-from asymkit.checks import at_least, check_input
+from asymkit.checks import MOST_BLOCKS, MOST_CHANNELS, at_least, check_input, sizes
 from asymkit.labels import label_vectors
 from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, tiled, upsample2x, zero_padded_conv
 
@@ -18,12 +18,12 @@ class PlainGenerator(nn.Module):
     norms. The one-hot label is tiled onto the image.
 
     Args:
-        domains: how many domains there are.
-        in_channels: of the images.
-        out_channels: of the result.
+        domains: how many domains there are, at most 10,000.
+        in_channels: of the images, at most 4,096.
+        out_channels: of the result, at most 4,096.
 
     Raises:
-        ValueError: a size below 1.
+        ValueError: a size out of bounds.
 
     Example:
         >>> PlainGenerator(domains=7)(torch.zeros(2, 3, 32, 32), torch.tensor([0, 6])).shape
@@ -36,8 +36,7 @@ class PlainGenerator(nn.Module):
 
     def __init__(self, domains: int, in_channels: int = 3, out_channels: int = 3) -> None:
         super().__init__()
-        for name, value in (("domains", domains), ("in_channels", in_channels), ("out_channels", out_channels)):
-            at_least(name, value)
+        domains, in_channels, out_channels = sizes(domains=domains, in_channels=in_channels, out_channels=out_channels)
         self.domains, self.in_channels = domains, in_channels
         inputs = (in_channels + domains, *self.WIDTHS)
         self.encoder = nn.Sequential(
@@ -50,7 +49,7 @@ class PlainGenerator(nn.Module):
 
         Args:
             image: (N, in_channels, H, W), in [-1, 1].
-            condition: target domains, (N,) whole numbers or (N, domains) floats; required.
+            condition: target domains, (N,) integers or (N, domains) floats; required.
 
         Returns:
             Images, (N, out_channels, H, W), in [-1, 1].
@@ -59,7 +58,7 @@ class PlainGenerator(nn.Module):
             ValueError: wrong channels, labels missing, of the wrong form or out of range.
         """
         check_input(self, image)
-        label = label_vectors(condition, self.domains, image.shape[0]).to(image)
+        label = label_vectors(condition, self.domains, image.shape[0], like=image).to(image)
         return torch.tanh(self.to_image(self.encoder(tiled(image, label))))
 
     def extra_repr(self) -> str:
@@ -74,18 +73,18 @@ class StarGenerator(nn.Module):
     zero-padded and without biases, instance norms are affine and keep no statistics, so that train and eval mode agree.
 
     Args:
-        domains: how many domains there are.
-        blocks: residual blocks: 6 for architecture III, 0 for II.
-        width: feature maps after the first layer; the blocks have four times as many.
+        domains: how many domains there are, at most 10,000.
+        blocks: residual blocks: 6 for architecture III, 0 for II, at most 256.
+        width: feature maps after the first layer, at most 1,024; the blocks have four times as many.
         label_embedding: None tiles the one-hot label onto the image (StarGAN; the paper's counts). A number, 64 in the
-            paper's text, passes it through a linear layer of that size and tiles the result onto the features before
+            paper's text and at most 4,096, passes it through a linear layer of that size and tiles the result onto the features before
             the residual blocks, or onto the image where there are none [AsymmetricGAN §3.1].
-        in_channels: of the images.
-        out_channels: of the result.
+        in_channels: of the images, at most 4,096.
+        out_channels: of the result, at most 4,096.
         upsampling: "transposed" (StarGAN's) or "resize" (no checkerboards in short trainings).
 
     Raises:
-        ValueError: a size below 1, blocks below 0, an unknown up-sampling.
+        ValueError: a size out of bounds, an unknown up-sampling.
 
     Example:
         >>> generator = StarGenerator(domains=5, blocks=2, width=8)
@@ -111,16 +110,15 @@ class StarGenerator(nn.Module):
         upsampling: Upsampling = "transposed",
     ) -> None:
         super().__init__()
-        sizes = {"domains": domains, "width": width, "in_channels": in_channels, "out_channels": out_channels}
-        for name, value in sizes.items():
-            at_least(name, value)
-        at_least("blocks", blocks, least=0)
+        domains, in_channels, out_channels = sizes(domains=domains, in_channels=in_channels, out_channels=out_channels)
+        (width,), blocks = sizes(width=width), at_least("blocks", blocks, least=0, most=MOST_BLOCKS)
+        if label_embedding is not None:
+            label_embedding = at_least("label_embedding", label_embedding, most=MOST_CHANNELS)
         self.domains, self.in_channels, self.label_embedding = domains, in_channels, label_embedding
         self.embed: nn.Linear | None = None
         self.label_at_blocks: AuxConcat | None = None
         extra = domains
         if label_embedding is not None:
-            at_least("label_embedding", label_embedding)
             self.embed = nn.Linear(domains, label_embedding)
             extra = 0 if blocks else label_embedding
             self.label_at_blocks = AuxConcat(4 * width, label_embedding) if blocks else None
@@ -141,7 +139,7 @@ class StarGenerator(nn.Module):
 
         Args:
             image: (N, in_channels, H, W), in [-1, 1], sides divisible by 4 and at least 8.
-            condition: target domains, (N,) whole numbers or (N, domains) floats; required.
+            condition: target domains, (N,) integers or (N, domains) floats; required.
 
         Returns:
             Images, (N, out_channels, H, W), in [-1, 1].
@@ -150,7 +148,7 @@ class StarGenerator(nn.Module):
             ValueError: wrong channels, sides not divisible by 4, labels missing, of the wrong form or out of range.
         """
         check_input(self, image)
-        label = label_vectors(condition, self.domains, image.shape[0]).to(image)
+        label = label_vectors(condition, self.domains, image.shape[0], like=image).to(image)
         if self.embed is not None:
             label = self.embed(label)
         hidden = (

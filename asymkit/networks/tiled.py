@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from asymkit.checks import at_least, check_images, one_of
+from asymkit.checks import at_least, check_dense, check_images, modules, one_of
 from asymkit.networks.any_size import divisor_of
 from asymkit.networks.generators import aux_size
 from asymkit.networks.watch import GivenNorms, Moments, Reach
@@ -47,7 +47,8 @@ class Tiled(nn.Module):
         multiple: what the generator needs sides to be divisible by; None for its own, which those here state.
 
     Raises:
-        ValueError: a tile smaller than the generator takes, a negative overlap, unknown statistics, no multiple stated.
+        ValueError: a tile smaller than the generator takes, a negative overlap, unknown statistics, no multiple stated, a
+            generator that is no network.
 
     Example:
         >>> from asymkit import ResnetGenerator
@@ -66,16 +67,16 @@ class Tiled(nn.Module):
     ) -> None:
         super().__init__()
         one_of("statistics", statistics, ("exact", "reduced"))
+        modules(generator=generator)
         self.multiple, self.least_side = divisor_of(generator, multiple), int(getattr(generator, "least_side", 1))
-        at_least("tile", tile, least=2 * max(self.multiple, self.least_side))
-        if overlap is not None:
-            at_least("overlap", overlap, least=0)
+        self.tile = at_least("tile", tile, least=2 * max(self.multiple, self.least_side))
+        self.overlap = None if overlap is None else at_least("overlap", overlap, least=0)
         # a compiled network would be traced anew for each set of statistics, and DataParallel's threads do not see them
         inner: Any = generator
         while isinstance(inner, nn.DataParallel | DistributedDataParallel) or hasattr(inner, "_orig_mod"):
             inner = inner._orig_mod if hasattr(inner, "_orig_mod") else inner.module
         self.generator: nn.Module = inner
-        self.tile, self.overlap, self.statistics = tile, overlap, statistics
+        self.statistics = statistics
 
     @torch.no_grad()
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -93,7 +94,13 @@ class Tiled(nn.Module):
             ValueError: no batch of images, sides that do not divide, a network whose layers see the whole image in
                 another way than instance norms do.
         """
+        weight = next(self.generator.parameters(), None)
+        check_dense("image", image, "a tensor of images (N, C, H, W)", like=weight)
         check_images(image, "image", least_side=self.least_side, multiple_of=self.multiple)
+        if condition is not None:
+            check_dense("condition", condition, "a tensor as the generator takes it, or None", like=image)
+            if condition.ndim == 4:
+                check_images(condition, "condition")
         height, width = image.shape[2:]
         cut = _Cut(self.generator, image, self._spread(image, condition))
         if max(height, width) <= self.tile:

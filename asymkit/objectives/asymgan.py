@@ -18,10 +18,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import check_images
+from asymkit.checks import at_least, check_together, flags, instance_of, modules, optional_modules
 from asymkit.losses import LeastSquaresLoss, TotalVariationLoss
 from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
-from asymkit.objectives.terms import TermWeights, aux_l1, checked_aux, l1, refuse_graph
+from asymkit.objectives.terms import TermWeights, aux_l1, check_codes, check_step, checked_aux, l1, refuse_graph
 from asymkit.pool import History
 
 
@@ -56,7 +56,7 @@ class Translators(nn.Module):
         extended: also compute the two images of the extended objective.
 
     Raises:
-        ValueError: extended without an encoder, or an encoder whose z is not as long as the generator's.
+        ValueError: something else than networks, extended without an encoder, or an encoder whose z is not as long as the generator's.
 
     Example:
         >>> from asymkit import AuxEncoder, AuxGenerator, ResnetGenerator
@@ -72,6 +72,9 @@ class Translators(nn.Module):
         self, rich_to_poor: nn.Module, poor_to_rich: nn.Module, encoder: nn.Module | None = None, extended: bool = False
     ) -> None:
         super().__init__()
+        modules(rich_to_poor=rich_to_poor, poor_to_rich=poor_to_rich)
+        optional_modules(encoder=encoder)
+        flags(extended=extended)
         if extended and encoder is None:
             raise ValueError("extended=True needs an encoder: its terms compare images made with E(x)")
         lengths = [getattr(network, "aux_channels", None) for network in (poor_to_rich, encoder)]
@@ -94,13 +97,7 @@ class Translators(nn.Module):
         Raises:
             ValueError: batches or sizes differ, z is not of the encoder's shape.
         """
-        check_images(x, "x")
-        check_images(y, "y")
-        if x.shape[0] != y.shape[0] or x.shape[2:] != y.shape[2:]:
-            raise ValueError(
-                f"x and y must agree in batch and size, got {tuple(x.shape)} and {tuple(y.shape)}; "
-                "drop the longer loader's last batch, crop to one size"
-            )
+        check_together(x=x, y=y)
         fake_poor = self.rich_to_poor(x)
         if self.encoder is None:
             if z is not None:
@@ -141,19 +138,19 @@ class Translators(nn.Module):
             y: poor images, (N, C, H, W).
             start: the first z, sampled or encoded, one per image.
             end: the last z.
-            steps: how many images to make of each, both ends included, at least 2.
+            steps: how many images to make of each, both ends included, 2 to 1,000.
 
         Returns:
             (N, steps, C', H, W).
 
         Raises:
-            ValueError: start and end differ in shape, fewer than two steps.
+            ValueError: start and end differ in shape, fewer than two steps or too many.
         """
-        if start.shape != end.shape:
-            raise ValueError(f"start and end must have the same shape, got {tuple(start.shape)} and {tuple(end.shape)}")
-        if steps < 2:
-            raise ValueError(f"steps must be at least 2, the two ends, got {steps}")
-        return torch.stack([self.to_rich(y, torch.lerp(start, end, i / (steps - 1))) for i in range(steps)], dim=1)
+        check_codes(start, end)
+        steps = at_least("steps", steps, least=2, most=1000)
+        return torch.stack(
+            [self.to_rich(y, torch.lerp(start, end.to(start.dtype), i / (steps - 1))) for i in range(steps)], dim=1
+        )
 
 
 class Critics(nn.Module):
@@ -167,6 +164,8 @@ class Critics(nn.Module):
 
     def __init__(self, rich: nn.Module, poor: nn.Module, aux: nn.Module | None = None) -> None:
         super().__init__()
+        modules(rich=rich, poor=poor)
+        optional_modules(aux=aux)
         self.rich, self.poor, self.aux = rich, poor, aux
 
 
@@ -226,6 +225,7 @@ def generator_terms(
     Raises:
         ValueError: cycles with z but critics without ``aux``; content or style without extended cycles.
     """
+    check_step("cycles", cycles, Cycles, critics, Critics, adversarial=adversarial, content=content, style=style)
     gan = adversarial or LeastSquaresLoss()
     terms = {
         "adversarial_poor": gan.generator(critics.poor(cycles.fake_poor)),  # Eq. 1
@@ -278,6 +278,7 @@ def discriminator_terms(
     Raises:
         ValueError: cycles that still carry a graph; cycles with z but critics without ``aux``.
     """
+    check_step("cycles", cycles, Cycles, critics, Critics, adversarial=adversarial)
     gan = adversarial or LeastSquaresLoss()
     refuse_graph(cycles[2:])  # a gradient penalty may need one at the real images
     real_rich = gan(critics.rich(cycles.x), True)
@@ -307,6 +308,7 @@ def aux_critic(critics: Critics) -> nn.Module:
     Raises:
         ValueError: there is none.
     """
+    instance_of("critics", critics, Critics, "such as Critics(rich, poor, aux)")
     if critics.aux is None:
         raise ValueError("critics.aux is missing: cycles with z need Critics(..., aux=AuxDiscriminator(aux_channels))")
     return critics.aux

@@ -20,12 +20,12 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import check_images, one_of
+from asymkit.checks import check_images, modules, one_of
 from asymkit.losses import LeastSquaresLoss
 from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
 from asymkit.objectives import asymgan
 from asymkit.objectives.asymgan import Critics, Cycles, FakeHistory, aux_critic
-from asymkit.objectives.terms import aux_l1, checked_aux, l1, refuse_graph
+from asymkit.objectives.terms import aux_l1, check_step, checked_aux, l1, refuse_graph
 
 __all__ = [
     "Critics",
@@ -74,13 +74,14 @@ def pseudo_pair(rich_to_poor: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         Poor images without a graph, and x.
 
     Raises:
-        ValueError: x is no batch of images.
+        ValueError: x is no batch of images, F no network.
 
     Example:
         >>> poor, x = pseudo_pair(nn.Conv2d(3, 1, 1), torch.zeros(2, 3, 8, 8))
         >>> poor.shape, poor.requires_grad
         (torch.Size([2, 1, 8, 8]), False)
     """
+    modules(rich_to_poor=rich_to_poor)
     check_images(x, "x")
     with torch.no_grad():
         poor: Tensor = rich_to_poor(x)
@@ -167,6 +168,7 @@ def partial_generator_terms(
     Raises:
         ValueError: pairs with z but critics without ``aux``.
     """
+    check_step("pairs", pairs, PseudoPairs, critics, Critics, adversarial=adversarial)
     gan = adversarial or LeastSquaresLoss()
     terms = {
         "adversarial_rich": gan.generator([critics.rich(fake) for fake in _fakes(pairs)]),
@@ -194,6 +196,7 @@ def partial_discriminator_terms(
     Raises:
         ValueError: pairs that still carry a graph, pairs with z but critics without ``aux``.
     """
+    check_step("pairs", pairs, PseudoPairs, critics, Critics, adversarial=adversarial)
     refuse_graph(pairs[1:])
     gan = adversarial or LeastSquaresLoss()
     terms = {

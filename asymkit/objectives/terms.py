@@ -6,14 +6,31 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from asymkit.checks import as_image_pair, check_images, one_of, widen
+from asymkit.checks import (
+    FLOATING,
+    as_image_pair,
+    check_dense,
+    check_tensor,
+    check_together,
+    described,
+    instance_of,
+    number,
+    one_of,
+    optional_modules,
+    widen,
+)
 
 
 @dataclass(frozen=True)
 class TermWeights:
     """Base of the papers' weights: one field per term, and the sum that uses them."""
+
+    def __post_init__(self) -> None:
+        """Refuse weights that are no numbers from 0 to 1e9."""
+        for name, weight in asdict(self).items():
+            number(name, weight, 0, 1e9)
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
         """The weighted sum of the terms given; a term of weight zero is left out altogether.
@@ -28,12 +45,13 @@ class TermWeights:
             ValueError: an unknown name (the message has the nearest valid one), a term that is no scalar, or no terms.
         """
         weights = asdict(self)
+        if not isinstance(terms, Mapping):
+            raise ValueError(f"terms must be a dict of scalars by name, got {described(terms)}")
         for name, term in terms.items():
             one_of("terms", name, tuple(weights))
-            if term.ndim:
-                raise ValueError(
-                    f"terms[{name!r}] must be a scalar, got shape {tuple(term.shape)}; take its mean first"
-                )
+            check_dense(f"terms[{name!r}]", term, "a floating point scalar", like=next(iter(terms.values())))
+            if term.ndim or term.dtype not in FLOATING:
+                raise ValueError(f"terms[{name!r}] must be a scalar, got {described(term)}; take its mean first")
         if not terms:
             raise ValueError("terms is empty: nothing to sum")
         weighted = [weights[name] * term for name, term in terms.items() if weights[name] != 0]
@@ -47,34 +65,56 @@ def l1(made: Tensor, original: Tensor) -> Tensor:
 
 
 def aux_l1(made: Tensor, original: Tensor) -> Tensor:
-    """Mean absolute difference of two batches of codes, a scalar in float32 or wider."""
+    """Mean absolute difference of two batches of codes of one shape, a scalar in float32 or wider."""
+    check_dense("the original", original, "a tensor of codes")
+    check_tensor("the code made", made, original.shape, original.device, "have the original's shape")
     return (widen(made) - widen(original)).abs().mean()
 
 
 def check_pair(x: Tensor, y: Tensor) -> None:
     """Refuse two batches of images that are not of one shape."""
-    check_images(x, "x")
-    check_images(y, "y")
-    if x.shape != y.shape:
-        raise ValueError(
-            f"x and y must have the same shape, got {tuple(x.shape)} and {tuple(y.shape)}; "
-            "drop the longer loader's last batch, crop to one size"
-        )
+    check_together(x=x, y=y)
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(f"x and y must have the same shape, got {tuple(x.shape)} and {tuple(y.shape)}")
 
 
 def checked_aux(z: Tensor, code: Tensor) -> Tensor:
     """The latent code on the device and in the type of the encoder's codes.
 
     Raises:
-        ValueError: z is no tensor of their shape.
+        ValueError: z is no floating point tensor of their shape.
     """
-    if not isinstance(z, Tensor) or z.shape != code.shape:
-        given = str(tuple(z.shape)) if isinstance(z, Tensor) else type(z).__name__
-        raise ValueError(f"z must have the shape of the encoder's codes, {tuple(code.shape)}, got {given}")
+    check_dense("z", z, f"a floating point tensor {tuple(code.shape)}", like=code)
+    check_tensor("z", z, code.shape, z.device, "have the shape of the encoder's codes")
     return z.to(code)
+
+
+def check_step(
+    name: str, given: object, kind: type, critics: object, critics_kind: type, **losses: nn.Module | None
+) -> None:
+    """Refuse what is not the images of this objective, its critics and losses."""
+    instance_of(name, given, kind, "what Translators of the same module give")
+    instance_of("critics", critics, critics_kind, "of the same module")
+    check_losses(**losses)
+
+
+def check_codes(start: Tensor, end: Tensor) -> None:
+    """Refuse two latent codes that are not of one shape and device."""
+    check_dense("start", start, "a latent code z")
+    check_tensor("end", end, start.shape, start.device, "have the same shape as start")
+    check_tensor("start", start, start.shape, start.device, "be a latent code z")
+
+
+def check_losses(adversarial: nn.Module | None = None, **others: nn.Module | None) -> None:
+    """Refuse losses that are no modules, and an adversarial one that does not know both roles."""
+    optional_modules(adversarial=adversarial, **others)
+    if adversarial is not None and not (hasattr(adversarial, "generator") and hasattr(adversarial, "discriminator")):
+        raise ValueError(
+            f"adversarial must be an adversarial loss such as LeastSquaresLoss(), got {described(adversarial)}"
+        )
 
 
 def refuse_graph(cycles: Iterable[Tensor | None]) -> None:
     """Refuse cycles from which a critic's loss would reach the generators."""
-    if any(tensor is not None and tensor.requires_grad for tensor in cycles):
+    if any(isinstance(tensor, Tensor) and tensor.requires_grad for tensor in cycles):
         raise ValueError("cycles still carry the generators' graph; give discriminator_terms(cycles.detach(), critics)")

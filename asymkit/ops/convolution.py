@@ -10,12 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.grad import conv2d_weight
 
-from asymkit.checks import one_of
+from asymkit.checks import check_dense, check_images, check_like, check_tensor, one_of
 from asymkit.ops import winograd
-from asymkit.ops.eager.norm import layout_of
 from asymkit.ops.backend import OFF, SWITCH, Backend, needs_plain_formula
+from asymkit.ops.eager.norm import layout_of
 
 Padding = Literal["none", "zeros", "reflect"]
+LEAST_SIDES = {"none": 3, "zeros": 1, "reflect": 2}
 
 LEAST_CHANNELS, LEAST_PIXELS = 128, 1024
 """Below these, bringing maps to the other basis costs what the products save (benchmarks/conv_paths.py)."""
@@ -49,7 +50,8 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: Padd
         Maps, (N, O, H, W), or (N, O, H − 2, W − 2) without padding.
 
     Raises:
-        ValueError: an unknown padding.
+        ValueError: an unknown padding, x is no batch of maps or too small for it, weight or bias of another shape, type or
+            device.
 
     Example:
         >>> import torch
@@ -57,9 +59,13 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: Padd
         >>> conv3x3(torch.ones(1, 2, 5, 5), torch.ones(4, 2, 3, 3)).shape
         torch.Size([1, 4, 3, 3])
     """
-    one_of("padding", padding, ("none", "zeros", "reflect"))
+    one_of("padding", padding, tuple(LEAST_SIDES))
+    _check(x, weight, least_side=LEAST_SIDES[padding])
+    if bias is not None:
+        check_tensor("bias", bias, weight.shape[:1], x.device, "hold one value per channel of the result")
+        check_like("bias", bias, weight)
     plain = needs_plain_formula(x, weight, bias, compiled=False)
-    if plain or conv3x3_backend(x, weight).name != "winograd":
+    if plain or _backend(x, weight).name != "winograd":
         x = F.pad(x, (1, 1, 1, 1), mode="reflect") if padding == "reflect" else x
         return F.conv2d(x, weight, bias, padding=1 if padding == "zeros" else 0)
     if padding != "none":
@@ -71,12 +77,28 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: Padd
 def conv3x3_backend(x: Tensor, weight: Tensor) -> Backend:
     """Whether :func:`conv3x3` takes Winograd's algorithm (``name`` is then "winograd"), and why (``reason``).
 
+    Raises:
+        ValueError: as :func:`conv3x3`.
+
     Example:
         >>> import torch
         >>> from asymkit.ops import conv3x3_backend
         >>> conv3x3_backend(torch.zeros(1, 8, 66, 66), torch.zeros(8, 8, 3, 3)).name
         'eager'
     """
+    _check(x, weight)
+    return _backend(x, weight)
+
+
+def _check(x: Tensor, weight: Tensor, least_side: int = 1) -> None:
+    check_dense("x", x, "a tensor of maps (N, C, H, W)")
+    check_dense("weight", weight, "a tensor (O, C, 3, 3)", like=x)
+    if weight.ndim != 4 or weight.shape[2:] != (3, 3) or 0 in weight.shape:
+        raise ValueError(f"weight must be (O, C, 3, 3), got {tuple(weight.shape)}")
+    check_images(x, "x", channels=weight.shape[1], least_side=least_side, like=weight)
+
+
+def _backend(x: Tensor, weight: Tensor) -> Backend:
     obstacle = (
         MACHINE_OBSTACLE
         if x.device.type == "cpu"

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from asymkit.checks import as_images, span_of
+from asymkit.checks import as_images, range_of
 
 LEVELS = 256
 
@@ -35,9 +35,9 @@ def shannon_entropy(images: Tensor, value_range: tuple[float, float] = (-1, 1)) 
         >>> shannon_entropy(half), shannon_entropy(torch.zeros(1, 1, 8, 8))
         (tensor([1.]), tensor([0.]))
     """
-    span = span_of(value_range)
+    low, high = range_of(value_range)
     x = as_images(images, "images").detach()
-    level = ((x - value_range[0]) / span * (LEVELS - 1)).round().clamp(0, LEVELS - 1).flatten(1)
+    level = ((x - low) / (high - low) * (LEVELS - 1)).round().clamp(0, LEVELS - 1).flatten(1)
     index = level.nan_to_num().long()
     counts = torch.zeros(len(x), LEVELS, dtype=torch.long, device=x.device)
     counts.scatter_add_(1, index, torch.ones_like(index))  # integers: float32 stops counting at 16.8 million

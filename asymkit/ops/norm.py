@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from asymkit.checks import check_images, one_of
+from asymkit.checks import check_images, check_tensor, number, one_of
 from asymkit.ops.backend import differentiable_backward, kernels_for, needs_plain_formula
 from asymkit.ops.eager import norm as eager
 
@@ -43,13 +43,14 @@ def conditional_instance_norm(
         shift: what is added, (N, C).
         activation: "relu", "leaky_relu" (slope 0.2) or None.
         residual: added last, of x's shape.
-        eps: added to the variance.
+        eps: added to the variance, 1e-12 to 1.
 
     Returns:
         Maps of x's shape, dtype and memory layout.
 
     Raises:
-        ValueError: scale or shift is not (N, C), residual not of x's shape, maps of one pixel, unknown activation.
+        ValueError: scale or shift is not (N, C), residual not of x's shape, one of them is not floating point or on another
+            device, maps of one pixel, an unknown activation, an eps out of bounds.
 
     Example:
         >>> import torch
@@ -61,10 +62,7 @@ def conditional_instance_norm(
     """
     check_images(x, "x")
     for name, given in (("scale", scale), ("shift", shift)):
-        if given.shape != x.shape[:2]:
-            raise ValueError(
-                f"{name} must hold one value per image and channel, {tuple(x.shape[:2])}, got {tuple(given.shape)}"
-            )
+        check_tensor(name, given, x.shape[:2], x.device, "hold one value per image and channel")
     return _norm(x, scale, shift, activation, residual, eps)
 
 
@@ -84,7 +82,7 @@ def instance_norm(
         bias: what is added per channel, (C,), or None for 0.
         activation: "relu", "leaky_relu" (slope 0.2) or None.
         residual: added last, of x's shape.
-        eps: added to the variance.
+        eps: added to the variance, 1e-12 to 1.
 
     Returns:
         Maps of x's shape, dtype and memory layout.
@@ -100,8 +98,8 @@ def instance_norm(
     """
     check_images(x, "x")
     for name, given in (("weight", weight), ("bias", bias)):
-        if given is not None and given.shape != x.shape[1:2]:
-            raise ValueError(f"{name} must hold one value per channel, ({x.shape[1]},), got {tuple(given.shape)}")
+        if given is not None:
+            check_tensor(name, given, x.shape[1:2], x.device, "hold one value per channel")
     scale, shift = (None if given is None else given.expand(x.shape[:2]) for given in (weight, bias))
     return _norm(x, scale, shift, activation, residual, eps)
 
@@ -119,10 +117,11 @@ def _norm(
             f"x must have more than one pixel per map to have a variance, got {tuple(x.shape)}; use larger images or fewer "
             "down-sampling layers"
         )
-    if residual is not None and residual.shape != x.shape:
-        raise ValueError(f"residual must have x's shape {tuple(x.shape)}, got {tuple(residual.shape)}")
+    if residual is not None:
+        check_tensor("residual", residual, x.shape, x.device, "have x's shape")
     if activation is not None:
         one_of("activation", activation, ("relu", "leaky_relu"))
+    eps = number("eps", eps, 1e-12, 1)
     wide = torch.promote_types(x.dtype, torch.float32)
     scale, shift = (None if given is None else given.to(wide) for given in (scale, shift))
     arguments = (x, scale, shift, residual, SLOPES[activation], eps)

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from asymkit.checks import as_image_pair, as_images, one_of
+from asymkit.checks import as_image_pair, as_images, check_tensor, number, numbers, one_of
 
 Reduction = Literal["mean", "sum"]
 
@@ -22,7 +22,7 @@ def color_l1(x: Tensor, y: Tensor, channel_weights: Sequence[float] | Tensor | N
     Args:
         x: images, (N, C, H, W), any range.
         y: images of the same shape.
-        channel_weights: one factor per channel, (C,); None for ones.
+        channel_weights: one factor per channel, (C,), at least 0; None for ones.
 
     Returns:
         One value per image, (N,), float32 or wider.
@@ -38,14 +38,23 @@ def color_l1(x: Tensor, y: Tensor, channel_weights: Sequence[float] | Tensor | N
         (tensor([6.]), tensor([2.]))
     """
     x, y = as_image_pair(x, y)
+    if isinstance(channel_weights, Tensor):
+        check_tensor("channel_weights", channel_weights, x.shape[1:2], x.device, "hold one weight for each channel")
+    elif channel_weights is not None:
+        channel_weights = numbers("channel_weights", channel_weights, "one weight for each channel")
+    return weighted_l1(x, y, channel_weights)
+
+
+def weighted_l1(x: Tensor, y: Tensor, channel_weights: Sequence[float] | Tensor | None) -> Tensor:
+    """:func:`color_l1` of arguments that are checked, but for the number of weights."""
     difference = (x - y).abs()
     if channel_weights is None:
         return x.shape[1] * difference.mean((1, 2, 3))
-    weights = torch.as_tensor(channel_weights, dtype=x.dtype, device=x.device)
-    if weights.shape != x.shape[1:2]:
+    if len(channel_weights) != x.shape[1]:
         raise ValueError(
-            f"channel_weights must hold one weight for each of the {x.shape[1]} channels, got shape {tuple(weights.shape)}"
+            f"channel_weights must hold one weight for each of the {x.shape[1]} channels, got {len(channel_weights)}"
         )
+    weights = torch.as_tensor(channel_weights, dtype=x.dtype, device=x.device)
     return (difference.mean((2, 3)) * weights).sum(1)
 
 
@@ -56,14 +65,14 @@ def total_variation(x: Tensor, power: int = 2, reduction: Reduction = "mean") ->
 
     Args:
         x: images, (N, C, H, W), any range, H and W at least 2.
-        power: 1 for absolute differences (AsymmetricGAN), 2 for squares (AsymGAN).
+        power: 1 for absolute differences (AsymmetricGAN), 2 for squares (AsymGAN), at most 10.
         reduction: "mean" over channels and pixels, or "sum" (AsymmetricGAN's weight of 1e-6 belongs to a sum).
 
     Returns:
         One value per image, (N,), float32 or wider.
 
     Raises:
-        ValueError: x is no batch of images, or one pixel thin; a power below 1; an unknown reduction.
+        ValueError: x is no batch of images, or one pixel thin; a power below 1 or above 10; an unknown reduction.
 
     Example:
         >>> import torch
@@ -72,11 +81,18 @@ def total_variation(x: Tensor, power: int = 2, reduction: Reduction = "mean") ->
         tensor([0., 0.])
     """
     x = as_images(x, least_side=2)
+    return variation(x, *variation_options(power, reduction))
+
+
+def variation_options(power: float, reduction: Reduction) -> tuple[float, Reduction]:
+    """The options of :func:`total_variation`, checked."""
     one_of("reduction", reduction, ("mean", "sum"))
-    if power < 1:
-        raise ValueError(
-            f"power must be at least 1, got {power!r}: below that the gradient of equal pixels is infinite"
-        )
+    why = ": below 1 the gradient of equal pixels is infinite, far above 2 powers leave float32's range"
+    return number("power", power, 1, 10, why), reduction
+
+
+def variation(x: Tensor, power: float, reduction: Reduction) -> Tensor:
+    """:func:`total_variation` of arguments that are checked."""
     down, right = x[..., 1:, :] - x[..., :-1, :], x[..., 1:] - x[..., :-1]
     reduce = torch.mean if reduction == "mean" else torch.sum
     return reduce(_powers(down, power), (1, 2, 3)) + reduce(_powers(right, power), (1, 2, 3))

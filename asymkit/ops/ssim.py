@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from asymkit.checks import as_image_pair, at_least, span_of
+from asymkit.checks import as_image_pair, at_least, number, range_of, sizes
 from asymkit.ops.backend import differentiable_backward, kernels_for, needs_plain_formula
 from asymkit.ops.eager import ssim as eager
 
@@ -30,14 +31,14 @@ def ssim(
         x: images, (N, C, H, W), in ``value_range``, both sides at least ``window_size``.
         y: images of the same shape.
         value_range: (low, high), e.g. (-1, 1), (0, 1) or (0, 255).
-        window_size: side of the Gaussian window in pixels, odd.
-        sigma: its standard deviation in pixels.
+        window_size: side of the Gaussian window in pixels, odd, at most 255.
+        sigma: its standard deviation in pixels, 0.1 to 1,000.
 
     Returns:
         One similarity per image, (N,), at most 1, float32 or wider.
 
     Raises:
-        ValueError: shapes differ, images smaller than the window, an empty range, an even window.
+        ValueError: shapes differ, images smaller than the window, no range of values, a window that is even or out of bounds.
 
     Example:
         >>> import torch
@@ -46,9 +47,9 @@ def ssim(
         >>> ssim(x, x)
         tensor([1., 1.])
     """
+    value_range, (window_size, sigma) = range_of(value_range), checked_window(window_size, sigma)
     x, y = as_image_pair(x, y, least_side=window_size)
-    span = span_of(value_range)
-    return _compare(x, y, value_range[0], span, gaussian_window(window_size, sigma), [])
+    return compare(x, y, value_range, window_size, sigma)
 
 
 def ms_ssim(
@@ -74,14 +75,14 @@ def ms_ssim(
         y: images of the same shape.
         value_range: (low, high), e.g. (-1, 1), (0, 1) or (0, 255).
         scales: 1 to 5; None takes as many as fit (five need a side above 160), and warns where that is fewer than five.
-        window_size: side of the Gaussian window in pixels, odd.
-        sigma: its standard deviation in pixels.
+        window_size: side of the Gaussian window in pixels, odd, at most 255.
+        sigma: its standard deviation in pixels, 0.1 to 1,000.
 
     Returns:
         One similarity per image, (N,), at most 1, float32 or wider.
 
     Raises:
-        ValueError: shapes differ, images too small for the scales asked for, an empty range, an even window.
+        ValueError: shapes differ, images too small for the scales asked for, no range of values, a window that is even or out of bounds.
 
     Example:
         >>> import torch
@@ -90,22 +91,25 @@ def ms_ssim(
         >>> ms_ssim(x, x, value_range=(0, 1), scales=3)
         tensor([1., 1.])
     """
+    value_range, (window_size, sigma) = range_of(value_range), checked_window(window_size, sigma)
+    scales = checked_scales(scales)
     x, y = as_image_pair(x, y, least_side=window_size)
-    span = span_of(value_range)
-    window = gaussian_window(window_size, sigma)
-    weights = _scale_weights(x.shape[2], x.shape[3], scales, window_size)
-    return _compare(x, y, value_range[0], span, window, weights)
+    return compare_scales(x, y, value_range, scales, window_size, sigma)
 
 
 def scales_that_fit(height: int, width: int, window_size: int = 11) -> int:
     """How many scales MS-SSIM can use: the window must fit the image halved scale − 1 times; at most five.
+
+    Raises:
+        ValueError: a size below 1, or a window above 255.
 
     Example:
         >>> from asymkit.ops import scales_that_fit
         >>> [scales_that_fit(side, side) for side in (16, 64, 128, 161)]
         [1, 3, 4, 5]
     """
-    side = min(height, width)
+    side = min(at_least("height", height), at_least("width", width))
+    (window_size,) = sizes(window_size=window_size)
     return sum(math.ceil(side / 2**scale) >= window_size for scale in range(len(SCALE_WEIGHTS)))
 
 
@@ -115,13 +119,21 @@ def scale_weights(scales: int) -> list[float]:
     return weights if scales == len(SCALE_WEIGHTS) else [weight / sum(weights) for weight in weights]
 
 
+def checked_window(window_size: int, sigma: float) -> tuple[int, float]:
+    """Side and standard deviation of a Gaussian window, refused where there is none."""
+    (side,) = sizes(window_size=window_size)
+    if side % 2 == 0:
+        raise ValueError(f"window_size must be odd, so that the window has a middle pixel, got {side}")
+    return side, number("sigma", sigma, 0.1, 1000)
+
+
+def checked_scales(scales: int | None) -> int | None:
+    """A number of scales, or None, refused where there are no exponents for it."""
+    return None if scales is None else at_least("scales", scales, most=len(SCALE_WEIGHTS))
+
+
 def gaussian_window(size: int, sigma: float) -> list[float]:
     """Weights of a Gaussian over ``size`` pixels, summing to one, in float64."""
-    at_least("window_size", size)
-    if size % 2 == 0:
-        raise ValueError(f"window_size must be odd, so that the window has a middle pixel, got {size}")
-    if not sigma > 0:
-        raise ValueError(f"sigma must be above 0, got {sigma!r}")
     heights = [math.exp(-((i - size // 2) ** 2) / (2 * sigma**2)) for i in range(size)]
     return [height / sum(heights) for height in heights]
 
@@ -134,11 +146,8 @@ def _scale_weights(height: int, width: int, scales: int | None, window_size: int
             warnings.warn(
                 f"MS-SSIM: images of {height}×{width} hold {fit} of the 5 scales, their weights are renormalised; "
                 f"pass scales={fit} to say that this is wanted",
-                stacklevel=3,
+                stacklevel=4,
             )
-    at_least("scales", scales)
-    if scales > len(SCALE_WEIGHTS):
-        raise ValueError(f"scales must be at most {len(SCALE_WEIGHTS)}, got {scales}")
     if scales > fit:
         raise ValueError(
             f"scales={scales} needs sides of more than {(window_size - 1) * 2 ** (scales - 1)} pixels, "
@@ -147,12 +156,30 @@ def _scale_weights(height: int, width: int, scales: int | None, window_size: int
     return scale_weights(scales)
 
 
-def _compare(x: Tensor, y: Tensor, low: float, span: float, window: list[float], exponents: list[float]) -> Tensor:
+def compare(
+    x: Tensor,
+    y: Tensor,
+    value_range: tuple[float, float],
+    window_size: int,
+    sigma: float,
+    exponents: Sequence[float] = (),
+) -> Tensor:
+    """:func:`ssim` of arguments that are checked; with exponents, of as many scales."""
+    low, high = value_range
+    options = (low, high - low, gaussian_window(window_size, sigma), list(exponents))
     if needs_plain_formula(x, y):
-        return eager.similarity(x, y, low, span, window, exponents)
+        return eager.similarity(x, y, *options)
     wanted = [torch.is_grad_enabled() and image.requires_grad for image in (x, y)]
-    values: Tensor = _Similarity.apply(x, y, wanted, (low, span, window, exponents))
+    values: Tensor = _Similarity.apply(x, y, wanted, options)
     return values
+
+
+def compare_scales(
+    x: Tensor, y: Tensor, value_range: tuple[float, float], scales: int | None, window_size: int, sigma: float
+) -> Tensor:
+    """:func:`ms_ssim` of arguments that are checked, but for whether so many scales fit the images."""
+    exponents = _scale_weights(x.shape[2], x.shape[3], scales, window_size)
+    return compare(x, y, value_range, window_size, sigma, exponents)
 
 
 class _Similarity(torch.autograd.Function):

@@ -88,7 +88,7 @@ LAYERS = [
 ]
 
 OPS = [
-    Mutation("asymkit/ops/normalize.py", "VARIANCE_FLOOR = 1e-6", "VARIANCE_FLOOR = 2e-6", "tests/test_norm.py"),
+    Mutation("asymkit/ops/eager/norm.py", "VARIANCE_FLOOR = 1e-6", "VARIANCE_FLOOR = 2e-6", "tests/test_norm.py"),
     Mutation("asymkit/ops/similarity.py", "POWER_FLOOR = 1e-3", "POWER_FLOOR = 1e-4", "tests/test_ssim.py"),
     Mutation("asymkit/ops/similarity.py", "K1, K2 = 0.01, 0.03", "K1, K2 = 0.02, 0.03", "tests/test_ssim.py"),
     Mutation("asymkit/ops/ssim.py", "(0.0448, 0.2856,", "(0.0448, 0.2850,", "tests/test_ssim.py"),

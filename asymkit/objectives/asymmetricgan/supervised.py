@@ -14,11 +14,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import check_images
+from asymkit.checks import check_together, instance_of, modules, optional_modules
 from asymkit.losses import ColorCycleLoss, LogisticLoss, TotalVariationLoss
 from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
 from asymkit.networks import DualGenerator
-from asymkit.objectives.terms import TermWeights, check_pair, l1, refuse_graph
+from asymkit.objectives.terms import TermWeights, check_step, l1, refuse_graph
 
 
 class Cycles(NamedTuple):
@@ -56,6 +56,7 @@ class Translators(nn.Module):
 
     def __init__(self, dual: DualGenerator) -> None:
         super().__init__()
+        instance_of("dual", dual, DualGenerator, "e.g. DualGenerator.supervised()")
         self.dual = dual
 
     def forward(self, x: Tensor, skeleton_x: Tensor, y: Tensor, skeleton_y: Tensor) -> Cycles:
@@ -73,15 +74,10 @@ class Translators(nn.Module):
         Raises:
             ValueError: shapes differ.
         """
-        check_pair(x, y)
-        check_images(skeleton_x, "skeleton_x")
-        for name, skeleton in (("skeleton_x", skeleton_x), ("skeleton_y", skeleton_y)):
-            check_images(skeleton, name, channels=skeleton_x.shape[1])
-            if skeleton.shape[0] != len(x) or skeleton.shape[2:] != x.shape[2:]:
-                raise ValueError(
-                    f"{name} must have one skeleton for each image, of its size: images {tuple(x.shape)}, "
-                    f"got {tuple(skeleton.shape)}"
-                )
+        check_together(x=x, y=y, skeleton_x=skeleton_x, skeleton_y=skeleton_y)
+        for name, given, like in (("y", y, x), ("skeleton_y", skeleton_y, skeleton_x)):
+            if given.shape[1] != like.shape[1]:
+                raise ValueError(f"{name} must have {like.shape[1]} channels, got {given.shape[1]}")
         images, skeletons = torch.cat([x, y, x, y]), torch.cat([skeleton_y, skeleton_x, skeleton_x, skeleton_y])
         fake_y, fake_x, same_x, same_y = self.dual.translate(images, skeletons).chunk(4)
         rebuilt = self.dual.reconstruct(torch.cat([fake_y, fake_x]), torch.cat([skeleton_x, skeleton_y]))
@@ -99,10 +95,17 @@ class Critics(nn.Module):
 
     def __init__(self, triplet: nn.Module, pair: nn.Module | None = None) -> None:
         super().__init__()
+        modules(triplet=triplet)
+        optional_modules(pair=pair)
         self.triplet, self.pair = triplet, pair
 
     def forward(self, image: Tensor, skeleton: Tensor, result: Tensor) -> list[Tensor]:
-        """Scores of every critic for (x, l_y, y) or (x, l_y, y')."""
+        """Scores of every critic for (x, l_y, y) or (x, l_y, y').
+
+        Raises:
+            ValueError: no batches of images, batches or sizes that differ.
+        """
+        check_together(image=image, skeleton=skeleton, result=result)
         scores = [self.triplet(torch.cat([image, skeleton, result], dim=1))]
         return scores if self.pair is None else [*scores, self.pair(torch.cat([image, result], dim=1))]
 
@@ -141,6 +144,7 @@ def generator_terms(
     Returns:
         Scalars by the names of :class:`Weights`.
     """
+    check_step("cycles", cycles, Cycles, critics, Critics, adversarial=adversarial, perceptual=perceptual)
     gan, color, c = adversarial or LogisticLoss(), ColorCycleLoss(), cycles
     roughness = TotalVariationLoss(power=1, reduction="sum")
     terms = {
@@ -172,6 +176,7 @@ def discriminator_terms(
     Raises:
         ValueError: cycles that still carry a graph.
     """
+    check_step("cycles", cycles, Cycles, critics, Critics, adversarial=adversarial)
     refuse_graph(cycles)
     gan, c = adversarial or LogisticLoss(), cycles
     towards_y = gan.discriminator(critics(c.x, c.skeleton_y, c.y), critics(c.x, c.skeleton_y, c.fake_y))

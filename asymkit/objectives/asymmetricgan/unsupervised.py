@@ -16,10 +16,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from asymkit.checks import described, instance_of
 from asymkit.losses import ColorCycleLoss, DomainClassificationLoss, LeastSquaresLoss, MSSSIMLoss
 from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
 from asymkit.networks import DualGenerator
-from asymkit.objectives.terms import TermWeights, check_pair, l1, refuse_graph
+from asymkit.objectives.terms import TermWeights, check_losses, check_pair, l1, refuse_graph
 
 
 class Cycle(NamedTuple):
@@ -55,6 +56,7 @@ class Translators(nn.Module):
 
     def __init__(self, dual: DualGenerator) -> None:
         super().__init__()
+        instance_of("dual", dual, DualGenerator, "e.g. DualGenerator.preset('S2', domains)")
         self.dual = dual
 
     def forward(self, x: Tensor, source: Tensor, y: Tensor, target: Tensor) -> Cycle:
@@ -62,7 +64,7 @@ class Translators(nn.Module):
 
         Args:
             x: images, (N, C, H, W), in [-1, 1].
-            source: their domains, (N,) whole numbers or (N, domains) floats.
+            source: their domains, (N,) integers or (N, domains) floats.
             y: other images, of x's shape, unpaired.
             target: their domains, in the same form.
 
@@ -73,13 +75,15 @@ class Translators(nn.Module):
             ValueError: shapes differ, labels of the wrong form.
         """
         check_pair(x, y)
-        forms = [(t.shape, t.is_floating_point()) if isinstance(t, Tensor) else None for t in (source, target)]
+        forms = [(t.shape, t.dtype, t.device) if isinstance(t, Tensor) else None for t in (source, target)]
         if None in forms or forms[0] != forms[1]:
-            raise ValueError(f"source and target must be labels of one form, got {_form(source)} and {_form(target)}")
+            raise ValueError(
+                f"source and target must be labels of one form, type and device, got {described(source)} and {described(target)}"
+            )
         if source.ndim not in (1, 2) or len(source) != len(x):
             raise ValueError(
-                f"source and target must hold one label for each of the {len(x)} images, ({len(x)},) whole numbers or "
-                f"({len(x)}, domains) floats, got {_form(source)}"
+                f"source and target must hold one label for each of the {len(x)} images, ({len(x)},) integers or "
+                f"({len(x)}, domains) floats, got {described(source)}"
             )
         # one batched call for all that Gᵗ makes, which small batches on a GPU need
         images, labels = torch.cat([x, x, y]), torch.cat([target, source, target])
@@ -122,8 +126,9 @@ def generator_terms(
     Returns:
         Scalars by the names of :class:`Weights`.
     """
+    _check(cycle, critics, classification=classification, structure=structure, adversarial=adversarial)
     gan, classify = adversarial or LeastSquaresLoss(), classification or DomainClassificationLoss()
-    verdicts = [critic(cycle.fake) for critic in _each(critics)]
+    verdicts = [_judged(critic, cycle.fake) for critic in _each(critics)]
     return {
         "adversarial": _mean([gan.generator(scores) for scores, _ in verdicts]),  # Eq. 4
         "classification": _mean([classify(logits, cycle.target) for _, logits in verdicts]),  # Eq. 7
@@ -153,11 +158,12 @@ def discriminator_terms(
     Raises:
         ValueError: a cycle that still carries a graph.
     """
+    _check(cycle, critics, classification=classification, adversarial=adversarial)
     refuse_graph(cycle)
     gan, classify = adversarial or LeastSquaresLoss(), classification or DomainClassificationLoss()
     real, right = [], []
     for critic in _each(critics):
-        scores, logits = critic(torch.cat([cycle.x, cycle.y, cycle.fake]))
+        scores, logits = _judged(critic, torch.cat([cycle.x, cycle.y, cycle.fake]))
         _, real_scores, fake_scores = scores.chunk(3)
         real.append(gan.discriminator(real_scores, fake_scores))  # Eq. 4
         right.append(classify(logits.chunk(3)[0], cycle.source))  # Eq. 7
@@ -165,14 +171,25 @@ def discriminator_terms(
 
 
 def _each(critics: nn.Module) -> Sequence[nn.Module]:
-    if not isinstance(critics, nn.Module):
-        raise ValueError(f"critics must be a module, or nn.ModuleList([...]) for several, got {type(critics).__name__}")
     return list(critics) if isinstance(critics, nn.ModuleList) else [critics]
+
+
+def _judged(critic: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    result = critic(images)
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        raise ValueError(
+            f"critics must give (scores, domain logits), as DomainDiscriminator does, got {described(result)}"
+        )
+    scores, logits = result
+    return scores, logits
 
 
 def _mean(losses: list[Tensor]) -> Tensor:
     return torch.stack(losses).mean()
 
 
-def _form(labels: object) -> str:
-    return f"{labels.dtype} of shape {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
+def _check(cycle: Cycle, critics: nn.Module, **losses: nn.Module | None) -> None:
+    instance_of("cycle", cycle, Cycle, "what Translators give")
+    if not isinstance(critics, nn.Module):
+        raise ValueError(f"critics must be a module, or nn.ModuleList([...]) for several, got {described(critics)}")
+    check_losses(**losses)
