@@ -10,10 +10,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import Dim
 
-from asymkit import AuxEncoder, AuxGenerator, HighResGenerator, PlainGenerator, ResnetGenerator, StarGenerator
+from asymkit import AuxEncoder, AuxGenerator, HighResGenerator, PlainGenerator, ResnetGenerator, StarGenerator, ops
+from asymkit.layers import InstanceNorm2d
 
 BATCH, HEIGHT, WIDTH = Dim("batch"), Dim("height", min=4), Dim("width", min=4)
 SMALL: dict[str, Any] = {"width": 8, "blocks": 1}
@@ -105,3 +107,110 @@ def test_an_exported_program_survives_a_file(tmp_path: Path) -> None:
     torch.export.save(torch.export.export(generator, (image,)), tmp_path / "network.pt2")
     loaded = torch.export.load(tmp_path / "network.pt2").module()
     torch.testing.assert_close(loaded(image), generator(image), rtol=0, atol=1e-5)
+
+
+def is_recorded_in_pytorchs_operations(graph: str) -> bool:
+    return "asymkit::" not in graph and "PythonOp" not in graph and "^_" not in graph
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("name", ["resnet", "plain", "aux, cin", "encoder"])
+def test_traced_networks_are_saved_and_agree_at_other_sizes(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    network = case.network().eval()
+    traced = torch.jit.trace(network, inputs(case, 2, 32, 48))
+    assert is_recorded_in_pytorchs_operations(str(traced.inlined_graph))
+    traced.save(str(tmp_path / "network.pt"))
+    loaded = torch.jit.load(str(tmp_path / "network.pt"))
+    for n, height, width in ((2, 32, 48), (1, 40, 32)):
+        given = inputs(case, n, height, width)
+        with torch.inference_mode():
+            torch.testing.assert_close(loaded(*given), network(*given), rtol=0, atol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("name", ["resnet", "plain", "aux, cin", "encoder"])
+def test_the_legacy_exporter_of_onnx_agrees(name: str, tmp_path: Path) -> None:
+    case, path = CASES[name], tmp_path / "network.onnx"
+    network, given = case.network().eval(), inputs(CASES[name], 2, 32, 48)
+    torch.onnx.export(network, given, str(path), dynamo=False, opset_version=17)
+    operators = {node.op_type for node in onnx.load(path).graph.node}
+    if name != "encoder":  # pooled, it has no norm
+        assert "InstanceNormalization" in operators
+    session = onnxruntime.InferenceSession(path)
+    names = [each.name for each in session.get_inputs()]
+    got = session.run(None, {name: value.numpy() for name, value in zip(names, given, strict=True)})[0]
+    with torch.inference_mode():
+        torch.testing.assert_close(torch.from_numpy(got), network(*given), rtol=0, atol=1e-4)
+
+
+class Normed(nn.Module):
+    """A norm behind a convolution, whose weights are learned: what is recorded must keep the bounded gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 1, 1), InstanceNorm2d(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(self.conv(x))
+        return out
+
+
+RECORDERS: dict[str, Callable[[nn.Module, Tensor], Callable[[Tensor], Tensor]]] = {
+    "torch.jit.trace": lambda module, x: torch.jit.trace(module, x),  # type: ignore[no-any-return]
+    "torch.export": lambda module, x: torch.export.export(module, (x,), strict=False).module(),
+    "torch.compile": lambda module, x: torch.compile(module, fullgraph=True),
+}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning", "ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("recorder", RECORDERS)
+def test_what_is_recorded_has_the_bounded_gradient(recorder: str) -> None:
+    torch._dynamo.reset()
+    module = Normed()
+    nn.init.ones_(module.conv.weight)
+    flat = 0.3 + 1e-4 * torch.randn(1, 1, 8, 8)
+    weight = torch.randn(1, 1, 8, 8)
+
+    def gradient(function: Callable[[Tensor], Tensor]) -> Tensor:
+        x = flat.clone().requires_grad_()
+        return torch.autograd.grad((function(x) * weight).sum(), x)[0]
+
+    expected = gradient(module)
+    assert gradient(lambda x: F.instance_norm(module.conv(x))).norm() > 10 * expected.norm()
+    torch.testing.assert_close(gradient(RECORDERS[recorder](module, flat)), expected, rtol=1e-2, atol=1e-2)
+
+
+def test_compilers_see_the_operations_of_every_op() -> None:
+    seen: list[str] = []
+
+    def look(graph: torch.fx.GraphModule, example: object) -> Callable[..., Any]:
+        seen.append(str(graph.graph))
+        return graph.forward
+
+    def everything(x: Tensor, y: Tensor, scale: Tensor) -> Tensor:
+        normed = ops.conditional_instance_norm(x, scale, scale, "relu", y) + ops.instance_norm(x)
+        losses = ops.ms_ssim(x, y, scales=1), ops.ssim(x, y), ops.color_l1(x, y), ops.total_variation(x)
+        return torch.stack(losses).sum() + normed.mean() + ops.gram_matrix(x).mean()
+
+    torch._dynamo.reset()
+    x, y = torch.rand(2, 2, 3, 16, 16)
+    found = torch.compile(everything, fullgraph=True, backend=look)(x, y, y[..., 0, 0])
+    torch.testing.assert_close(found, everything(x, y, y[..., 0, 0]))
+    assert len(seen) == 1
+    assert "asymkit" not in seen[0]
+
+
+def test_a_network_compiles_into_one_graph_with_the_same_gradients() -> None:
+    torch._dynamo.reset()
+    network, x = ResnetGenerator(width=4, blocks=1), torch.randn(1, 3, 16, 16)
+    parameters = list(network.parameters())
+    expected = network(x)
+    found = torch.compile(network, fullgraph=True, backend="aot_eager")(x)
+    torch.testing.assert_close(found, expected)
+    ours, theirs = (torch.autograd.grad(out.square().sum(), parameters) for out in (found, expected))
+    # a bias before a norm has no gradient but rounding
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)

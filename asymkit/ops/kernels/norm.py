@@ -49,7 +49,7 @@ def _moments(x, means, deviations, channels, pixels, step_c, step_p, part_size,
     end = tl.minimum((part + 1) * part_size, pixels)
     mean, deviation = tl.zeros((TILE_C,), tl.float32), tl.zeros((TILE_C,), tl.float32)
     for start in range(part * part_size, end, TILE_P):
-        p = start + tl.arange(0, TILE_P)[:, None]
+        p = start + tl.arange(0, TILE_P)[:, None].to(tl.int64)
         mask = (p < end) & channel_mask[None, :]
         value = tl.load(x + base + p * step_p, mask, 0.0).to(tl.float32)
         seen, count = start - part * part_size, tl.minimum(end - start, TILE_P)
@@ -101,7 +101,7 @@ def _apply(x, scale, shift, residual, means, deviations, out, mean_out, rstd_out
         deviation = tl.load(deviations + row[None, :] * PARTS + k, part_mask, 0.0) + delta * delta * count
         rstd = 1 / tl.sqrt(tl.sum(deviation, 0) / pixels + eps)
         for start in range(part * part_size, end, TILE_P):
-            p = start + tl.arange(0, TILE_P)[:, None]
+            p = start + tl.arange(0, TILE_P)[:, None].to(tl.int64)
             offset, mask = base + p * step_p, (p < end) & channel_mask[None, :]
             value = tl.load(x + offset, mask, 0.0).to(tl.float32)
             _write(value, mean, weight * rstd, bias, slope, residual, out, offset, mask, RESIDUAL)
@@ -133,7 +133,7 @@ def _sums(grad, x, scale, shift, means, rstds, grad_shift, grad_scale, channels,
     end = tl.minimum((part + 1) * part_size, pixels)
     plain, weighted = tl.zeros((TILE_C,), tl.float32), tl.zeros((TILE_C,), tl.float32)
     for start in range(part * part_size, end, TILE_P):
-        p = start + tl.arange(0, TILE_P)[:, None]
+        p = start + tl.arange(0, TILE_P)[:, None].to(tl.int64)
         mask = (p < end) & channel_mask[None, :]
         offset = image * channels * pixels + c[None, :] * step_c + p * step_p
         normed = (tl.load(x + offset, mask, 0.0).to(tl.float32) - mean[None, :]) * rstd[None, :]
@@ -170,7 +170,7 @@ def _gradient(grad, x, scale, shift, means, rstds, part_shifts, part_scales, gra
         plain = tl.sum(tl.load(part_shifts + row[None, :] * PARTS + k, part_mask, 0.0), 0)
         weighted = tl.sum(tl.load(part_scales + row[None, :] * PARTS + k, part_mask, 0.0), 0)
         for start in range(part * part_size, end, TILE_P):
-            p = start + tl.arange(0, TILE_P)[:, None]
+            p = start + tl.arange(0, TILE_P)[:, None].to(tl.int64)
             offset, mask = base + p * step_p, (p < end) & channel_mask[None, :]
             normed = (tl.load(x + offset, mask, 0.0).to(tl.float32) - mean[None, :]) * rstd[None, :]
             g = _active(tl.load(grad + offset, mask, 0.0).to(tl.float32), normed, weight, bias, slope)
