@@ -14,6 +14,7 @@ import pytest
 import torch
 from guides import PEOPLE, ROOT, followed, images, moved, sections
 from torch import Tensor
+from torch.distributed import HashStore  # type: ignore[attr-defined]
 
 GUIDE = "from-cyclegan"
 FORMS = ("2025", "2017")
@@ -29,10 +30,15 @@ pytestmark = [
 ]
 
 
+def page() -> str:
+    return (ROOT / "docs" / f"{GUIDE}.md").read_text()
+
+
 def code(form: str, *headings: str) -> dict[str, Any]:
     """CycleGAN code of a form after the changes under these headings."""
     model = (PEOPLE / "cyclegan.py").read_text()
     if form == "2017":
+        assert "write `opt.init_gain, self.gpu_ids` wherever a line below ends in `opt.init_gain)`" in page()
         model = re.sub(r"opt\.init_gain(?=,?\s*\))", "opt.init_gain, self.gpu_ids", model)
         model = re.sub(r"(def define_\w\([^)]*init_gain=0\.02)", r"\1, gpu_ids=()", model)
         model = model.replace(
@@ -144,7 +150,7 @@ def test_all_changes_together_train_stop_go_on_and_test(form: str, tmp_path: Pat
 @pytest.mark.slow
 def test_all_changes_train_where_setup_wraps_every_network(tmp_path: Path) -> None:
     """With DistributedDataParallel as ``torchrun`` has it, of one process."""
-    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    torch.distributed.init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
     try:
         model = trained(code("2025", *ALL), options(tmp_path))
         assert type(model.netG_B).__name__ == "DistributedDataParallel"
@@ -166,10 +172,11 @@ def test_one_side_is_translated_with_the_networks_that_were_trained(form: str, t
     opt = options(tmp_path, **one_side, model_suffix="_B", netG="aux_6blocks")
     first, second = names["test"](opt, [{"A": image}, {"A": image}])
     assert not torch.equal(first["fake"], second["fake"])  # it draws z
-    for wrong in ({"netG": "resnet_9blocks"}, {"netG": "aux_6blocks"}, {"netG": "unet_128"}):
+    for net_g in ("resnet_9blocks", "aux_6blocks", "unet_128"):
         with pytest.raises((RuntimeError, AttributeError)):
-            names["test"](options(tmp_path, **one_side, model_suffix="_A", **wrong), [{"A": image}])
-    for wrong in ({"no_dropout": False}, {"norm": "batch"}):
+            names["test"](options(tmp_path, **one_side, model_suffix="_A", netG=net_g), [{"A": image}])
+    refused: list[dict[str, Any]] = [{"no_dropout": False}, {"norm": "batch"}]
+    for wrong in refused:
         with pytest.raises(NotImplementedError, match="--norm instance --no_dropout"):
             names["test"](options(tmp_path, **one_side, model_suffix="_A", **wrong), [{"A": image}])
 
@@ -274,7 +281,7 @@ def test_an_old_run_goes_on_from_the_files_that_the_guide_writes(
     folder.mkdir()
     old = trained(code(form), options(folder, epoch_count=20))
     found: dict[str, Any] = {}
-    part = (ROOT / "docs" / f"{GUIDE}.md").read_text().split("## Checkpoints")[1]
+    part = page().split("## Checkpoints")[1]
     for block in re.findall(r"```python\n(.*?)```", part, flags=re.DOTALL):
         exec(block, found)
     names = code(form, *NETWORKS)

@@ -69,7 +69,8 @@ def test_each_change_to_stargan_code_trains(heading: str | None, dataset: str) -
     nets = {"D": solver.D, "G": solver.G}
     if isinstance(solver.G, DualGenerator):
         nets = {"translator": solver.G.translator, "reconstructor": solver.G.reconstructor, "D": solver.D}
-        assert len(solver.G.translator.blocks) == STARGAN["g_repeat_num"]
+        blocks: Any = solver.G.translator.blocks
+        assert len(blocks) == STARGAN["g_repeat_num"]
     losses: list[dict[str, float]] = []
     before = {name: copy.deepcopy(net.state_dict()) for name, net in nets.items()}
 
