@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.logs import LossLog, read_losses
+from support.logs import Board, LossLog, read_losses
 
 
 def test_losses_are_cut_where_a_run_is_resumed(tmp_path: Path) -> None:
@@ -60,3 +61,26 @@ def test_losses_of_which_there_are_none_yet_are_not_damaged(tmp_path: Path) -> N
     LossLog(tmp_path / "losses.csv")
     LossLog(tmp_path / "losses.csv", resume_at=4)
     assert [path.name for path in tmp_path.iterdir()] == ["losses.csv"]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_writer_of_tensorboard_whose_thread_fails_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    def write(board: Board, step: int) -> None:
+        board.numbers(step, "losses", {"a": 1.0})
+        board.pictures(step, {})  # waits for the thread
+
+    others = set(threading.enumerate())
+    board = Board(tmp_path, 1)
+    (thread,) = set(threading.enumerate()) - others
+    monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
+    with pytest.raises(OSError, match="No space left"):
+        write(board, 1)
+    for step in range(2, 40):  # more than its queue holds
+        write(board, step)
+    board.close()
+    thread.join()
