@@ -585,7 +585,7 @@ CHECKPOINTS = [
         "asymkit/checkpoints/published.py",
         "DomainDiscriminator(to_domain[0], to_domain[2] * 2**layers",
         "DomainDiscriminator(to_domain[0], 2**layers",
-        "tests/test_checkpoints.py",
+        "asymkit/checkpoints/published.py",
     ),
     Mutation("asymkit/hub.py", "strict=strict, **options", "strict=False, **options", "tests/test_hub.py"),
 ]
