@@ -57,9 +57,9 @@ def test_spatial_z_changes_its_own_place_most() -> None:
     generator = build("concat", width=16, blocks=6, spatial=True)
     image, z = torch.rand(1, 3, 64, 64), torch.randn(1, 8, 8, 8)
     moved = z.clone()
-    moved[..., :4] += 3
+    moved[..., :4] = torch.randn(1, 8, 8, 4)
     difference = (generator(image, moved) - generator(image, z)).abs()
-    assert difference[..., :24].mean() > 1.5 * difference[..., 40:].mean()
+    assert difference[..., :24].mean() > 4 * difference[..., 40:].mean()
 
 
 def test_generators_called_without_z_sample_it() -> None:
