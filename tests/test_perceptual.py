@@ -160,7 +160,7 @@ def test_images_follow_the_type_of_the_weights(weights: torch.dtype, given: torc
 
 
 def test_a_list_of_layers_is_no_network() -> None:
-    with pytest.raises(ValueError, match=r"features must be a network such as VGGFeatures"):
+    with pytest.raises(ValueError, match=r"features must be a network \(nn.Module\), got list"):
         ContentLoss(["relu2_2"])  # type: ignore[arg-type]
 
 

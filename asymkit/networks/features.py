@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asymkit.checks import check_device, check_images, names_of, one_of
+from asymkit.checks import check_device, check_images, described, names_of, one_of
 from asymkit.state_dicts import bare_state, check_weights, read_file
 
 WeightSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Tensor] | None
@@ -120,7 +120,7 @@ def torchvision_state_dict(weights: str | os.PathLike[str] | Mapping[str, Tensor
     """
     expected = f"expected a state dict of {what}, the path of a file with one, 'imagenet', or None for random weights"
     if not isinstance(weights, Mapping | str | os.PathLike):
-        raise ValueError(f"weights: got a {type(weights).__name__}, {expected}")
+        raise ValueError(f"weights: got {described(weights)}, {expected}")
     try:
         held = weights if isinstance(weights, Mapping) else read_file(Path(weights))
     except ValueError as error:
@@ -129,7 +129,7 @@ def torchvision_state_dict(weights: str | os.PathLike[str] | Mapping[str, Tensor
         raise ValueError(f"weights: {str(weights)!r} holds a {type(held).__name__}, {expected}")
     for key, value in held.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise ValueError(f"weights: {key!r} is a {type(value).__name__}, expected tensors by name, those of {what}")
+            raise ValueError(f"weights: {key!r} is a {type(value).__name__}, {expected}")
     state = bare_state(held)
     check_weights({name: value for name, value in state.items() if name.endswith((".weight", ".bias"))}, "weights")
     return state

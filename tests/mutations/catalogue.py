@@ -89,15 +89,30 @@ LAYERS = [
 
 OPS = [
     Mutation("asymkit/ops/eager/norm.py", "VARIANCE_FLOOR = 1e-6", "VARIANCE_FLOOR = 2e-6", "tests/test_norm.py"),
-    Mutation("asymkit/ops/similarity.py", "POWER_FLOOR = 1e-3", "POWER_FLOOR = 1e-4", "tests/test_ssim.py"),
-    Mutation("asymkit/ops/similarity.py", "K1, K2 = 0.01, 0.03", "K1, K2 = 0.02, 0.03", "tests/test_ssim.py"),
+    Mutation("asymkit/ops/eager/ssim.py", "POWER_FLOOR = 1e-3", "POWER_FLOOR = 1e-4", "tests/test_ssim.py"),
+    Mutation("asymkit/ops/eager/ssim.py", "K1, K2 = 0.01, 0.03", "K1, K2 = 0.02, 0.03", "tests/test_ssim.py"),
     Mutation("asymkit/ops/ssim.py", "(0.0448, 0.2856,", "(0.0448, 0.2850,", "tests/test_ssim.py"),
     Mutation("asymkit/ops/ssim.py", "weight / sum(weights) for", "weight for", "tests/test_ssim.py"),
-    Mutation("asymkit/ops/ssim.py", "value_range[0], span, window", "0.0, span, window", "tests/test_ssim.py"),
-    Mutation("asymkit/ops/pixel.py", "return means.sum(1)", "return means.mean(1)", "tests/test_pixel.py"),
-    Mutation("asymkit/ops/pixel.py", "return (means * weights).sum(1)", "return means.sum(1)", "tests/test_pixel.py"),
-    Mutation("asymkit/ops/pixel.py", "value += powers", "value -= powers", "tests/test_pixel.py"),
-    Mutation("asymkit/ops/gram.py", "alpha=1 / (c * pixels)", "alpha=1 / pixels", "tests/test_gram_entropy.py"),
+    Mutation("asymkit/ops/ssim.py", "options = (low, high - low", "options = (0.0, high - low", "tests/test_ssim.py"),
+    Mutation(
+        "asymkit/ops/pixel.py",
+        "return x.shape[1] * difference.mean((1, 2, 3))",
+        "return difference.mean((1, 2, 3))",
+        "tests/test_pixel.py",
+    ),
+    Mutation(
+        "asymkit/ops/pixel.py",
+        "(difference.mean((2, 3)) * weights).sum(1)",
+        "difference.mean((2, 3)).sum(1)",
+        "tests/test_pixel.py",
+    ),
+    Mutation("asymkit/ops/pixel.py", "(1, 2, 3)) + reduce(", "(1, 2, 3)) - reduce(", "tests/test_pixel.py"),
+    Mutation(
+        "asymkit/ops/gram.py",
+        "maps.mT) / maps[0].numel()",
+        "maps.mT) / maps[0, 0].numel()",
+        "tests/test_gram_entropy.py",
+    ),
     Mutation("asymkit/ops/entropy.py", ".sum(1) / math.log(2)", ".sum(1)", "tests/test_gram_entropy.py"),
     Mutation("asymkit/ops/entropy.py", "(LEVELS - 1)).round()", "(LEVELS - 1)).floor()", "tests/test_gram_entropy.py"),
     Mutation("asymkit/ops/norm.py", '"leaky_relu": 0.2', '"leaky_relu": 0.1', "tests/test_norm.py"),
@@ -176,8 +191,8 @@ NETWORKS = [
     ),
     Mutation(
         "asymkit/networks/highres.py",
-        "torch.randn(n, self.aux_channels",
-        "torch.zeros(n, self.aux_channels",
+        "torch.randn(n, aux_channels",
+        "torch.zeros(n, aux_channels",
         "tests/test_highres.py",
     ),
     Mutation(
@@ -342,8 +357,8 @@ LOSSES = [
     ),
     Mutation(
         "asymkit/losses/reconstruction.py",
-        "return 1 - similarity.mean()",
-        "return similarity.mean()",
+        "return 1 - compare_scales(",
+        "return compare_scales(",
         "tests/test_ssim.py",
     ),
     Mutation(
@@ -520,8 +535,8 @@ TRAINING = [
     ),
     Mutation(
         "asymkit/schedule.py",
-        "math.ceil(self.total_epochs / 2)",
-        "self.total_epochs // 2",
+        "period or self.period, math.ceil(self.total_epochs / 2)",
+        "period or self.period, self.total_epochs // 2",
         "tests/test_async_scheduler.py",
     ),
     Mutation(
@@ -583,8 +598,8 @@ CHECKPOINTS = [
     ),
     Mutation(
         "asymkit/checkpoints/published.py",
-        "DomainDiscriminator(to_domain[0], to_domain[2] * 2**layers",
-        "DomainDiscriminator(to_domain[0], 2**layers",
+        '"image_size": size * 2**layers',
+        '"image_size": 2**layers',
         "asymkit/checkpoints/published.py",
     ),
     Mutation("asymkit/hub.py", "strict=strict, **options", "strict=False, **options", "tests/test_hub.py"),
@@ -670,29 +685,29 @@ EXAMPLES = [
         "examples/support/run.py", '"picture_size", "seeds"', '"picture_size", "seeds", "ema"', "tests/test_support.py"
     ),
     Mutation(
-        "examples/support/durable.py",
-        "file.write(content))\n        new.replace(path)\n        _sync_folder(path.parent)\n",
-        "file.write(content))\n        new.replace(path)\n",
+        "asymkit/checkpoints/durable.py",
+        "new.replace(path)\n        sync_folder(path.parent)\n",
+        "new.replace(path)\n",
         f"tests/test_durable.py::{SYNCED}",
     ),
     Mutation(
         "examples/support/durable.py",
-        "replace(checksum)\n        new.replace(path)\n        _sync_folder(path.parent)\n",
+        "replace(checksum)\n        new.replace(path)\n        sync_folder(path.parent)\n",
         "replace(checksum)\n        new.replace(path)\n",
         f"tests/test_durable.py::{SYNCED}",
     ),
     Mutation(
-        "examples/support/durable.py", "        os.fsync(file.fileno())\n", "", f"tests/test_durable.py::{SYNCED}"
+        "asymkit/checkpoints/durable.py", "        os.fsync(file.fileno())\n", "", f"tests/test_durable.py::{SYNCED}"
     ),
-    Mutation("examples/support/durable.py", "os.fsync(handle)", "pass", f"tests/test_durable.py::{SYNCED}"),
+    Mutation("asymkit/checkpoints/durable.py", "os.fsync(handle)", "pass", f"tests/test_durable.py::{SYNCED}"),
     Mutation(
-        "examples/support/checkpoint.py",
+        "examples/support/chance.py",
         'torch.set_rng_state(states["cpu"])',
         "pass",
         "tests/test_durable.py::test_every_random_state_goes_on_where_it_was",
     ),
     Mutation(
-        "examples/support/checkpoint.py",
+        "examples/support/chance.py",
         "random.setstate((version, tuple(words), gauss_next))",
         "pass",
         "tests/test_durable.py::test_every_random_state_goes_on_where_it_was",
@@ -716,7 +731,7 @@ EXAMPLES = [
         "tests/test_durable.py::test_other_processes_go_on_with_chance_of_their_own",
     ),
     Mutation(
-        "examples/support/checkpoint.py",
+        "examples/support/chance.py",
         "np.random.set_state(",
         "dict().get(",
         "tests/test_durable.py::test_every_random_state_goes_on_where_it_was",
@@ -740,7 +755,7 @@ EXAMPLES = [
         "tests/test_training.py::test_the_best_checkpoint_is_kept",
     ),
     Mutation(
-        "examples/support/files.py", "(values / 257)", "(values / 256)", "tests/test_files.py tests/test_support.py"
+        "asymkit/evaluation/images.py", "(255 / (high - low))", "(256 / (high - low))", "tests/test_value_ranges.py"
     ),
     Mutation("examples/support/data.py", ".div_(127.5).sub_(1)", ".div_(127.5)", "tests/test_support.py"),
     Mutation(
