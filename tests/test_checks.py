@@ -138,3 +138,17 @@ def test_no_tensor_is_checked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
         seen.clear()
         call(*tensors)
         assert [seen.count(id(tensor)) for tensor in tensors] == [1] * len(tensors), call
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_checks_are_no_obstacle_to_compilation(dynamic: bool) -> None:
+    def losses(x: Tensor, y: Tensor) -> Tensor:
+        parts = (
+            asymkit.MSSSIMLoss(scales=2)(x, y),
+            asymkit.TotalVariationLoss()(x),
+            asymkit.ColorCycleLoss([1, 2, 3])(x, y),
+        )
+        return torch.stack(parts).sum() + ops.ssim(x, y).mean()
+
+    compiled = torch.compile(losses, fullgraph=True, backend="eager", dynamic=dynamic)
+    assert compiled(IMAGE, IMAGE.flip(3)) == pytest.approx(losses(IMAGE, IMAGE.flip(3)))

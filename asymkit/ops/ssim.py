@@ -108,8 +108,14 @@ def scales_that_fit(height: int, width: int, window_size: int = 11) -> int:
         >>> [scales_that_fit(side, side) for side in (16, 64, 128, 161)]
         [1, 3, 4, 5]
     """
-    side = min(at_least("height", height), at_least("width", width))
+    sides = at_least("height", height), at_least("width", width)
     (window_size,) = sizes(window_size=window_size)
+    return _fitting(*sides, window_size)
+
+
+def _fitting(height: int, width: int, window_size: int) -> int:
+    """:func:`scales_that_fit` of sizes that are checked, or symbolic while ``torch.compile`` traces."""
+    side = min(height, width)
     return sum(math.ceil(side / 2**scale) >= window_size for scale in range(len(SCALE_WEIGHTS)))
 
 
@@ -139,7 +145,7 @@ def gaussian_window(size: int, sigma: float) -> list[float]:
 
 
 def _scale_weights(height: int, width: int, scales: int | None, window_size: int) -> list[float]:
-    fit = scales_that_fit(height, width, window_size)
+    fit = _fitting(height, width, window_size)
     if scales is None:
         scales = fit
         if fit < len(SCALE_WEIGHTS) and not torch.compiler.is_compiling():
