@@ -43,13 +43,13 @@ def translators() -> asymgan.Translators:
         (lambda: asymkit.PatchDiscriminator(width=2**40), "width must be at most 1024"),
         (lambda: asymgan.Weights(style=float("nan")), "style must be a number from 0 to 1e"),
         (
-            lambda: LPIPSLoss(weights=5),
+            lambda: LPIPSLoss(weights=5),  # type: ignore[arg-type]
             "weights: got 5 .int., expected a state dict of torchvision's alexnet, the path of",
-        ),  # type: ignore[arg-type]
+        ),
         (
-            lambda: asymkit.VGGFeatures(["relu1_1"], {1: None}),
+            lambda: asymkit.VGGFeatures(["relu1_1"], {1: None}),  # type: ignore[dict-item]
             "weights: 1 is a NoneType, expected a state dict of torchvision's vgg16",
-        ),  # type: ignore[dict-item]
+        ),
         (lambda: asymkit.PatchDiscriminator()(torch.zeros(1, 3, 64, 64, device="meta")), "image must be on cpu"),
         (lambda: asymkit.PatchDiscriminator()(torch.zeros(1, 3, 64, 64).to_sparse()), "image must be.*dense"),
     ],
