@@ -44,7 +44,7 @@ def translators() -> asymgan.Translators:
         (lambda: asymgan.Weights(style=float("nan")), "style must be a number from 0 to 1e"),
         (
             lambda: LPIPSLoss(weights=5),  # type: ignore[arg-type]
-            "weights: got 5 .int., expected a state dict of torchvision's alexnet, the path of",
+            "weights: got 5, expected a state dict of torchvision's alexnet, the path of",
         ),
         (
             lambda: asymkit.VGGFeatures(["relu1_1"], {1: None}),  # type: ignore[dict-item]
