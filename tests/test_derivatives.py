@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -118,6 +120,14 @@ def leaves(inputs: tuple[Tensor, ...]) -> list[Tensor]:
     return [t.clone().requires_grad_() for t in inputs]
 
 
+def tangent_of(function: Formula, inputs: tuple[Tensor, ...], direction: tuple[Tensor, ...]) -> Tensor:
+    """The derivative along a direction, in forward mode; the value must be the usual one."""
+    found: Any = torch.func.jvp(function, inputs, direction)
+    torch.testing.assert_close(found[0], function(*inputs))
+    tangent: Tensor = found[1]
+    return tangent
+
+
 def close(found: object, expected: object) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-7)
 
@@ -135,7 +145,7 @@ def test_the_derivatives_are_the_equations(name: str) -> None:
     # rate by rate, along one direction: finite differences have the last word
     step = 1e-6
     ahead, behind = (op(*(t + sign * step * d for t, d in zip(inputs, direction, strict=True))) for sign in (1, -1))
-    _, tangent = torch.func.jvp(op, inputs, direction)
+    tangent = tangent_of(op, inputs, direction)
     assert tangent.abs().max() > 0
     torch.testing.assert_close(tangent, (ahead - behind) / (2 * step), rtol=1e-4, atol=1e-6)
     with forward_ad.dual_level():
@@ -166,31 +176,34 @@ def test_ms_ssim_has_every_derivative(scales: int) -> None:
     """With anticorrelated images too, where a similarity is below the floor of the power."""
     x = images(1, 1, 21, 22)
     for y in (images(1, 1, 21, 22, seed=1), -x, 0.7 * x + 0.2):
-        variables = leaves((x, y))
-
-        def op(x: Tensor, y: Tensor) -> Tensor:
-            return ops.ms_ssim(x, y, scales=scales)
-
+        variables: list[Any] = leaves((x, y))
+        op = partial(ops.ms_ssim, scales=scales)
         assert torch.autograd.gradcheck(op, variables, check_forward_ad=True, fast_mode=True)
         assert torch.autograd.gradgradcheck(op, variables, fast_mode=True)
-        _, tangent = torch.func.jvp(op, (x, y), (y, x))
-        by_hand = torch.autograd.grad(op(*variables).sum(), variables)
-        close(tangent.sum(), (by_hand[0] * y).sum() + (by_hand[1] * x).sum())
+        tangent = tangent_of(op, (x, y), (y, x))
+        by_backward_pass = torch.autograd.grad(op(*variables).sum(), variables)
+        close(tangent.sum(), (by_backward_pass[0] * y).sum() + (by_backward_pass[1] * x).sum())
 
 
-PENALTIES: dict[str, Callable[[Tensor, Tensor], list[Tensor]]] = {
-    "backward": lambda penalty, parameter: [penalty.backward(), parameter.grad][1:],  # type: ignore[func-returns-value,list-item]
-    "grad of the parameter": lambda penalty, parameter: list(torch.autograd.grad(penalty, [parameter])),
-    "backward to the parameter": lambda penalty, parameter: [
-        torch.autograd.backward(penalty, inputs=[parameter]),  # type: ignore[func-returns-value,list-item]
-        parameter.grad,  # type: ignore[list-item]
-    ][1:],
-}
+def by_backward(penalty: Tensor, parameter: Tensor) -> Tensor | None:
+    penalty.backward()
+    return parameter.grad
 
 
-@pytest.mark.parametrize("way", PENALTIES)
+def by_grad(penalty: Tensor, parameter: Tensor) -> Tensor | None:
+    return torch.autograd.grad(penalty, [parameter])[0]
+
+
+def by_backward_to_inputs(penalty: Tensor, parameter: Tensor) -> Tensor | None:
+    torch.autograd.backward(penalty, inputs=[parameter])
+    return parameter.grad
+
+
+@pytest.mark.parametrize("way", [by_backward, by_grad, by_backward_to_inputs])
 @pytest.mark.parametrize("name", OPS)
-def test_a_gradient_penalty_has_all_its_terms_on_every_way(name: str, way: str) -> None:
+def test_a_gradient_penalty_has_all_its_terms_on_every_way(
+    name: str, way: Callable[[Tensor, Tensor], Tensor | None]
+) -> None:
     """The penalty of a parameter behind the op's input: its gradient passes through the op's second derivative."""
     op, equation, (x, *others) = OPS[name]
     results = []
@@ -198,7 +211,7 @@ def test_a_gradient_penalty_has_all_its_terms_on_every_way(name: str, way: str) 
         parameter = torch.ones((), dtype=torch.float64, requires_grad=True)
         value = function(parameter * x + parameter.square(), *others).pow(2).sum()
         (gradient,) = torch.autograd.grad(value, parameter, create_graph=True)
-        results.append(PENALTIES[way](gradient.square(), parameter))
+        results.append(way(gradient.square(), parameter))
     close(*results)
 
 
@@ -214,19 +227,26 @@ def test_an_image_that_was_changed_in_place_is_refused_only_for_second_derivativ
 
 def test_vmap_over_images_is_the_batch() -> None:
     x, y, scale = images(3, 2, 12, 13), images(3, 2, 12, 13, seed=1), images(3, 2, seed=2)
-    for op in (
+    formulas: list[Formula] = [
         lambda x, y, scale: ops.ssim(x, y),
         lambda x, y, scale: ops.ms_ssim(x, y, scales=1),
         lambda x, y, scale: ops.color_l1(x, y),
         lambda x, y, scale: ops.total_variation(x),
         lambda x, y, scale: ops.gram_matrix(x),
         lambda x, y, scale: ops.conditional_instance_norm(x, scale, scale, "relu", y),
-    ):
-        one_by_one = torch.func.vmap(lambda x, y, scale, op=op: op(x[None], y[None], scale[None])[0])  # type: ignore[misc]
-        close(one_by_one(x, y, scale), op(x, y, scale))
-        gradients = torch.func.vmap(torch.func.grad(lambda *t, op=op: op(*(u[None] for u in t)).sum()))(x, y, scale)
-        (expected,) = torch.autograd.grad(op(variable := x.clone().requires_grad_(), y, scale).sum(), variable)
-        close(gradients, expected)
+    ]
+    for formula in formulas:
+
+        def of_one(x: Tensor, y: Tensor, scale: Tensor, formula: Formula = formula) -> Tensor:
+            return formula(x[None], y[None], scale[None])[0]
+
+        def total(x: Tensor, y: Tensor, scale: Tensor, of_one: Formula = of_one) -> Tensor:
+            return of_one(x, y, scale).sum()
+
+        close(torch.vmap(of_one)(x, y, scale), formula(x, y, scale))
+        leaf = x.clone().requires_grad_()
+        (expected,) = torch.autograd.grad(formula(leaf, y, scale).sum(), leaf)
+        close(torch.vmap(torch.func.grad(total))(x, y, scale), expected)
 
 
 def flat_and_steep() -> Tensor:
@@ -251,7 +271,7 @@ def test_flat_maps_pass_the_same_bounded_gradient_on_in_every_mode() -> None:
     direction = images(1, 2, 5, 6, seed=3)
     found = torch.func.grad(lambda x: loss(ops.instance_norm, x))(x)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
-    _, tangent = torch.func.jvp(lambda x: loss(ops.instance_norm, x), (x,), (direction,))
+    tangent = tangent_of(lambda x: loss(ops.instance_norm, x), (x,), (direction,))
     torch.testing.assert_close(tangent, (expected * direction).sum(), rtol=1e-6, atol=1e-8)
 
 
@@ -259,13 +279,14 @@ def test_the_second_derivative_on_flat_maps_is_that_of_the_bounded_gradient() ->
     x, weight, direction = flat_and_steep(), images(1, 2, 5, 6, seed=2), images(1, 2, 5, 6, seed=3)
 
     def gradient(x: Tensor) -> Tensor:
-        return torch.func.grad(lambda x: (ops.instance_norm(x) * weight).sum())(x)
+        found: Tensor = torch.func.grad(lambda x: (ops.instance_norm(x) * weight).sum())(x)
+        return found
 
     step = 1e-7
     expected = (gradient(x + step * direction) - gradient(x - step * direction)) / (2 * step)
     leaf = x.clone().requires_grad_()
     (first,) = torch.autograd.grad((ops.instance_norm(leaf) * weight).sum(), leaf, create_graph=True)
-    _, found = torch.func.jvp(gradient, (x,), (direction,))
+    found = tangent_of(gradient, (x,), (direction,))
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-3)
     (backward,) = torch.autograd.grad((first * weight).sum(), leaf)
     rate = (gradient(x + step * direction) - gradient(x - step * direction)).mul(weight).sum() / (2 * step)
@@ -301,10 +322,11 @@ def test_forward_mode_of_every_network_is_the_finite_difference(name: str) -> No
 
     def call(x: Tensor) -> Tensor:
         out = network(x, *more)
-        return sum(each.sin().sum() for each in out) if isinstance(out, tuple) else out.sin().sum()  # type: ignore[return-value]
+        values: list[Tensor] = [each.sin().sum() for each in (out if isinstance(out, tuple) else (out,))]
+        return torch.stack(values).sum()
 
     direction, step = images(2, 3, 64, 64, seed=1), 1e-6
-    _, tangent = torch.func.jvp(call, (x,), (direction,))
+    tangent = tangent_of(call, (x,), (direction,))
     with torch.no_grad():
         expected = (call(x + step * direction) - call(x - step * direction)) / (2 * step)
     torch.testing.assert_close(tangent, expected, rtol=1e-3, atol=1e-5)
@@ -316,8 +338,7 @@ def test_forward_mode_of_every_network_is_the_finite_difference(name: str) -> No
 def test_winograd_steps_aside_for_forward_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "conv3x3_backend", lambda x, weight: Backend("winograd", "for a test"))
     layer, x, direction = Conv3x3(2, 3).double(), images(1, 2, 8, 8), images(1, 2, 8, 8, seed=1)
-    value, tangent = torch.func.jvp(layer, (x,), (direction,))
-    close(value, layer(x))
+    tangent = tangent_of(layer, (x,), (direction,))
     close(tangent, F.conv2d(direction, layer.weight, padding=1))
     (gradient,) = torch.autograd.grad(layer(leaf := x.clone().requires_grad_()).square().sum(), leaf)
     close(torch.func.grad(lambda x: layer(x).square().sum())(x), gradient)
@@ -327,9 +348,10 @@ def test_per_sample_gradients_of_a_norm() -> None:
     norm, x = InstanceNorm2d(3, affine=True).double(), images(4, 3, 5, 5)
 
     def loss(parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        return torch.func.functional_call(norm, parameters, (x[None],)).sin().sum()  # type: ignore[no-any-return]
+        out: Tensor = torch.func.functional_call(norm, parameters, (x[None],))
+        return out.sin().sum()
 
-    parameters = dict(norm.named_parameters())
+    parameters: dict[str, Tensor] = dict(norm.named_parameters())
     found = torch.func.vmap(torch.func.grad(loss), (None, 0))(parameters, x)
     for i in range(4):
         expected = torch.autograd.grad(loss(parameters, x[i]), list(parameters.values()))

@@ -159,7 +159,7 @@ class Normed(nn.Module):
 
 
 RECORDERS: dict[str, Callable[[nn.Module, Tensor], Callable[[Tensor], Tensor]]] = {
-    "torch.jit.trace": lambda module, x: torch.jit.trace(module, x),  # type: ignore[no-any-return]
+    "torch.jit.trace": lambda module, x: torch.jit.trace(module, x),
     "torch.export": lambda module, x: torch.export.export(module, (x,), strict=False).module(),
     "torch.compile": lambda module, x: torch.compile(module, fullgraph=True),
 }

@@ -251,7 +251,7 @@ def test_similarity_of_images_beyond_32_bits(tmp_path: Path, steps: tuple[int, i
     x, y = (far_apart(tmp_path / name, image, (0, *steps)) for name, image in zip("xy", images, strict=True))
     options = (-1.0, 2.0, gaussian_window(5, 1.0), scale_weights(2), (True, True))
     found, gradients = ssim_kernels.similarity_and_gradients(x, y, *options)
-    expected, exact = eager_ssim.similarity_and_gradients(*(image.double() for image in images), *options)
+    expected, exact = eager_ssim.similarity_and_gradients(images[0].double(), images[1].double(), *options)
     assert relative(found, expected) < 1e-5
     for gradient, truth in zip(gradients, exact, strict=True):
         assert gradient is not None
@@ -266,8 +266,9 @@ def test_norms_without_scale_and_shift(monkeypatch: pytest.MonkeyPatch) -> None:
         results = []
         for name in ("triton", "eager"):
             monkeypatch.setattr(backend, "triton_or_eager", lambda device, dtype, name=name: Backend(name, ""))
-            leaf, *affine = (None if t is None else t.clone().requires_grad_() for t in (x, *arguments))
-            value = ops.instance_norm(leaf, *affine, "leaky_relu")
-            leaves = [t for t in (leaf, *affine) if t is not None]
+            leaf = x.clone().requires_grad_()
+            scale, shift = (None if t is None else t.clone().requires_grad_() for t in arguments)
+            value = ops.instance_norm(leaf, scale, shift, "leaky_relu")
+            leaves = [t for t in (leaf, scale, shift) if t is not None]
             results.append([value, *torch.autograd.grad(value.square().sum(), leaves)])
         torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)

@@ -96,12 +96,12 @@ def _obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
 
 def tracing() -> bool:
     """Whether operations are being recorded, by torch.compile, torch.export, torch.jit.trace or an ONNX export."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return torch.compiler.is_compiling() or exporting()
 
 
 def exporting() -> bool:
     """Whether they are recorded for other runtimes, which know few operations but the usual ones."""
-    return torch.compiler.is_exporting() or torch.jit.is_tracing()
+    return torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
 
 
 def needs_plain_formula(*tensors: Tensor | None, compiled: bool = True) -> bool:

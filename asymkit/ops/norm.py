@@ -145,6 +145,7 @@ class _InstanceNorm(torch.autograd.Function):
         eps: float,
     ) -> Tensor:
         with torch.cuda.device_of(x):
+            out: Tensor
             out, mean, rstd = kernels_for(x, "norm").normalize(x, scale, shift, residual, slope, eps)
         ctx.set_materialize_grads(False)
         ctx.slope, ctx.eps = slope, eps

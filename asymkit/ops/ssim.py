@@ -197,6 +197,7 @@ class _Similarity(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, y: Tensor, wanted: list[bool], options: tuple[Any, ...]) -> Tensor:
         with torch.cuda.device_of(x):
+            values: Tensor
             values, gradients = kernels_for(x, "ssim").similarity_and_gradients(x, y, *options, wanted)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*gradients)

@@ -92,7 +92,8 @@ class _BoundedGradient(torch.autograd.Function):
 
     @staticmethod
     def jvp(ctx: Any, tangent: Tensor, _: Tensor | None) -> Tensor:
-        return tangent * ctx.saved_tensors[0]
+        bounded: Tensor = tangent * ctx.saved_tensors[0]
+        return bounded
 
 
 def layout_of(x: Tensor) -> torch.memory_format:
