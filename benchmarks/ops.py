@@ -39,13 +39,15 @@ COLUMNS = (
     "rounds",
 )
 
+LAYOUTS = ((torch.contiguous_format, "NCHW"), (torch.channels_last, "channels-last"))
+
 
 @dataclass
 class Options(measure.Options):
     """Time the hot ops."""
 
     compile: bool = True
-    """Also time torch.compile of the eager formulas."""
+    """Also time torch.compile of the plain formulas and of asymkit's ops."""
     only: str | None = None
     """Time this op alone, such as "MS-SSIM"."""
 
@@ -73,20 +75,21 @@ def cases(options: Options) -> Iterator[Case]:
     x, y = images(4, 3, 256, 256), images(4, 3, 256, 256)
     y = (x + 0.3 * y).clamp(-1, 1)
     size = x.untyped_storage().nbytes()
-    x = x.clone().requires_grad_()
-    # read both images, write the gradient
-    yield Case("MS-SSIM (4,3,256²)", (x, y), rivals_of("ms_ssim") | {"asymkit": ops.ms_ssim}, 3 * size)
-    yield Case("SSIM (4,3,256²)", (x, y), rivals_of("ssim") | {"asymkit": ops.ssim}, 3 * size)
-    yield Case("colour L1 (4,3,256²)", (x, y), rivals_of("color_l1") | {"asymkit": ops.color_l1}, 3 * size)
-    yield Case(
-        "TV (4,3,256²)", (x,), rivals_of("tv") | {"eager torch": eager_tv, "asymkit": ops.total_variation}, 2 * size
-    )
+    for layout, suffix in LAYOUTS:
+        pair = tuple(image.contiguous(memory_format=layout) for image in (x.clone(), y))
+        pair[0].requires_grad_()
+        # read both images, write the gradient
+        yield Case(f"MS-SSIM (4,3,256²) {suffix}", pair, rivals_of("ms_ssim") | {"asymkit": ops.ms_ssim}, 3 * size)
+        yield Case(f"SSIM (4,3,256²) {suffix}", pair, rivals_of("ssim") | {"asymkit": ops.ssim}, 3 * size)
+        yield Case(f"colour L1 (4,3,256²) {suffix}", pair, rivals_of("color_l1") | {"asymkit": ops.color_l1}, 3 * size)
+        methods = rivals_of("tv") | {"eager torch": eager_tv, "asymkit": ops.total_variation}
+        yield Case(f"TV (4,3,256²) {suffix}", pair[:1], methods, 2 * size)
 
     features = images(8, 256, 64, 64)
     residual = images(8, 256, 64, 64)
     scale, shift = 1 + 0.1 * images(8, 256), 0.1 * images(8, 256)
     size = features.untyped_storage().nbytes()
-    for layout, suffix in ((torch.contiguous_format, "NCHW"), (torch.channels_last, "channels-last")):
+    for layout, suffix in LAYOUTS:
         own = [t.clone().contiguous(memory_format=layout).requires_grad_() for t in (features, residual)]
         learned = [t.clone().requires_grad_() for t in (scale, shift)]
 
@@ -97,20 +100,16 @@ def cases(options: Options) -> Iterator[Case]:
         name = f"CIN+ReLU+residual (8,256,64²) {suffix}"
         yield Case(name, (*own, *learned), {"eager torch": eager_norm, "asymkit": ours}, 6 * size)
 
-    maps = images(4, 128, 128, 128).requires_grad_()
     n, c, pixels = 4, 128, 128**2
 
     def eager_gram(x: Tensor) -> Tensor:
         flat = x.flatten(2)
         return torch.bmm(flat, flat.mT) / (flat.shape[1] * flat.shape[2])
 
-    yield Case(
-        "Gram (4,128,128²)",
-        (maps,),
-        {"eager torch": eager_gram, "asymkit": ops.gram_matrix},
-        4 * n * c * c * pixels,
-        "operations",
-    )
+    for layout, suffix in LAYOUTS:
+        maps = images(4, 128, 128, 128).contiguous(memory_format=layout).requires_grad_()
+        methods = {"eager torch": eager_gram, "asymkit": ops.gram_matrix}
+        yield Case(f"Gram (4,128,128²) {suffix}", (maps,), methods, 4 * n * c * c * pixels, "operations")
 
     import lpips
 
@@ -125,9 +124,9 @@ def cases(options: Options) -> Iterator[Case]:
 
 
 def compiled(case: Case) -> dict[str, Callable[..., Tensor]]:
-    """The eager formulas, compiled."""
+    """The plain formulas and asymkit's ops, compiled."""
     found: dict[str, Callable[..., Tensor]] = {}
-    for name in ("pytorch-msssim", "eager torch"):
+    for name in ("pytorch-msssim", "eager torch", "F.l1_loss × 3", "asymkit"):
         if name in case.methods:
             found[f"torch.compile of {name}"] = torch.compile(case.methods[name])
     return found

@@ -49,6 +49,49 @@ def test_plain_norm_is_torchs(images: Tensor) -> None:
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-5)
 
 
+def views(shape: tuple[int, int]) -> dict[str, Tensor]:
+    """Tensors of one shape whose values lie in memory in other ways than one after the other."""
+    n, c = shape
+    return {
+        "every second column": torch.randn(n, 2 * c)[:, ::2],
+        "one column of many": torch.randn(n, c + 3)[:, 2 : 2 + c],
+        "transposed": torch.randn(c, n).T,
+        "one for all images": torch.randn(c).expand(n, c),
+        "one for all channels": torch.randn(n, 1).expand(n, c),
+        "one for all": torch.randn(1, 1).expand(n, c),
+    }
+
+
+@pytest.mark.parametrize("channels", [1, 3, 8])
+@pytest.mark.parametrize("name", views((1, 1)))
+def test_scale_and_shift_may_be_any_views(name: str, channels: int) -> None:
+    """PyTorch's group norm reads them by their pointer and ignores strides, which older versions' reshape keeps."""
+    view = views((4, channels))[name]
+    for layout in (torch.contiguous_format, torch.channels_last):
+        x = torch.randn(4, channels, 6, 5).contiguous(memory_format=layout).requires_grad_()
+        grad = torch.randn(4, channels, 1, 1).expand_as(x)  # no strides along the pixels either
+        results = []
+        for values in (view, view.contiguous()):
+            scale, shift = values.detach().requires_grad_(), values.detach().requires_grad_()
+            out = ops.conditional_instance_norm(x, scale, shift, "relu", residual=x)
+            results.append((out, *torch.autograd.grad(out, (x, scale, shift), grad)))
+        torch.testing.assert_close(*results)
+        by_hand = F.instance_norm(x) * view[..., None, None] + view[..., None, None]
+        torch.testing.assert_close(results[0][0], F.relu(by_hand) + x)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_learned_scales_reach_every_image(channels: int) -> None:
+    x, ours = torch.randn(4, channels, 8, 8), InstanceNorm2d(channels, affine=True)
+    theirs = nn.InstanceNorm2d(channels, affine=True)
+    for parameter in theirs.parameters():
+        nn.init.normal_(parameter)
+    ours.load_state_dict(theirs.state_dict())
+    torch.testing.assert_close(ours(x), theirs(x))
+    found, expected = (torch.autograd.grad(norm(x).sin().sum(), list(norm.parameters())) for norm in (ours, theirs))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_first_and_second_gradients() -> None:
     x = torch.randn(2, 3, 5, 4).double().requires_grad_()
     scale, shift = (torch.randn(2, 3).double().requires_grad_() for _ in range(2))

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from asymkit.checks import widen
+from asymkit.ops.norm import normalized
 
-OWN_NORM, OWN_CONV = "asymkit.instance_norm.default", "asymkit.conv3x3.default"
+OWN_CONV = "asymkit.conv3x3.default"
 NORM_ARGUMENTS = ("input", "running_mean", "running_var", "weight", "bias", "use_input_stats", "momentum", "eps")
 CONV_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation")
 TRANSPOSED_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
@@ -68,11 +69,13 @@ class GivenNorms(TorchFunctionMode):
         self.known, self.meet, self.place = known, meet, 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if str(func) == OWN_NORM:
+        if func is normalized:
             x, scale, shift, residual, slope, eps = args
-            out = self._normed(x, eps) * scale[..., None, None] + shift[..., None, None]
+            out = self._normed(x, eps)
+            out = out if scale is None else out * scale[..., None, None]
+            out = out if shift is None else out + shift[..., None, None]
             out = F.leaky_relu(out, slope) if slope != 1 else out
-            return (out if residual is None else out + residual).to(x.dtype), None, None
+            return (out if residual is None else out + residual).to(x.dtype)
         if func is F.instance_norm:
             given = dict(zip(NORM_ARGUMENTS, args, strict=False)) | (kwargs or {})
             if given.get("use_input_stats", True):
@@ -111,8 +114,8 @@ class Reach(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         result, name = func(*args, **kwargs), getattr(func, "__name__", "")
-        if str(func) == OWN_NORM or func is F.instance_norm:
-            self.norms += str(func) == OWN_NORM or kwargs.get("use_input_stats", True)
+        if func is normalized or func is F.instance_norm:
+            self.norms += func is normalized or kwargs.get("use_input_stats", True)
         elif str(func) == OWN_CONV:
             self._look(args[0], 1)
         elif name == "conv2d":

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function
 
 from asymkit.checks import check_images, check_tensor, number, one_of
-from asymkit.ops.backend import differentiable_backward, kernels_for, needs_plain_formula
+from asymkit.ops.backend import differentiable_backward, kernels_for, needs_plain_formula, tracing
 from asymkit.ops.eager import norm as eager
 
 Activation = Literal["relu", "leaky_relu"]
@@ -124,11 +125,22 @@ def _norm(
     eps = number("eps", eps, 1e-12, 1)
     wide = torch.promote_types(x.dtype, torch.float32)
     scale, shift = (None if given is None else given.to(wide) for given in (scale, shift))
-    arguments = (x, scale, shift, residual, SLOPES[activation], eps)
-    if needs_plain_formula(x, scale, shift, residual):
-        return eager.instance_norm(*arguments)
-    out: Tensor = _InstanceNorm.apply(*arguments)
-    return out
+    return normalized(x, scale, shift, residual, SLOPES[activation], eps)
+
+
+def normalized(
+    x: Tensor, scale: Tensor | None, shift: Tensor | None, residual: Tensor | None, slope: float, eps: float
+) -> Tensor:
+    """Both ops after their checks: :func:`asymkit.ops.eager.norm.instance_norm` by the backend that fits.
+
+    A ``TorchFunctionMode`` sees it as one call, as it sees PyTorch's own functions; Tiled gives its norms other statistics so.
+    """
+    tensors = (x, scale, shift, residual)
+    if not tracing() and has_torch_function(tensors):
+        return handle_torch_function(normalized, tensors, *tensors, slope, eps)
+    if needs_plain_formula(*tensors):
+        return eager.instance_norm(*tensors, slope, eps)
+    return _InstanceNorm.apply(*tensors, slope, eps)
 
 
 class _InstanceNorm(torch.autograd.Function):
