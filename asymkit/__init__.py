@@ -48,7 +48,7 @@ from asymkit.networks import (
     Tiled,
     VGGFeatures,
 )
-from asymkit.pool import ImagePool
+from asymkit.pool import ImagePool, ImagePools
 from asymkit.schedule import AsyncScheduler, frozen, linear_decay
 
 __version__ = "0.1.0"
@@ -68,6 +68,7 @@ __all__ = [
     "GramStyleLoss",
     "HighResGenerator",
     "ImagePool",
+    "ImagePools",
     "LPIPSLoss",
     "LeastSquaresLoss",
     "LogisticLoss",

@@ -19,8 +19,7 @@ class _Block(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Maps (N, C, H, W), and z (N, aux_channels) for a conditional block, in, maps of the same shape out."""
         if self.checkpointed and torch.is_grad_enabled():
-            result: Tensor = checkpoint(self.residual, *inputs, use_reentrant=False)
-            return result
+            return checkpoint(self.residual, *inputs, use_reentrant=False)
         return self.residual(*inputs)
 
     def residual(self, *inputs: Tensor) -> Tensor:
@@ -80,8 +79,7 @@ class ResidualBlock(_Block):
     def residual(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Maps (N, C, H, W) in, the same shape out."""
         hidden = self.norm1(self.conv1(x), activation="relu")
-        out: Tensor = self.norm2(self.conv2(hidden), residual=x)
-        return out
+        return self.norm2(self.conv2(hidden), residual=x)
 
 
 class ConditionalResidualBlock(_Block):
@@ -101,8 +99,7 @@ class ConditionalResidualBlock(_Block):
     def residual(self, x: Tensor, z: Tensor) -> Tensor:  # type: ignore[override]
         """Maps (N, C, H, W) and z (N, aux_channels) in, maps of the same shape out."""
         hidden = self.norm1(self.conv1(x), z, activation="relu")
-        out: Tensor = self.norm2(self.conv2(hidden), z, residual=x)
-        return out
+        return self.norm2(self.conv2(hidden), z, residual=x)
 
 
 class PlainResidualBlock(_Block):
@@ -118,5 +115,4 @@ class PlainResidualBlock(_Block):
 
     def residual(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Maps (N, C, H, W) in, the same shape out."""
-        out: Tensor = x + self.conv2(F.relu(self.conv1(x)))
-        return out
+        return x + self.conv2(F.relu(self.conv1(x)))

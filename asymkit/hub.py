@@ -48,8 +48,7 @@ class _Strict(PyTorchModelHubMixin):
                     write_whole(folder / file.name, lambda out, file=file: out.write(file.read_bytes()))  # type: ignore[misc]
         if not push_to_hub:
             return None
-        found: str = self.push_to_hub(repo_id=repo_id or folder.name, **options)
-        return found
+        return self.push_to_hub(repo_id=repo_id or folder.name, **options)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         asymkit.save_weights(cast(Any, self), save_directory / "model.safetensors")

@@ -102,8 +102,7 @@ class ConvNormReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Images or maps in, non-negative maps out."""
-        out: Tensor = self.norm(self.conv(x), activation="relu")
-        return out
+        return self.norm(self.conv(x), activation="relu")
 
 
 class Conv3x3(nn.Conv2d):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -98,30 +98,43 @@ def _is_image(image: object) -> bool:
     return isinstance(image, Tensor) and image.ndim == 3 and image.dtype in FLOATING
 
 
-AnyCycles = TypeVar("AnyCycles", bound=Any)
-"""A named tuple of images with a ``detach`` method, such as :class:`asymkit.objectives.asymgan.Cycles`."""
+Cycles = TypeVar("Cycles", bound=Any)
 
 
-class History(Generic[AnyCycles]):
-    """An :class:`ImagePool` for every kind of fake in an objective's cycles; subclasses name the kinds.
+class ImagePools:
+    """One :class:`ImagePool` for each kind of generated image that AsymGAN's and Async-GAN's discriminators see.
 
     Args:
         size: images in each pool; 0 only detaches.
+
+    Example:
+        >>> import torch
+        >>> from asymkit import ImagePools
+        >>> from asymkit.objectives.asymgan import Cycles
+        >>> pools, cycles = ImagePools(size=50), Cycles(*torch.rand(6, 2, 3, 8, 8))
+        >>> pools(cycles).fake_rich.shape, len(pools.pools["fake_rich"])
+        (torch.Size([2, 3, 8, 8]), 2)
     """
 
-    KINDS: ClassVar[tuple[str, ...]]
+    KINDS = ("fake_poor", "fake_rich", "resampled", "encoded")
 
     def __init__(self, size: int = 50) -> None:
         self.pools = {kind: ImagePool(size) for kind in self.KINDS}
 
-    def __call__(self, cycles: AnyCycles) -> AnyCycles:
-        """Detached cycles whose fakes are mixed with earlier ones, for the critics' step only."""
+    def __call__(self, cycles: Cycles) -> Cycles:
+        """Detached cycles whose generated images are mixed with earlier ones, for the discriminators' step only.
+
+        Args:
+            cycles: of :class:`asymkit.objectives.asymgan.Translators`.
+
+        Raises:
+            ValueError: anything else, images that :class:`ImagePool` refuses.
+        """
         if not all(hasattr(cycles, kind) for kind in self.KINDS):
             raise ValueError(f"cycles must be a named tuple with {', '.join(self.KINDS)}, got {described(cycles)}")
         fakes = {kind: getattr(cycles, kind) for kind in self.KINDS}
         mixed = {kind: self.pools[kind](fake) for kind, fake in fakes.items() if fake is not None}
-        result: AnyCycles = cycles.detach()._replace(**mixed)
-        return result
+        return cycles.detach()._replace(**mixed)
 
     def forget_nonfinite(self) -> None:
         """Drop images that hold NaN or infinity from all pools."""

@@ -115,8 +115,8 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
 
     def judged(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
         if not variant.batched_critics:
-            return loss.discriminator(critic(real), critic(fake)) / 2
-        return loss.discriminator(*critic(torch.cat([real, fake])).chunk(2)) / 2
+            return loss.discriminator_loss(critic(real), critic(fake)) / 2
+        return loss.discriminator_loss(*critic(torch.cat([real, fake])).chunk(2)) / 2
 
     def step() -> None:
         with precision():
@@ -124,7 +124,7 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
             cycles = 10 * (F.l1_loss(to_x(fake_y), x) + F.l1_loss(to_y(fake_x), y))
             identities = 5 * (F.l1_loss(to_x(x), x) + F.l1_loss(to_y(y), y))
             with frozen(critics[0], critics[1]):
-                adversarial = loss.generator(judge_y(fake_y)) + loss.generator(judge_x(fake_x))
+                adversarial = loss.generator_loss(judge_y(fake_y)) + loss.generator_loss(judge_x(fake_x))
                 total = adversarial + cycles + identities
                 optimizer_g.zero_grad()
                 total.backward()

@@ -26,6 +26,7 @@ from asymkit import (
     AuxGenerator,
     ContentLoss,
     GramStyleLoss,
+    ImagePools,
     PatchDiscriminator,
     ResnetGenerator,
     frozen,
@@ -62,10 +63,10 @@ def main(settings: AsymGANSettings) -> None:
     )
     patches = {"width": width, "layers": settings.critic_layers}
     critics = asymgan.Critics(PatchDiscriminator(**patches), PatchDiscriminator(**patches), AuxDiscriminator(aux))
-    history = asymgan.FakeHistory(settings.pool)
+    pools = ImagePools(settings.pool)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    parts: dict[str, Stateful] = {"model": model, "critics": critics, "history": history}
+    parts: dict[str, Stateful] = {"model": model, "critics": critics, "pools": pools}
     parts |= {"optimizer_g": optimizer_g, "optimizer_d": optimizer_d}
 
     translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
@@ -82,7 +83,7 @@ def main(settings: AsymGANSettings) -> None:
         cycles = translators(x, y)
         with frozen(judges):
             training.step_generators(asymgan.generator_terms(cycles, judges, content, style))
-        training.step_critics(asymgan.discriminator_terms(history(cycles), judges))
+        training.step_critics(asymgan.discriminator_terms(pools(cycles), judges))
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from asymkit import (
     AuxEncoder,
     AuxGenerator,
     HighResGenerator,
+    ImagePools,
     MultiscaleDiscriminator,
     PatchDiscriminator,
     ResnetGenerator,
@@ -79,10 +80,10 @@ def train(
     accelerator = start(settings)
     open_run(settings, keep=frozenset({"epochs"}))
     shown_x, shown_y = (images.to(accelerator.device) for images in shown)
-    history, moments = asyncgan.FakeHistory(settings.pool), Intermediate()
+    pools, moments = ImagePools(settings.pool), Intermediate()
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    parts: dict[str, Stateful] = {"model": model, "critics": critics, "history": history, "intermediate": moments}
+    parts: dict[str, Stateful] = {"model": model, "critics": critics, "pools": pools, "intermediate": moments}
     parts |= {"optimizer_g": optimizer_g, "optimizer_d": optimizer_d}
 
     translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
@@ -92,7 +93,7 @@ def train(
         cycles = translators(x, y)
         with frozen(judges):
             training.step_generators(asyncgan.joint_generator_terms(cycles, judges))
-        training.step_critics(asyncgan.joint_discriminator_terms(history(cycles), judges))
+        training.step_critics(asyncgan.joint_discriminator_terms(pools(cycles), judges))
 
     def partial(x: Tensor, _y: Tensor) -> None:
         pairs = translators(x, phase="partial")

@@ -199,17 +199,14 @@ def networks() -> Iterator[tuple[str, Case]]:
     yield "asymkit.HighResGenerator.sample_aux", Case(high.sample_aux, {"n": integer(2, 1, 65_536)})
     channels = {name: shape[name] for name in ("in_channels", "out_channels")}
     domains = {"domains": size("domains", 3)}
-    yield "asymkit.PlainGenerator", Case(asymkit.PlainGenerator, domains | channels)
+    embedding = {"label_embedding": optional(integer(None, 1, LIMITS["in_channels"]))}
+    yield "asymkit.PlainGenerator", Case(asymkit.PlainGenerator, domains | channels | embedding)
     label = {"condition": labels(3)}
     yield (
         "asymkit.PlainGenerator.forward",
         Case(asymkit.PlainGenerator(3), {"image": any_size} | label),
     )
-    star = (
-        domains
-        | shape
-        | {"blocks": integer(1, 0, 256), "label_embedding": optional(integer(None, 1, LIMITS["in_channels"]))}
-    )
+    star = domains | shape | embedding | {"blocks": integer(1, 0, 256)}
     yield "asymkit.StarGenerator", Case(asymkit.StarGenerator, star)
     yield (
         "asymkit.StarGenerator.forward",
@@ -251,15 +248,8 @@ def networks() -> Iterator[tuple[str, Case]]:
             Case(call, {"image": tensor(IMAGE, alias="condition"), "condition": tensor(OTHER, alias="image")}),
         )
     preset = domains | channels | {"name": choice("S2", "S1", "S3"), "sharing": choice("none", "partial", "full")}
-    preset |= {"width": size("width"), "options": exactly({})}
-
-    def make(options: Any, **given: Any) -> Any:
-        return asymkit.DualGenerator.preset(**given, label_embedding=options)
-
-    yield (
-        "asymkit.DualGenerator.preset",
-        Case(make, preset | {"options": star["label_embedding"]._replace(alias="label_embedding")}),
-    )
+    preset |= embedding | {"width": size("width"), "upsampling": UPSAMPLING}
+    yield "asymkit.DualGenerator.preset", Case(asymkit.DualGenerator.preset, preset)
     both = {name: shape[name] for name in ("width", "blocks", "in_channels", "upsampling")}
     both |= {"in_channels": integer(3, 1, 2048), "skeleton_channels": integer(3, 1, 2048)}
     yield (
@@ -346,8 +336,8 @@ def losses() -> Iterator[tuple[str, Case]]:
     for name, loss in (("LeastSquaresLoss", asymkit.LeastSquaresLoss()), ("LogisticLoss", asymkit.LogisticLoss())):
         yield f"asymkit.{name}", Case(type(loss), {})
         yield f"asymkit.{name}.forward", Case(loss, {"prediction": score, "target_is_real": FLAG})
-        yield f"asymkit.{name}.generator", Case(loss.generator, {"fake": told})
-        yield f"asymkit.{name}.discriminator", Case(loss.discriminator, {"real": told, "fake": told})
+        yield f"asymkit.{name}.generator_loss", Case(loss.generator_loss, {"fake": told})
+        yield f"asymkit.{name}.discriminator_loss", Case(loss.discriminator_loss, {"real": told, "fake": told})
     yield "asymkit.DomainClassificationLoss", Case(asymkit.DomainClassificationLoss, {"multi_label": FLAG})
     logits = tensor(
         torch.randn(2, 3), lambda v: v.dtype in FLOATS and v.ndim == 2 and len(v) == 2 and v.shape[1] > 1, alone=True
@@ -420,6 +410,9 @@ def training() -> Iterator[tuple[str, Case]]:
     yield "asymkit.ImagePool.query", Case(query, {"images": tensor(IMAGE, any_images, alone=True)})
     state = exactly({"images": []})
     yield "asymkit.ImagePool.load_state_dict", Case(asymkit.ImagePool().load_state_dict, {"state": state})
+    yield "asymkit.ImagePools", Case(asymkit.ImagePools, {"size": integer(50, 0)})
+    pools = asymkit.ImagePools()
+    yield "asymkit.ImagePools.load_state_dict", Case(pools.load_state_dict, {"state": exactly(pools.state_dict())})
 
 
 def functions() -> Iterator[tuple[str, Case]]:
@@ -540,11 +533,6 @@ def asymgan_entries() -> Iterator[tuple[str, Case]]:
         )
         judges = {"rich": network(d), "poor": network(d), "aux": optional(network(dz))}
         yield f"{name}.Critics", Case(module.Critics, judges)
-        yield f"{name}.FakeHistory", Case(module.FakeHistory, {"size": integer(50, 0)})
-        yield (
-            f"{name}.FakeHistory.load_state_dict",
-            Case(module.FakeHistory().load_state_dict, {"state": exactly(module.FakeHistory().state_dict())}),
-        )
         yield f"{name}.aux_critic", Case(asymgan.aux_critic, {"critics": exactly(critics)})
     cycles = asymgan.Translators(g, f, e, extended=True)(IMAGE, OTHER)
     for prefix in ("asymgan.", "asyncgan.joint_"):

@@ -18,10 +18,10 @@ def test_is_the_equation(loss: Any, equation: Any, shape: tuple[int, ...]) -> No
     real, fake = torch.randn(shape, dtype=torch.float64), torch.randn(shape, dtype=torch.float64)
     assert loss(real, True).item() == pytest.approx(equation(real, True))
     assert loss(fake, False).item() == pytest.approx(equation(fake, False))
-    assert loss.generator(fake).item() == pytest.approx(equation(fake, True))
-    assert loss.discriminator(real, fake).item() == pytest.approx(equation(real, True) + equation(fake, False))
-    assert torch.autograd.gradcheck(loss.generator, fake.requires_grad_())
-    assert torch.autograd.gradcheck(loss.discriminator, (real.requires_grad_(), fake))
+    assert loss.generator_loss(fake).item() == pytest.approx(equation(fake, True))
+    assert loss.discriminator_loss(real, fake).item() == pytest.approx(equation(real, True) + equation(fake, False))
+    assert torch.autograd.gradcheck(loss.generator_loss, fake.requires_grad_())
+    assert torch.autograd.gradcheck(loss.discriminator_loss, (real.requires_grad_(), fake))
 
 
 @pytest.mark.parametrize("loss", [LeastSquaresLoss(), LogisticLoss()])
@@ -37,7 +37,7 @@ def test_halves_in_float32_out_and_extreme_logits_stay_finite() -> None:
     for dtype in (torch.float16, torch.bfloat16):
         scores: Tensor = torch.tensor([[300.0], [-300.0]], dtype=dtype, requires_grad=True)
         for loss in (LeastSquaresLoss(), LogisticLoss()):
-            value = loss.discriminator(scores, scores)
+            value = loss.discriminator_loss(scores, scores)
             value.backward()
             assert value.dtype == torch.float32
             assert torch.isfinite(value)

@@ -31,8 +31,8 @@ ORDER = [
     "pool",
     "augment",
     "guard",
-    "objectives",
     "schedule",
+    "objectives",
     "evaluation",
     "hub",
 ]

@@ -149,7 +149,7 @@ def test_double_discriminators_are_averaged(cycle: unsupervised.Cycle, cycles: s
     judge, gan = judges(pair=True), LeastSquaresLoss()
     assert judge.pair is not None
     expected = [
-        (gan.generator(judge.triplet(torch.cat([a, s, b], 1))) + gan.generator(judge.pair(torch.cat([a, b], 1)))) / 2
+        (gan.generator_loss(judge.triplet(torch.cat([a, s, b], 1))) + gan.generator_loss(judge.pair(torch.cat([a, b], 1)))) / 2
         for a, s, b in [
             (cycles.x, cycles.skeleton_y, cycles.fake_y), (cycles.y, cycles.skeleton_x, cycles.fake_x),
         ]

@@ -51,6 +51,8 @@ def entries() -> Iterator[tuple[str, list[str]]]:
 
 
 def with_arguments(name: str, found: Any) -> Iterator[tuple[str, list[str]]]:
+    if getattr(found, "__init__", None) is nn.Module.__init__:  # which says so itself
+        return
     arguments = [each for each in inspect.signature(found).parameters if each != "self"]
     if arguments and not CHECKED_ELSEWHERE.match(name):
         yield name, arguments

@@ -201,6 +201,19 @@ UNET = {"model.model.0.weight": torch.zeros(64, 3, 4, 4), "model.model.1.model.1
             "key is 'model.2.weight', which does not belong there; it may have been trained with batch norm",
         ),
         (
+            load_cyclegan_discriminator,
+            lambda: (
+                published.PatchGAN(width=4).state_dict()
+                | {f"model.{norm}.{part}": torch.ones(8) for norm in (3, 6, 9) for part in ("weight", "bias")}
+            ),
+            "PatchGAN with 3 stride-2 layers comes nearest, with 10 of its 10 keys; .* trained with batch norm",
+        ),
+        (
+            load_cyclegan_discriminator,
+            lambda: published.PatchGAN(width=4).state_dict() | {"model.0.weight": torch.ones(4)},
+            r"'model.0.weight' is of shape \(4,\), expected the four dimensions of a convolution's weight",
+        ),
+        (
             load_cyclegan_generator,
             lambda: (
                 published.CycleGANGenerator(width=4, blocks=6).state_dict()
@@ -239,6 +252,7 @@ def test_other_architectures_are_named(load: Any, state: Callable[[], dict[str, 
         HighResGenerator(width=4),
         ResnetGenerator(width=4, upsampling="resize"),
         StarGenerator(3, width=4, label_embedding=8),
+        asymkit.PlainGenerator(3, label_embedding=8),
         nn.Linear(1, 1),
     ],
 )

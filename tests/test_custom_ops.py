@@ -68,8 +68,8 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "GramStyleLoss": GramStyleLoss(VGGFeatures(["relu1_1"], weights=None)),
     "ContentLoss": ContentLoss(VGGFeatures(["relu1_1"], weights=None)),
     "PerceptualLoss": PerceptualLoss(VGGFeatures(["relu1_1"], weights=None), [1.0]),
-    "LeastSquaresLoss": lambda x, y: LeastSquaresLoss().discriminator(x, y),
-    "LogisticLoss": lambda x, y: LogisticLoss().generator(x + y),
+    "LeastSquaresLoss": lambda x, y: LeastSquaresLoss().discriminator_loss(x, y),
+    "LogisticLoss": lambda x, y: LogisticLoss().generator_loss(x + y),
     "gram_matrix": lambda x, y: ops.gram_matrix(x).square().mean(),
     "conditional_instance_norm": lambda x, y: (
         ops.conditional_instance_norm(x, y[:, :, 0, 0], y[:, :, 1, 1], "relu", residual=y).square().mean()

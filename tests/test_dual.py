@@ -46,6 +46,13 @@ def test_counts_of_the_paper(name: Preset, sharing: Sharing, generators: int, wi
         assert generators + sum(p.numel() for p in DomainDiscriminator(7).parameters()) == with_critic
 
 
+@pytest.mark.parametrize("name", ["S1", "S2", "S3"])
+def test_both_generators_embed_the_label(name: Preset) -> None:
+    dual = DualGenerator.preset(name, domains=3, width=8, label_embedding=5)
+    for generator in (dual.translator, dual.reconstructor):
+        assert [layer.weight.shape for layer in generator.modules() if isinstance(layer, nn.Linear)] == [(5, 3)]
+
+
 def test_counts_of_the_supervised_pair() -> None:
     dual = DualGenerator.supervised()
     assert sum(p.numel() for p in dual.translator.parameters()) == 11_387_587  # printed as 11.388M

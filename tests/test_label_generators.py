@@ -17,6 +17,7 @@ GENERATORS: dict[str, Callable[..., nn.Module]] = {
     "II": lambda domains, **options: StarGenerator(domains, blocks=0, width=16, **options),
     "III": lambda domains, **options: StarGenerator(domains, blocks=3, width=16, **options),
     "II resize": lambda domains, **options: StarGenerator(domains, 0, 16, upsampling="resize", **options),
+    "I embedded": lambda domains, **options: PlainGenerator(domains, label_embedding=64, **options),
     "II embedded": lambda domains, **options: StarGenerator(domains, 0, 16, label_embedding=64, **options),
     "III embedded": lambda domains, **options: StarGenerator(domains, 3, 16, label_embedding=64, **options),
 }

@@ -48,6 +48,7 @@ BUILT: list[tuple[Any, dict[str, Any]]] = [
     (StarGenerator, {"domains": 4, "label_embedding": 7, "in_channels": 2, **SMALL}),
     (StarGenerator, {"domains": 4, "label_embedding": 7, "in_channels": 2, "width": 4, "blocks": 0}),
     (PlainGenerator, {"domains": 4}),
+    (PlainGenerator, {"domains": 4, "label_embedding": 7, "in_channels": 2}),
     (AuxEncoder, {"in_channels": 1, "aux_channels": 5, "width": 4}),
     (AuxEncoder, {"aux_channels": 5, "pooled": False, "width": 4}),
     (PatchDiscriminator, {"in_channels": 6, "width": 4, "layers": 2}),

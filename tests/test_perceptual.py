@@ -181,57 +181,67 @@ def test_lpips_refuses_what_lpips_broadcasts(backbone: nn.Module) -> None:
         LPIPSLoss("alex", "nowhere.pth")
 
 
-class Counting(TwoLayers):
-    """Counts how often images go through it."""
+LOSSES = [ContentLoss, GramStyleLoss, lambda net: PerceptualLoss(net, [1, 1])]
 
-    calls = 0
-    gain: Tensor
+
+class Noting(TwoLayers):
+    """Notes of every call whether it keeps a graph."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("gain", torch.ones((), dtype=torch.float64))
+        self.calls: list[bool] = []
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        self.calls += 1
-        return super().forward(image * self.gain)
+        self.calls.append(torch.is_grad_enabled())
+        return super().forward(image)
 
 
-@pytest.mark.parametrize("build", [ContentLoss, GramStyleLoss, lambda net: PerceptualLoss(net, [1, 1])])
-def test_a_target_that_comes_back_is_not_computed_again(images: Tensor, build: Any) -> None:
-    net = Counting().eval()
+@pytest.mark.parametrize("build", LOSSES)
+def test_a_buffer_that_is_filled_again_is_another_target(images: Tensor, build: Any) -> None:
+    """As a data loader's pinned memory is: no count of changes in place knows of it."""
+    buffer = images.flip(3).numpy().copy()
+    loss, target = build(TwoLayers().eval()), torch.from_numpy(buffer)
+    first = loss(images, target)
+    buffer[:] = images.numpy()
+    assert first > 0
+    assert loss(images, target) == 0
+
+
+@pytest.mark.parametrize("build", LOSSES)
+def test_features_of_a_target_stand_for_it(images: Tensor, build: Any) -> None:
+    net = Noting()
     loss, x, target = build(net), images.clone().requires_grad_(), images.flip(3)
-    first = loss(x, target)
-    assert net.calls == 2
-    assert torch.equal(loss(x, target), first)
-    assert net.calls == 3  # the prediction alone
-    target.mul_(0.5)  # another target now
-    changed = loss(x, target)
-    assert net.calls == 5
-    assert not torch.equal(changed, first)
-    assert torch.equal(copy.deepcopy(loss)(x, target), changed)
-    net.gain.mul_(1.5)  # another network
-    assert not torch.equal(loss(x, target), changed)
+    wanted = loss(x, target)
+    assert sorted(net.calls) == [False, True]
+    given = loss.features(target.clone().requires_grad_())  # with a graph, which ends there
+    net.calls.clear()
+    found = loss(x, given)
+    assert net.calls == [True]
+    assert torch.equal(found, wanted)
+    for a, b in zip(torch.autograd.grad(found, x), torch.autograd.grad(wanted, x), strict=True):
+        assert torch.equal(a, b)
+    assert not any(
+        grad is not None for grad in torch.autograd.grad(loss(x, given), [*given.values()], allow_unused=True)
+    )
 
 
-@pytest.mark.parametrize("how", ["mode", "parameters"])
-def test_a_network_in_training_is_asked_every_time(images: Tensor, how: str) -> None:
-    net = Counting().train(how == "mode")
-    net.register_parameter("learned", nn.Parameter(torch.ones(1), requires_grad=how == "parameters"))
-    loss, target = ContentLoss(net), images.flip(3)
-    loss(images, target)
-    loss(images, target)
-    assert net.calls == 4
+@pytest.mark.parametrize("build", LOSSES)
+def test_features_of_another_target_are_refused(images: Tensor, build: Any) -> None:
+    loss = build(TwoLayers())
+    given = loss.features(images)
+    with pytest.raises(
+        ValueError, match=r"target must hold features of the layers \['first', 'second'\], got \['first'\]"
+    ):
+        loss(images, {"first": given["first"]})
+    with pytest.raises(ValueError, match=r"target\['first'\] must have the shape of the prediction's features"):
+        loss(images, {name: maps[:1] for name, maps in given.items()})
+    with pytest.raises(ValueError, match=r"target must be images, or loss.features\(images\) of them, got dict {}"):
+        loss(images, {})
 
 
-def test_remembering_does_not_keep_the_target_alive(images: Tensor) -> None:
-    import gc
-    import weakref
-
-    loss, target = ContentLoss(Counting().eval()), images.flip(3)
-    loss(images, target)
-    reference = weakref.ref(target)
-    assert loss._targets._result is not None
-    del target
-    gc.collect()
-    assert reference() is None
-    assert loss._targets._result is None
+def test_features_of_another_size_are_for_style_alone(images: Tensor) -> None:
+    half = images[..., ::2]
+    style = GramStyleLoss(TwoLayers())
+    assert torch.equal(style(images, style.features(half)), style(images, half))
+    with pytest.raises(ValueError, match=r"target\['first'\] must have the shape of the prediction's features"):
+        ContentLoss(TwoLayers())(images, style.features(half))

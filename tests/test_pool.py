@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from asymkit import ImagePool, PatchDiscriminator
+from asymkit import ImagePool, ImagePools, PatchDiscriminator
 from asymkit.objectives import asymgan
 from conftest import images_like
 
@@ -109,25 +109,25 @@ def cycles_with_a_graph() -> asymgan.Cycles:
     return asymgan.Cycles(*images[:6], *codes, *images[6:])
 
 
-def test_the_history_mixes_all_fakes_with_earlier_ones_and_nothing_else() -> None:
-    history, first = asymgan.FakeHistory(size=2), cycles_with_a_graph()
-    assert torch.equal(history(first).fake_rich, first.fake_rich)  # fills the pools
+def test_the_pools_mixes_all_fakes_with_earlier_ones_and_nothing_else() -> None:
+    pools, first = ImagePools(size=2), cycles_with_a_graph()
+    assert torch.equal(pools(first).fake_rich, first.fake_rich)  # fills the pools
     made = [cycles_with_a_graph() for _ in range(8)]
-    shown = [history(cycles) for cycles in made]
+    shown = [pools(cycles) for cycles in made]
     for kind in ("fake_poor", "fake_rich", "resampled", "encoded"):
         new = [image for cycles in made for image in getattr(cycles, kind)]
         old = [*getattr(first, kind), *new]
         given = [image for cycles in shown for image in getattr(cycles, kind)]
         assert any(not torch.equal(a, b) for a, b in zip(given, new, strict=True))
         assert all(any(torch.equal(image, earlier) for earlier in old) for image in given)
-        assert len(history.pools[kind]) == 2
+        assert len(pools.pools[kind]) == 2
     for cycles, mixed in zip(made, shown, strict=True):
         for name in ("x", "y", "z", "code", "rebuilt_rich", "rebuilt_poor"):
             assert torch.equal(getattr(cycles, name), getattr(mixed, name))
         assert not any(tensor is not None and tensor.requires_grad for tensor in mixed)
-    other = asymgan.FakeHistory(size=2)
-    other.load_state_dict(history.state_dict())
-    for kind, pool in history.pools.items():
+    other = ImagePools(size=2)
+    other.load_state_dict(pools.state_dict())
+    for kind, pool in pools.pools.items():
         assert all(torch.equal(a, b) for a, b in zip(other.pools[kind].images, pool.images, strict=True))
     with pytest.raises(ValueError, match=r"the checkpoint's pools are \['fake_poor'\]"):
         other.load_state_dict({"fake_poor": {"images": []}})
@@ -135,14 +135,14 @@ def test_the_history_mixes_all_fakes_with_earlier_ones_and_nothing_else() -> Non
 
 def test_an_objective_trains_on_photographs_of_any_size() -> None:
     """Pools of several sizes, through an objective's own discriminator terms."""
-    history = asymgan.FakeHistory(size=2)
+    pools = ImagePools(size=2)
     patch = {"width": 4, "layers": 1}
     critics = asymgan.Critics(PatchDiscriminator(**patch), PatchDiscriminator(**patch))
     sizes = [(8, 12), (12, 8), (8, 8)]
     seen = set()
     for i in range(20):
         x, y = (torch.rand(1, 3, *sizes[(i + shift) % 3]) for shift in (0, 1))
-        cycles = history(asymgan.Cycles(x, y, y, x, x, y))
+        cycles = pools(asymgan.Cycles(x, y, y, x, x, y))
         seen.add((x.shape, cycles.fake_poor.shape))
         terms = asymgan.discriminator_terms(cycles, critics)
         assert torch.stack(list(terms.values())).isfinite().all()

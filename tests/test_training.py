@@ -202,7 +202,7 @@ def test_images_that_are_not_finite_do_not_stay_in_the_pool(
     with pytest.warns(UserWarning, match="step 3 was not taken") as said:
         asyncgan.main(tiny(tmp_path, data, pool=50))
     assert len([one for one in said if "was not taken" in str(one.message)]) == 2  # generators and critics, and no more
-    pools = saved(tmp_path)["parts"]["history"]
+    pools = saved(tmp_path)["parts"]["pools"]
     assert all(image.isfinite().all() for pool in pools.values() for image in pool["images"])
     counts = {kind: len(pool["images"]) for kind, pool in pools.items()}
     assert counts == {"fake_poor": FIRST_PARTIAL, "fake_rich": FIRST_PARTIAL - 1, "resampled": 0, "encoded": 0}

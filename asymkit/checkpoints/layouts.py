@@ -6,8 +6,6 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from torch import Tensor
-
 
 class Layout(NamedTuple):
     """The names in one kind of published checkpoint."""
@@ -90,22 +88,12 @@ STATISTICS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
 """What instance norms of the time of PyTorch 0.3 keep, and those here do not."""
 
 
-def numbered(state: Mapping[str, object], pattern: str) -> int:
-    """How many different numbers stand in a place of the keys."""
-    return len({match[1] for key in state if (match := re.match(pattern, key))})
+def numbers(state: Mapping[str, object], pattern: str) -> set[int]:
+    """The numbers that stand in a place of the keys."""
+    return {int(match[1]) for key in state if (match := re.match(pattern, key))}
 
 
-def all_layouts(state: Mapping[str, Tensor]) -> list[Layout]:
-    """Every layout known, at the depths that these keys suggest and at the usual ones."""
-    resnet = {6, 9, numbered(state, r"model\.(\d+)\.conv_block\.")} - {0}
-    star = {0, 2, 6, numbered(state, r"main\.(\d+)\.main\.")}
-    found = [cyclegan_generator(blocks, dropout) for blocks in sorted(resnet) for dropout in (False, True)]
-    found += [cyclegan_discriminator(layers) for layers in range(1, 7)]
-    found += [stargan_generator(blocks) for blocks in sorted(star)]
-    return [*found, *(stargan_discriminator(layers) for layers in range(1, 9)), plain_generator()]
-
-
-def nearest(state: Mapping[str, Tensor], layouts: list[Layout]) -> Layout | None:
+def nearest(state: Mapping[str, object], layouts: list[Layout]) -> Layout | None:
     """The layout with which the keys have most in common; None where they have nothing in common with any."""
     near = [layout for layout in layouts if layout.keys.keys() & state.keys()]
     return min(near, key=lambda layout: len(layout.keys.keys() ^ state.keys()), default=None)

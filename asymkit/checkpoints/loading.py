@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
-from asymkit.checkpoints.layouts import STATISTICS, Layout, all_layouts, nearest
-from asymkit.checkpoints.own import Recognised, guesses, recognised
+from asymkit.checkpoints.layouts import (
+    STATISTICS,
+    Layout,
+    cyclegan_discriminator,
+    cyclegan_generator,
+    nearest,
+    numbers,
+    plain_generator,
+    stargan_discriminator,
+    stargan_generator,
+)
+from asymkit.checkpoints.own import KINDS, Recognised, guesses, recognised
+from asymkit.networks import DomainDiscriminator, PatchDiscriminator, PlainGenerator, ResnetGenerator, StarGenerator
 from asymkit.state_dicts import (
     StateDict,
     Tree,
@@ -25,51 +36,57 @@ HEADS = frozenset({"model", "main", "conv1", "conv2"})
 """What names in published checkpoints begin with."""
 
 
-class Form(NamedTuple):
-    """One architecture of published code, and the class here that takes its weights."""
+LAYOUTS: dict[Callable[..., nn.Module], Callable[[StateDict], Layout]] = {
+    ResnetGenerator: lambda state: cyclegan_generator(
+        max(len(numbers(state, r"model\.(\d+)\.conv_block\.")), 1), any(".conv_block.6." in key for key in state)
+    ),
+    PatchDiscriminator: lambda state: cyclegan_discriminator(max(numbers(state, r"model\.(\d+)\."), default=3) // 3),
+    StarGenerator: lambda state: stargan_generator(len(numbers(state, r"main\.(\d+)\.main\."))),
+    DomainDiscriminator: lambda state: stargan_discriminator(max(len(numbers(state, r"main\.(\d+)\.weight")), 1)),
+    PlainGenerator: lambda _: plain_generator(),
+}
+"""The published layout of each class here, at the depth that the keys suggest."""
 
-    kind: Callable[..., nn.Module]
-    layout: Callable[[Mapping[str, Tensor]], Layout]
-    """At the depth that these keys suggest."""
-    arguments: Callable[[Mapping[str, Tensor]], dict[str, Any]]
-    """Of the class, read off the shapes."""
 
-
-def load(held: Mapping[Any, Any], wanted: str, forms: Sequence[Form]) -> nn.Module:
-    """The one network in ``held`` that has one of these forms, by the names of published code or by those of asymkit.
+def load(held: Mapping[Any, Any], wanted: str, kinds: Sequence[Callable[..., nn.Module]]) -> nn.Module:
+    """The one network in ``held`` that is one of these classes, by the names of published code or by those of asymkit.
 
     Args:
         held: tensors by name, at any depth.
         wanted: what it is called in messages.
-        forms: that will do.
+        kinds: that will do.
 
     Raises:
         ValueError: none, or several; weights that are not finite floating point numbers.
     """
     tree = tree_with_networks(held, wanted)
-    kinds = [form.kind for form in forms]
 
     def fits(node: Tree) -> bool:
-        return _form_of(flat_of(node), forms) is not None or _own(node, kinds) is not None
+        return _published(flat_of(node), kinds) is not None or _own(node, kinds) is not None
 
     state = find(tree, fits, None, f"state_dict: which {wanted}")
     if state is None:
         raise ValueError(f"state_dict is no {wanted}{found_instead(tree)}")
-    if (form := _form_of(state, forms)) is None:
+    if (kind := _published(state, kinds)) is None:
         own = recognised(state)
         assert own is not None
         check_weights(state)
         return own.filled(state)
-    layout = form.layout(state)
+    layout = LAYOUTS[kind](state)
+    renamed = {ours: state[theirs] for theirs, ours in layout.keys.items()}
     try:
-        guess = Recognised(form.kind, form.arguments(state))
+        _check_convolutions(state, layout)
+        arguments = KINDS[kind]({name: value.shape for name, value in renamed.items()})
+        if "upsampling" in arguments:
+            arguments["upsampling"] = "transposed"  # as in all published code; the shapes are compared below
+        guess = Recognised(kind, arguments)
         shapes = guess.shapes()
     except ValueError as error:
         raise ValueError(f"state_dict is no {wanted}: keys are those of {layout.name}, but {error}") from error
     if difference := first_difference({theirs: shapes[ours] for theirs, ours in layout.keys.items()}, state):
         raise ValueError(f"state_dict is no {wanted}: keys are those of {layout.name}, but {difference}")
     check_weights(state)
-    return guess.filled({ours: state[theirs] for theirs, ours in layout.keys.items()})
+    return guess.filled(renamed)
 
 
 def tree_with_networks(held: Mapping[Any, Any], wanted: str) -> Tree:
@@ -96,16 +113,14 @@ def tree_with_networks(held: Mapping[Any, Any], wanted: str) -> Tree:
     return tree
 
 
-def convolution(state: Mapping[str, Tensor], name: str) -> tuple[int, int, int, int]:
-    """Shape of the weight of a convolution.
-
-    Raises:
-        ValueError: it has not four dimensions.
-    """
-    shape = state[name].shape
-    if len(shape) != 4 or 0 in shape:
-        raise ValueError(f"{name!r} is of shape {tuple(shape)}, expected the four dimensions of a convolution's weight")
-    return shape[0], shape[1], shape[2], shape[3]
+def _check_convolutions(state: StateDict, layout: Layout) -> None:
+    """Refuse weights of convolutions that have not four dimensions, from which no arguments can be read."""
+    for name in layout.keys:
+        shape, (layer, _, part) = state[name].shape, name.rpartition(".")
+        if part == "weight" and layer not in layout.norms and (len(shape) != 4 or 0 in shape):
+            raise ValueError(
+                f"{name!r} is of shape {tuple(shape)}, expected the four dimensions of a convolution's weight"
+            )
 
 
 def found_instead(tree: Tree) -> str:
@@ -119,7 +134,7 @@ def found_instead(tree: Tree) -> str:
     if own := guesses(flat):
         guess, difference = max(own, key=lambda found: len(found[0].shapes().keys() & flat.keys()))
         return f"; its names are those of asymkit's {_name(guess)}, but {difference}"
-    near = nearest(flat, all_layouts(flat))
+    near = nearest(flat, [layout(flat) for layout in LAYOUTS.values()])
     if near is None:
         return f", nor another network that is known here; its keys are {described(flat)}"
     # shapes are of no interest yet: every key that is there counts as fitting
@@ -135,18 +150,18 @@ def found_instead(tree: Tree) -> str:
 def _known(node: Tree) -> str | None:
     """What network a tree is, and which function loads it."""
     state = flat_of(node)
-    if node.keys() <= HEADS:
-        for layout in all_layouts(state):
-            if layout.keys.keys() == state.keys():
-                return f"{layout.name}; use asymkit.{layout.loader}"
+    if (kind := _published(state, list(LAYOUTS))) is not None:
+        layout = LAYOUTS[kind](state)
+        return f"{layout.name}; use asymkit.{layout.loader}"
     guess = recognised(state)
     return None if guess is None else f"asymkit's {_name(guess)}; use asymkit.load_network"
 
 
-def _form_of(state: StateDict, forms: Sequence[Form]) -> Form | None:
+def _published(state: StateDict, kinds: Sequence[Callable[..., nn.Module]]) -> Callable[..., nn.Module] | None:
+    """The class here for weights that have the names of published code."""
     if not {name.split(".")[0] for name in state} <= HEADS:
         return None
-    return next((form for form in forms if form.layout(state).keys.keys() == state.keys()), None)
+    return next((kind for kind in kinds if LAYOUTS[kind](state).keys.keys() == state.keys()), None)
 
 
 def _own(node: Tree, kinds: Sequence[Callable[..., nn.Module]]) -> Recognised | None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from asymkit.checkpoints.layouts import numbered
+from asymkit.checkpoints.layouts import numbers
 from asymkit.networks import (
     AuxDiscriminator,
     AuxEncoder,
@@ -102,7 +102,7 @@ def _resnet(shapes: Shapes) -> dict[str, Any]:
         "in_channels": inputs,
         "out_channels": shapes["to_image.weight"][0],
         "width": width,
-        "blocks": numbered(shapes, r"blocks\.(\d+)\."),
+        "blocks": len(numbers(shapes, r"blocks\.(\d+)\.")),
         "upsampling": _upsampling(shapes),
     }
 
@@ -121,19 +121,18 @@ def _highres(shapes: Shapes) -> dict[str, Any]:
 
 
 def _star(shapes: Shapes) -> dict[str, Any]:
-    """The number of domains of a generator without embedding is read off as if images kept their channels."""
     found = _resnet(shapes)
-    inputs, embedding = found["in_channels"], shapes.get("embed.weight")
+    return found | _plain(shapes, found["blocks"])
+
+
+def _plain(shapes: Shapes, blocks: int = 0) -> dict[str, Any]:
+    """The number of domains of a generator without embedding is read off as if images kept their channels."""
+    inputs, outputs = shapes["encoder.0.conv.weight"][1], shapes["to_image.weight"][0]
+    embedding = shapes.get("embed.weight")
     if embedding is None:
-        return found | {"domains": inputs - found["out_channels"], "in_channels": found["out_channels"]}
-    extra = 0 if found["blocks"] else embedding[0]
-    return found | {"domains": embedding[1], "label_embedding": embedding[0], "in_channels": inputs - extra}
-
-
-def _plain(shapes: Shapes) -> dict[str, Any]:
-    outputs = shapes["to_image.weight"][0]
-    domains = shapes["encoder.0.conv.weight"][1] - outputs
-    return {"domains": domains, "in_channels": outputs, "out_channels": outputs}
+        return {"domains": inputs - outputs, "in_channels": outputs, "out_channels": outputs}
+    channels = {"in_channels": inputs - (0 if blocks else embedding[0]), "out_channels": outputs}
+    return {"domains": embedding[1], "label_embedding": embedding[0], **channels}
 
 
 def _encoder(shapes: Shapes) -> dict[str, Any]:
@@ -144,18 +143,18 @@ def _encoder(shapes: Shapes) -> dict[str, Any]:
 
 def _patch(shapes: Shapes) -> dict[str, Any]:
     width, inputs = shapes["convs.0.weight"][:2]
-    return {"in_channels": inputs, "width": width, "layers": numbered(shapes, r"convs\.(\d+)\.") - 1}
+    return {"in_channels": inputs, "width": width, "layers": len(numbers(shapes, r"convs\.(\d+)\.")) - 1}
 
 
 def _multiscale(shapes: Shapes) -> dict[str, Any]:
-    begin, scales = "critics.0.", numbered(shapes, r"critics\.(\d+)\.")
+    begin, scales = "critics.0.", len(numbers(shapes, r"critics\.(\d+)\."))
     first = {name.removeprefix(begin): shape for name, shape in shapes.items() if name.startswith(begin)}
     return _patch(first) | {"scales": scales}
 
 
 def _domain(shapes: Shapes) -> dict[str, Any]:
     width, inputs = shapes["convs.0.weight"][:2]
-    layers, (domains, _, size, _) = numbered(shapes, r"convs\.(\d+)\."), shapes["to_domain.weight"]
+    layers, (domains, _, size, _) = len(numbers(shapes, r"convs\.(\d+)\.")), shapes["to_domain.weight"]
     return {"domains": domains, "image_size": size * 2**layers, "width": width, "in_channels": inputs, "layers": layers}
 
 
@@ -166,7 +165,7 @@ def _aux_discriminator(shapes: Shapes) -> dict[str, Any]:
 
 def _upsampling(shapes: Shapes) -> str:
     """A transposed convolution has its channels the other way round; the last one halves them."""
-    last = shapes[f"decoder.{numbered(shapes, r'decoder[.]([0-9]+)[.]') - 1}.conv.weight"]
+    last = shapes[f"decoder.{len(numbers(shapes, r'decoder[.]([0-9]+)[.]')) - 1}.conv.weight"]
     return "resize" if last[0] < last[1] else "transposed"
 
 

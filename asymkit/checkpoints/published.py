@@ -6,17 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from torch import Tensor, nn
+from torch import nn
 
-from asymkit.checkpoints.layouts import (
-    cyclegan_discriminator,
-    cyclegan_generator,
-    numbered,
-    plain_generator,
-    stargan_discriminator,
-    stargan_generator,
-)
-from asymkit.checkpoints.loading import Form, convolution, found_instead, load, tree_with_networks
+from asymkit.checkpoints.loading import found_instead, load, tree_with_networks
 from asymkit.checkpoints.own import held_by, recognised
 from asymkit.networks import (
     AuxGenerator,
@@ -29,7 +21,6 @@ from asymkit.networks import (
 )
 from asymkit.state_dicts import Tree, check_weights, find, flat_of
 
-State = Mapping[str, Tensor]
 Source = Mapping[str, Any] | str | Path
 
 
@@ -61,7 +52,7 @@ def load_cyclegan_generator(state_dict: Source) -> ResnetGenerator:
         Traceback (most recent call last):
         ValueError: state_dict is no CycleGAN generator; of the known layouts CycleGAN's PatchGAN with ... comes nearest, ...
     """
-    return cast(ResnetGenerator, load(held_by(state_dict), "CycleGAN generator", [CYCLEGAN_GENERATOR]))
+    return cast(ResnetGenerator, load(held_by(state_dict), "CycleGAN generator", [ResnetGenerator]))
 
 
 def load_cyclegan_discriminator(state_dict: Source) -> PatchDiscriminator:
@@ -85,7 +76,7 @@ def load_cyclegan_discriminator(state_dict: Source) -> PatchDiscriminator:
         >>> discriminator(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 1, 6, 6])
     """
-    return cast(PatchDiscriminator, load(held_by(state_dict), "CycleGAN discriminator", [CYCLEGAN_DISCRIMINATOR]))
+    return cast(PatchDiscriminator, load(held_by(state_dict), "CycleGAN discriminator", [PatchDiscriminator]))
 
 
 def load_stargan_generator(state_dict: Source) -> StarGenerator:
@@ -108,7 +99,7 @@ def load_stargan_generator(state_dict: Source) -> StarGenerator:
         >>> load_stargan_generator(to_published(StarGenerator(domains=5, width=8))).domains
         5
     """
-    return cast(StarGenerator, load(held_by(state_dict), "StarGAN generator", [STARGAN_GENERATOR]))
+    return cast(StarGenerator, load(held_by(state_dict), "StarGAN generator", [StarGenerator]))
 
 
 def load_stargan_discriminator(state_dict: Source) -> DomainDiscriminator:
@@ -128,7 +119,7 @@ def load_stargan_discriminator(state_dict: Source) -> DomainDiscriminator:
         >>> load_stargan_discriminator(to_published(DomainDiscriminator(domains=5, width=4))).image_size
         128
     """
-    return cast(DomainDiscriminator, load(held_by(state_dict), "StarGAN discriminator", [STARGAN_DISCRIMINATOR]))
+    return cast(DomainDiscriminator, load(held_by(state_dict), "StarGAN discriminator", [DomainDiscriminator]))
 
 
 def load_asymmetricgan_generators(translator: Source, reconstructor: Source) -> DualGenerator:
@@ -154,9 +145,9 @@ def load_asymmetricgan_generators(translator: Source, reconstructor: Source) -> 
         >>> type(load_asymmetricgan_generators(*files).reconstructor).__name__
         'PlainGenerator'
     """
-    forms = [CYCLEGAN_GENERATOR, PLAIN_GENERATOR, STARGAN_GENERATOR]
+    kinds = [ResnetGenerator, PlainGenerator, StarGenerator]
     return DualGenerator(
-        *(load(held_by(source), "AsymmetricGAN generator", forms) for source in (translator, reconstructor))
+        *(load(held_by(source), "AsymmetricGAN generator", kinds) for source in (translator, reconstructor))
     )
 
 
@@ -209,60 +200,3 @@ def load_network(source: Source, part: str | None = None, *, spatial: bool = Fal
         guess.arguments["spatial"] = True
     check_weights(state)
     return guess.filled(state).eval()
-
-
-def _resnet(state: State) -> dict[str, Any]:
-    blocks, (width, inputs, *_) = _resnet_blocks(state), convolution(state, "model.1.weight")
-    outputs = convolution(state, f"model.{17 + blocks}.weight")[0]
-    return {"in_channels": inputs, "out_channels": outputs, "width": width, "blocks": blocks}
-
-
-def _resnet_blocks(state: State) -> int:
-    return max(numbered(state, r"model\.(\d+)\.conv_block\."), 1)
-
-
-def _patch_layers(state: State) -> int:
-    return max((len(state) - 4) // 2, 1)
-
-
-def _patch(state: State) -> dict[str, Any]:
-    width, inputs, *_ = convolution(state, "model.0.weight")
-    return {"in_channels": inputs, "width": width, "layers": _patch_layers(state)}
-
-
-def _star_blocks(state: State) -> int:
-    return numbered(state, r"main\.(\d+)\.main\.")
-
-
-def _star(state: State) -> dict[str, Any]:
-    blocks, (width, inputs, *_) = _star_blocks(state), convolution(state, "main.0.weight")
-    outputs = convolution(state, f"main.{15 + blocks}.weight")[0]
-    channels = {"in_channels": outputs, "out_channels": outputs}
-    return {"domains": inputs - outputs, "blocks": blocks, "width": width, **channels}
-
-
-def _plain(state: State) -> dict[str, Any]:
-    outputs = convolution(state, "main.18.weight")[0]
-    domains = convolution(state, "main.0.weight")[1] - outputs
-    return {"domains": domains, "in_channels": outputs, "out_channels": outputs}
-
-
-def _domain_layers(state: State) -> int:
-    return max(numbered(state, r"main\.(\d+)\.weight"), 1)
-
-
-def _domain(state: State) -> dict[str, Any]:
-    layers, (width, inputs, *_) = _domain_layers(state), convolution(state, "main.0.weight")
-    domains, _, size, _ = convolution(state, "conv2.weight")
-    return {"domains": domains, "image_size": size * 2**layers, "width": width, "in_channels": inputs, "layers": layers}
-
-
-CYCLEGAN_GENERATOR = Form(
-    ResnetGenerator,
-    lambda state: cyclegan_generator(_resnet_blocks(state), any(".conv_block.6." in key for key in state)),
-    _resnet,
-)
-CYCLEGAN_DISCRIMINATOR = Form(PatchDiscriminator, lambda state: cyclegan_discriminator(_patch_layers(state)), _patch)
-STARGAN_GENERATOR = Form(StarGenerator, lambda state: stargan_generator(_star_blocks(state)), _star)
-STARGAN_DISCRIMINATOR = Form(DomainDiscriminator, lambda state: stargan_discriminator(_domain_layers(state)), _domain)
-PLAIN_GENERATOR = Form(PlainGenerator, lambda _: plain_generator(), _plain)

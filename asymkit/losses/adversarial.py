@@ -15,11 +15,8 @@ Scores: TypeAlias = "Tensor | Sequence[Scores]"
 """A tensor of scores, or a list of them, one per scale, nested as deep as a critic likes."""
 
 
-class _AdversarialLoss(nn.Module):
-    """The two ways of asking: CycleGAN's ``loss(prediction, target_is_real)``, and by role."""
-
-    def __init__(self) -> None:
-        super().__init__()
+class AdversarialLoss(nn.Module):
+    """Base of both losses: CycleGAN's ``loss(prediction, target_is_real)``, and the losses of generator and discriminator."""
 
     def forward(self, prediction: Scores, target_is_real: bool) -> Tensor:
         """Distance of the scores from what real (or fake) ones should be, averaged over scales: a float32 scalar."""
@@ -37,21 +34,19 @@ class _AdversarialLoss(nn.Module):
             )
         return torch.stack([self(scores, target_is_real) for scores in prediction]).mean()
 
-    def generator(self, fake: Scores) -> Tensor:
+    def generator_loss(self, fake: Scores) -> Tensor:
         """What a generator minimises: its fakes should score as real."""
-        loss: Tensor = self(fake, True)
-        return loss
+        return self(fake, True)
 
-    def discriminator(self, real: Scores, fake: Scores) -> Tensor:
+    def discriminator_loss(self, real: Scores, fake: Scores) -> Tensor:
         """What a critic minimises, both halves added; CycleGAN's code multiplies this by a half."""
-        loss: Tensor = self(real, True) + self(fake, False)
-        return loss
+        return self(real, True) + self(fake, False)
 
     def _distance(self, scores: Tensor, real: bool) -> Tensor:
         raise NotImplementedError
 
 
-class LeastSquaresLoss(_AdversarialLoss):
+class LeastSquaresLoss(AdversarialLoss):
     """(D − 1)² for real, D² for fake: least squares GAN [AsymGAN §IV-A].
 
     Called as ``loss(prediction, target_is_real)`` it is CycleGAN's ``criterionGAN``.
@@ -59,7 +54,7 @@ class LeastSquaresLoss(_AdversarialLoss):
     Example:
         >>> loss = LeastSquaresLoss()
         >>> real, fake = torch.full((1, 1, 4, 4), 1.0), torch.full((1, 1, 4, 4), 0.5)
-        >>> loss.generator(fake), loss.discriminator(real, fake), loss([real, fake], False)
+        >>> loss.generator_loss(fake), loss.discriminator_loss(real, fake), loss([real, fake], False)
         (tensor(0.2500), tensor(0.2500), tensor(0.6250))
     """
 
@@ -67,14 +62,14 @@ class LeastSquaresLoss(_AdversarialLoss):
         return (scores - float(real)).square().mean()
 
 
-class LogisticLoss(_AdversarialLoss):
+class LogisticLoss(AdversarialLoss):
     """−log σ(D) for real, −log(1 − σ(D)) for fake: the original GAN, on logits [AsymGAN Eq. 1, 2].
 
     Generators minimise −log σ(D(fake)), which has the same fixed point as the printed log(1 − σ(D)) without its
     vanishing gradient.
 
     Example:
-        >>> LogisticLoss().discriminator(real=torch.zeros(1, 1), fake=torch.zeros(1, 1))
+        >>> LogisticLoss().discriminator_loss(real=torch.zeros(1, 1), fake=torch.zeros(1, 1))
         tensor(1.3863)
     """
 

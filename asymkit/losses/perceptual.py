@@ -4,43 +4,59 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import as_image_pair, check_device, check_images, described, modules, number, numbers, one_of, widen
-from asymkit.losses.targets import TargetCache
+from asymkit.checks import (
+    as_image_pair,
+    check_device,
+    check_images,
+    check_tensor,
+    described,
+    modules,
+    number,
+    numbers,
+    one_of,
+    widen,
+)
 from asymkit.networks.features import WeightSource, freeze_into_buffers, state_dict_of
 from asymkit.ops import gram_matrix
+
+Target: TypeAlias = Tensor | Mapping[str, Tensor]
+"""Images, or their features as ``loss.features(images)`` gives them."""
 
 
 class ContentLoss(nn.Module):
     """Mean squared difference of features, summed over layers, target detached [AsymGAN Eq. 15].
 
-    The features of a target are remembered for as long as the same tensor comes back; so they are in the two losses
-    below.
+    A target that several predictions are compared with may be given as its features, which are then computed once; so
+    it may in the two losses below.
 
     Args:
         features: images to a dict of feature maps, e.g. ``VGGFeatures(["relu2_2"])``, AsymGAN's choice.
 
     Example:
-        >>> from asymkit import VGGFeatures
+        >>> import torch
+        >>> from asymkit import ContentLoss, VGGFeatures
         >>> content = ContentLoss(VGGFeatures(["relu2_2"], weights=None))
         >>> image = torch.rand(1, 3, 32, 32)
         >>> content(image, image)
         tensor(0.)
+        >>> target = content.features(image)
+        >>> content(image, target), content(-image, target) > 0
+        (tensor(0.), tensor(True))
     """
 
     def __init__(self, features: nn.Module) -> None:
         super().__init__()
         modules(features=features)
         self.features = features
-        self._targets: TargetCache[dict[str, Tensor]] = TargetCache()
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Two batches (N, 3, H, W) of one shape in, a scalar out."""
-        pairs = _features_of_both(self, prediction, target)
+    def forward(self, prediction: Tensor, target: Target) -> Tensor:
+        """Two batches (N, 3, H, W) of one shape, the target's also as features, in, a scalar out."""
+        pairs = _features_of_both(self.features, prediction, target)
         return torch.stack([(p - t).square().mean() for p, t in pairs.values()]).sum()
 
 
@@ -52,7 +68,8 @@ class GramStyleLoss(nn.Module):
             AsymGAN's choice.
 
     Example:
-        >>> from asymkit import VGGFeatures
+        >>> import torch
+        >>> from asymkit import GramStyleLoss, VGGFeatures
         >>> style = GramStyleLoss(VGGFeatures(["relu1_2"], weights=None))
         >>> image = torch.rand(1, 3, 32, 32)
         >>> style(image.flip(3), image) < style(1 - image, image)
@@ -63,23 +80,12 @@ class GramStyleLoss(nn.Module):
         super().__init__()
         modules(features=features)
         self.features = features
-        self._targets: TargetCache[dict[str, Tensor]] = TargetCache()
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Two batches (N, 3, ...) of images, whose sizes may differ, in; a scalar out."""
-        check_images(prediction, "prediction")
-        check_images(target, "target")
-        if len(prediction) != len(target) or prediction.device != target.device:
-            raise ValueError(
-                f"prediction and target must have the same batch size and device, got {len(prediction)} on "
-                f"{prediction.device} and {len(target)} on {target.device}"
-            )
-        wanted = self._targets.of(target, self.features, self._grams)
-        grams = self._grams(prediction)
-        return torch.stack([(grams[name] - wanted[name]).square().sum((1, 2)).mean() for name in grams]).sum()
-
-    def _grams(self, images: Tensor) -> dict[str, Tensor]:
-        return {name: gram_matrix(maps) for name, maps in self.features(images).items()}
+    def forward(self, prediction: Tensor, target: Target) -> Tensor:
+        """Two batches (N, 3, ...) of images, whose sizes may differ, the target's also as features, in; a scalar out."""
+        pairs = _features_of_both(self.features, prediction, target, one_size=False)
+        grams = [(gram_matrix(p), gram_matrix(t)) for p, t in pairs.values()]
+        return torch.stack([(p - t).square().sum((1, 2)).mean() for p, t in grams]).sum()
 
 
 class PerceptualLoss(nn.Module):
@@ -94,7 +100,8 @@ class PerceptualLoss(nn.Module):
         ValueError: features are no network, weights no numbers from 0; in ``forward``, weights and layers do not match.
 
     Example:
-        >>> from asymkit import VGGFeatures
+        >>> import torch
+        >>> from asymkit import PerceptualLoss, VGGFeatures
         >>> loss = PerceptualLoss(VGGFeatures(["relu1_1", "relu2_1"], weights=None), layer_weights=[1 / 2, 1])
         >>> image = torch.rand(1, 3, 32, 32)
         >>> loss(image, image)
@@ -105,16 +112,15 @@ class PerceptualLoss(nn.Module):
         super().__init__()
         modules(features=features)
         self.features = features
-        self._targets: TargetCache[dict[str, Tensor]] = TargetCache()
         self.layer_weights = (
             {name: number(f"layer_weights[{name!r}]", each, 0, 1e6) for name, each in layer_weights.items()}
             if isinstance(layer_weights, Mapping)
             else numbers("layer_weights", layer_weights, "one weight for each layer")
         )
 
-    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Two batches (N, 3, H, W) of one shape in, a scalar out."""
-        pairs = _features_of_both(self, prediction, target)
+    def forward(self, prediction: Tensor, target: Target) -> Tensor:
+        """Two batches (N, 3, H, W) of one shape, the target's also as features, in, a scalar out."""
+        pairs = _features_of_both(self.features, prediction, target)
         given = self.layer_weights
         weights = given if isinstance(given, dict) else dict(zip(pairs, given, strict=False))
         if weights.keys() != pairs.keys() or len(given) != len(pairs):
@@ -212,9 +218,40 @@ def _load_backbone(net: nn.Module, state: Mapping[str, Tensor], name: str) -> No
 
 
 def _features_of_both(
-    loss: ContentLoss | PerceptualLoss, prediction: Tensor, target: Tensor
+    network: nn.Module, prediction: Tensor, target: Target, one_size: bool = True
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    as_image_pair(prediction, target, ("prediction", "target"))
-    predicted: dict[str, Tensor] = loss.features(widen(prediction))
-    wanted = loss._targets.of(target, loss.features, lambda target: loss.features(widen(target)))
-    return {name: (widen(predicted[name]), widen(wanted[name])) for name in predicted}
+    """Features of the prediction and, without a graph, of the target, by layer, in float32 or wider."""
+    if isinstance(target, Tensor):
+        _check_images(prediction, target, one_size)
+        with torch.no_grad():
+            wanted: Mapping[str, Tensor] = network(widen(target))
+        predicted: dict[str, Tensor] = network(widen(prediction))
+    else:
+        check_images(prediction, "prediction")
+        if not isinstance(target, Mapping) or not target or not all(isinstance(t, Tensor) for t in target.values()):
+            raise ValueError(f"target must be images, or loss.features(images) of them, got {described(target)}")
+        predicted, wanted = network(widen(prediction)), target
+        _check_features(wanted, predicted, one_size)
+    return {name: (widen(maps), widen(wanted[name].detach())) for name, maps in predicted.items()}
+
+
+def _check_images(prediction: Tensor, target: Tensor, one_size: bool) -> None:
+    if one_size:
+        as_image_pair(prediction, target, ("prediction", "target"))
+        return
+    check_images(prediction, "prediction")
+    check_images(target, "target")
+    if len(prediction) != len(target) or prediction.device != target.device:
+        raise ValueError(
+            f"prediction and target must have the same batch size and device, got {len(prediction)} on "
+            f"{prediction.device} and {len(target)} on {target.device}"
+        )
+
+
+def _check_features(target: Mapping[str, Tensor], predicted: Mapping[str, Tensor], one_size: bool) -> None:
+    if target.keys() != predicted.keys():
+        raise ValueError(f"target must hold features of the layers {list(predicted)}, got {list(target)}")
+    for name, maps in predicted.items():
+        size = maps.shape[2:] if one_size else target[name].shape[2:]
+        what = "have the shape of the prediction's features"
+        check_tensor(f"target[{name!r}]", target[name], (*maps.shape[:2], *size), maps.device, what)

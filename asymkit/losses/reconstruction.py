@@ -179,7 +179,7 @@ def _pytorch_msssim(
 
     low, high = value_range
     with full_precision(x):
-        values: Tensor = getattr(pytorch_msssim, function)(
+        return getattr(pytorch_msssim, function)(
             x - low,
             y - low,
             data_range=high - low,
@@ -188,4 +188,3 @@ def _pytorch_msssim(
             win_sigma=sigma,
             **options,
         )
-    return values

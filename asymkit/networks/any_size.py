@@ -64,7 +64,7 @@ class AnySize(nn.Module):
             check_dense("condition", condition, "a tensor as the generator takes it, or None", like=image)
             like_image = condition.ndim == 4 and condition.shape[2:] == size
             arguments.append(self._padded(condition) if like_image else condition)
-        result: Tensor = self.generator(*arguments)
+        result = self.generator(*arguments)
         for dim in (2, 3):
             if torch.compiler.is_exporting() or result.shape[dim] != image.shape[dim]:
                 result = result.index_select(dim, torch.arange(image.shape[dim], device=image.device))

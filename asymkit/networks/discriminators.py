@@ -63,8 +63,7 @@ class PatchDiscriminator(nn.Module):
         hidden = F.leaky_relu(self.convs[0](image), SLOPE)
         for conv, norm in zip(self.convs[1:], self.norms, strict=True):
             hidden = norm(conv(hidden), activation="leaky_relu")
-        score: Tensor = self.to_score(hidden)
-        return score
+        return self.to_score(hidden)
 
 
 class MultiscaleDiscriminator(nn.Module):
@@ -250,8 +249,7 @@ class AuxDiscriminator(nn.Module):
             check_vector(z, "z", self.aux_channels, like=like)
         for layer in self.layers[:-1]:
             z = F.leaky_relu(layer(z), SLOPE)
-        score: Tensor = self.layers[-1](z)
-        return score
+        return self.layers[-1](z)
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""

@@ -50,7 +50,8 @@ class DualGenerator(nn.Module):
         width: int = 64,
         in_channels: int = 3,
         out_channels: int = 3,
-        **options: Any,
+        label_embedding: int | None = None,
+        upsampling: Upsampling = "transposed",
     ) -> DualGenerator:
         """One of the paper's three combinations, Gᵗ always architecture III [AsymmetricGAN §3.1].
 
@@ -62,7 +63,8 @@ class DualGenerator(nn.Module):
             width: feature maps after the first layer of architectures II and III, at most 1,024.
             in_channels: of the images, at most 4,096.
             out_channels: of the results, at most 4,096; Gʳ takes and gives them the other way round.
-            **options: ``label_embedding`` and ``upsampling`` of :class:`asymkit.StarGenerator`.
+            label_embedding: of both generators, as in :class:`asymkit.StarGenerator`.
+            upsampling: "transposed" or "resize", of architectures II and III; I has none.
 
         Returns:
             Both generators.
@@ -92,16 +94,14 @@ class DualGenerator(nn.Module):
                 f"sharing={sharing!r} needs as many channels in as out, got in_channels={in_channels} and "
                 f"out_channels={out_channels}; use sharing='none'"
             )
-        unknown = sorted(options.keys() - {"label_embedding", "upsampling"})
-        if unknown:
-            raise TypeError(f"DualGenerator.preset() got an unexpected keyword argument {unknown[0]!r}")
-        star: dict[str, Any] = {"domains": domains, "width": width, **options}
+        labels: dict[str, Any] = {"domains": domains, "label_embedding": label_embedding}
+        star: dict[str, Any] = {"width": width, "upsampling": upsampling, **labels}
         back: dict[str, Any] = {"in_channels": out_channels, "out_channels": in_channels}
         translator = StarGenerator(**star, in_channels=in_channels, out_channels=out_channels)
         if sharing == "full":
             return cls(translator, translator)
         if name == "S1":
-            return cls(translator, PlainGenerator(domains, **back))
+            return cls(translator, PlainGenerator(**labels, **back))
         reconstructor = StarGenerator(**star, **back, blocks=0 if name == "S2" else 6)
         if sharing == "partial":
             _share_before_upsampling(translator, reconstructor)
@@ -163,17 +163,15 @@ class DualGenerator(nn.Module):
 
     def translate(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
         """Gᵗ(x, g_y): an image, and the label or skeleton it is to have."""
-        translated: Tensor = self.translator(image, condition)
-        return translated
+        return self.translator(image, condition)
 
     def reconstruct(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
         """Gʳ(y', g_x): a translated image, and the label or skeleton it had before."""
-        rebuilt: Tensor = self.reconstructor(image, condition)
-        return rebuilt
+        return self.reconstructor(image, condition)
 
 
 def _share_before_upsampling(translator: StarGenerator, reconstructor: StarGenerator) -> None:
-    if len(translator.blocks) != len(reconstructor.blocks) and translator.embed is not None:
+    if len(translator.blocks) != len(reconstructor.blocks) and translator.label_embedding is not None:
         raise ValueError(
             "sharing='partial' is impossible with S2 and a label embedding: it enters before the blocks of one generator "
             "and at the image of the other, so their first layers differ; use S3, or label_embedding=None"

@@ -76,7 +76,7 @@ class AuxEncoder(nn.Module):
             ValueError: wrong channels or too small.
         """
         check_images(image, "image", channels=self.in_channels, least_side=16, like=self.to_aux.weight)
-        z: Tensor = self.to_aux(F.relu(self.blocks(self.down(image))))
+        z = self.to_aux(F.relu(self.blocks(self.down(image))))
         return z.mean((2, 3)) if self.pooled else z
 
     def extra_repr(self) -> str:

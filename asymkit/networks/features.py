@@ -156,14 +156,13 @@ def imagenet_state_dict(net: str) -> Mapping[str, Tensor]:
 
     published = get_model_weights(net)["IMAGENET1K_V1"]
     try:
-        state: Mapping[str, Tensor] = published.get_state_dict(progress=False, check_hash=True)
+        return published.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:
         file = Path(torch.hub.get_dir()) / "checkpoints" / published.url.rsplit("/", 1)[1]
         raise RuntimeError(
             f"weights='imagenet': {net} could not be downloaded ({error}). Fetch {published.url} on a connected machine and "
             f"place it at {file}, or pass its path as weights=..., or weights=None for random weights"
         ) from error
-    return state
 
 
 def _convolutions(net: str, names: Sequence[str], weights: WeightSource) -> dict[str, tuple[Tensor, Tensor]]:

@@ -236,8 +236,7 @@ class AuxGenerator(nn.Module):
     def _concat(self, place: str, hidden: Tensor, z: Tensor) -> Tensor:
         if place not in self.concats:
             return hidden
-        mixed: Tensor = self.concats[place](hidden, z)
-        return mixed
+        return self.concats[place](hidden, z)
 
     def _checked(self, z: Tensor, batch: int) -> Tensor:
         if self.injection == "concat" and isinstance(z, Tensor) and z.ndim == 4:

@@ -21,6 +21,8 @@ class PlainGenerator(nn.Module):
         domains: how many domains there are, at most 10,000.
         in_channels: of the images, at most 4,096.
         out_channels: of the result, at most 4,096.
+        label_embedding: None tiles the one-hot label (the paper's counts). A number, 64 in the paper's text and at most
+            4,096, passes it through a linear layer of that size before.
 
     Raises:
         ValueError: a size out of bounds.
@@ -34,11 +36,14 @@ class PlainGenerator(nn.Module):
     multiple, least_side = 1, 2
     """Of the sides of images."""
 
-    def __init__(self, domains: int, in_channels: int = 3, out_channels: int = 3) -> None:
+    def __init__(
+        self, domains: int, in_channels: int = 3, out_channels: int = 3, label_embedding: int | None = None
+    ) -> None:
         super().__init__()
         domains, in_channels, out_channels = sizes(domains=domains, in_channels=in_channels, out_channels=out_channels)
-        self.domains, self.in_channels = domains, in_channels
-        inputs = (in_channels + domains, *self.WIDTHS)
+        self.domains, self.in_channels, self.label_embedding = domains, in_channels, label_embedding
+        self.embed, length = _embedding(domains, label_embedding)
+        inputs = (in_channels + length, *self.WIDTHS)
         self.encoder = nn.Sequential(
             *(ConvNormReLU(zero_padded_conv(i, o), o, affine=True) for i, o in zip(inputs, self.WIDTHS, strict=False))
         )
@@ -59,11 +64,11 @@ class PlainGenerator(nn.Module):
         """
         check_input(self, image)
         label = label_vectors(condition, self.domains, image.shape[0], like=image).to(image)
-        return torch.tanh(self.to_image(self.encoder(tiled(image, label))))
+        return torch.tanh(self.to_image(self.encoder(tiled(image, self.embed(label)))))
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
-        return f"domains={self.domains}"
+        return f"domains={self.domains}, label_embedding={self.label_embedding}"
 
 
 class StarGenerator(nn.Module):
@@ -112,18 +117,14 @@ class StarGenerator(nn.Module):
         super().__init__()
         domains, in_channels, out_channels = sizes(domains=domains, in_channels=in_channels, out_channels=out_channels)
         (width,), blocks = sizes(width=width), at_least("blocks", blocks, least=0, most=MOST_BLOCKS)
-        if label_embedding is not None:
-            label_embedding = at_least("label_embedding", label_embedding, most=MOST_CHANNELS)
         self.domains, self.in_channels, self.label_embedding = domains, in_channels, label_embedding
-        self.embed: nn.Linear | None = None
-        self.label_at_blocks: AuxConcat | None = None
-        extra = domains
-        if label_embedding is not None:
-            self.embed = nn.Linear(domains, label_embedding)
-            extra = 0 if blocks else label_embedding
-            self.label_at_blocks = AuxConcat(4 * width, label_embedding) if blocks else None
+        self.embed, length = _embedding(domains, label_embedding)
+        at_blocks = label_embedding is not None and blocks > 0
+        self.label_at_blocks = AuxConcat(4 * width, length) if at_blocks else None
         self.encoder = nn.Sequential(
-            ConvNormReLU(zero_padded_conv(in_channels + extra, width, kernel_size=7), width, affine=True),
+            ConvNormReLU(
+                zero_padded_conv(in_channels + (0 if at_blocks else length), width, kernel_size=7), width, affine=True
+            ),
             ConvNormReLU(zero_padded_conv(width, 2 * width, kernel_size=4, stride=2), 2 * width, affine=True),
             ConvNormReLU(zero_padded_conv(2 * width, 4 * width, kernel_size=4, stride=2), 4 * width, affine=True),
         )
@@ -148,9 +149,7 @@ class StarGenerator(nn.Module):
             ValueError: wrong channels, sides not divisible by 4, labels missing, of the wrong form or out of range.
         """
         check_input(self, image)
-        label = label_vectors(condition, self.domains, image.shape[0], like=image).to(image)
-        if self.embed is not None:
-            label = self.embed(label)
+        label = self.embed(label_vectors(condition, self.domains, image.shape[0], like=image).to(image))
         hidden = (
             self.encoder(tiled(image, label))
             if self.label_at_blocks is None
@@ -161,3 +160,11 @@ class StarGenerator(nn.Module):
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
         return f"domains={self.domains}, label_embedding={self.label_embedding}"
+
+
+def _embedding(domains: int, length: int | None) -> tuple[nn.Module, int]:
+    """What one-hot labels go through, and their length after it."""
+    if length is None:
+        return nn.Identity(), domains
+    length = at_least("label_embedding", length, most=MOST_CHANNELS)
+    return nn.Linear(domains, length), length

@@ -221,8 +221,7 @@ class _Cut:
             is_map = self.condition.ndim == 4
             inputs.append(self._part(self.condition, rows, columns) if is_map else self.condition.to(self.device))
         with watch or contextlib.nullcontext():
-            result: Tensor = self.generator(*inputs)
-        return result
+            return self.generator(*inputs)
 
     def _part(self, x: Tensor, rows: _Span, columns: _Span) -> Tensor:
         (height, width), size = self.image.shape[2:], x.shape[2:]

@@ -20,9 +20,17 @@ from torch import Tensor, nn
 
 from asymkit.checks import at_least, check_together, flags, instance_of, modules, optional_modules
 from asymkit.losses import LeastSquaresLoss, TotalVariationLoss
-from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
-from asymkit.objectives.terms import TermWeights, aux_l1, check_codes, check_step, checked_aux, l1, refuse_graph
-from asymkit.pool import History
+from asymkit.losses.adversarial import AdversarialLoss
+from asymkit.objectives.terms import (
+    TermWeights,
+    aux_l1,
+    check_codes,
+    check_step,
+    checked_aux,
+    in_one_batch,
+    l1,
+    refuse_graph,
+)
 
 
 class Cycles(NamedTuple):
@@ -102,34 +110,33 @@ class Translators(nn.Module):
         if self.encoder is None:
             if z is not None:
                 raise ValueError("z given, but this model has no encoder: it is the CycleGAN baseline")
+            rebuilt_rich = self.poor_to_rich(fake_poor)
             fake_rich = self.poor_to_rich(y)
-            return Cycles(x, y, fake_poor, self.poor_to_rich(fake_poor), fake_rich, self.rich_to_poor(fake_rich))
+            rebuilt_poor = self.rich_to_poor(fake_rich)
+            return Cycles(x, y, fake_poor, rebuilt_rich, fake_rich, rebuilt_poor)
         code = self.encoder(x)
         z = torch.randn_like(code) if z is None else checked_aux(z, code)
-        # all four images that F makes in one batched call, which small batches on a GPU need
-        pairs = [(fake_poor, code), (y, z), (fake_poor, z), (y, code)][: 4 if self.extended else 2]
-        poor, aux = (torch.cat(tensors) for tensors in zip(*pairs, strict=True))
-        rebuilt_rich, fake_rich, *extra = self.poor_to_rich(poor, aux).chunk(len(pairs))
-        resampled, encoded = extra or (None, None)
-        rebuilt_poor, rebuilt_z = self.rich_to_poor(fake_rich), self.encoder(fake_rich)
-        return Cycles(x, y, fake_poor, rebuilt_rich, fake_rich, rebuilt_poor, z, code, rebuilt_z, resampled, encoded)
+        calls = {"rebuilt_rich": (fake_poor, code), "fake_rich": (y, z)}
+        if self.extended:
+            calls |= {"resampled": (fake_poor, z), "encoded": (y, code)}
+        rich = in_one_batch(self.poor_to_rich, calls)
+        rebuilt_poor = self.rich_to_poor(rich["fake_rich"])
+        rebuilt_z = self.encoder(rich["fake_rich"])
+        return Cycles(x, y, fake_poor=fake_poor, rebuilt_poor=rebuilt_poor, z=z, code=code, rebuilt_z=rebuilt_z, **rich)
 
     def to_poor(self, x: Tensor) -> Tensor:
         """Rich to poor, G(x): the first inference configuration [AsymGAN Fig. 2 (3)]."""
-        image: Tensor = self.rich_to_poor(x)
-        return image
+        return self.rich_to_poor(x)
 
     def to_rich(self, y: Tensor, z: Tensor | None = None) -> Tensor:
         """Poor to rich with a sampled z, F(y, z): the second configuration [AsymGAN Fig. 2 (4)]."""
-        image: Tensor = self.poor_to_rich(y) if z is None else self.poor_to_rich(y, z)
-        return image
+        return self.poor_to_rich(y) if z is None else self.poor_to_rich(y, z)
 
     def to_rich_like(self, y: Tensor, reference: Tensor) -> Tensor:
         """Poor to rich in the manner of a rich image, F(y, E(reference)): the third one [AsymGAN Fig. 2 (5)]."""
         if self.encoder is None:
             raise ValueError("to_rich_like needs an encoder; this model is the CycleGAN baseline")
-        image: Tensor = self.poor_to_rich(y, self.encoder(reference))
-        return image
+        return self.poor_to_rich(y, self.encoder(reference))
 
     def interpolate(self, y: Tensor, start: Tensor, end: Tensor, steps: int = 8) -> Tensor:
         """Poor to rich with z going in a straight line from one value to another [AsymGAN §IV-C].
@@ -228,11 +235,11 @@ def generator_terms(
     check_step("cycles", cycles, Cycles, critics, Critics, adversarial=adversarial, content=content, style=style)
     gan = adversarial or LeastSquaresLoss()
     terms = {
-        "adversarial_poor": gan.generator(critics.poor(cycles.fake_poor)),  # Eq. 1
-        "adversarial_rich": gan.generator(critics.rich(cycles.fake_rich)),  # Eq. 2, 9
+        "adversarial_poor": gan.generator_loss(critics.poor(cycles.fake_poor)),  # Eq. 1
+        "adversarial_rich": gan.generator_loss(critics.rich(cycles.fake_rich)),  # Eq. 2, 9
     }
     if cycles.code is not None:
-        terms["adversarial_aux"] = gan.generator(aux_critic(critics)(cycles.code))  # Eq. 7
+        terms["adversarial_aux"] = gan.generator_loss(aux_critic(critics)(cycles.code))  # Eq. 7
     terms["cycle_rich"] = l1(cycles.rebuilt_rich, cycles.x)  # Eq. 3, 8
     terms["cycle_poor"] = l1(cycles.rebuilt_poor, cycles.y)  # Eq. 4, 10
     if cycles.z is not None and cycles.rebuilt_z is not None:
@@ -241,8 +248,8 @@ def generator_terms(
         if content is not None or style is not None:
             raise ValueError("content and style compare F(y, E(x)): build Translators(..., extended=True) to have it")
         return terms
-    terms["adversarial_resampled"] = gan.generator(critics.rich(cycles.resampled))  # Eq. 13
-    terms["adversarial_encoded"] = gan.generator(critics.rich(cycles.encoded))  # Eq. 14
+    terms["adversarial_resampled"] = gan.generator_loss(critics.rich(cycles.resampled))  # Eq. 13
+    terms["adversarial_encoded"] = gan.generator_loss(critics.rich(cycles.encoded))  # Eq. 14
     if content is not None:
         terms["content"] = content(cycles.encoded, cycles.y)  # Eq. 15
     if style is not None:
@@ -268,7 +275,7 @@ def discriminator_terms(
     sum weights it 1 + λ₅ + λ₆. No term carries CycleGAN's factor of a half.
 
     Args:
-        cycles: detached, ``cycles.detach()`` or :class:`FakeHistory`'s.
+        cycles: detached, ``cycles.detach()``, or what :class:`asymkit.ImagePools` gives.
         critics: D.
         adversarial: None for least squares, or :class:`asymkit.LogisticLoss`.
 
@@ -283,23 +290,17 @@ def discriminator_terms(
     refuse_graph(cycles[2:])  # a gradient penalty may need one at the real images
     real_rich = gan(critics.rich(cycles.x), True)
     terms = {
-        "adversarial_poor": gan.discriminator(critics.poor(cycles.y), critics.poor(cycles.fake_poor)),  # Eq. 1
+        "adversarial_poor": gan.discriminator_loss(critics.poor(cycles.y), critics.poor(cycles.fake_poor)),  # Eq. 1
         "adversarial_rich": real_rich + gan(critics.rich(cycles.fake_rich), False),  # Eq. 2, 9
     }
     if cycles.code is not None and cycles.z is not None:
         aux = aux_critic(critics)
-        terms["adversarial_aux"] = gan.discriminator(aux(cycles.z), aux(cycles.code))  # Eq. 7
+        terms["adversarial_aux"] = gan.discriminator_loss(aux(cycles.z), aux(cycles.code))  # Eq. 7
     if cycles.resampled is not None:
         terms["adversarial_resampled"] = real_rich + gan(critics.rich(cycles.resampled), False)  # Eq. 13
     if cycles.encoded is not None:
         terms["adversarial_encoded"] = real_rich + gan(critics.rich(cycles.encoded), False)  # Eq. 14
     return terms
-
-
-class FakeHistory(History[Cycles]):
-    """Earlier fakes of every kind that the image critics see, for :func:`discriminator_terms`."""
-
-    KINDS = ("fake_poor", "fake_rich", "resampled", "encoded")
 
 
 def aux_critic(critics: Critics) -> nn.Module:

@@ -15,22 +15,22 @@ partial ones :func:`partial_generator_terms` and :func:`partial_discriminator_te
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from asymkit.checks import check_images, modules, one_of
 from asymkit.losses import LeastSquaresLoss
-from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
+from asymkit.losses.adversarial import AdversarialLoss
 from asymkit.objectives import asymgan
-from asymkit.objectives.asymgan import Critics, Cycles, FakeHistory, aux_critic
-from asymkit.objectives.terms import aux_l1, check_step, checked_aux, l1, refuse_graph
+from asymkit.objectives.asymgan import Critics, Cycles, aux_critic
+from asymkit.objectives.terms import aux_l1, check_step, checked_aux, in_one_batch, l1, refuse_graph
+from asymkit.schedule import Phase
 
 __all__ = [
     "Critics",
     "Cycles",
-    "FakeHistory",
     "PseudoPairs",
     "Translators",
     "Weights",
@@ -43,8 +43,6 @@ __all__ = [
 
 joint_generator_terms = asymgan.generator_terms  # Eq. 1-3: CycleGAN's without z, AsymGAN's with it (§IV-E)
 joint_discriminator_terms = asymgan.discriminator_terms  # Eq. 1
-
-Phase = Literal["joint", "partial"]
 
 
 class PseudoPairs(NamedTuple):
@@ -84,8 +82,7 @@ def pseudo_pair(rich_to_poor: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
     modules(rich_to_poor=rich_to_poor)
     check_images(x, "x")
     with torch.no_grad():
-        poor: Tensor = rich_to_poor(x)
-    return poor, x
+        return rich_to_poor(x), x
 
 
 class Translators(asymgan.Translators):
@@ -132,8 +129,8 @@ class Translators(asymgan.Translators):
             return PseudoPairs(x, poor, self.poor_to_rich(poor))
         code = self.encoder(x)
         z = torch.randn_like(code) if z is None else checked_aux(z, code)
-        rebuilt, sampled = self.poor_to_rich(torch.cat([poor, poor]), torch.cat([code, z])).chunk(2)
-        return PseudoPairs(x, poor, rebuilt, z, code, sampled, self.encoder(sampled))
+        rich = in_one_batch(self.poor_to_rich, {"rebuilt": (poor, code), "sampled": (poor, z)})
+        return PseudoPairs(x, poor, z=z, code=code, rebuilt_z=self.encoder(rich["sampled"]), **rich)
 
 
 @dataclass(frozen=True)
@@ -171,11 +168,11 @@ def partial_generator_terms(
     check_step("pairs", pairs, PseudoPairs, critics, Critics, adversarial=adversarial)
     gan = adversarial or LeastSquaresLoss()
     terms = {
-        "adversarial_rich": gan.generator([critics.rich(fake) for fake in _fakes(pairs)]),
+        "adversarial_rich": gan.generator_loss([critics.rich(fake) for fake in _fakes(pairs)]),
         "pseudo": l1(pairs.rebuilt, pairs.x),
     }
     if pairs.code is not None and pairs.z is not None and pairs.rebuilt_z is not None:
-        terms["adversarial_aux"] = gan.generator(aux_critic(critics)(pairs.code))
+        terms["adversarial_aux"] = gan.generator_loss(aux_critic(critics)(pairs.code))
         terms["cycle_aux"] = aux_l1(pairs.rebuilt_z, pairs.z)
     return terms
 
@@ -200,10 +197,12 @@ def partial_discriminator_terms(
     refuse_graph(pairs[1:])
     gan = adversarial or LeastSquaresLoss()
     terms = {
-        "adversarial_rich": gan.discriminator(critics.rich(pairs.x), [critics.rich(fake) for fake in _fakes(pairs)])
+        "adversarial_rich": gan.discriminator_loss(
+            critics.rich(pairs.x), [critics.rich(fake) for fake in _fakes(pairs)]
+        )
     }
     if pairs.code is not None and pairs.z is not None:
-        terms["adversarial_aux"] = gan.discriminator(aux_critic(critics)(pairs.z), aux_critic(critics)(pairs.code))
+        terms["adversarial_aux"] = gan.discriminator_loss(aux_critic(critics)(pairs.z), aux_critic(critics)(pairs.code))
     return terms
 
 

@@ -70,8 +70,7 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: Padd
         return F.conv2d(x, weight, bias, padding=1 if padding == "zeros" else 0)
     if padding != "none":
         x = F.pad(x, (1, 1, 1, 1), mode="reflect" if padding == "reflect" else "constant")
-    out: Tensor = _conv3x3(x, weight, bias)
-    return out
+    return _conv3x3(x, weight, bias)
 
 
 def conv3x3_backend(x: Tensor, weight: Tensor) -> Backend:

@@ -41,5 +41,5 @@ def shannon_entropy(images: Tensor, value_range: tuple[float, float] = (-1, 1)) 
     index = level.nan_to_num().long()
     counts = torch.zeros(len(x), LEVELS, dtype=torch.long, device=x.device)
     counts.scatter_add_(1, index, torch.ones_like(index))  # integers: float32 stops counting at 16.8 million
-    bits: Tensor = torch.special.entr((counts / level.shape[1]).to(x.dtype)).sum(1) / math.log(2)
+    bits = torch.special.entr((counts / level.shape[1]).to(x.dtype)).sum(1) / math.log(2)
     return bits.masked_fill(level.isnan().any(1), torch.nan)

@@ -35,8 +35,7 @@ def gram_matrix(features: Tensor) -> Tensor:
     check_images(features, "features")
     if needs_plain_formula(features, compiled=False):
         return _gram(features)
-    gram: Tensor = _Gram.apply(features)
-    return gram
+    return _Gram.apply(features)
 
 
 def _gram(features: Tensor) -> Tensor:
@@ -64,5 +63,4 @@ class _Gram(torch.autograd.Function):
             both = (grad + grad.mT) / maps[0].numel()
             # the product in the order that gives the features' own memory layout
             grad_maps = torch.bmm(both, widen(maps)) if maps.is_contiguous() else torch.bmm(widen(maps).mT, both).mT
-        grad_features: Tensor = grad_maps.to(features.dtype).unflatten(2, features.shape[2:])
-        return grad_features
+        return grad_maps.to(features.dtype).unflatten(2, features.shape[2:])

@@ -176,8 +176,7 @@ def compare(
     if needs_plain_formula(x, y):
         return eager.similarity(x, y, *options)
     wanted = [torch.is_grad_enabled() and image.requires_grad for image in (x, y)]
-    values: Tensor = _Similarity.apply(x, y, wanted, options)
-    return values
+    return _Similarity.apply(x, y, wanted, options)
 
 
 def compare_scales(

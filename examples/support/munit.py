@@ -165,15 +165,15 @@ def generator_terms(made: Swapped | Paired, rich_critic: nn.Module, poor_critic:
     gan = LeastSquaresLoss()
     if isinstance(made, Paired):
         return {
-            "adversarial_rich": gan.generator([rich_critic(made.rebuilt), rich_critic(made.fake_rich)]),
+            "adversarial_rich": gan.generator_loss([rich_critic(made.rebuilt), rich_critic(made.fake_rich)]),
             "pseudo": l1(made.rebuilt, made.x),
             "style": aux_l1(made.rebuilt_style_rich, made.style_rich),
         }
     contents = aux_l1(made.rebuilt_content_x, made.content_x) + aux_l1(made.rebuilt_content_y, made.content_y)
     styles = aux_l1(made.rebuilt_style_rich, made.style_rich) + aux_l1(made.rebuilt_style_poor, made.style_poor)
     return {
-        "adversarial_rich": gan.generator(rich_critic(made.fake_rich)),
-        "adversarial_poor": gan.generator(poor_critic(made.fake_poor)),
+        "adversarial_rich": gan.generator_loss(rich_critic(made.fake_rich)),
+        "adversarial_poor": gan.generator_loss(poor_critic(made.fake_poor)),
         "image": l1(made.same_x, made.x) + l1(made.same_y, made.y),
         "content": contents,
         "style": styles,
@@ -185,8 +185,8 @@ def discriminator_terms(made: Swapped | Paired, rich_critic: nn.Module, poor_cri
     gan = LeastSquaresLoss()
     if isinstance(made, Paired):
         fakes = [rich_critic(made.rebuilt.detach()), rich_critic(made.fake_rich.detach())]
-        return {"adversarial_rich": gan.discriminator(rich_critic(made.x), fakes)}
+        return {"adversarial_rich": gan.discriminator_loss(rich_critic(made.x), fakes)}
     return {
-        "adversarial_rich": gan.discriminator(rich_critic(made.x), rich_critic(made.fake_rich.detach())),
-        "adversarial_poor": gan.discriminator(poor_critic(made.y), poor_critic(made.fake_poor.detach())),
+        "adversarial_rich": gan.discriminator_loss(rich_critic(made.x), rich_critic(made.fake_rich.detach())),
+        "adversarial_poor": gan.discriminator_loss(poor_critic(made.y), poor_critic(made.fake_poor.detach())),
     }

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from asymkit.checks import check_together, instance_of, modules, optional_modules
 from asymkit.losses import ColorCycleLoss, LogisticLoss, TotalVariationLoss
-from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
+from asymkit.losses.adversarial import AdversarialLoss
 from asymkit.networks import DualGenerator
-from asymkit.objectives.terms import TermWeights, check_step, l1, refuse_graph
+from asymkit.objectives.terms import TermWeights, check_step, in_one_batch, l1, refuse_graph
 
 
 class Cycles(NamedTuple):
@@ -78,11 +78,16 @@ class Translators(nn.Module):
         for name, given, like in (("y", y, x), ("skeleton_y", skeleton_y, skeleton_x)):
             if given.shape[1] != like.shape[1]:
                 raise ValueError(f"{name} must have {like.shape[1]} channels, got {given.shape[1]}")
-        images, skeletons = torch.cat([x, y, x, y]), torch.cat([skeleton_y, skeleton_x, skeleton_x, skeleton_y])
-        fake_y, fake_x, same_x, same_y = self.dual.translate(images, skeletons).chunk(4)
-        rebuilt = self.dual.reconstruct(torch.cat([fake_y, fake_x]), torch.cat([skeleton_x, skeleton_y]))
-        rebuilt_x, rebuilt_y = rebuilt.chunk(2)
-        return Cycles(x, skeleton_x, y, skeleton_y, fake_y, rebuilt_x, fake_x, rebuilt_y, same_x, same_y)
+        calls = {
+            "fake_y": (x, skeleton_y),
+            "fake_x": (y, skeleton_x),
+            "same_x": (x, skeleton_x),
+            "same_y": (y, skeleton_y),
+        }
+        made = in_one_batch(self.dual.translate, calls)
+        back = {"rebuilt_x": (made["fake_y"], skeleton_x), "rebuilt_y": (made["fake_x"], skeleton_y)}
+        rebuilt = in_one_batch(self.dual.reconstruct, back)
+        return Cycles(x, skeleton_x, y, skeleton_y, **made, **rebuilt)
 
 
 class Critics(nn.Module):
@@ -148,8 +153,8 @@ def generator_terms(
     gan, color, c = adversarial or LogisticLoss(), ColorCycleLoss(), cycles
     roughness = TotalVariationLoss(power=1, reduction="sum")
     terms = {
-        "adversarial": gan.generator(critics(c.x, c.skeleton_y, c.fake_y))  # Eq. 9, 10
-        + gan.generator(critics(c.y, c.skeleton_x, c.fake_x)),
+        "adversarial": gan.generator_loss(critics(c.x, c.skeleton_y, c.fake_y))  # Eq. 9, 10
+        + gan.generator_loss(critics(c.y, c.skeleton_x, c.fake_x)),
         "color": color(c.fake_y, c.y) + color(c.fake_x, c.x),  # Eq. 11
         "cycle": color(c.rebuilt_x, c.x) + color(c.rebuilt_y, c.y),  # Eq. 1, 2
         "identity": l1(c.same_x, c.x) + l1(c.same_y, c.y),  # Eq. 3
@@ -179,6 +184,6 @@ def discriminator_terms(
     check_step("cycles", cycles, Cycles, critics, Critics, adversarial=adversarial)
     refuse_graph(cycles)
     gan, c = adversarial or LogisticLoss(), cycles
-    towards_y = gan.discriminator(critics(c.x, c.skeleton_y, c.y), critics(c.x, c.skeleton_y, c.fake_y))
-    towards_x = gan.discriminator(critics(c.y, c.skeleton_x, c.x), critics(c.y, c.skeleton_x, c.fake_x))
+    towards_y = gan.discriminator_loss(critics(c.x, c.skeleton_y, c.y), critics(c.x, c.skeleton_y, c.fake_y))
+    towards_x = gan.discriminator_loss(critics(c.y, c.skeleton_x, c.x), critics(c.y, c.skeleton_x, c.fake_x))
     return {"adversarial": towards_y + towards_x}

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 
 from asymkit.checks import described, instance_of
 from asymkit.losses import ColorCycleLoss, DomainClassificationLoss, LeastSquaresLoss, MSSSIMLoss
-from asymkit.losses.adversarial import _AdversarialLoss as AdversarialLoss
+from asymkit.losses.adversarial import AdversarialLoss
 from asymkit.networks import DualGenerator
-from asymkit.objectives.terms import TermWeights, check_losses, check_pair, l1, refuse_graph
+from asymkit.objectives.terms import TermWeights, check_losses, check_pair, in_one_batch, l1, refuse_graph
 
 
 class Cycle(NamedTuple):
@@ -85,10 +85,10 @@ class Translators(nn.Module):
                 f"source and target must hold one label for each of the {len(x)} images, ({len(x)},) integers or "
                 f"({len(x)}, domains) floats, got {described(source)}"
             )
-        # one batched call for all that Gᵗ makes, which small batches on a GPU need
-        images, labels = torch.cat([x, x, y]), torch.cat([target, source, target])
-        fake, same_x, same_y = self.dual.translate(images, labels).chunk(3)
-        return Cycle(x, source, y, target, fake, self.dual.reconstruct(fake, source), same_x, same_y)
+        calls = {"fake": (x, target), "same_x": (x, source), "same_y": (y, target)}
+        made = in_one_batch(self.dual.translate, calls)
+        rebuilt = self.dual.reconstruct(made["fake"], source)
+        return Cycle(x, source, y, target, rebuilt=rebuilt, **made)
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,9 @@ def generator_terms(
     """
     _check(cycle, critics, classification=classification, structure=structure, adversarial=adversarial)
     gan, classify = adversarial or LeastSquaresLoss(), classification or DomainClassificationLoss()
-    verdicts = [_judged(critic, cycle.fake) for critic in _each(critics)]
+    verdicts = [_judged_in_one_batch(critic, cycle.fake)[0] for critic in _each(critics)]
     return {
-        "adversarial": _mean([gan.generator(scores) for scores, _ in verdicts]),  # Eq. 4
+        "adversarial": _mean([gan.generator_loss(scores) for scores, _ in verdicts]),  # Eq. 4
         "classification": _mean([classify(logits, cycle.target) for _, logits in verdicts]),  # Eq. 7
         "cycle": ColorCycleLoss()(cycle.rebuilt, cycle.x),  # Eq. 1, 2
         "structure": (structure or MSSSIMLoss())(cycle.rebuilt, cycle.x),  # Eq. 5, 6
@@ -163,10 +163,9 @@ def discriminator_terms(
     gan, classify = adversarial or LeastSquaresLoss(), classification or DomainClassificationLoss()
     real, right = [], []
     for critic in _each(critics):
-        scores, logits = _judged(critic, torch.cat([cycle.x, cycle.y, cycle.fake]))
-        _, real_scores, fake_scores = scores.chunk(3)
-        real.append(gan.discriminator(real_scores, fake_scores))  # Eq. 4
-        right.append(classify(logits.chunk(3)[0], cycle.source))  # Eq. 7
+        of_x, of_y, of_fake = _judged_in_one_batch(critic, cycle.x, cycle.y, cycle.fake)
+        real.append(gan.discriminator_loss(of_y.scores, of_fake.scores))  # Eq. 4
+        right.append(classify(of_x.logits, cycle.source))  # Eq. 7
     return {"adversarial": _mean(real), "classification": _mean(right)}
 
 
@@ -174,14 +173,19 @@ def _each(critics: nn.Module) -> Sequence[nn.Module]:
     return list(critics) if isinstance(critics, nn.ModuleList) else [critics]
 
 
-def _judged(critic: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-    result = critic(images)
+class _Verdict(NamedTuple):
+    scores: Tensor  # D_s, per patch
+    logits: Tensor  # D_c, of the domains
+
+
+def _judged_in_one_batch(critic: nn.Module, *images: Tensor) -> list[_Verdict]:
+    """What a critic says of several batches, in one call as :func:`in_one_batch`, equal to one each on its terms."""
+    result = critic(torch.cat(images))
     if not isinstance(result, tuple | list) or len(result) != 2:
         raise ValueError(
             f"critics must give (scores, domain logits), as DomainDiscriminator does, got {described(result)}"
         )
-    scores, logits = result
-    return scores, logits
+    return [_Verdict(*parts) for parts in zip(*(each.chunk(len(images)) for each in result), strict=True)]
 
 
 def _mean(losses: list[Tensor]) -> Tensor:

@@ -68,8 +68,7 @@ def bound_gradient(x: Tensor, factor: Tensor) -> Tensor:
     """x, whose gradient and tangent are multiplied by a factor."""
     if tracing():  # in operations that every tracer records; the factor counts as a constant in second derivatives
         return torch.lerp(x.detach(), x, factor.detach())
-    bounded: Tensor = _BoundedGradient.apply(x, factor)
-    return bounded
+    return _BoundedGradient.apply(x, factor)
 
 
 class _BoundedGradient(torch.autograd.Function):

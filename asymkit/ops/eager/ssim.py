@@ -1,11 +1,12 @@
 """Structural similarity in PyTorch's operations: the plain formula, and its gradient formed in the forward pass.
 
-With u = x + y and v = x − y, means, variances and covariances under a Gaussian window (Wang et al., 2004) become
+Wang et al. (2004) print the left sides, with means μ, variances σ² and the covariance σ_xy under a Gaussian window. With
+u = x + y and v = x − y they are the right sides,
 
-    contrast and structure   (2 Cov + C₂) / (Var x + Var y + C₂)  =  1 − 2 Var v / (Var u + Var v + 2 C₂)
-    luminance                (2 x̄ ȳ + C₁) / (x̄² + ȳ² + C₁)        =  1 − v̄² / (½ (ū² + v̄²) + C₁)
+    luminance                (2 μ_x μ_y + C₁) / (μ_x² + μ_y² + C₁)  =  1 − μ_v² / (½ (μ_u² + μ_v²) + C₁)
+    contrast and structure   (2 σ_xy + C₂) / (σ_x² + σ_y² + C₂)     =  1 − 2 σ_v² / (σ_u² + σ_v² + 2 C₂)
 
-which needs four blurs instead of five, and is exactly 1 for equal images, where the usual form cancels to values above
+which take four blurs instead of five, and are exactly 1 for equal images, where the left ones cancel to values above
 1. :func:`similarity` is that formula. :func:`similarity_and_gradients` computes the same values and, with three more
 blurs for one input and four for both, the gradient, by the same window turned around (docs/benchmarks.md): nothing else
 has to be saved for the backward pass. There all channels of all images lie innermost in memory, (H, W, N·C): both
@@ -50,23 +51,22 @@ def similarity(
         Similarities, (N,).
     """
     c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
-    per_scale = []
+    similarities = []
     with full_precision(x):
-        u, v = x + y - (2 * low + span), x - y  # u is 0 in the middle of the range
+        u, v = x + y - (2 * low + span), x - y  # u is 0 in the middle of the range, where squares lose fewer digits
         if tracing() and not exporting() and _convolution_blurs(x):  # twice as fast: all channels innermost in memory
             u, v = _channels_of_one(u), _channels_of_one(v)
-        scales = max(len(exponents), 1)
-        for scale in range(scales):
+        for scale in range(max(len(exponents), 1)):
             if scale > 0:
                 u, v = halved(u), halved(v)
-            means = blur(torch.cat([u, v, u.square(), v.square()]), window)
-            mean_u, mean_v, square_u, square_v = means.chunk(4)
+            mean_u, mean_v, square_u, square_v = blur(torch.cat([u, v, u.square(), v.square()]), window).chunk(4)
             var_u, var_v = square_u - mean_u.square(), square_v - mean_v.square()
-            value = 1 - 2 * var_v / (var_u + var_v + 2 * c2)
-            if scale == scales - 1:
-                bright = mean_u + span
-                value = value * (1 - mean_v.square() / ((bright.square() + mean_v.square()) / 2 + c1))
-            per_scale.append(value.mean((2, 3)).reshape(x.shape[:2]))
+            contrast_structure = 1 - 2 * var_v / (var_u + var_v + 2 * c2)
+            similarities.append(contrast_structure)
+        mean_u = mean_u + span  # of x + y measured from black
+        luminance = 1 - mean_v.square() / ((mean_u.square() + mean_v.square()) / 2 + c1)
+        similarities[-1] = similarities[-1] * luminance
+    per_scale = [similarity.mean((2, 3)).reshape(x.shape[:2]) for similarity in similarities]
     if not exponents:
         return per_scale[0].mean(1)
     powers = [power(s, exponent)[0] for s, exponent in zip(per_scale, exponents, strict=True)]
@@ -197,17 +197,17 @@ def _chunks(x: Tensor) -> list[Tensor]:
 def _level(stack: Tensor, span: float, window: Sequence[float], last: bool, wanted: Sequence[bool]) -> Level:
     """One scale from u and v and room for their squares, (4, channels, H, W)."""
     c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
-    torch.mul(stack[:2], stack[:2], out=stack[2:])
+    torch.mul(stack[:2], stack[:2], out=stack[2:])  # u², v²
     mean_u, mean_v, var_u, var_v = _blur(stack, window).split(1)
-    var_u.addcmul_(mean_u, mean_u, value=-1)
+    var_u.addcmul_(mean_u, mean_u, value=-1)  # blur(u²) − mean_u²
     var_v.addcmul_(mean_v, mean_v, value=-1)
-    inverse = var_u.add_(var_v).add_(2 * c2).reciprocal_()
-    share = var_v.mul_(inverse)  # cs = 1 − 2 · share
+    inverse = var_u.add_(var_v).add_(2 * c2).reciprocal_()  # 1 / (var_u + var_v + 2 · c2)
+    share = var_v.mul_(inverse)  # contrast and structure are 1 − 2 · share
     windows = share[0, 0].numel()
     if last:
         bright, squared = mean_u + span, mean_v * mean_v
         energy = ((bright * bright + squared) / 2).add_(c1)
-        dark = squared / energy  # l = 1 − dark
+        dark = squared / energy  # luminance is 1 − dark
         luminance, contrast = 1 - dark, 1 - 2 * share
         similarity = (contrast * luminance).mean((0, 2, 3))
     else:
