@@ -16,6 +16,8 @@ from typing import Any
 import plots
 from report import heading, newest, table
 
+from asymkit.console import print_in_any_encoding
+
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r"(<!-- benchmark: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -170,4 +172,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    print_in_any_encoding()
     main()

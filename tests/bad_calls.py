@@ -477,9 +477,12 @@ def measurements() -> Iterator[tuple[str, Case]]:
     folder = Path(tempfile.mkdtemp())
     Image.new("RGB", (8, 8)).save(folder / "a.png")
     there = Kind(folder, lambda v: v in (folder, str(folder)), alias="folder")
-    yield "asymkit.evaluation.entropy.domain_entropy", Case(entropy.domain_entropy, {"folder": there})
+    yield (
+        "asymkit.evaluation.entropy.domain_entropy",
+        Case(entropy.domain_entropy, {"folder": there, "value_range": optional(RANGE)}),
+    )
     picture = Kind(folder / "picture.png", lambda v: isinstance(v, str | Path) and bool(str(v)))
-    pair = {"dir_a": there, "dir_b": there, "picture": picture}
+    pair = {"dir_a": there, "dir_b": there, "picture": picture, "value_range": optional(RANGE)}
     yield "asymkit.evaluation.entropy.compare", Case(entropy.compare, pair)
     domain = exactly(entropy.domain_entropy(folder))
     both = {"first": domain, "second": domain}

@@ -26,7 +26,7 @@ class Section(NamedTuple):
 def sections(guide: str) -> dict[str, Section]:
     """The parts of a guide that hold changes, by heading."""
     found: dict[str, Section] = {}
-    text = (ROOT / "docs" / f"{guide}.md").read_text()
+    text = (ROOT / "docs" / f"{guide}.md").read_text(encoding="utf-8")
     for part in re.split(r"^##+ ", text, flags=re.MULTILINE)[1:]:
         hunks = re.findall(r"```diff\n(.*?)```", part, flags=re.DOTALL)
         imports = "\n".join(re.findall(r"```python\n((?:from|import) .*?)```", part, flags=re.DOTALL))
@@ -96,7 +96,7 @@ class PlainPool:
 def followed(guide: str, *headings: str, source: str | None = None, form: str = "2025") -> dict[str, Any]:
     """The names of a module of ``code_people_have`` after the changes under these headings."""
     found = sections(guide)
-    source = source or (PEOPLE / f"{guide.removeprefix('from-')}.py").read_text()
+    source = source or (PEOPLE / f"{guide.removeprefix('from-')}.py").read_text(encoding="utf-8")
     for heading in headings:
         for hunk in found[heading].hunks:
             # what from-cyclegan.md says of the code before 2025

@@ -96,7 +96,7 @@ def test_a_critic_sees_changed_images_in_both_steps_and_keeps_its_names() -> Non
 def test_off_is_off_and_mistakes_are_named() -> None:
     image = torch.randn(2, 3, 8, 8)
     assert torch.equal(only()(image), image)
-    with pytest.raises(ValueError, match="cutout must be at least 0 and at most 1, got 2"):
+    with pytest.raises(ValueError, match="cutout must be a number from 0 to 1, got 2"):
         CriticAugmentation(cutout=2)
     with pytest.raises(ValueError, match=r"brightness must be at least 0, got -1"):
         CriticAugmentation(brightness=-1)

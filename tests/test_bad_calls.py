@@ -27,7 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 CHECKED_ELSEWHERE = re.compile(
     r"asymkit\.(load_\w+|read_state_dict|save_weights|to_published)$"  # test_checkpoints.py, test_checkpoint_files.py
     r"|.*\.train$"  # PyTorch's own method, which here ignores its argument
-    r"|.*\.(Cycles?|PseudoPairs|DomainEntropy|ops.Path)$"  # containers: who takes them checks them
+    r"|.*\.(Cycles?|PseudoPairs|DomainEntropy|ops.Backend)$"  # containers: who takes them checks them
 )
 COMPUTES_FIRST = re.compile(r"asymkit\.objectives\..*")
 """Their arguments meet in the middle: z is compared with the encoder's codes."""

@@ -110,12 +110,11 @@ def test_the_backend_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch) ->
     )
     assert "fewer than 128 channels" in ops.conv3x3_backend(torch.zeros(1, 64, 64, 64), few).reason
     assert "or 1024 pixels" in ops.conv3x3_backend(torch.zeros(1, 256, 16, 16), many).reason
-    assert "is for float32" in ops.conv3x3_backend(torch.zeros(1, 256, 64, 64).double(), many).reason
+    assert "is for float32" in ops.conv3x3_backend(torch.zeros(1, 256, 64, 64).double(), many.double()).reason
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert ops.conv3x3_backend(torch.zeros(1, 256, 64, 64), many).name == "eager"
-    assert (
-        "on meta the device's library" in ops.conv3x3_backend(torch.zeros(1, 256, 64, 64, device="meta"), many).reason
-    )
+    meta = (torch.zeros(1, 256, 64, 64, device="meta"), many.to("meta"))
+    assert "on meta the device's library" in ops.conv3x3_backend(*meta).reason
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     assert convolution.machine_obstacle() is None
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")

@@ -47,7 +47,7 @@ def made(folder: Path) -> Path:
         images(folder / "sides" / side, "0.png", "1.png", seed=len(side) + (side == "trainB"))
     for name in ("photos", "masks"):
         images(folder / "gestures" / name, "a.png", "b.png", "c.png")
-    (folder / "pairs.csv").write_text("source,target\na,b\nb,c\na,c\n")
+    (folder / "pairs.csv").write_text("source,target\na,b\nb,c\na,c\n", encoding="utf-8")
     return folder
 
 
@@ -82,7 +82,7 @@ def to_json(folder: Path) -> None:
     hand = [10.0, 10.0, 1.0] * 21
     for name in ("a", "b", "c"):
         text = f'{{"people": [{{"hand_left_keypoints_2d": {hand}}}]}}'
-        (folder / "gestures" / "masks" / f"{name}.json").write_text(text)
+        (folder / "gestures" / "masks" / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 def nothing(_: Path) -> None:
@@ -128,7 +128,7 @@ def nothing(_: Path) -> None:
         (gestures, to_json, gestures, "skeletons: images before, OpenPose JSON now"),
         (
             gestures,
-            lambda d: (d / "pairs.csv").write_text("source,target\na,b\nb,c\nc,b\n"),
+            lambda d: (d / "pairs.csv").write_text("source,target\na,b\nb,c\nc,b\n", encoding="utf-8"),
             gestures,
             r"pairs: 3 \(........\) before, 3 \(........\) now",
         ),
@@ -197,7 +197,7 @@ def test_files_that_go_move_no_others_from_training_to_test(tmp_path: Path) -> N
     rows = [f"{i},{j}" for i in range(12) for j in range(i)]
     for name in ("photos", "masks"):
         images(tmp_path / "gestures" / name, *[f"{i}.png" for i in range(12)])
-    (tmp_path / "pairs.csv").write_text("\n".join(["source,target", *rows]))
+    (tmp_path / "pairs.csv").write_text("\n".join(["source,target", *rows]), encoding="utf-8")
     place = tmp_path / "gestures" / "photos", tmp_path / "gestures" / "masks", tmp_path / "pairs.csv"
     _, before, _ = gesture_pairs(*place, 16, 0)
     (tmp_path / "gestures" / "photos" / "5.png").unlink()

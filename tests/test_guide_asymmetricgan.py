@@ -127,7 +127,7 @@ def test_an_old_run_of_the_solver_goes_on(tmp_path: Path, monkeypatch: pytest.Mo
     for name, network in old.items():
         torch.save(network.state_dict(), f"models/200000-{name}.ckpt")
     names: dict[str, Any] = {}
-    part = (ROOT / "docs" / f"{GUIDE}.md").read_text().split("## Checkpoints")[1]
+    part = (ROOT / "docs" / f"{GUIDE}.md").read_text(encoding="utf-8").split("## Checkpoints")[1]
     for block in re.findall(r"```python\n(.*?)```", part, flags=re.DOTALL):
         exec(block, names)
     config = CONFIG | {"g_repeat_num": 6, "d_repeat_num": 6, "image_size": 64, "model_save_dir": "models_asymkit"}

@@ -31,12 +31,12 @@ pytestmark = [
 
 
 def page() -> str:
-    return (ROOT / "docs" / f"{GUIDE}.md").read_text()
+    return (ROOT / "docs" / f"{GUIDE}.md").read_text(encoding="utf-8")
 
 
 def code(form: str, *headings: str) -> dict[str, Any]:
     """CycleGAN code of a form after the changes under these headings."""
-    model = (PEOPLE / "cyclegan.py").read_text()
+    model = (PEOPLE / "cyclegan.py").read_text(encoding="utf-8")
     if form == "2017":
         assert "write `opt.init_gain, self.gpu_ids` wherever a line below ends in `opt.init_gain)`" in page()
         model = re.sub(r"opt\.init_gain(?=,?\s*\))", "opt.init_gain, self.gpu_ids", model)
@@ -44,7 +44,7 @@ def code(form: str, *headings: str) -> dict[str, Any]:
         model = model.replace(
             "return init_net(net, init_type, init_gain)", "return init_net(net, init_type, init_gain, gpu_ids)"
         )
-    source = (PEOPLE / f"cyclegan_{form}.py").read_text() + model
+    source = (PEOPLE / f"cyclegan_{form}.py").read_text(encoding="utf-8") + model
     return followed(GUIDE, *headings, source=source, form=form)
 
 

@@ -220,7 +220,7 @@ ONE_WAY = sections("from-cut-and-pix2pix")
 def test_each_change_to_cut_and_pix2pix_code_trains(heading: str, gan_mode: str) -> None:
     kind = heading.split(":", maxsplit=1)[0]
     chosen = [name for name in ONE_WAY if name.startswith(f"{kind}:")] if heading == kind else [heading]
-    source = (PEOPLE / f"{kind.lower()}.py").read_text()
+    source = (PEOPLE / f"{kind.lower()}.py").read_text(encoding="utf-8")
     names = followed("from-cut-and-pix2pix", *chosen, source=source)
     model = names["Pix2PixModel" if kind == "pix2pix" else "CUTModel"](
         SimpleNamespace(**SMALL | {"gan_mode": gan_mode})
@@ -238,7 +238,9 @@ def test_each_change_to_cut_and_pix2pix_code_trains(heading: str, gan_mode: str)
 
 
 def test_a_generator_of_cut_with_strided_convolutions_loads(tmp_path: Path) -> None:
-    source = followed("from-cut-and-pix2pix", source=(PEOPLE / "cut.py").read_text())["ResnetGenerator"](3, 3, 4, 6)
+    source = followed("from-cut-and-pix2pix", source=(PEOPLE / "cut.py").read_text(encoding="utf-8"))[
+        "ResnetGenerator"
+    ](3, 3, 4, 6)
     torch.save(source.state_dict(), tmp_path / "latest_net_G.pth")
     image = images()
     torch.testing.assert_close(
@@ -247,7 +249,7 @@ def test_a_generator_of_cut_with_strided_convolutions_loads(tmp_path: Path) -> N
 
 
 def test_every_guide_is_on_the_site_and_in_the_readme() -> None:
-    index, readme = ((ROOT / name).read_text() for name in ("docs/index.md", "README.md"))
+    index, readme = ((ROOT / name).read_text(encoding="utf-8") for name in ("docs/index.md", "README.md"))
     for page in (ROOT / "docs").glob("from-*.md"):
         assert page.stem in index
         assert f"docs/{page.name}" in readme

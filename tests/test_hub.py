@@ -62,7 +62,7 @@ def test_weights_that_do_not_fit_are_an_error(tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_folder_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = hub.ResnetGenerator(**SMALL)
     first.save_pretrained(tmp_path)
-    (tmp_path / "README.md").write_text("written by hand")
+    (tmp_path / "README.md").write_text("written by hand", encoding="utf-8")
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
 
     def full(_: int) -> None:
@@ -75,7 +75,7 @@ def test_a_full_disk_leaves_the_folder_as_it_was(tmp_path: Path, monkeypatch: py
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
     hub.ResnetGenerator(width=8, blocks=2).save_pretrained(tmp_path)
     assert len(hub.ResnetGenerator.from_pretrained(tmp_path).blocks) == 2
-    assert (tmp_path / "README.md").read_text() == "written by hand"
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "written by hand"
 
 
 def test_damaged_weights_are_an_error(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_what_is_left_out_is_said(tmp_path: Path) -> None:
     for name in ("notes.txt", "README", "._0.jpg", ".DS_Store"):
         (tmp_path / "a" / name).write_bytes(b"")
     save(tmp_path / "a" / "more.jpg" / "0.jpg")
-    (tmp_path / "pairs.csv").write_text("source,target\n0,1\n1,1\n")
+    (tmp_path / "pairs.csv").write_text("source,target\n0,1\n1,1\n", encoding="utf-8")
     sources = [unpaired(tmp_path / "a", "grey", "A", 16, 0)[1], domain_sets(tmp_path, 16, 3, 0)[2]]
     sources.append(gesture_pairs(tmp_path / "a", tmp_path / "b", tmp_path / "pairs.csv", 16, 0)[2])
     sources.append(compare(tmp_path / "a", tmp_path / "b", tmp_path / "picture.png"))
@@ -235,7 +235,7 @@ def test_skeletons_may_begin_with_a_mark_and_have_hidden_files_beside_them(tmp_p
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"people": [{"hand_left_keypoints_2d": hand}]}), encoding="utf-8-sig")
     (tmp_path / "hands" / "._0.json").write_bytes(b"\x00\x05\x16\x07")
-    (tmp_path / "pairs.csv").write_text("source,target\n0,1\n1,2\n")
+    (tmp_path / "pairs.csv").write_text("source,target\n0,1\n1,2\n", encoding="utf-8")
     pairs, _, source = gesture_pairs(tmp_path / "photos", tmp_path / "hands", tmp_path / "pairs.csv", 16, 0)
     assert "left out" not in source
     assert pairs[0][1].max() > 0

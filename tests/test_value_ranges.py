@@ -161,7 +161,7 @@ def test_every_layout_reads_values_alike(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for i in range(2):
             Image.fromarray(ramp(4095)).save(tmp_path / name / f"{i}.png")
-    (tmp_path / "pairs.csv").write_text("source,target\n0,1\n1,1\n")
+    (tmp_path / "pairs.csv").write_text("source,target\n0,1\n1,1\n", encoding="utf-8")
     train, held_out, said = domain_sets(tmp_path, 16, 3, 0)
     both, side_by_side = unpaired(_wide(tmp_path / "wide"), "grey", "A", 16, 0, side_by_side=True)
     photos, derived = unpaired(tmp_path / "a", "grey", "A", 16, 0)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.forward_ad import unpack_dual
 
-from asymkit.checks import one_of
+from asymkit.checks import instance_of, one_of
 
 TRITON = ("conditional_instance_norm", "instance_norm", "ms_ssim", "ssim")
 """Ops that have Triton kernels."""
@@ -48,7 +48,7 @@ def backend_of(op: str, x: Tensor) -> Backend:
         ``name``, "triton" or "eager", and ``reason``.
 
     Raises:
-        ValueError: an unknown op.
+        ValueError: an unknown op, or x is no tensor.
 
     Example:
         >>> import torch
@@ -57,6 +57,7 @@ def backend_of(op: str, x: Tensor) -> Backend:
         Backend(name='eager', reason='the tensor is on cpu, the kernels are for CUDA')
     """
     one_of("op", op, (*TRITON, *PLAIN, "gram_matrix"))
+    instance_of("x", x, Tensor, "the first argument of the op")
     if op == "gram_matrix":
         return Backend("eager", f"{op} is a batched matrix product, which PyTorch's libraries compute fastest")
     if op in PLAIN:
