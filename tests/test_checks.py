@@ -64,7 +64,7 @@ def test_bad_weights_of_a_feature_network_are_refused() -> None:
     good = {key: torch.randn(shape) for key, shape in shapes.items()}
     asymkit.VGGFeatures(["relu1_1"], good)
     for bad in (torch.full((64,), torch.nan), torch.ones(64, dtype=torch.bool), torch.ones(64, dtype=torch.complex64)):
-        with pytest.raises(ValueError, match="features.0.bias.*(NaN|bool|complex)"):
+        with pytest.raises(ValueError, match=r"features\.0\.bias.*(NaN|bool|complex)"):
             asymkit.VGGFeatures(["relu1_1"], good | {"features.0.bias": bad})
 
 
