@@ -267,7 +267,7 @@ def _check_archive(path: Path) -> None:
     """Compare the CRC-32 of every entry, which torch.load does not; 0 stands for none (``set_crc32_options(False)``)."""
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
-            with archive.open(entry, encoding="utf-8") as file:
+            with archive.open(entry) as file:
                 while entry.CRC and file.read(1 << 20):
                     pass
 

@@ -23,7 +23,7 @@ FILES = sorted(
     for path in (ROOT / folder).rglob("*.py")
     if "code_people_have" not in path.parts
 )
-BINARY = {"Image", "os", "gzip", "tarfile", "zipfile"}
+BINARY = {"Image", "archive", "os", "gzip", "tarfile", "zipfile"}
 """Modules whose open() gives no text file, or whose text is not meant here."""
 
 

@@ -145,7 +145,7 @@ def test_a_deep_image_among_others_is_never_black(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", [(5, 5), (9, 1), (0, float("nan")), (0, float("inf"))])
 def test_ranges_that_are_none_are_refused(tmp_path: Path, wrong: Any) -> None:
-    with pytest.raises(ValueError, match="value_range must be two numbers, the first below the second"):
+    with pytest.raises(ValueError, match=r"value_range must be"):
         unpaired(folders(tmp_path, ramp(255, np.uint8)), "grey", "A", 16, 0, value_range=wrong)
     for call in (
         lambda: unpaired(None, "grey", "A", 16, 0, value_range=(0, 1)),

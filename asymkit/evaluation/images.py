@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Callable
 from io import BytesIO
@@ -15,6 +14,8 @@ try:
     from PIL import Image, ImageOps, UnidentifiedImageError
 except ImportError as error:
     raise ImportError('reading images needs Pillow; pip install "asymkit[evaluation]"', name="pillow") from error
+
+from asymkit.checks import range_of
 
 FORMATS = {
     "BMP": (".bmp",),
@@ -250,10 +251,6 @@ def checked_range(value_range: ValueRange | None) -> ValueRange | None:
     """A value range that can be used.
 
     Raises:
-        ValueError: its ends are not two finite numbers, the first below the second.
+        ValueError: its ends are not two numbers, the first below the second.
     """
-    if value_range is not None:
-        low, high = value_range
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise ValueError(f"value_range must be two numbers, the first below the second, got {low:g} {high:g}")
-    return value_range
+    return None if value_range is None else range_of(value_range)
