@@ -98,5 +98,5 @@ def test_off_is_off_and_mistakes_are_named() -> None:
     assert torch.equal(only()(image), image)
     with pytest.raises(ValueError, match="cutout must be a number from 0 to 1, got 2"):
         CriticAugmentation(cutout=2)
-    with pytest.raises(ValueError, match=r"brightness must be at least 0, got -1"):
+    with pytest.raises(ValueError, match=r"brightness must be a number from 0 to 100, got -1"):
         CriticAugmentation(brightness=-1)

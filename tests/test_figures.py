@@ -92,7 +92,7 @@ class Shade(nn.Module):
         return -(shades[:, None] - torch.arange(3)).abs()
 
 
-class Painter(nn.Module):
+class Painter(DualGenerator):
     """Gives images the shade of their new domain, but for one domain that it cannot do, and for those that have it."""
 
     def translate(self, image: Tensor, target: Tensor) -> Tensor:
@@ -103,5 +103,5 @@ class Painter(nn.Module):
 def test_accuracy_is_the_share_of_each_domain_that_is_taken_for_it() -> None:
     shown = [torch.full((4, 3, 8, 8), domain / 10) for domain in range(3)]
     shown[1][0] = 0.2  # one that looks like another domain
-    model = unsupervised.Translators(Painter())  # type: ignore[arg-type]
+    model = unsupervised.Translators(Painter(nn.Identity(), nn.Identity()))
     assert domain_accuracy(Shade(), model, shown) == {"real": [1.0, 0.75, 1.0], "translated": [1.0, 1.0, 0.0]}
