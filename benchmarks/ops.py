@@ -5,28 +5,30 @@
 All rivals of one op run in turn in one process; a ratio is the median of the ratios of neighbouring calls. The lower
 bound counts the bytes of inputs and gradients once (for the Gram matrix, the operations), at the bandwidth (the rate)
 measured in the same run.
+
+On a GPU "ms" is the time of an eager call and of waiting for its result; "GPU ms" is the GPU's own, by replay of a CUDA
+graph over input sets that the L2 cache cannot hold, and the lower bounds are compared with it.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import measure
 import torch
 import tyro
 from report import Report
-from rivals import eager_norm, eager_tv, rivals_of
+from rivals import Method, eager_norm, eager_tv, rivals_of
 from torch import Tensor
 
 from asymkit import ops
 from asymkit.console import print_in_any_encoding
 from asymkit.losses.perceptual import LPIPSLoss
 
-Step = Callable[[], Tensor]
 COLUMNS = (
     "op",
     "method",
@@ -38,18 +40,27 @@ COLUMNS = (
     "× lower bound",
     "rounds",
 )
-
-LAYOUTS = ((torch.contiguous_format, "NCHW"), (torch.channels_last, "channels-last"))
+GPU_COLUMNS = ("GPU ms forward", "GPU ms", "× lower bound forward")
 
 
 @dataclass
 class Options(measure.Options):
     """Time the hot ops."""
 
-    compile: bool = True
-    """Also time torch.compile of the plain formulas and of asymkit's ops."""
+    methods: Literal["all", "not compiled", "compiled"] = "all"
+    """Of the eager formulas, torch.compile too, or it alone beside the first method and asymkit's."""
     only: str | None = None
     """Time this op alone, such as "MS-SSIM"."""
+    graphs: bool = torch.cuda.is_available()
+    """Time the GPU alone too, and bfloat16 and channels-last where the usual is float32 and NCHW."""
+    batch: int = 4
+    """Of images."""
+    maps: int = 8
+    """Batch of feature maps."""
+    size: int = 256
+    """Side of images; feature maps have a quarter."""
+    width: int = 256
+    """Channels of feature maps."""
 
 
 class Case(NamedTuple):
@@ -58,129 +69,183 @@ class Case(NamedTuple):
     name: str
     inputs: tuple[Tensor, ...]
     """Those that require a gradient get one."""
-    methods: dict[str, Callable[..., Tensor]]
+    methods: dict[str, Method]
     """The first is the one that the ratios compare with."""
     floor: float
     """Bytes, or operations, that forward and backward cannot do without."""
+    ahead: float = 0.0
+    """The same of forward alone."""
     unit: str = "bytes"
+
+    def forward(self, method: Method, inputs: Sequence[Tensor] | None = None) -> Tensor:
+        """The result alone."""
+        with torch.no_grad():
+            return method(*inputs or self.inputs)
+
+    def both(self, method: Method, inputs: Sequence[Tensor] | None = None) -> object:
+        """The gradients of all inputs that want one."""
+        out = method(*inputs or self.inputs)
+        wanted = [x for x in inputs or self.inputs if x.requires_grad]
+        return torch.autograd.grad(out, wanted, torch.ones_like(out))
 
 
 def cases(options: Options) -> Iterator[Case]:
     """Every op, built only when its turn comes."""
-    device = torch.device(options.device)
+    usual, transposed = (torch.float32, torch.contiguous_format), (torch.float32, torch.channels_last)
+    yield from image_cases(options, *usual)
+    for chosen in (usual, transposed):
+        yield norm_case(options, *chosen)
+    yield gram_case(options)
+    yield lpips_case(options)
+    if options.graphs:
+        halves = [(torch.bfloat16, layout) for _, layout in (usual, transposed)]
+        for chosen in halves:
+            yield norm_case(options, *chosen)
+        for chosen in (*halves, transposed):
+            yield from image_cases(options, *chosen)
 
-    def images(*shape: int) -> Tensor:
-        return torch.rand(shape, device=device) * 2 - 1
 
-    x, y = images(4, 3, 256, 256), images(4, 3, 256, 256)
+def image_cases(options: Options, dtype: torch.dtype, layout: torch.memory_format) -> Iterator[Case]:
+    """What compares two images, and total variation."""
+    x, y = (_maps(options, (options.batch, 3, options.size, options.size), dtype, layout) for _ in range(2))
     y = (x + 0.3 * y).clamp(-1, 1)
-    size = x.untyped_storage().nbytes()
-    for layout, suffix in LAYOUTS:
-        pair = tuple(image.contiguous(memory_format=layout) for image in (x.clone(), y))
-        pair[0].requires_grad_()
-        # read both images, write the gradient
-        yield Case(f"MS-SSIM (4,3,256²) {suffix}", pair, rivals_of("ms_ssim") | {"asymkit": ops.ms_ssim}, 3 * size)
-        yield Case(f"SSIM (4,3,256²) {suffix}", pair, rivals_of("ssim") | {"asymkit": ops.ssim}, 3 * size)
-        yield Case(f"colour L1 (4,3,256²) {suffix}", pair, rivals_of("color_l1") | {"asymkit": ops.color_l1}, 3 * size)
-        methods = rivals_of("tv") | {"eager torch": eager_tv, "asymkit": ops.total_variation}
-        yield Case(f"TV (4,3,256²) {suffix}", pair[:1], methods, 2 * size)
+    x = x.clone().requires_grad_()
+    size, suffix = x.untyped_storage().nbytes(), f"({options.batch},3,{options.size}²){_suffix(dtype, layout)}"
+    # forward reads both images; backward reads both and writes the gradient
+    yield Case(f"MS-SSIM {suffix}", (x, y), rivals_of("ms_ssim") | {"asymkit": ops.ms_ssim}, 3 * size, 2 * size)
+    yield Case(f"SSIM {suffix}", (x, y), rivals_of("ssim") | {"asymkit": ops.ssim}, 3 * size, 2 * size)
+    yield Case(f"colour L1 {suffix}", (x, y), rivals_of("color_l1") | {"asymkit": ops.color_l1}, 3 * size, 2 * size)
+    variation = rivals_of("tv") | {"eager torch": eager_tv, "asymkit": ops.total_variation}
+    yield Case(f"TV {suffix}", (x,), variation, 2 * size, size)
 
-    features = images(8, 256, 64, 64)
-    residual = images(8, 256, 64, 64)
-    scale, shift = 1 + 0.1 * images(8, 256), 0.1 * images(8, 256)
-    size = features.untyped_storage().nbytes()
-    for layout, suffix in LAYOUTS:
-        own = [t.clone().contiguous(memory_format=layout).requires_grad_() for t in (features, residual)]
-        learned = [t.clone().requires_grad_() for t in (scale, shift)]
 
-        def ours(x: Tensor, residual: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-            return ops.conditional_instance_norm(x, scale, shift, "relu", residual)
+def norm_case(options: Options, dtype: torch.dtype, layout: torch.memory_format) -> Case:
+    """Conditional instance norm with activation and residual."""
+    n, channels, side = options.maps, options.width, options.size // 4
+    x, residual = (_maps(options, (n, channels, side, side), dtype, layout).requires_grad_() for _ in range(2))
+    scale, shift = 0.1 * torch.randn(2, n, channels, device=options.device)
+    learned = (1 + scale).requires_grad_(), shift.requires_grad_()
 
-        # forward: x, residual, result; backward: x, gradient in, gradient out
-        name = f"CIN+ReLU+residual (8,256,64²) {suffix}"
-        yield Case(name, (*own, *learned), {"eager torch": eager_norm, "asymkit": ours}, 6 * size)
+    def ours(x: Tensor, residual: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        return ops.conditional_instance_norm(x, scale, shift, "relu", residual)
 
-    n, c, pixels = 4, 128, 128**2
+    # forward: x, residual, result; backward: x, gradient in, gradient out
+    size, order = x.untyped_storage().nbytes(), "NCHW" if layout == torch.contiguous_format else "channels-last"
+    name = f"CIN+ReLU+residual ({n},{channels},{side}²) {order}{_suffix(dtype)}"
+    return Case(name, (x, residual, *learned), {"eager torch": eager_norm, "asymkit": ours}, 6 * size, 3 * size)
+
+
+def gram_case(options: Options) -> Case:
+    """Gram matrices of VGG features."""
+    n, c, side = options.batch, options.width // 2, options.size // 2
+    maps = _maps(options, (n, c, side, side)).requires_grad_()
 
     def eager_gram(x: Tensor) -> Tensor:
         flat = x.flatten(2)
         return torch.bmm(flat, flat.mT) / (flat.shape[1] * flat.shape[2])
 
-    for layout, suffix in LAYOUTS:
-        maps = images(4, 128, 128, 128).contiguous(memory_format=layout).requires_grad_()
-        methods = {"eager torch": eager_gram, "asymkit": ops.gram_matrix}
-        yield Case(f"Gram (4,128,128²) {suffix}", (maps,), methods, 4 * n * c * c * pixels, "operations")
+    operations = 2 * n * c * c * side**2
+    methods: dict[str, Method] = {"eager torch": eager_gram, "asymkit": ops.gram_matrix}
+    return Case(f"Gram ({n},{c},{side}²)", (maps,), methods, 2 * operations, operations, "operations")
 
+
+def lpips_case(options: Options) -> Case:
+    """The perceptual distance."""
     import lpips
 
     with warnings.catch_warnings():  # it calls torchvision the old way
         warnings.simplefilter("ignore")
-        theirs = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).to(device)
-    mine = LPIPSLoss("alex", None).to(device)
+        theirs = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False).to(options.device)
+    mine = LPIPSLoss("alex", None).to(options.device)
     theirs.requires_grad_(False)
-    small = images(4, 3, 128, 128).requires_grad_()
-    other = images(4, 3, 128, 128)
-    yield Case("LPIPS (4,3,128²), random weights", (small, other), {"lpips": theirs, "asymkit": mine}, 0)
+    n, side = options.batch, options.size // 2
+    x, y = (_maps(options, (n, 3, side, side)) for _ in range(2))
+    name = f"LPIPS ({n},3,{side}²), random weights"
+    return Case(name, (x.requires_grad_(), y), {"lpips": theirs, "asymkit": mine}, 0)
 
 
-def compiled(case: Case) -> dict[str, Callable[..., Tensor]]:
-    """The plain formulas and asymkit's ops, compiled."""
-    found: dict[str, Callable[..., Tensor]] = {}
-    for name in ("pytorch-msssim", "eager torch", "F.l1_loss × 3", "asymkit"):
-        if name in case.methods:
-            found[f"torch.compile of {name}"] = torch.compile(case.methods[name])
-    return found
+def _maps(
+    options: Options,
+    shape: tuple[int, ...],
+    dtype: torch.dtype = torch.float32,
+    layout: torch.memory_format = torch.contiguous_format,
+) -> Tensor:
+    """Noise in [-1, 1]."""
+    return (torch.rand(shape, device=options.device) * 2 - 1).to(dtype).contiguous(memory_format=layout)
+
+
+def _suffix(dtype: torch.dtype, layout: torch.memory_format = torch.contiguous_format) -> str:
+    order = " channels-last" if layout == torch.channels_last else ""
+    return f"{order} bfloat16" if dtype == torch.bfloat16 else order
+
+
+def methods_of(case: Case, options: Options) -> dict[str, Method]:
+    """By the name that the table shows."""
+    plain = [name for name in ("pytorch-msssim", "eager torch") if name in case.methods]
+    compiled: dict[str, Method] = {f"torch.compile of {name}": torch.compile(case.methods[name]) for name in plain}
+    first = next(iter(case.methods))
+    return {
+        "all": case.methods | compiled,
+        "not compiled": case.methods,
+        "compiled": {name: case.methods[name] for name in (first, "asymkit")} | compiled,
+    }[options.methods]
 
 
 def rows_of(case: Case, options: Options, ceilings: dict[str, float]) -> list[dict[str, object]]:
     """Time and memory of every method of a case."""
-    device = torch.device(options.device)
-    methods = case.methods | (compiled(case) if options.compile else {})
-    wanted = [t for t in case.inputs if t.requires_grad]
-
-    def forward(method: Callable[..., Tensor]) -> Step:
-        def call() -> Tensor:
-            with torch.no_grad():
-                return method(*case.inputs)
-
-        return call
-
-    def both(method: Callable[..., Tensor]) -> Callable[[], object]:
-        weight = torch.ones_like(method(*case.inputs).detach())
-        return lambda: torch.autograd.grad(method(*case.inputs), wanted, weight)
-
-    ahead = options.times({name: forward(method) for name, method in methods.items()})
-    total = options.times({name: both(method) for name, method in methods.items()})
-    first = next(iter(methods))
-    rows = []
+    device, methods, failed = torch.device(options.device), methods_of(case, options), dict[str, str]()
+    for name, method in list(methods.items()):
+        try:
+            case.both(method)
+        except Exception as error:  # a rival that does not take this type ends nothing
+            if name == "asymkit":
+                raise
+            del methods[name]
+            failed[name] = f"failed: {type(error).__name__}"
+    ahead = options.times({name: partial(case.forward, method) for name, method in methods.items()})
+    total = options.times({name: partial(case.both, method) for name, method in methods.items()})
+    sets = measure.input_sets(case.inputs, device) if options.graphs else []
+    first, ceiling = next(iter(methods)), ceilings[case.unit]
+    rows: list[dict[str, object]] = []
     for name, method in methods.items():
-        median = measure.milliseconds(total[name])
-        rows.append(
-            {
-                "op": case.name,
-                "method": name,
-                "forward ms": measure.milliseconds(ahead[name]),
-                "forward+backward ms": median,
-                "× faster": measure.ratio(total[first], total[name]),
-                "saved MiB": measure.saved_bytes(partial(method, *case.inputs)) / measure.MIB,
-                "peak MiB": measure.peak_bytes(both(method), device) / measure.MIB,
-                "× lower bound": median / (1e3 * case.floor / ceilings[case.unit]) if case.floor else None,
-                "rounds": len(total[name]),
-            }
-        )
-    return rows
+        median = measure.milliseconds(total[name]) / 1e3
+        row: dict[str, object] = {
+            "op": case.name,
+            "method": name,
+            "forward ms": measure.milliseconds(ahead[name]),
+            "forward+backward ms": 1e3 * median,
+            "× faster": measure.ratio(total[first], total[name]),
+            "saved MiB": measure.saved_bytes(partial(method, *case.inputs)) / measure.MIB,
+            "peak MiB": measure.peak_bytes(partial(case.both, method), device) / measure.MIB,
+            "rounds": len(total[name]),
+        }
+        gpu_ahead = gpu = None
+        if options.graphs:
+            gpu_ahead, gpu = (
+                measure.gpu_seconds([partial(run, method, each) for each in sets], device, options.seconds)
+                for run in (case.forward, case.both)
+            )
+            row["GPU ms forward"], row["GPU ms"] = (None if s is None else 1e3 * s for s in (gpu_ahead, gpu))
+        if case.ahead and gpu_ahead is not None:
+            row["× lower bound forward"] = gpu_ahead * ceiling / case.ahead
+        if case.floor and (gpu is not None or not options.graphs):
+            row["× lower bound"] = (gpu or median) * ceiling / case.floor
+        rows.append(row)
+    return rows + [{"op": case.name, "method": name, "forward ms": reason} for name, reason in failed.items()]
 
 
 def main(options: Options) -> None:
-    """Time every op, print and write the table."""
+    """Time every op, print and write the table, which is written anew after each, in case the last ones take too long."""
     torch.manual_seed(0)
     device = torch.device(options.device)
     ceilings = {"bytes": measure.bandwidth(device), "operations": measure.product_peak(device)}
     print(f"measured: {ceilings['bytes'] / 1e9:.0f} GB/s, {ceilings['operations'] / 1e9:.0f} GFLOP/s in float32\n")
-    report = Report("ops", options, COLUMNS)
+    columns = (*COLUMNS[:-1], *(GPU_COLUMNS if options.graphs else ()), COLUMNS[-1])
+    report = Report("ops-compiled" if options.methods == "compiled" else "ops", options, columns)
     for case in cases(options):
         if options.only is None or case.name.startswith(options.only):
             report.rows += rows_of(case, options, ceilings)
+            report.keep()
     report.write()
 
 

@@ -1,6 +1,7 @@
 """Write the tables and plots of the pages from benchmarks/results/, so that no figure is copied by hand.
 
     python benchmarks/pages.py
+    python benchmarks/pages.py runs/gpu/results.json    # adds what gpu.sh has measured with this state of asymkit/
 
 A table stands between ``<!-- benchmark: NAME -->`` and ``<!-- end -->``, where NAME is that of an entry of the JSON
 files or one of ``SUMMARIES``. The latest entry of each kind of device is taken; what has none is "not measured".
@@ -8,31 +9,34 @@ files or one of ``SUMMARIES``. The latest entry of each kind of device is taken;
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import plots
-from report import heading, newest, table
+from gpu_goals import gpu_goals
+from report import (
+    MISSING,
+    RESULTS,
+    Results,
+    commit,
+    file_name,
+    heading,
+    newest,
+    package,
+    table,
+    unmeasured,
+    value,
+    write_entries,
+)
 
 from asymkit.console import print_in_any_encoding
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 BLOCK = re.compile(r"(<!-- benchmark: (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
-MISSING = "not measured"
-Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""Entries by name and kind of device, of :func:`report.newest`."""
-
-
-def value(results: Results, kind: str, name: str, column: str, **row: str) -> float | None:
-    """One figure of the row whose cells begin with these words; None where it was not measured."""
-    for found in results.get(name, {}).get(kind, {}).get("rows", []):
-        if all(str(found[key]).startswith(text) if key == "op" else found[key] == text for key, text in row.items()):
-            figure: float | None = found.get(column)
-            return figure
-    return None
 
 
 def _times(figure: float | None) -> str:
@@ -121,13 +125,15 @@ def summary(results: Results) -> str:
     return about + table(("", "against", "times faster"), rows)
 
 
-SUMMARIES: dict[str, Callable[[Results], str]] = {"goals": goals, "summary": summary}
+SUMMARIES: dict[str, Callable[[Results], str]] = {"goals": goals, "gpu-goals": gpu_goals, "summary": summary}
 
 
 def measured(results: Results, name: str) -> str:
-    """Machine and table of the latest entry for each kind of device."""
+    """Machine and table of the latest entry for each kind of device, and the step of gpu.sh that failed to write it."""
     kinds = sorted(results.get(name, {}).items())
     found = [f"{heading(entry['machine'])}\n\n{table(entry['columns'], entry['rows'])}" for _, entry in kinds]
+    if "cuda" not in results.get(name, {}) and (reason := unmeasured(results, "cuda", name)) != MISSING:
+        found.append(f"CUDA: {reason}")
     return "\n\n".join(found) or f"{MISSING.capitalize()}."
 
 
@@ -160,8 +166,33 @@ def draw(results: Results, folder: Path) -> None:
         plots.lines(folder / "bench-scaling.png", title, "side of the image, batch 1", panels)
 
 
+def add(path: Path, folder: Path = RESULTS) -> Path:
+    """Put results.json of gpu.sh among the results, under the name of its card and day.
+
+    Raises:
+        SystemExit: it is of another state of asymkit/ than this one, or of no GPU.
+    """
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    for name, entry in entries.items():
+        about = entry["machine"]
+        if not about["device"].startswith("cuda"):
+            raise SystemExit(f"{path}: {name} was rehearsed on {about['device']}, which is no measurement of a GPU")
+        if about.get("package") != package():
+            raise SystemExit(
+                f"{path}: {name} was measured with another state of asymkit/, {about.get('package')}; this one is "
+                f"{package()}. Check out commit {about['commit']}, or measure again"
+            )
+        if about["commit"] == "unknown":  # measured without git, and the same by its hash
+            about["commit"] = commit()
+    target = folder / file_name(entries["steps"]["machine"])
+    write_entries(target, entries)
+    return target
+
+
 def main() -> None:
-    """Write all pages and plots."""
+    """Write all pages and plots, with the results of a GPU that are given."""
+    for given in sys.argv[1:]:
+        print(f"{add(Path(given)).relative_to(ROOT)}: added")
     results = newest()
     for path in PAGES:
         page = path.read_text(encoding="utf-8")

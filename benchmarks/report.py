@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import json
 import os
 import platform
@@ -10,13 +11,19 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import measure
 import torch
 
+import asymkit
+
 RESULTS = Path(__file__).parent / "results"
+MISSING = "not measured"
+Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""Entries by name and kind of device, of :func:`newest`."""
 INSTRUCTIONS = (
     *("avx2", "fma3", "f16c", "avx512_f", "avx512_bw", "avx512_dq", "avx512_vl", "avx512_vnni", "avx512_bf16"),
     *("avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16", "avx_vnni", "neon", "bf16", "sve", "sve2"),
@@ -46,12 +53,40 @@ def commit() -> str:
     return found + ("+" if changed else "")
 
 
+def package() -> str:
+    """A hash of the sources of asymkit/, by which figures are known to be of this state of it, also without git."""
+    folder, found = Path(asymkit.__file__).parent, hashlib.sha256()
+    for path in sorted(folder.rglob("*.py"), key=lambda path: path.relative_to(folder).as_posix()):
+        found.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()[:12]
+
+
+def tf32() -> str:
+    """Whether float32 is computed in TF32, which has three digits."""
+    states = {
+        "convolutions": torch.backends.cudnn.allow_tf32,
+        "matrix products": torch.backends.cuda.matmul.allow_tf32,
+    }
+    return ", ".join(f"{what}: {'TF32' if on else 'float32'}" for what, on in states.items())
+
+
+def driver() -> str:
+    """The version of NVIDIA's."""
+    ask = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(ask, capture_output=True, text=True, check=True).stdout.split()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError):
+        return "unknown"
+
+
 def machine(device: torch.device) -> dict[str, Any]:
     """What a figure is worth nothing without."""
     known: Mapping[str, Any] = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     cpu = known.get("cpu_name", platform.processor() or platform.machine())
     malloc = {key: value for key, value in os.environ.items() if key.startswith("MALLOC_") or key == "LD_PRELOAD"}
-    return {
+    gpu = {"driver": driver(), "tf32": tf32()} if device.type == "cuda" else {}
+    return gpu | {
+        "package": package(),
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "commit": commit(),
         "torch": torch.__version__,
@@ -69,9 +104,14 @@ def heading(about: Mapping[str, Any]) -> str:
     kind, name = about["device"].split(": ", 1)
     sets = ", ".join(part.upper().replace("_", "-") for part in about["instructions"])
     threads = f"{about['threads']} thread{'s' if about['threads'] > 1 else ''}"
+    state = f"{about['date']}, commit {about['commit']}"
+    versions = f"torch {about['torch']}, Python {about['python']}"
+    if kind == "cuda":
+        driver, precision, code = (about.get(key, "unknown") for key in ("driver", "tf32", "package"))
+        return f"CUDA: {name}, driver {driver}; {versions}; {precision}; {state}, asymkit/ {code}"
     return (
-        f"{kind.upper()}: {name}, CPU with {sets}, bfloat16: {about['bfloat16']}; {threads}; torch {about['torch']}, "
-        f"Python {about['python']}, malloc: {about['malloc'].split(' (')[0]}; {about['date']}, commit {about['commit']}"
+        f"{kind.upper()}: {name}, CPU with {sets}, bfloat16: {about['bfloat16']}; {threads}; {versions}, "
+        f"malloc: {about['malloc'].split(' (')[0]}; {state}"
     )
 
 
@@ -108,12 +148,16 @@ class Report:
         self.about = self.about or machine(torch.device(self.options.device))
 
     def write(self) -> None:
-        """Print the table; with a folder in the options, write the entry into its file there, beside those of others."""
+        """Print the table and keep it."""
         print(f"{heading(self.about)}\n\n{table(self.columns, self.rows)}")
+        self.keep()
+
+    def keep(self) -> None:
+        """Write the entry into the file of the options, or into that of this machine and day in their folder, beside others."""
         if self.options.out is None:
             return
-        self.options.out.mkdir(parents=True, exist_ok=True)
-        path = self.options.out / file_name(self.about)
+        path = self.options.out if self.options.out.suffix == ".json" else self.options.out / file_name(self.about)
+        path.parent.mkdir(parents=True, exist_ok=True)
         entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         options = {key: value for key, value in asdict(self.options).items() if key != "out"}
         entries[self.name] = {
@@ -122,8 +166,13 @@ class Report:
             "columns": list(self.columns),
             "rows": self.rows,
         }
-        text = json.dumps(entries, indent=1, default=str, ensure_ascii=False, sort_keys=True)
-        path.write_text(text + "\n", encoding="utf-8")
+        write_entries(path, entries)
+
+
+def write_entries(path: Path, entries: Mapping[str, Any]) -> None:
+    """A file of results, as every one of them is written."""
+    text = json.dumps(entries, indent=1, default=str, ensure_ascii=False, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")
 
 
 def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -151,3 +200,26 @@ def newest(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
         for name, entry in json.loads(path.read_text(encoding="utf-8")).items():
             found.setdefault(name, {})[entry["machine"]["device"].split(":")[0]] = entry
     return found
+
+
+def value(results: Results, kind: str, name: str, column: str, **row: str) -> float | None:
+    """One figure of the first row with these cells; None where it was not measured.
+
+    The cells "op" and "what" begin with what is given, in which * stands for anything.
+    """
+    for found in results.get(name, {}).get(kind, {}).get("rows", []):
+        if all(
+            fnmatchcase(found[key], f"{text}*") if key in {"op", "what"} else found[key] == text
+            for key, text in row.items()
+        ):
+            figure = found.get(column)
+            return None if isinstance(figure, str) else figure
+    return None
+
+
+def unmeasured(results: Results, kind: str, name: str) -> str:
+    """Why there is no entry of this name: the step of gpu.sh that failed, or nobody measured."""
+    for step in results.get("steps", {}).get(kind, {}).get("rows", []):
+        if name in step["writes"].split() and step["outcome"].startswith("failed"):
+            return str(step["outcome"])
+    return MISSING

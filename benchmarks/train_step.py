@@ -9,9 +9,11 @@ with ``nn.InstanceNorm2d`` in float32 and NCHW. Every other variant adds one opt
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import measure
 import plain
@@ -37,8 +39,8 @@ class Options(measure.Options):
     blocks: int = 9
     bfloat16: bool | None = None
     """Time bfloat16 too; None for where the device has instructions for it."""
-    compile: bool = False
-    """Time torch.compile too, of the plain step and of this library's."""
+    compile: Literal["no", "default", "reduce-overhead"] = "no"
+    """Time torch.compile of the networks in this mode, beside the plain step and the fastest of this library alone."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Variant:
     ours: bool = True
     bfloat16: bool = False
     channels_last: bool = False
-    compiled: bool = False
+    compiled: str | None = None
+    """The mode of torch.compile."""
     graphed: bool = False
     checkpointed: bool = False
     batched_critics: bool = True
@@ -70,11 +73,14 @@ def variants(options: Options) -> dict[str, Variant]:
             "asymkit, bfloat16": Variant(bfloat16=True),
             "asymkit, bfloat16, channels-last": Variant(bfloat16=True, channels_last=True),
         }
-    if options.compile:
-        found["plain, compiled"] = Variant(ours=False, compiled=True, bfloat16=half, batched_critics=False)
-        found["asymkit, compiled"] = Variant(compiled=True, bfloat16=half, channels_last=half)
-    if device.type == "cuda":
-        found["asymkit, CUDA graph"] = Variant(bfloat16=half, channels_last=half, graphed=True)
+    cuda = device.type == "cuda"
+    for name in [name for name in found if name.startswith("asymkit, bfloat16")] if cuda else []:
+        found[f"{name}, CUDA graph"] = replace(found[name], graphed=True)
+    if options.compile != "no":
+        kept = [name for name in found if name.startswith("plain") or (not cuda and name == "asymkit")]
+        found = {name: found[name] for name in [*kept, *(name for name in found if "CUDA graph" in name)]}
+        fastest_plain = found.get("plain, bfloat16", found["plain"])
+        found["plain, compiled"] = replace(fastest_plain, compiled=options.compile)
     return found
 
 
@@ -100,8 +106,10 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
     optimizer_g, optimizer_d = (
         torch.optim.Adam(m.parameters(), 2e-4, betas=(0.5, 0.999), capturable=variant.graphed, **fused) for m in both
     )
-    to_y, to_x = (torch.compile(g) if variant.compiled else g for g in generators)
-    judge_y, judge_x = (torch.compile(d) if variant.compiled else d for d in critics)
+    to_y, to_x, judge_y, judge_x = (
+        torch.compile(network, mode=variant.compiled) if variant.compiled else network
+        for network in (*generators, *critics)
+    )
     # a pool chooses by Python's random numbers, which a CUDA graph would freeze; its size is that of one batch here
     pools = [ImagePool(0 if variant.graphed else 50) for _ in range(2)]
     loss = LeastSquaresLoss()
@@ -119,6 +127,8 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
         return loss.discriminator_loss(*critic(torch.cat([real, fake])).chunk(2)) / 2
 
     def step() -> None:
+        if variant.compiled:
+            torch.compiler.cudagraph_mark_step_begin()
         with precision():
             fake_y, fake_x = to_y(x), to_x(y)
             cycles = 10 * (F.l1_loss(to_x(fake_y), x) + F.l1_loss(to_y(fake_x), y))
@@ -130,49 +140,61 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
                 total.backward()
         optimizer_g.step()
         with precision():
-            real_and_fake = (judge_y, y, pools[0](fake_y.detach())), (judge_x, x, pools[1](fake_x.detach()))
+            # copies where the next graph of "reduce-overhead" would write over them
+            fakes = (f.detach().clone() if variant.compiled else f.detach() for f in (fake_y, fake_x))
+            real_and_fake = zip(
+                (judge_y, judge_x), (y, x), (p(f) for p, f in zip(pools, fakes, strict=True)), strict=True
+            )
             optimizer_d.zero_grad()
             torch.stack([judged(*each) for each in real_and_fake]).sum().backward()
         optimizer_d.step()
 
-    return captured(step) if variant.graphed else step
+    return measure.captured(step, graph_pool()) if variant.graphed else step
 
 
-def captured(step: Callable[[], None]) -> Callable[[], None]:
-    """The step as one CUDA graph, replayed: no overhead of launches, but tensors that stay where they are."""
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(3):
-            step()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return graph.replay
+@functools.cache
+def graph_pool() -> Any:
+    """One for all graphs, of which only one is replayed at a time: the memory of the largest, not of all."""
+    return torch.cuda.graph_pool_handle()
 
 
 def main(options: Options) -> None:
-    """Time every variant, print and write the table."""
+    """Time every variant, print and write the table; what cannot run is named in it and fails at the end."""
     torch.manual_seed(0)
     device = torch.device(options.device)
-    steps = {name: build(variant, options) for name, variant in variants(options).items()}
+    steps: dict[str, Callable[[], None]] = {}
+    failed: dict[str, str] = {}
+    chosen = variants(options)
+    for name, variant in chosen.items():
+        try:
+            step = build(variant, options)
+            step()
+        except RuntimeError as error:
+            failed[name] = f"failed: {type(error).__name__}: {str(error).splitlines()[0]}"
+        else:
+            steps[name] = step
+    if not steps or next(iter(steps)) != "plain":
+        raise SystemExit(f"the plain step, which all others are compared with, {failed['plain']}")
     found = options.times(steps)
-    first = next(iter(found))
-    report = Report(f"train_step-{options.size}-{options.batch}", options, COLUMNS)
+    mode = "" if options.compile == "no" else f"-{options.compile}"
+    report = Report(f"train_step-{options.size}-{options.batch}{mode}", options, COLUMNS)
     for name, seconds in found.items():
         median = measure.milliseconds(seconds)
+        peak = None if chosen[name].graphed else measure.peak_bytes(steps[name], device) / measure.MIB
         report.rows.append(
             {
                 "variant": name,
                 "ms": median,
                 "images/s": 1e3 * options.batch / median,
-                "× faster": measure.ratio(found[first], seconds),
-                "peak MiB": measure.peak_bytes(steps[name], device) / measure.MIB,
+                "× faster": measure.ratio(found["plain"], seconds),
+                "peak MiB": peak,  # a graph keeps its memory
                 "rounds": len(seconds),
             }
         )
+    report.rows += [{"variant": name, "ms": reason} for name, reason in failed.items()]
     report.write()
+    if failed:
+        raise SystemExit("; ".join(f"{name} {reason}" for name, reason in failed.items()))
 
 
 if __name__ == "__main__":

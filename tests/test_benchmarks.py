@@ -191,7 +191,7 @@ def test_both_ways_to_load_show_the_same_photographs(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_every_benchmark_runs(tmp_path: Path) -> None:
     few: dict[str, Any] = {"device": "cpu", "seconds": 0.0, "rounds": 2, "out": tmp_path}
-    bench_ops.main(bench_ops.Options(**few, compile=False, only="colour L1"))
+    bench_ops.main(bench_ops.Options(**few, methods="not compiled", only="colour L1"))
     scaling.main(scaling.Options(**few, sides=(176,), batches=(1,)))
     conv_paths.main(conv_paths.Options(**few, size=32, only="residual block"))
     train_step.main(train_step.Options(**few, size=32, width=8, blocks=1))

@@ -1,0 +1,298 @@
+"""The Triton kernels on a card, against float64: shapes, types, layouts, streams, graphs, sizes beyond 32 bits.
+
+Without a GPU the small cases run in Triton's interpreter, so that what is tested on the day there is one is known to
+work; the rest says that it needs a CUDA device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from measure import captured
+from torch import Tensor
+
+from asymkit import ops
+from asymkit.ops import backend
+from asymkit.ops.backend import Backend
+
+pytest.importorskip("triton", reason="Triton is not installed")
+# deterministic mode is turned on to fill memory with NaN, and warns of other operations
+pytestmark = pytest.mark.filterwarnings("ignore:.*deterministic")
+
+CUDA = torch.cuda.is_available()
+DEVICE = "cuda" if CUDA else "cpu"
+needs_gpu = pytest.mark.skipif(not CUDA, reason="needs a CUDA device: PyTorch finds none")
+large = partial(pytest.param, marks=needs_gpu)
+
+Op = Callable[..., Tensor]
+LAYOUTS = {"NCHW": torch.contiguous_format, "channels-last": torch.channels_last}
+TOLERANCES = {torch.float32: 1e-4, torch.float16: 2e-3, torch.bfloat16: 1e-2}
+
+
+@pytest.fixture(autouse=True)
+def _kernels_that_must_write_everything(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the kernels do not write is NaN; without a GPU they are taken all the same."""
+    if not CUDA:
+        eager, triton = Backend("eager", "float64"), Backend("triton", "for a test")
+        monkeypatch.setattr(
+            backend, "triton_or_eager", lambda device, dtype: eager if dtype == torch.float64 else triton
+        )
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+def norm(x: Tensor, scale: Tensor, shift: Tensor, residual: Tensor) -> Tensor:
+    return ops.conditional_instance_norm(x, scale, shift, "relu", residual)
+
+
+def plain_norm(x: Tensor) -> Tensor:
+    return ops.instance_norm(x, activation="leaky_relu")
+
+
+def similarity(scales: int) -> Op:
+    return partial(ops.ms_ssim, scales=scales)
+
+
+def maps(*shape: int, dtype: torch.dtype = torch.float32, layout: str = "NCHW") -> Tensor:
+    """Noise in [-1, 1], the same on every device."""
+    return (torch.rand(shape) * 2 - 1).to(DEVICE, dtype).contiguous(memory_format=LAYOUTS[layout])
+
+
+def norm_inputs(*shape: int, dtype: torch.dtype = torch.float32, layout: str = "NCHW") -> list[Tensor]:
+    x, residual = (maps(*shape, dtype=dtype, layout=layout) for _ in range(2))
+    return [2 * x + 1, 1 + maps(*shape[:2]), maps(*shape[:2]), residual]
+
+
+def image_inputs(*shape: int, dtype: torch.dtype = torch.float32, layout: str = "NCHW") -> list[Tensor]:
+    x, noise = (maps(*shape, dtype=dtype, layout=layout) for _ in range(2))
+    return [x, (x + 0.5 * noise).clamp(-1, 1)]
+
+
+def results(op: Op, inputs: Sequence[Tensor], weight: Tensor) -> list[Tensor]:
+    """The value, and the gradients of all inputs, which are given as they lie in memory."""
+    leaves = [x.detach().requires_grad_() for x in inputs]
+    out = op(*leaves)
+    return [out.detach(), *torch.autograd.grad(out, leaves, weight)]
+
+
+def weight_of(op: Op, inputs: Sequence[Tensor]) -> Tensor:
+    """A gradient of the value, the same on every device."""
+    like = op(*inputs)
+    return torch.randn(like.shape).to(like)
+
+
+def assert_exact(op: Op, inputs: Sequence[Tensor], reference: str = "cpu") -> None:
+    """Value and gradients are those of float64, on the CPU, or where that takes minutes on the card."""
+    weight = weight_of(op, inputs)
+    found = results(op, inputs, weight)
+    exact = results(op, [x.to(reference, torch.float64) for x in inputs], weight.to(reference, torch.float64))
+    for got, wanted in zip(found, exact, strict=True):
+        assert got.shape == wanted.shape
+        difference = got.to(reference, torch.float64) - wanted
+        assert difference.norm() <= TOLERANCES[got.dtype] * wanted.norm()
+
+
+@needs_gpu
+@pytest.mark.parametrize("op", ["conditional_instance_norm", "instance_norm", "ms_ssim", "ssim"])
+def test_the_kernels_are_taken(op: str) -> None:
+    assert ops.backend_of(op, torch.zeros(1, 3, 16, 16, device=DEVICE)).name == "triton"
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (2, 3, 5, 7),
+        (1, 5, 1, 3),
+        large((1, 40, 9, 11)),
+        large((1, 67, 127, 131)),
+        large((8, 256, 64, 64)),
+        large((1, 64, 256, 256)),
+        large((2, 33, 1, 40_009)),
+    ],
+    ids=str,
+)
+def test_norm(shape: tuple[int, ...], layout: str, dtype: torch.dtype) -> None:
+    inputs = norm_inputs(*shape, dtype=dtype, layout=layout)
+    assert_exact(norm, inputs)
+    assert_exact(plain_norm, inputs[:1])
+    out = norm(*inputs)
+    assert out.dtype == dtype
+    assert out.stride() == inputs[0].stride()
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
+    ("shape", "scales"),
+    [
+        ((1, 2, 23, 22), 2),
+        large((1, 1, 11, 11), 1),
+        large((2, 3, 47, 53), 3),
+        large((3, 5, 161, 163), 5),
+        large((1, 3, 251, 509), 5),
+        large((8, 3, 256, 256), 5),
+    ],
+    ids=str,
+)
+def test_similarity(shape: tuple[int, ...], scales: int, layout: str, dtype: torch.dtype) -> None:
+    x, y = image_inputs(*shape, dtype=dtype, layout=layout)
+    assert_exact(similarity(scales), (x, y))
+    if CUDA:  # the other variants of the kernels
+        assert_exact(lambda x: ops.ms_ssim(x, y.to(x), scales=scales), (x,))
+        assert_exact(lambda y: ops.ssim(x.to(y), y), (y,))
+
+
+def strided(x: Tensor) -> Tensor:
+    wide = x.new_zeros(*x.shape[:-1], 2 * x.shape[-1])
+    wide[..., ::2] = x
+    return wide[..., ::2]
+
+
+def transposed(x: Tensor) -> Tensor:
+    return x.mT.contiguous().mT
+
+
+def expanded(x: Tensor) -> Tensor:
+    return x[:1].expand_as(x)
+
+
+def misaligned(x: Tensor) -> Tensor:
+    """One value after where 16 bytes begin."""
+    memory = x.new_empty(x.numel() + 1)[1:].view(x.shape)
+    return memory.copy_(x)
+
+
+@pytest.mark.parametrize("change", [strided, transposed, expanded, misaligned])
+@pytest.mark.parametrize("dtype", [torch.float32, large(torch.bfloat16)], ids=str)
+def test_inputs_as_they_lie_in_memory(change: Callable[[Tensor], Tensor], dtype: torch.dtype) -> None:
+    side = 64 if CUDA else 12
+    assert_exact(norm, [change(x) for x in norm_inputs(2, 4, side, side, dtype=dtype)])
+    assert_exact(similarity(1), [change(x) for x in image_inputs(2, 1, side, side + 1, dtype=dtype)])
+
+
+EVERY: dict[str, tuple[Op, Callable[[], list[Tensor]]]] = {
+    "norm": (norm, partial(norm_inputs, 2, 5, *((130, 127) if CUDA else (6, 5)))),
+    "norm, channels-last": (
+        norm,
+        partial(norm_inputs, 2, 5, *((130, 127) if CUDA else (6, 5)), layout="channels-last"),
+    ),
+    "MS-SSIM": (similarity(5 if CUDA else 1), partial(image_inputs, 2, 3, *((203, 190) if CUDA else (13, 12)))),
+}
+every = pytest.mark.parametrize(("op", "build"), EVERY.values(), ids=EVERY)
+
+
+@every
+def test_repeats_are_equal_bit_by_bit(op: Op, build: Callable[[], list[Tensor]]) -> None:
+    inputs = build()
+    weight = weight_of(op, inputs)
+    first = results(op, inputs, weight)
+    for _ in range(20 if CUDA else 2):
+        assert all(map(torch.equal, results(op, inputs, weight), first))
+
+
+@needs_gpu
+@every
+def test_a_side_stream(op: Op, build: Callable[[], list[Tensor]]) -> None:
+    """The inputs are written there, late: kernels on any other stream would read zeros."""
+    inputs = build()
+    weight = weight_of(op, inputs)
+    expected = results(op, inputs, weight)
+    late = [torch.zeros_like(x) for x in (*inputs, weight)]
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        torch.cuda._sleep(200_000_000)
+        for target, x in zip(late, (*inputs, weight), strict=True):
+            target.copy_(x)
+        found = results(op, late[:-1], late[-1])
+    torch.cuda.synchronize()
+    assert all(map(torch.equal, found, expected))
+
+
+@needs_gpu
+@every
+def test_a_graph_replayed_equals_eager(op: Op, build: Callable[[], list[Tensor]]) -> None:
+    static = build()
+    weight, kept = weight_of(op, static), list[Tensor]()
+
+    def call() -> None:
+        kept[:] = results(op, static, weight)
+
+    replay = captured(call)
+    for _ in range(2):
+        fresh = build()
+        for target, x in zip(static, fresh, strict=True):
+            target.copy_(x)
+        replay()
+        assert all(map(torch.equal, kept, results(op, fresh, weight)))
+
+
+@needs_gpu
+def test_more_maps_than_a_grid_has_rows() -> None:
+    """N·C = 70,000."""
+    for layout in LAYOUTS:
+        assert_exact(norm, norm_inputs(70, 1000, 4, 4, layout=layout))
+    assert_exact(similarity(1), image_inputs(14_000, 5, 11, 12))
+
+
+@needs_gpu
+def test_images_of_8192() -> None:
+    assert_exact(similarity(5), image_inputs(1, 1, 8192, 8192), reference=DEVICE)
+
+
+@needs_gpu
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_maps_of_more_than_two_billion_values(layout: str) -> None:
+    shape = (1, 64, 5800, 5800)
+    x, weight = (
+        torch.empty(shape, dtype=torch.float16, device=DEVICE, memory_format=LAYOUTS[layout]).normal_()
+        for _ in range(2)
+    )
+    found = results(plain_norm, [x], weight)
+    for channel in (0, 31, 62, 63):
+        one = slice(channel, channel + 1)
+        exact = results(plain_norm, [x[:, one].double()], weight[:, one].double())
+        for got, wanted in zip(found, exact, strict=True):
+            assert (got[:, one].double() - wanted).norm() <= TOLERANCES[torch.float16] * wanted.norm()
+
+
+@pytest.mark.parametrize(
+    ("op", "count"),
+    [(ops.gram_matrix, 1), (ops.color_l1, 2), (ops.total_variation, 1)],
+    ids=["Gram", "colour L1", "TV"],
+)
+def test_ops_without_kernels(op: Op, count: int) -> None:
+    inputs = image_inputs(2, 5, 33, 31)[:count]
+    assert_exact(op, inputs)
+
+
+def test_entropy() -> None:
+    images = image_inputs(2, 3, 64, 65)[0]
+    torch.testing.assert_close(ops.shannon_entropy(images).cpu(), ops.shannon_entropy(images.cpu()))
+
+
+def test_gradients_of_the_reference_path() -> None:
+    def double(inputs: list[Tensor]) -> Any:
+        return tuple(x.double().requires_grad_() for x in inputs)
+
+    assert torch.autograd.gradcheck(norm, double(norm_inputs(1, 2, 4, 5)), fast_mode=True)
+    assert torch.autograd.gradcheck(similarity(2), double(image_inputs(1, 1, 21, 23)), fast_mode=True)
+
+
+@needs_gpu
+def test_compiles_into_one_graph() -> None:
+    def both(x: Tensor, scale: Tensor, shift: Tensor, residual: Tensor) -> Tensor:
+        return ops.ms_ssim(norm(x, scale, shift, residual).tanh(), residual, scales=2)
+
+    inputs = norm_inputs(2, 3, 48, 48)
+    weight = weight_of(both, inputs)
+    compiled = results(torch.compile(both, fullgraph=True), inputs, weight)
+    torch.testing.assert_close(compiled, results(both, inputs, weight), rtol=1e-3, atol=1e-5)
