@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # glibc gives freed memory back to the system and asks for it again in every step; keeping it saves a tenth of the time
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648
 
-.PHONY: demo test test-all test-oldest lint types docs bench bench-docs clean
+.PHONY: demo test test-all test-oldest lint types docs bench bench-docs gpu-wheels clean
 
 EXAMPLE ?= asymgan
 RESULTS ?= benchmarks/results
@@ -58,6 +58,15 @@ bench: $(VENV)/.bench
 
 bench-docs: $(VENV)/.bench
 	$(BIN)/python benchmarks/pages.py
+
+# what benchmarks/gpu.sh needs where nothing can be downloaded and PyTorch, Triton, torchmetrics, timm and matplotlib are installed
+GPU_PYTHON ?= 3.12
+GPU_WHEELS := pytorch-msssim lpips piq kornia kornia-rs tyro docstring-parser typeguard cattrs
+
+gpu-wheels:
+	rm -rf .whl
+	$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version $(GPU_PYTHON) \
+		--implementation cp --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --dest .whl $(GPU_WHEELS)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

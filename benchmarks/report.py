@@ -157,7 +157,6 @@ class Report:
         if self.options.out is None:
             return
         path = self.options.out if self.options.out.suffix == ".json" else self.options.out / file_name(self.about)
-        path.parent.mkdir(parents=True, exist_ok=True)
         entries = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         options = {key: value for key, value in asdict(self.options).items() if key != "out"}
         entries[self.name] = {
@@ -172,6 +171,7 @@ class Report:
 def write_entries(path: Path, entries: Mapping[str, Any]) -> None:
     """A file of results, as every one of them is written."""
     text = json.dumps(entries, indent=1, default=str, ensure_ascii=False, sort_keys=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + "\n", encoding="utf-8")
 
 

@@ -1,16 +1,24 @@
 """Compile every kernel for GPUs that are not here: run the ops' Triton paths and turn each launch into a compilation.
 
-python tests/compile_kernels.py 90 compiles for compute capability 9.0 and prints a line for each kernel.
+python tests/compile_kernels.py 90 compiles for compute capability 9.0 and prints a line for each kernel: the most registers,
+bytes of a thread's stack (spilled registers) and instructions of its variants. A second argument is a file of results, which gets
+them as the entry "registers".
 """
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
-from collections import Counter
+import tempfile
+from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import torch
 import triton
+from measure import Options
+from report import Report
 from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
@@ -20,7 +28,23 @@ from asymkit.ops.kernels import norm, ssim
 TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16"}
 LAUNCH_OPTIONS = ("num_warps", "num_stages", "grid", "warmup")
 
+COLUMNS = ("kernel", "variants", "registers", "bytes of stack", "instructions")
+
 compiled: set[tuple[str, ...]] = set()
+found: dict[str, list[tuple[int, int, int]]] = defaultdict(list)
+"""Registers, bytes of stack and instructions of every variant, by the name of its kernel."""
+
+
+def resources(cubin: bytes) -> tuple[int, int, int]:
+    """Registers and bytes of stack of a thread, and the number of instructions."""
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(cubin)
+        file.flush()
+        command = [triton.knobs.nvidia.cuobjdump.path, "--dump-resource-usage", "--dump-sass", file.name]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    usage = re.search(r"REG:(\d+) STACK:(\d+)", text)
+    assert usage is not None, text[:2000]
+    return int(usage[1]), int(usage[2]), len(re.findall(r"^\s+/\*[0-9a-f]{4,}\*/\s", text, re.MULTILINE))
 
 
 def compile_instead(kernel: Any, *args: Any, **kwargs: Any) -> None:
@@ -38,13 +62,15 @@ def compile_instead(kernel: Any, *args: Any, **kwargs: Any) -> None:
             signature[parameter.name] = "fp32" if isinstance(value, float) else "i32"
     assert len(options["grid"]) == 1, "only the first dimension of a grid may exceed 65,535"
     chosen = {"num_warps": options["num_warps"]} if "num_warps" in options else {}
-    variant = (kernel.fn.__name__, f"{signature} {constants} {chosen}")
+    name = f"{kernel.fn.__module__.rsplit('.', 1)[-1]}.{kernel.fn.__name__}"
+    variant = (name, f"{signature} {constants} {chosen}")
     if variant not in compiled:
         source = ASTSource(kernel, signature, constants)
         result = triton.compile(source, target=GPUTarget("cuda", int(sys.argv[1]), 32), options=chosen)
         assert result.asm["cubin"], variant
         for line in result.asm["ttir"].splitlines():
             assert "tt.addptr" not in line or "i64" in line, f"an offset of 32 bits, which wraps at 2^31: {line}"
+        found[name].append(resources(result.asm["cubin"]))
         compiled.add(variant)
 
 
@@ -63,8 +89,13 @@ def main() -> None:
                 norm.normalize_backward(maps, maps, scale, scale, mean, rstd, None, 0.0, 1e-5)
                 _, mean, rstd = norm.normalize(maps, None, None, None, 0.0, 1e-5)
                 norm.normalize_backward(maps, maps, None, None, mean, rstd, None, 0.0, 1e-5)
-    for name, count in sorted(Counter(name for name, _ in compiled).items()):
-        sys.stdout.write(f"{name}: {count} variants\n")
+    out = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    report = Report("registers", Options(out=out), COLUMNS)
+    for name, each in sorted(found.items()):
+        cells = (name, len(each), *(max(numbers) for numbers in zip(*each, strict=True)))
+        report.rows.append(dict(zip(COLUMNS, cells, strict=True)))
+        sys.stdout.write("{}: {} variants, {} registers, {} bytes of stack, {} instructions\n".format(*cells))
+    report.keep()
 
 
 if __name__ == "__main__":
