@@ -71,7 +71,7 @@ def gpu_goals(results: Results, kind: str = "cuda") -> str:
         rows.append(_row(path, goal, why_not("ops"), _least(share, least, "{:.0f} %")))
     for batch, gain in ((1, 3.0), (8, 2.3)):
         name = f"{step}-{batch}"
-        path, goal = f"CycleGAN step, batch {batch}", f"≥ {gain:g}× plain, eager"
+        path, goal = f"CycleGAN step, batch {batch}, fastest variant", f"≥ {gain:g}× plain, eager"
         rows.append(_row(path, goal, why_not(name), _least(fastest(name), gain, "{:.3g}×")))
     for mode in ("default", "reduce-overhead"):
         name = f"{step}-1-{mode}"
@@ -104,6 +104,6 @@ def gpu_goals(results: Results, kind: str = "cuda") -> str:
         name = f"{step}-{batch}"
         found = results.get(name, {}).get(kind, {}).get("rows", [])
         rates = [row["images/s"] for row in found if row["variant"].startswith("asymkit") and "images/s" in row]
-        path, rate = f"images/s of that step, batch {batch}", max(rates, default=None)
+        path, rate = f"images/s of it, batch {batch}", max(rates, default=None)
         rows.append(_row(path, "published", why_not(name), Figure(rate, "{:.3g}")))
     return table(COLUMNS, rows)

@@ -8,7 +8,6 @@ With ``--smoke`` every op that has kernels runs once, forward and backward, and 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -51,27 +50,6 @@ def is_layout_copy(kernel: str) -> bool:
     return strided or NAMED_COPIES.search(kernel) is not None
 
 
-def kernels_of(function: Callable[[], object], device: torch.device) -> tuple[Counter[str], float]:
-    """How often each kernel ran, copies and fills of memory among them, and microseconds of all."""
-    function()
-    function()
-    measure.wait(device)
-    on_gpu = device.type == "cuda"
-    activity = torch.profiler.ProfilerActivity.CUDA if on_gpu else torch.profiler.ProfilerActivity.CPU
-    with torch.profiler.profile(activities=[activity]) as profile:
-        function()
-        measure.wait(device)
-    events = profile.events() or []
-    if on_gpu:
-        events = [
-            event
-            for event in events
-            if event.device_type.name == "CUDA" and not getattr(event, "is_user_annotation", False)
-        ]
-        assert events, "the profiler saw nothing that ran on the GPU"
-    return Counter(event.name for event in events), sum(event.time_range.elapsed_us() for event in events)
-
-
 def subjects(options: Options) -> Iterator[tuple[str, str, Callable[[], object], int]]:
     """What is looked at, its method, how it is called, and how often for its host time."""
     for case in bench_ops.cases(options):
@@ -98,7 +76,7 @@ def main(options: Options) -> None:
         return
     launches, kernels = Report("launches", options, COLUMNS), Report("kernels", options, KERNEL_COLUMNS)
     for what, method, function, calls in subjects(options):
-        counted, taken = kernels_of(function, device)
+        counted, taken = measure.kernels_of(function, device)
         copies = sum(count for name, count in counted.items() if is_layout_copy(name))
         host = 1e6 * measure.host_seconds(function, device, calls)
         cells = (what, method, counted.total(), copies, taken, host)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,16 +126,37 @@ def input_sets(inputs: Sequence[Tensor], device: torch.device) -> list[tuple[Ten
     return [tuple(x.detach().clone().requires_grad_(x.requires_grad) for x in inputs) for _ in range(count)]
 
 
-def gpu_seconds(calls: Sequence[Callable[[], object]], device: torch.device, seconds: float = 0.2) -> float | None:
+def kernels_of(function: Callable[[], object], device: torch.device) -> tuple[Counter[str], float]:
+    """How often each kernel ran, copies and fills of memory among them, and microseconds of all; on the CPU, each operation."""
+    function()
+    function()
+    wait(device)
+    activity = torch.profiler.ProfilerActivity.CUDA if device.type == "cuda" else torch.profiler.ProfilerActivity.CPU
+    with torch.profiler.profile(activities=[activity]) as profile:
+        function()
+        wait(device)
+    kind = "CUDA" if device.type == "cuda" else "CPU"
+    events = [event for event in profile.events() or [] if event.device_type.name == kind]
+    events = [event for event in events if not getattr(event, "is_user_annotation", False)]
+    assert events, f"the profiler saw nothing that ran on {device}"
+    return Counter(event.name for event in events), sum(event.time_range.elapsed_us() for event in events)
+
+
+def gpu_seconds(calls: Sequence[Callable[[], object]], device: torch.device, seconds: float = 0.2) -> tuple[float, str]:
     """Seconds of one call on the GPU alone: all calls in one CUDA graph, timed by events over ten replays.
 
     Without a GPU, the calls as they are, so that a rehearsal takes the same path.
 
     Returns:
-        The median, divided by the number of calls; None where a call waits for the GPU, which no graph can hold.
+        The median, divided by the number of calls, and "graph"; where a call waits for the GPU, which no graph can hold,
+        the sum of the times of its kernels, by the profiler, and "kernels".
     """
+
+    def all_calls() -> object:
+        return [call() for call in calls]
+
     if device.type != "cuda":
-        return min(times({"": lambda: [call() for call in calls]}, device, 0.0, 2)[""]) / len(calls)
+        return min(times({"": all_calls}, device, 0.0, 2)[""]) / len(calls), "calls"
     calls[0]()  # what is built once may wait
     torch.cuda.set_sync_debug_mode("error")
     try:  # a capture that fails would leave the process unfit for more
@@ -142,10 +164,14 @@ def gpu_seconds(calls: Sequence[Callable[[], object]], device: torch.device, sec
     except RuntimeError as error:
         if "synchroniz" not in str(error):
             raise
-        return None
+        synchronizes = True
+    else:
+        synchronizes = False
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    replay = captured(lambda: [call() for call in calls])
+    if synchronizes:
+        return kernels_of(all_calls, device)[1] / 1e6 / len(calls), "kernels"
+    replay = captured(all_calls)
     begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
     replay()
     found: list[float] = []
@@ -156,7 +182,7 @@ def gpu_seconds(calls: Sequence[Callable[[], object]], device: torch.device, sec
         end.record()
         end.synchronize()
         found.append(begin.elapsed_time(end) / 1e3)
-    return statistics.median(found) / 10 / len(calls)
+    return statistics.median(found) / 10 / len(calls), "graph"
 
 
 def host_seconds(function: Callable[[], object], device: torch.device, calls: int = 20) -> float:
@@ -221,8 +247,7 @@ def product_peak(device: torch.device, dtype: torch.dtype = torch.float32) -> fl
 
 def _fastest(function: Callable[[], object], device: torch.device) -> float:
     """Seconds of a call: on a GPU of its own work alone."""
-    on_gpu = gpu_seconds([function], device) if device.type == "cuda" else None
-    return on_gpu or min(times({"": function}, device, 0.5)[""])
+    return gpu_seconds([function], device)[0] if device.type == "cuda" else min(times({"": function}, device, 0.5)[""])
 
 
 def convolution_peak(device: torch.device, dtype: torch.dtype = torch.float32) -> float:

@@ -153,7 +153,8 @@ def draw(results: Results, folder: Path) -> None:
     if "cpu" in results.get("ops", {}):
         entry, groups = results["ops"]["cpu"], dict[str, dict[str, float]]()
         for row in entry["rows"]:
-            groups.setdefault(row["op"], {})[row["method"]] = row["× faster"]
+            if "× faster" in row:  # a method that failed has no times
+                groups.setdefault(row["op"], {})[row["method"]] = row["× faster"]
         title = f"forward + backward ({entry['machine']['device']}, torch {entry['machine']['torch']})"
         plots.bars(folder / "bench-ops.png", title, groups, "times faster than each first row")
     if "cpu" in results.get("scaling", {}):

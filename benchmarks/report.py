@@ -172,7 +172,9 @@ def write_entries(path: Path, entries: Mapping[str, Any]) -> None:
     """A file of results, as every one of them is written."""
     text = json.dumps(entries, indent=1, default=str, ensure_ascii=False, sort_keys=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n", encoding="utf-8")
+    new = path.with_suffix(".new")
+    new.write_text(text + "\n", encoding="utf-8")
+    new.replace(path)  # a process that is stopped leaves the file of before
 
 
 def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:

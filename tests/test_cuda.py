@@ -82,9 +82,9 @@ def results(op: Op, inputs: Sequence[Tensor], weight: Tensor) -> list[Tensor]:
 
 
 def weight_of(op: Op, inputs: Sequence[Tensor]) -> Tensor:
-    """A gradient of the value, the same on every device."""
+    """A gradient of the value that gives the inputs gradients near 1, which float16 can hold."""
     like = op(*inputs)
-    return torch.randn(like.shape).to(like)
+    return (torch.randn(like.shape) * (inputs[0].numel() / like.numel())).to(like)
 
 
 def assert_exact(op: Op, inputs: Sequence[Tensor], reference: str = "cpu") -> None:
@@ -295,4 +295,5 @@ def test_compiles_into_one_graph() -> None:
     inputs = norm_inputs(2, 3, 48, 48)
     weight = weight_of(both, inputs)
     compiled = results(torch.compile(both, fullgraph=True), inputs, weight)
-    torch.testing.assert_close(compiled, results(both, inputs, weight), rtol=1e-3, atol=1e-5)
+    for got, wanted in zip(compiled, results(both, inputs, weight), strict=True):
+        assert (got - wanted).norm() <= 1e-3 * wanted.norm()
