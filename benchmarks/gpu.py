@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 
@@ -45,6 +45,8 @@ class Step:
     writes: tuple[str, ...] = ()
     """Entries of results.json."""
     quick: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that it needs."""
 
 
 def steps(cpu: bool, results: Path) -> list[Step]:
@@ -62,15 +64,18 @@ def steps(cpu: bool, results: Path) -> list[Step]:
     tiny_step = ["--size", "32", "--width", "4", "--blocks", "1"]
     ops = ("--batch", "8")
     spread = ["-n", "8"] if importlib.util.find_spec("xdist") and not cpu else []
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 8))} if spread else {}
+    # PyTorch's cache of memory would hide what lies beyond a tensor
+    uncached = {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
     pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "filterwarnings=default", *spread]
     found = [
         Step("0 card", script("card"), 25, ("card",), quick=True),
-        Step("1 tests on the card", [*pytest, "tests/test_cuda.py"], 75, quick=True),
+        Step("1 tests on the card", [*pytest, "tests/test_cuda.py"], 75, quick=True, environment=threads),
         Step(
             "2 launches",
             script(
                 "launches",
-                "--no-graphs",
+                *("--no-graphs", *ops),
                 rehearsed=[*tiny, "--no-graphs", "--step-size", "32", "--step-width", "4", "--step-blocks", "1"],
             ),
             40,
@@ -105,6 +110,8 @@ def steps(cpu: bool, results: Path) -> list[Step]:
                 (f"train_step-{size}-1-{mode}",),
             )
         )
+    compiled = ["tests/compile_kernels.py", "90", str(results)]
+    registers = Step("registers", compiled, writes=("registers",), environment={"TRITON_INTERPRET": "0"})
     smoke = script("launches", *tiny, "--smoke", rehearsed=[*tiny, "--smoke"])
     checker = ["compute-sanitizer", "--error-exitcode", "9", sys.executable] if not cpu else []
     return [
@@ -121,14 +128,14 @@ def steps(cpu: bool, results: Path) -> list[Step]:
             85,
             ("demo",),
         ),
-        Step("8 compute-sanitizer", [*checker, *smoke]),
+        Step("8 compute-sanitizer", [*checker, *smoke], environment=uncached),
         Step(
             "torch.compile of the ops",
             script("ops", "--methods", "compiled", *ops, rehearsed=[*tiny, "--methods", "compiled", "--only", "TV"]),
             writes=("ops-compiled",),
         ),
         # the same on every machine, and a test of its own where there is no GPU
-        *([] if cpu else [Step("registers", ["tests/compile_kernels.py", "90", str(results)], writes=("registers",))]),
+        *([] if cpu else [registers]),
     ]
 
 
@@ -138,9 +145,7 @@ def run(step: Step, seconds: float, log: Path) -> str:
     if command[0] == "compute-sanitizer" and shutil.which(command[0]) is None:
         return "not run: compute-sanitizer is not installed"
     command = command if command[0] == "compute-sanitizer" else [sys.executable, *command]
-    environment = {**os.environ, "TRITON_INTERPRET": "0"} if step.name == "registers" else None
-    if command[0] == "compute-sanitizer":  # PyTorch's cache of memory would hide what lies beyond a tensor
-        environment = {**os.environ, "PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
+    environment = {**os.environ, **step.environment}
     with log.open("a", encoding="utf-8", errors="replace") as file:
         file.write(f"\n===== {step.name}: {' '.join(command)}\n")
         file.flush()
