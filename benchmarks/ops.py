@@ -109,7 +109,8 @@ def cases(options: Options) -> Iterator[Case]:
         halves = [(torch.bfloat16, layout) for _, layout in (usual, transposed)]
         for chosen in halves:
             yield norm_case(options, *chosen)
-        for chosen in (*halves, transposed):
+        # emulated, it takes minutes
+        for chosen in (transposed, *(halves if measure.fast_bfloat16(torch.device(options.device)) else [])):
             yield from image_cases(options, *chosen)
 
 
