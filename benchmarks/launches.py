@@ -53,8 +53,9 @@ def is_layout_copy(kernel: str) -> bool:
 def subjects(options: Options) -> Iterator[tuple[str, str, Callable[[], object], int]]:
     """What is looked at, its method, how it is called, and how often for its host time."""
     for case in bench_ops.cases(options):
-        for name in dict.fromkeys((next(iter(case.methods)), "asymkit")):
-            yield case.name, name, partial(case.both, case.methods[name]), 20
+        methods, _ = case.working(case.methods)
+        for name in dict.fromkeys((next(iter(methods)), "asymkit")):
+            yield case.name, name, partial(case.both, methods[name]), 20
     step = train_step.Options(
         options.device, size=options.step_size, width=options.step_width, blocks=options.step_blocks
     )

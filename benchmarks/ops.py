@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
@@ -89,6 +89,20 @@ class Case(NamedTuple):
         out = method(*inputs or self.inputs)
         wanted = [x for x in inputs or self.inputs if x.requires_grad]
         return torch.autograd.grad(out, wanted, _ones(out.shape, out.stride(), out.dtype, out.device))
+
+    def working(self, methods: Mapping[str, Method]) -> tuple[dict[str, Method], dict[str, str]]:
+        """Those that run, and why the others do not: a rival that lacks a type or a package ends nothing."""
+        found, failed = dict[str, Method](), dict[str, str]()
+        for name, method in methods.items():
+            try:
+                self.both(method)
+            except Exception as error:
+                if name == "asymkit":
+                    raise
+                failed[name] = f"failed: {type(error).__name__}"
+            else:
+                found[name] = method
+        return found, failed
 
 
 @functools.lru_cache(maxsize=4)
@@ -202,15 +216,8 @@ def methods_of(case: Case, options: Options) -> dict[str, Method]:
 
 def rows_of(case: Case, options: Options, ceilings: dict[str, float]) -> list[dict[str, object]]:
     """Time and memory of every method of a case."""
-    device, methods, failed = torch.device(options.device), methods_of(case, options), dict[str, str]()
-    for name, method in list(methods.items()):
-        try:
-            case.both(method)
-        except Exception as error:  # a rival that does not take this type ends nothing
-            if name == "asymkit":
-                raise
-            del methods[name]
-            failed[name] = f"failed: {type(error).__name__}"
+    device = torch.device(options.device)
+    methods, failed = case.working(methods_of(case, options))
     ahead = options.times({name: partial(case.forward, method) for name, method in methods.items()})
     total = options.times({name: partial(case.both, method) for name, method in methods.items()})
     sets = measure.input_sets(case.inputs, device) if options.graphs else []

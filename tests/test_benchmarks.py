@@ -22,6 +22,7 @@ import scaling
 import torch
 import train_step
 from rivals import RIVALS, rivals_of
+from torch import Tensor
 
 from asymkit import PatchDiscriminator, ResnetGenerator, ops
 
@@ -186,6 +187,22 @@ def test_both_ways_to_load_show_the_same_photographs(tmp_path: Path) -> None:
         assert crop.shape == (3, 64, 64)
         assert crop.dtype == torch.float32
         assert -1 <= crop.min() < -0.5 < 0.5 < crop.max() <= 1
+
+
+def test_a_rival_that_fails_ends_nothing() -> None:
+    def fails(x: Tensor) -> Tensor:
+        raise ModuleNotFoundError("kornia_rs")
+
+    def runs(x: Tensor) -> Tensor:
+        return 2 * x
+
+    case = bench_ops.Case("TV", (torch.ones(3, requires_grad=True),), {"kornia": fails, "asymkit": runs}, 1.0)
+    options = bench_ops.Options(device="cpu", seconds=0.0, rounds=2, methods="not compiled", graphs=True)
+    good, bad = bench_ops.rows_of(case, options, {"bytes": 1.0})
+    assert (good["method"], good["× faster"], good["by"]) == ("asymkit", 1.0, "calls")
+    assert bad == {"op": "TV", "method": "kornia", "forward ms": "failed: ModuleNotFoundError"}
+    with pytest.raises(ModuleNotFoundError):
+        case.working({"asymkit": fails})
 
 
 @pytest.mark.slow
