@@ -54,7 +54,7 @@ class Options(measure.Options):
     only: str | None = None
     """Time this op alone, such as "MS-SSIM"."""
     graphs: bool = torch.cuda.is_available()
-    """Time the GPU alone too, and bfloat16 and channels-last where the usual is float32 and NCHW."""
+    """Time the GPU alone too, and and bfloat16."""
     batch: int = 4
     """Of images."""
     maps: int = 8
@@ -114,17 +114,18 @@ def _ones(shape: torch.Size, stride: tuple[int, ...], dtype: torch.dtype, device
 def cases(options: Options) -> Iterator[Case]:
     """Every op, built only when its turn comes."""
     usual, transposed = (torch.float32, torch.contiguous_format), (torch.float32, torch.channels_last)
-    yield from image_cases(options, *usual)
     for chosen in (usual, transposed):
+        yield from image_cases(options, *chosen)
         yield norm_case(options, *chosen)
-    yield gram_case(options)
+        yield gram_case(options, chosen[1])
     yield lpips_case(options)
     if options.graphs:
         halves = [(torch.bfloat16, layout) for _, layout in (usual, transposed)]
         for chosen in halves:
             yield norm_case(options, *chosen)
-        # emulated, it takes minutes
-        for chosen in (transposed, *(halves if measure.fast_bfloat16(torch.device(options.device)) else [])):
+        for chosen in (
+            halves if measure.fast_bfloat16(torch.device(options.device)) else []
+        ):  # emulated, it takes minutes
             yield from image_cases(options, *chosen)
 
 
@@ -158,10 +159,10 @@ def norm_case(options: Options, dtype: torch.dtype, layout: torch.memory_format)
     return Case(name, (x, residual, *learned), {"eager torch": eager_norm, "asymkit": ours}, 6 * size, 3 * size)
 
 
-def gram_case(options: Options) -> Case:
+def gram_case(options: Options, layout: torch.memory_format) -> Case:
     """Gram matrices of VGG features."""
     n, c, side = options.batch, options.width // 2, options.size // 2
-    maps = _maps(options, (n, c, side, side)).requires_grad_()
+    maps = _maps(options, (n, c, side, side), layout=layout).requires_grad_()
 
     def eager_gram(x: Tensor) -> Tensor:
         flat = x.flatten(2)
@@ -169,7 +170,14 @@ def gram_case(options: Options) -> Case:
 
     operations = 2 * n * c * c * side**2
     methods: dict[str, Method] = {"eager torch": eager_gram, "asymkit": ops.gram_matrix}
-    return Case(f"Gram ({n},{c},{side}²)", (maps,), methods, 2 * operations, operations, "operations")
+    return Case(
+        f"Gram ({n},{c},{side}²){_suffix(maps.dtype, layout)}",
+        (maps,),
+        methods,
+        2 * operations,
+        operations,
+        "operations",
+    )
 
 
 def lpips_case(options: Options) -> Case:
@@ -204,8 +212,8 @@ def _suffix(dtype: torch.dtype, layout: torch.memory_format = torch.contiguous_f
 
 def methods_of(case: Case, options: Options) -> dict[str, Method]:
     """By the name that the table shows."""
-    plain = [name for name in ("pytorch-msssim", "eager torch") if name in case.methods]
-    compiled: dict[str, Method] = {f"torch.compile of {name}": torch.compile(case.methods[name]) for name in plain}
+    ours_and_plain = [name for name in ("pytorch-msssim", "eager torch", "asymkit") if name in case.methods]
+    compiled: dict[str, Method] = {f"torch.compile of {n}": torch.compile(case.methods[n]) for n in ours_and_plain}
     first = next(iter(case.methods))
     return {
         "all": case.methods | compiled,
