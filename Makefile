@@ -25,14 +25,14 @@ test: lint types
 test-all: lint types
 	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) $(ARGS)
 
-# every test with the lowest versions that pyproject.toml declares, in an environment of its own that is removed afterwards;
+# the tests of `make test` with the lowest versions that pyproject.toml declares, in an environment of its own that is removed afterwards;
 # those versions warn of what later ones changed, which is no error here
 test-oldest:
 	set -e; oldest=$$(mktemp -d); trap 'rm -rf "$$oldest"' EXIT; \
 	$(PYTHON) -m venv "$$oldest"; \
 	"$$oldest/bin/pip" install --quiet --disable-pip-version-check uv; \
 	"$$oldest/bin/uv" pip install --quiet --python "$$oldest/bin/python" --resolution lowest-direct --editable ".[dev]"; \
-	OMP_NUM_THREADS=1 "$$oldest/bin/python" $(PYTEST) --override-ini filterwarnings=default $(ARGS)
+	OMP_NUM_THREADS=1 "$$oldest/bin/python" $(PYTEST) -m "not slow" --override-ini filterwarnings=default $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
