@@ -10,11 +10,13 @@ KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=21474836
 
 EXAMPLE ?= asymgan
 RESULTS ?= benchmarks/results
+NOW := $(shell date +%Y-%m-%d-%H%M%S)
 override OUT := runs/$(if $(filter asymgan,$(EXAMPLE)),demo,$(EXAMPLE))
 
 # EXAMPLE=name runs another one of examples/, DATA=folder trains on your own images, ARGS=... adds any option of the example
 demo: $(VENV)/.examples
-	$(if $(findstring --resume,$(ARGS)),,rm -rf $(OUT))
+	@$(if $(filter --resume --help --dry-run,$(ARGS)),,test ! -e $(OUT) || \
+		{ mv $(OUT) $(OUT)-until-$(NOW) && echo "the run that was in $(OUT) is now in $(OUT)-until-$(NOW)"; })
 	$(KEEP_MEMORY) $(BIN)/python examples/$(EXAMPLE).py demo --out $(OUT) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 PYTEST := -m pytest --numprocesses auto --dist worksteal

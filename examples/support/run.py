@@ -105,6 +105,8 @@ def open_run(settings: RunSettings, keep: frozenset[str] = frozenset()) -> None:
             f"out: {str(folder)!r} holds a run already; add --resume to go on with it, or give another --out"
         )
     if settings.resume:
+        if not held and PartialState().is_main_process and folder.is_dir():
+            hold(folder)  # a run that has no checkpoint yet may be in it
         if not held:
             raise ValueError(f"resume: no checkpoint {str(checkpoint)!r}; start without --resume first")
         _compare(settings_of(checkpoint), plain, keep, folder)
