@@ -223,10 +223,9 @@ def names_of(name: str, value: object, valid: Sequence[str]) -> tuple[str, ...]:
 
 def at_least(name: str, value: object, least: int = 1, most: int | None = None) -> int:
     """The value as an ``int``, refused where it is no integer, such as NumPy's, from ``least`` to ``most``."""
-    # a tensor is no integer here: reading it would make a GPU wait
-    whole = (
-        hasattr(type(value), "__index__") and not isinstance(value, bool | Tensor) and getattr(value, "shape", ()) == ()
-    )
+    # no booleans, NumPy's of before 2.0 among them, and no tensors: reading one would make a GPU wait
+    other = isinstance(value, bool | Tensor) or type(value).__name__ == "bool_" or getattr(value, "shape", ()) != ()
+    whole = hasattr(type(value), "__index__") and not other
     found = operator.index(value) if whole else None  # type: ignore[arg-type]  # as hasattr says
     if found is None or found < least or (most is not None and found > most):
         too_large = found is not None and found >= least

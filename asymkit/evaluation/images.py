@@ -175,7 +175,8 @@ def _with_image(path: Path, use: Callable[[Image.Image], Result], least_side: in
         try:
             return opened(path, list(FORMATS))
         except ValueError as error:
-            if "MAX_TEXT" not in str(error):  # Pillow's limits for metadata, which say nothing about the pixels
+            # Pillow's limits for metadata, which say nothing about the pixels
+            if not any(words in str(error) for words in ("MAX_TEXT", "Decompressed Data Too Large")):
                 raise
             return opened(_without_text(path), ["PNG"])
     except (BrokenImageError, MemoryError):
