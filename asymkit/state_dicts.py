@@ -1,14 +1,9 @@
-"""State dicts of files: read without running code, wrappers' prefixes stripped, networks found inside, weights checked."""
+"""State dicts: wrappers' prefixes stripped, networks found inside, weights checked."""
 
 from __future__ import annotations
 
-import hashlib
-import pickle
 import re
-import warnings
-import zipfile
 from collections.abc import Callable, Container, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,38 +17,16 @@ WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoin
 """Components that DataParallel, AveragedModel, timm's ModelEma, torch.compile, FSDP and gradient checkpointing put into names."""
 
 COUNTERS = frozenset({"n_averaged"})
-"""Entries that wrappers keep beside the weights."""
+"""Entries that AveragedModel keeps beside its ``module``."""
+
+EMA_COUNTERS = frozenset({"initted", "step"})
+"""Entries that ema_pytorch's EMA keeps beside its ``ema_model``."""
 
 AVERAGE = re.compile(r"^(?:ema|average|averaged|shadow)(?:_|$)|_ema$")
 """What the component of a moving average is called: ``ema_model``, ``state_dict_ema``, ``g_ema``, ``average``."""
 
 CONTAINERS = frozenset({"", "model", "online_model", "state_dict", "model_state_dict", "params", "parts"})
 """Components that say only that weights follow."""
-
-CHECKSUM = "asymkit.sha256"
-"""Under this name the metadata of a safetensors file hold :func:`digest`."""
-
-
-def read_file(path: str | Path) -> Any:
-    """What a file of weights holds, on the CPU; checksums that it has are verified, and no code in it is run.
-
-    Raises:
-        ValueError: no such file, damaged, or a pickle with more than tensors and plain values.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"no file {str(path)!r}")
-    return _from_safetensors(path) if path.suffix == ".safetensors" else _unpickled(path)
-
-
-def digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the names, types, shapes and bytes of tensors, in hexadecimal."""
-    found = hashlib.sha256()
-    for name in sorted(state):
-        tensor = state[name].detach().cpu().contiguous()
-        found.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-        found.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return found.hexdigest()
 
 
 def bare_name(name: str) -> str:
@@ -71,14 +44,27 @@ def bare_names(names: Mapping[str, object]) -> dict[str, str]:
 def bare_state(state: Mapping[str, Tensor]) -> StateDict:
     """Tensors by their names without wrappers and without the wrappers' counters."""
     names = bare_names(state)
-    return {names[name]: value for name, value in state.items() if name.rpartition(".")[2] not in COUNTERS}
+    return {names[name]: value for name, value in state.items() if not _is_counter(name, state)}
+
+
+def _is_counter(name: str, state: Mapping[str, object]) -> bool:
+    """Whether an entry is a wrapper's counter: beside it are only the weights of what is wrapped."""
+    before, dot, last = name.rpartition(".")
+    head = before + dot
+    beside = [other for other in state if other.startswith(head) and other != name] if last in COUNTERS else []
+    return bool(beside) and all(other.startswith(f"{head}module.") for other in beside)
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """The module inside DataParallel, torch.compile, AveragedModel and the like; of an average, the averaged one."""
+    """The module inside DataParallel, torch.compile, AveragedModel and the like; of an average, the averaged one.
+
+    A module with parameters or buffers of its own, other than the counters of averages, is no wrapper.
+    """
     inner = ("ema_model", *WRAPPERS)
     children = dict(module.named_children())
-    if children and children.keys() <= {*inner, "online_model"}:
+    own = [*module._parameters, *module._buffers]
+    counters = EMA_COUNTERS if "ema_model" in children else COUNTERS
+    if children and children.keys() <= {*inner, "online_model"} and counters.issuperset(own):
         for name in inner:
             if name in children:
                 return unwrapped(children[name])
@@ -171,7 +157,7 @@ def check_weights(
         state: tensors by name.
         what: they are called in the message.
         like: tensors of the same names, whose kind of type they must have; None: floating point.
-        finite: names of those that must not hold NaN or infinity; None: all.
+        finite: names of those that must not hold NaN or infinity, also not in the type they are converted to; None: all.
 
     Raises:
         ValueError: the first that is not, by its name.
@@ -188,10 +174,16 @@ def check_weights(
             raise ValueError(
                 f"{what}: {name!r} {kind}, expected a dense tensor; save it from a network that holds its weights"
             )
-        if value.device.type == "cpu" and (finite is None or name in finite) and not _is_finite(value):
-            raise ValueError(
-                f"{what}: {name!r} holds NaN or infinity; the training it comes from diverged, take an earlier file of it"
-            )
+        if value.device.type == "cpu" and (finite is None or name in finite):
+            if not _is_finite(value):
+                raise ValueError(
+                    f"{what}: {name!r} holds NaN or infinity; the training it comes from diverged, take an earlier file of it"
+                )
+            if value.dtype != wanted and not _is_finite(value.to(wanted)):
+                raise ValueError(
+                    f"{what}: {name!r} is of type {value.dtype} and holds values too large for {wanted}, in which it would "
+                    f"be infinite; load it into a module of type {value.dtype}"
+                )
 
 
 def first_difference(expected: Mapping[str, torch.Size], state: Mapping[str, Tensor]) -> str | None:
@@ -235,54 +227,3 @@ def _tensors(held: Mapping[Any, Any], before: str) -> Iterator[tuple[str, Tensor
 def _ends(path: str, part: str) -> bool:
     part = ".".join(component for component in part.split(".") if component not in WRAPPERS)
     return path == part or path.endswith(f".{part}")
-
-
-def safetensors_library() -> Any:
-    """``safetensors.torch``, or an error that says how to get it."""
-    try:
-        import safetensors.torch
-    except ImportError as error:
-        raise ImportError('safetensors files need: pip install "asymkit[hub]"') from error
-    return safetensors.torch
-
-
-def _from_safetensors(path: Path) -> StateDict:
-    library = safetensors_library()
-    try:
-        with library.safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
-    except Exception as error:
-        raise ValueError(f"{str(path)!r} is no safetensors file, or damaged: {error}") from error
-    wanted = metadata.pop(CHECKSUM, None)
-    state |= {
-        name: state[twin] for name, twin in metadata.items() if name not in state and twin in state
-    }  # shared weights
-    if wanted is not None and wanted != digest(state):
-        raise ValueError(f"{str(path)!r} is damaged: its tensors are not those that were written, by their SHA-256")
-    return state
-
-
-def _check_archive(path: Path) -> None:
-    """Compare the CRC-32 of every entry, which torch.load does not; 0 stands for none (``set_crc32_options(False)``)."""
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            with archive.open(entry) as file:
-                while entry.CRC and file.read(1 << 20):
-                    pass
-
-
-def _unpickled(path: Path) -> Any:
-    try:
-        if zipfile.is_zipfile(path):
-            _check_archive(path)
-        with warnings.catch_warnings():  # about what is refused right afterwards
-            warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{str(path)!r} is not loaded: it is damaged, or holds more than tensors, and opening such a file runs code from "
-            "it; where you trust it, open it in the code it came from and save state_dict() of its networks"
-        ) from error
-    except Exception as error:  # torch.load raises whatever the broken byte happened to hit
-        raise ValueError(f"{str(path)!r} is no file of weights, or damaged: {error}") from error

@@ -18,6 +18,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 ORDER = [
     "checks",
+    "weight_files",
     "state_dicts",
     "console",
     "ops",

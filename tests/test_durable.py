@@ -27,6 +27,9 @@ from support.run import open_run
 from support.settings import ASYMGAN_DEMO
 from torch import nn
 
+from asymkit import save_weights
+from asymkit.checkpoints.durable import write_whole
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -256,6 +259,7 @@ def test_contents_reach_the_disk_before_their_names_and_names_before_the_end(
 ) -> None:
     """A rename lives in the folder: what is not brought to the disk there a power cut may undo."""
     path, sync, rename, done = tmp_path / "file", os.fsync, Path.replace, list[tuple[str, str]]()
+    sources = list[str]()
 
     def synced(number: int) -> None:
         place = os.fstat(number)
@@ -264,6 +268,7 @@ def test_contents_reach_the_disk_before_their_names_and_names_before_the_end(
         sync(number)
 
     def renamed(self: Path, target: Path) -> Path:
+        sources.append(self.name)
         done.append(("renamed", target.name))
         return rename(self, target)
 
@@ -271,7 +276,9 @@ def test_contents_reach_the_disk_before_their_names_and_names_before_the_end(
     monkeypatch.setattr(Path, "replace", renamed)
     if write is write_durably:
         write_durably(path, b"content")
-        assert done == [("synced", "file.new"), ("renamed", "file"), ("synced", "folder")]
+        (new,) = sources  # of a name of its own
+        assert new != "file"
+        assert done == [("synced", new), ("renamed", "file"), ("synced", "folder")]
     else:
         write_checked(path, lambda file: file.write(b"content"))
         assert done == [
@@ -281,6 +288,52 @@ def test_contents_reach_the_disk_before_their_names_and_names_before_the_end(
             ("renamed", "file"),
             ("synced", "folder"),
         ]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no pipes with names")
+def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("pipe")
+    before = {file.name: file.lstat().st_mode for file in tmp_path.iterdir()}
+    for name in before:
+        for write in (write_durably, lambda path, _: save_weights(nn.Linear(1, 1), path)):
+            with pytest.raises(OSError, match=r"(pipe|folder)' is no regular file, .* give another path"):
+                write(tmp_path / name, b"content")
+    assert {file.name: file.lstat().st_mode for file in tmp_path.iterdir()} == before
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
+    """The second begins and ends while the first writes."""
+    path = tmp_path / "file"
+
+    def first(file: Any) -> None:
+        file.write(b"fir")
+        file.flush()
+        write_durably(path, b"second, which is longer")
+        assert path.read_bytes() == b"second, which is longer"
+        file.write(b"st")
+
+    write_whole(path, first)
+    assert path.read_bytes() == b"first"
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_names_as_long_as_the_system_takes_are_written(tmp_path: Path) -> None:
+    for name in ("a" * 252, "b" * 255):
+        write_durably(tmp_path / name, b"content")
+        assert (tmp_path / name).read_bytes() == b"content"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have no such modes")
+def test_the_mode_of_a_file_is_kept_and_a_new_one_has_that_of_new_files(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    write_durably(tmp_path / "new", b"content")
+    assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
+    for mode in (0o600, 0o640, 0o664, 0o444):
+        (tmp_path / "new").chmod(mode)
+        write_durably(tmp_path / "new", b"content")
+        assert (tmp_path / "new").stat().st_mode & 0o777 == mode
 
 
 def test_a_checkpoint_without_a_checksum_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -144,6 +144,14 @@ def test_the_generator_of_a_run_is_one_call(tmp_path: Path, ema: float, monkeypa
         load_network(run, "netG")
 
 
+def test_a_part_names_the_trained_network_or_its_average(tmp_path: Path) -> None:
+    trained, averaged = lively(ResnetGenerator(**SMALL)), lively(ResnetGenerator(**SMALL))
+    torch.save({"G_A": trained.state_dict(), "G_A_ema": averaged.state_dict()}, tmp_path / "trainer.pt")
+    for part, wanted in ((None, averaged), ("G_A", trained), ("G_A_ema", averaged)):
+        found = load_network(tmp_path / "trainer.pt", part).state_dict()
+        assert all(torch.equal(value, found[name]) for name, value in wanted.state_dict().items())
+
+
 def test_folders_and_files_that_hold_none_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no file .*checkpoint.pt"):
         load_network(tmp_path)

@@ -189,6 +189,47 @@ class Both(nn.Module):
         self.a.module = nn.Linear(1, 1)
 
 
+class Scaled(nn.Module):
+    """A part named as a wrapper names what it wraps, beside weights of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.module = nn.Linear(1, 1)
+        self.scale = nn.Parameter(torch.randn(1))
+
+
+class Counting(nn.Module):
+    """A buffer named as AveragedModel names its counter, beside weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(1, 1)
+        self.register_buffer("n_averaged", torch.randn(1))
+
+
+class CountingScaled(Scaled):
+    """Both."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("n_averaged", torch.randn(1))
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("kind", [Scaled, Counting, CountingScaled])
+@pytest.mark.parametrize("wrap", [lambda net: net, nn.DataParallel, AveragedModel], ids=["bare", "parallel", "average"])
+def test_modules_with_the_names_of_wrappers_lose_nothing(
+    tmp_path: Path, suffix: str, kind: Callable[[], nn.Module], wrap: Wrap
+) -> None:
+    one, other, path = kind(), kind(), tmp_path / f"weights{suffix}"
+    save_weights(wrap(one), path)
+    assert len(read_state_dict(path)) == len(one.state_dict())
+    load_weights(other, path)
+    assert same(one, other)
+    load_weights(wrapped := wrap(kind()), path)
+    assert same(one, wrapped.module if isinstance(wrapped, nn.DataParallel | AveragedModel) else wrapped)
+
+
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_names_that_would_become_the_same_are_kept(tmp_path: Path, suffix: str) -> None:
     one, other = Both(), Both()
@@ -315,6 +356,65 @@ def test_keys_and_arguments_of_other_types_are_refused(name: str) -> None:
             ValueError, match=r"weights: got .*, expected a state dict|or the path of a file with them, got a "
         ):
             EVERY_LOADER[name](given)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_weights_too_large_for_the_type_of_a_module_are_refused(suffix: str, tmp_path: Path) -> None:
+    large, half, path = nn.Linear(2, 2), nn.Linear(2, 2).half(), tmp_path / f"w{suffix}"
+    nn.init.constant_(large.weight, 1e6)
+    save_weights(large, path)
+    before = copy.deepcopy(half)
+    with pytest.raises(ValueError, match=r"'weight' is of type torch.float32 .* too large for torch.float16"):
+        load_weights(half, path)
+    assert same(half, before)
+    load_weights(brain := nn.Linear(2, 2).bfloat16(), path)
+    assert brain.weight.isfinite().all()
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_weights_are_not_compared_with_themselves(suffix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NaN, which a buffer may hold, is not equal to itself."""
+    one, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    for module in (one, other):
+        module.register_buffer("unset", torch.full((1,), float("nan")))
+    save_weights(one, tmp_path / f"w{suffix}")
+    load_weights(other, tmp_path / f"w{suffix}")
+    assert torch.equal(one.weight, other.weight)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_modules_without_values_are_neither_saved_nor_loaded_into(suffix: str, tmp_path: Path) -> None:
+    path, meta = tmp_path / f"w{suffix}", nn.Sequential(nn.Linear(2, 2, device="meta"))
+    with pytest.raises(ValueError, match=r"'0.weight' is on the meta device, .*to_empty"):
+        save_weights(meta, path)
+    assert not path.exists()
+    save_weights(nn.Sequential(nn.Linear(2, 2)), path)
+    with pytest.raises(ValueError, match=r"'0.weight' is on the meta device, .*to_empty"):
+        load_weights(meta, path)
+    load_weights(meta.to_empty(device="cpu"), path)
+    assert meta.state_dict().keys() == read_state_dict(path).keys()
+    assert all(torch.equal(value, read_state_dict(path)[name]) for name, value in meta.state_dict().items())
+
+
+class Extra(nn.Linear):
+    """What it adds to its state dict is no tensor."""
+
+    def get_extra_state(self) -> Any:
+        return {"version": 3}
+
+    def set_extra_state(self, state: Any) -> None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_entries_that_are_no_tensors_are_named(suffix: str, tmp_path: Path) -> None:
+    path, extra = tmp_path / f"w{suffix}", nn.Sequential(Extra(2, 2))
+    with pytest.raises(ValueError, match=r"module: '0._extra_state' in its state dict is a dict, .* expected a tensor"):
+        save_weights(extra, path)
+    assert not path.exists()
+    save_weights(nn.Sequential(nn.Linear(2, 2)), path)
+    with pytest.raises(ValueError, match=r"module: '0._extra_state' in its state dict is a dict, .* expected a tensor"):
+        load_weights(extra, path)
 
 
 def test_load_weights_checks_as_the_loaders_do(tmp_path: Path) -> None:

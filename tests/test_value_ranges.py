@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from PIL import Image
 from support.data import Unpaired, unpaired
 from support.domains import domain_sets
 from support.gestures import gesture_pairs
+
+from asymkit.evaluation.images import BrokenImageError, read_image
 
 
 def ramp(highest: float, dtype: Any = np.uint16) -> np.ndarray[Any, Any]:
@@ -89,14 +92,14 @@ def test_palette_indices_are_their_colours(tmp_path: Path) -> None:
 
 
 def deep_png(pixels: np.ndarray[Any, Any]) -> bytes:
-    """A PNG with 16 bits of colour, which Pillow reads but does not write."""
+    """A PNG with 16 bits of colour, grey or not, with alpha or without, which Pillow reads but does not write."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    height, width, _ = pixels.shape
+    height, width, channels = pixels.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
@@ -121,6 +124,43 @@ def test_sixteen_bits_of_colour_with_small_values_are_refused(tmp_path: Path, ki
     if kind != "planar":
         write(16)
         assert levels(unpaired(folder, "grey", "A", 16, 0)[0])[1] > 230
+
+
+@pytest.mark.parametrize(
+    ("channels", "alpha"),
+    [(3, "none"), *product((1, 3), ("opaque", "half of it transparent", "as small as the colours"))],
+)
+def test_eight_bits_stored_in_sixteen_of_colour_are_refused(tmp_path: Path, channels: int, alpha: str) -> None:
+    """Pillow makes 0 of every value below 256."""
+    folder = folders(tmp_path)
+    path = folder / "trainB" / "0.png"
+
+    def write(factor: int) -> None:
+        layers = [ramp(255) * factor] * channels
+        if alpha != "none":
+            layers.append(np.full((32, 32), 255 if "small" in alpha else 65535, np.uint16))
+            if "half" in alpha:
+                layers[-1][:16] = 0
+        path.write_bytes(deep_png(np.stack(layers, 2)))
+
+    write(1)
+    with pytest.raises(ValueError, match=r"trainB has 16-bit colour images with values below 256 of 65536.* black"):
+        unpaired(folder, "grey", "A", 16, 0)
+    with pytest.raises(
+        BrokenImageError, match=r"colours of 16 bits are all below 256, .*also where it is meant to be bl"
+    ):
+        read_image(path)
+    if "small" not in alpha:
+        write(257)
+        assert np.asarray(read_image(path)).max() == 255
+        unpaired(folder, "grey", "A", 16, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_black_images_are_warned_of(tmp_path: Path, dtype: Any) -> None:
+    folder = folders(tmp_path, np.zeros((32, 32), dtype))
+    with pytest.warns(UserWarning, match=r"trainB: the images are nearly black, none .* above 0 of 255"):
+        unpaired(folder, "grey", "A", 16, 0)
 
 
 def test_floats_and_negative_values_are_read_with_a_range(tmp_path: Path) -> None:

@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Replace a file by what ``write`` writes; whatever happens meanwhile, the old or the new one is there to its end.
+
+    Several may write the same path at the same time: the last one that ends stays. The mode of the old file is kept.
 
     Args:
         path: of the file.
         write: given a file opened for it.
 
     Raises:
-        OSError: no room, no permission; what was there before is untouched then.
+        OSError: no room, no permission, a folder, device or pipe of that name; what was there before is untouched then.
     """
     path = path.resolve()  # a link stays one
-    new = path.with_name(f"{path.name}.new")
+    old = path.stat() if path.exists() else None
+    if old is not None and not stat.S_ISREG(old.st_mode):
+        raise OSError(f"{str(path)!r} is no regular file, which writing to it would replace; give another path")
+    new = path.with_name(f".new-{uuid4().hex}")  # no longer than a name may be, however long that of the file is
     try:
+        new.touch(0o666 if old is None else 0o600, exist_ok=False)
         write_to_disk(new, write)
+        if old is not None:
+            new.chmod(stat.S_IMODE(old.st_mode))
         new.replace(path)
         sync_folder(path.parent)
     finally:

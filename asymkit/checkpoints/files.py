@@ -11,24 +11,21 @@ from torch import Tensor, nn
 
 from asymkit.checkpoints.durable import write_whole
 from asymkit.state_dicts import (
-    CHECKSUM,
     StateDict,
     Tree,
     bare_names,
     bare_state,
     check_weights,
     described,
-    digest,
     find,
     first_difference,
     flat_of,
     is_average,
-    read_file,
-    safetensors_library,
     short_of,
     tree_of,
     unwrapped,
 )
+from asymkit.weight_files import CHECKSUM, digest, read_file, safetensors_library
 
 
 def read_state_dict(path: str | Path, part: str | None = None) -> StateDict:
@@ -84,15 +81,16 @@ def save_weights(module: nn.Module, path: str | Path) -> None:
         path: of the file; its folder must exist.
 
     Raises:
-        ValueError: the folder is missing, or no module is given.
-        OSError: no room, no permission; what was there before is untouched then.
+        ValueError: the folder is missing, or no module is given; entries of its state dict that are no tensors, such as
+            ``get_extra_state`` adds, or are on the meta device.
+        OSError: no room, no permission, a folder, device or pipe of that name; what was there before is untouched then.
     """
     path = Path(path)
     if not isinstance(module, nn.Module):
         raise ValueError(f"module must be an nn.Module, got {type(module).__name__}")
     if not path.parent.is_dir():
         raise ValueError(f"no folder {str(path.parent)!r} to write {path.name!r} to")
-    state = bare_state(unwrapped(module).state_dict())
+    state = bare_state(_tensors_of(unwrapped(module)))
     if path.suffix != ".safetensors":
         write_whole(path, lambda file: torch.save(state, file))
         return
@@ -118,13 +116,14 @@ def load_weights(module: nn.Module, path: str | Path, part: str | None = None) -
 
     Raises:
         ValueError: as :func:`read_state_dict`, and weights of another module, with the first key that differs; of
-            another kind of type than the module's; parameters that are NaN or infinite.
+            another kind of type than the module's; parameters that are NaN or infinite, or would be in the module's
+            type; a module that :func:`save_weights` refuses.
     """
     if not isinstance(module, nn.Module):
         raise ValueError(f"module must be an nn.Module, got {type(module).__name__}")
-    module, held = unwrapped(module), read_file(path)
-    names, full = bare_names(module.state_dict()), module.state_dict()
-    own = bare_state(full)
+    module = unwrapped(module)
+    full = _tensors_of(module)
+    held, names, own = read_file(path), bare_names(full), bare_state(full)
     shapes = {name: value.shape for name, value in own.items()}
     twins = _twins(own)
 
@@ -146,11 +145,28 @@ def load_weights(module: nn.Module, path: str | Path, part: str | None = None) -
     check_weights(state, refused, own, finite=learned)
     for name, others in twins.items():
         for twin in others:
-            if not torch.equal(state[name], state[twin]):
+            if twin != name and not torch.equal(state[name], state[twin]):
                 raise ValueError(
                     f"{refused}: it shares {name!r} and {twin!r}, which differ in the file; build it without sharing"
                 )
     module.load_state_dict({name: state.get(names[name], value) for name, value in full.items()})
+
+
+def _tensors_of(module: nn.Module) -> StateDict:
+    """Its state dict, of tensors with values only."""
+    state = module.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise ValueError(
+                f"module: {name!r} in its state dict is a {type(value).__name__}, as get_extra_state() may add, expected "
+                "a tensor; keep it elsewhere, or use torch.save and torch.load for the whole state dict"
+            )
+        if value.is_meta:
+            raise ValueError(
+                f"module: {name!r} is on the meta device, which holds no values; call module.to_empty(device=...), then "
+                "fill or load it"
+            )
+    return state
 
 
 def _is_entry(name: Any, value: Any) -> bool:

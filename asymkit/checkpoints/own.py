@@ -23,7 +23,8 @@ from asymkit.networks import (
     ResnetGenerator,
     StarGenerator,
 )
-from asymkit.state_dicts import StateDict, first_difference, read_file
+from asymkit.state_dicts import StateDict, first_difference
+from asymkit.weight_files import read_file
 
 Shapes = Mapping[str, torch.Size]
 

@@ -163,7 +163,8 @@ def load_network(source: Source, part: str | None = None, *, spatial: bool = Fal
         source: tensors by name, the path of a file, or the folder of an example's run, whose newest training state
             ``checkpoint.pt`` is read.
         part: which of several networks: the end of its name, such as "poor_to_rich", "encoder" or "translator"; a part
-            that two networks have is told by more of it, "discriminators.rich".
+            that two networks have is told by more of it, "discriminators.rich". A name that only the trained network
+            has gives that one, also where its average is beside it: "G_A" is not "G_A_ema", which names the average.
         spatial: what weights do not tell of an :class:`asymkit.AuxGenerator` with ``injection="concat"``: z is a map.
 
     Returns:

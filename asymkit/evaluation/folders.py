@@ -138,10 +138,11 @@ class ImageFiles(Sequence[Path]):
         """The range that measured values need, and what to say of it."""
         name = self.folder.name
         deep, colour = _extremes(looks, "deep"), _extremes(looks, "deep colour")
-        if colour and 0 < colour[1] <= DARK:
+        if colour and colour[1] <= DARK:
             raise ValueError(
                 f"value_range: {name} has 16-bit colour images with values below {256 * (colour[1] + 1):g} of 65536, "
-                "which would be nearly black, and of 16 bits of colour only the upper 8 are read; save them with 8 bits"
+                "which would be nearly black, and of 16 bits of colour only the upper 8 are read; save them with 8 bits, "
+                "also where they are meant to be black"
             )
         if deep and (deep[0] < 0 or deep[1] > FULL_RANGE[1] or 0 < deep[1] <= DARK):
             low, high = deep
@@ -157,12 +158,13 @@ class ImageFiles(Sequence[Path]):
 
     def _darkness(self, looks: list[Look]) -> str:
         """What to warn of if nothing that was measured would be brighter than a quarter, as with label maps."""
-        highest = 0.0
+        levels = list[float]()
         for look in looks:
             if look.values is not None and self._unfit(look) is None:
                 low, high = self.value_range if takes(look.kind, self.value_range) else (0, 255)  # type: ignore[misc]
-                highest = max(highest, (look.values[1] - low) / (high - low) * 255)
-        if not 0 < highest <= DARK:
+                levels.append((look.values[1] - low) / (high - low) * 255)
+        highest = max(levels, default=255.0)
+        if highest > DARK:
             return ""
         return (
             f"{self.folder.name}: the images are nearly black, none of those measured has a level above {highest:.0f} of "

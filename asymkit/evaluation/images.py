@@ -128,9 +128,10 @@ def look_at(path: Path, measure: Callable[[Kind], bool], least_side: int = LEAST
             return Look(kind, None)
         image.draft(None, (64, 64))
         image.load()
-        if kind in ("8 bits", "deep colour"):  # what is transparent is not black
-            image = _as_rgb(path, image, "8 bits", None)
-        pixels = _finite(path, np.asarray(image))
+        if kind == "deep colour":
+            pixels = _visible(_coloured(image))
+        else:  # what is transparent is not black
+            pixels = _finite(path, np.asarray(_as_rgb(path, image, kind, None) if kind == "8 bits" else image))
         return Look(kind, (float(pixels.min()), float(pixels.max())))
 
     return _with_image(path, use, least_side)
@@ -203,22 +204,37 @@ def _without_text(path: Path) -> BytesIO:
 def _as_rgb(path: Path, image: Image.Image, kind: Kind, value_range: ValueRange | None) -> Image.Image:
     if kind in ("deep", "float") or takes(kind, value_range):
         image = _mapped(path, image, kind, value_range)
-    if image.has_transparency_data:
-        with_alpha = image.convert("RGBA")
-        image = Image.new("RGBA", image.size, "white")
-        image.alpha_composite(with_alpha)
-    image = image.convert("RGB")
+    image = _coloured(image)
     if kind == "deep colour":
         _check_deep_colour(path, image, value_range)
-    return image
+    if image.mode == "RGBA":
+        with_alpha, image = image, Image.new("RGBA", image.size, "white")
+        image.alpha_composite(with_alpha)
+    return image.convert("RGB")
+
+
+def _coloured(image: Image.Image) -> Image.Image:
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _visible(image: Image.Image) -> Any:
+    """The levels of the pixels of an RGB or RGBA image that are not fully transparent; one 0 where all are."""
+    pixels = np.asarray(image)
+    if image.mode == "RGBA":
+        pixels = pixels[..., :3][pixels[..., 3] > 0]
+    return pixels if pixels.size else np.zeros(1, np.uint8)
 
 
 def _check_deep_colour(path: Path, image: Image.Image, value_range: ValueRange | None) -> None:
     if value_range is not None and value_range != FULL_RANGE:
         raise BrokenImageError(path, "it has 16 bits of colour, which no value range can be applied to; save 8 bits")
-    highest = int(np.asarray(image).max())
-    if value_range is None and 0 < highest <= DARK:
-        raise BrokenImageError(path, f"its colours of 16 bits are all below {256 * (highest + 1)}; save 8 bits")
+    highest = int(_visible(image).max())
+    if value_range is None and highest <= DARK:  # also 0, which Pillow makes of all values below 256
+        problem = (
+            f"its colours of 16 bits are all below {256 * (highest + 1)}, and of them only the upper 8 bits are read; "
+            "save 8 bits, also where it is meant to be black"
+        )
+        raise BrokenImageError(path, problem)
 
 
 def _mapped(path: Path, image: Image.Image, kind: Kind, value_range: ValueRange | None) -> Image.Image:

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asymkit.checks import check_device, check_images, described, names_of, one_of
-from asymkit.state_dicts import bare_state, check_weights, read_file
+from asymkit.state_dicts import bare_state, check_weights
+from asymkit.weight_files import read_file
 
 WeightSource: TypeAlias = str | os.PathLike[str] | Mapping[str, Tensor] | None
 
