@@ -49,7 +49,7 @@ def checkpoint_blocks(network: nn.Module, on: bool = True) -> int:
         6
     """
     modules(network=network)
-    flags(on=on)
+    (on,) = flags(on=on)
     blocks = [module for module in network.modules() if isinstance(module, _Block)]
     if not blocks:
         raise ValueError(f"network must hold residual blocks of asymkit, {type(network).__name__} has none")

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from numbers import Number, Real
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -228,8 +229,7 @@ def at_least(name: str, value: object, least: int = 1, most: int | None = None) 
     whole = hasattr(type(value), "__index__") and not other
     found = operator.index(value) if whole else None  # type: ignore[arg-type]  # as hasattr says
     if found is None or found < least or (most is not None and found > most):
-        too_large = found is not None and found >= least
-        bound = f"at most {most}" if too_large else f"an integer of at least {least}"
+        bound = f"at most {most}" if found is not None and found >= least else f"an integer of at least {least}"
         raise ValueError(f"{name} must be {bound}, got {described(value)}")
     return found
 
@@ -258,11 +258,12 @@ def numbers(name: str, given: Any, what: str) -> tuple[float, ...]:
     return tuple(number(f"{name}[{i}]", each, 0, 1e6) for i, each in enumerate(given))
 
 
-def flags(**given: object) -> None:
-    """Refuse switches that are not True or False."""
+def flags(**given: object) -> tuple[bool, ...]:
+    """The switches as ``bool``, Python's and NumPy's, in the order given; refused where they are not True or False."""
     for name, value in given.items():
-        if not isinstance(value, bool):
+        if not isinstance(value, bool | np.bool_):
             raise ValueError(f"{name} must be True or False, got {described(value)}")
+    return tuple(map(bool, given.values()))
 
 
 def modules(**given: object) -> None:

@@ -57,8 +57,8 @@ class StepGuard:
                 untouched; if no optimizer has one, leave out ``scaler.update()`` too, which needs at least one.
 
         Returns:
-            Whether the step was taken. Where it was not, what the networks made is best kept from the discriminators'
-            image pool too.
+            Whether the step was taken or, with a scaler, handed to the scaler. Where it was not, what the networks made
+            is best kept from the discriminators' image pool too.
 
         Raises:
             ValueError: something else than an optimizer, losses or a scaler is given.
@@ -105,6 +105,7 @@ class StepGuard:
         looked = [value.detach().float().sum() for value in named.values() if isinstance(value, Tensor)]
         # the norm of sparse gradients is that of their values, summed where an index came twice
         values = [grad.coalesce().values() if grad.is_sparse else grad for grad in gradients]
+        values = [value for value in values if value.numel()]  # nothing has no largest value
         if values:
             looked.append(torch.nn.utils.get_total_norm(values, float("inf")))
         several = torch.distributed.is_available() and torch.distributed.is_initialized()
@@ -125,7 +126,12 @@ def _named(terms: Mapping[str, Tensor | float] | Tensor) -> dict[str, Tensor | f
     named = {"the loss": terms} if isinstance(terms, Tensor) else terms
     if not isinstance(named, Mapping):
         raise ValueError(f"terms must be the loss, a tensor, or a dict of its terms by name, got {described(terms)}")
+    found: dict[str, Tensor | float] = {}
     for name, term in named.items():
         if isinstance(term, bool) or not isinstance(term, Tensor | Real) or (isinstance(term, Tensor) and term.is_meta):
             raise ValueError(f"terms[{name!r}] must be a tensor or a number, got {described(term)}")
-    return dict(named)
+        try:
+            found[name] = term if isinstance(term, Tensor) else float(term)
+        except OverflowError:  # an integer beyond all floats
+            found[name] = math.inf if term > 0 else -math.inf
+    return found

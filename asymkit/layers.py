@@ -36,8 +36,15 @@ class InstanceNorm2d(nn.Module):
     def __init__(self, channels: int, affine: bool = False, eps: float = 1e-5) -> None:
         super().__init__()
         self.channels, self.eps = channels, eps
-        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
-        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+        self.weight = nn.Parameter(torch.empty(channels)) if affine else None
+        self.bias = nn.Parameter(torch.empty(channels)) if affine else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Scales of 1 and shifts of 0, e.g. after ``to_empty`` of a layer that was built on the meta device."""
+        if self.weight is not None and self.bias is not None:
+            nn.init.ones_(self.weight)
+            nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor, activation: Activation | None = None, residual: Tensor | None = None) -> Tensor:
         """Maps (N, C, H, W) in, the same shape out."""

@@ -84,13 +84,16 @@ class ImagePool:
         """Take over the fakes of a checkpoint.
 
         Raises:
-            ValueError: more images than this pool holds, or no state of a pool.
+            ValueError: more images than this pool holds, images of different channels, or no state of a pool.
         """
         images = state.get("images") if isinstance(state, Mapping) else None
         if not isinstance(images, list | tuple) or not all(map(_is_image, images)):
             raise ValueError(f"state must be an ImagePool's state_dict(), {{'images': [...]}}, got {described(state)}")
         if len(images) > self.size:
             raise ValueError(f"the checkpoint's pool holds {len(images)} images, this one has size={self.size}")
+        channels = sorted({image.shape[0] for image in images})
+        if len(channels) > 1:
+            raise ValueError(f"state: the images of a pool have one number of channels, got {channels}")
         self.images = list(images)
 
 

@@ -93,7 +93,7 @@ def exactly(valid: Any, fits: Callable[[Any], bool] = lambda v: False) -> Kind:
     return Kind(valid, fits)
 
 
-FLAG = exactly(False, lambda v: isinstance(v, bool))
+FLAG = exactly(False, lambda v: isinstance(v, bool | np.bool_))
 RANGE = exactly(
     (-1, 1),
     lambda v: (

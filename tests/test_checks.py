@@ -87,6 +87,19 @@ def test_numpy_numbers_are_numbers() -> None:
     assert loss(IMAGE, IMAGE.flip(3)) == asymkit.SSIMLoss()(IMAGE, IMAGE.flip(3))
 
 
+def test_numpy_booleans_are_booleans() -> None:
+    """As a comparison of arrays gives them."""
+    yes, no = np.bool_(True), np.bool_(False)
+    assert checks.flags(yes=yes, no=no, true=True) == (True, False, True)
+    assert asymkit.DomainClassificationLoss(multi_label=yes).multi_label is True  # type: ignore[arg-type]
+    assert asymkit.AuxEncoder(width=4, pooled=no).pooled is False  # type: ignore[arg-type]
+    scores, loss = torch.rand(1, 1, 4, 4), asymkit.LeastSquaresLoss()
+    assert loss(scores, yes) == loss(scores, True) != loss(scores, no)  # type: ignore[arg-type]
+    for bad in (1, "True", np.int64(1), np.array([True]), torch.tensor(True), None):
+        with pytest.raises(ValueError, match=r"^pooled must be True or False, got "):
+            checks.flags(pooled=bad)
+
+
 def test_random_lpips_is_the_same_in_every_object_and_leaves_random_numbers_alone() -> None:
     torch.manual_seed(1)
     first = LPIPSLoss("squeeze", weights=None)

@@ -50,6 +50,16 @@ def test_float32_keeps_its_digits() -> None:
     assert (found_by_x - by_x).norm() / by_x.norm() < 3e-6
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("size", [(4, 8), (5, 8), (5, 7)])  # whole tiles, cropped in one direction, in both
+def test_results_may_be_changed_in_place(size: tuple[int, int], layout: str) -> None:
+    x = torch.randn(1, 2, size[0] + 2, size[1] + 2, dtype=torch.float64).contiguous(memory_format=LAYOUTS[layout])
+    weight = torch.randn(1, 2, 3, 3, dtype=torch.float64, requires_grad=True)
+    (expected,) = torch.autograd.grad(F.conv2d(x, weight).relu().sum(), weight)
+    found = torch.autograd.grad(convolution._conv3x3(x, weight, None).relu_().sum(), weight)
+    torch.testing.assert_close(found, (expected,))
+
+
 def test_only_what_is_wanted_is_computed() -> None:
     x, weight, grad = torch.randn(1, 2, 6, 6), torch.randn(3, 2, 3, 3), torch.randn(1, 3, 4, 4)
     assert winograd.convolve_backward(grad, x, weight, False, True)[0] is None

@@ -215,6 +215,19 @@ def test_a_gradient_penalty_has_all_its_terms_on_every_way(
     close(*results)
 
 
+@pytest.mark.parametrize("name", OPS)
+def test_a_gradient_penalty_outside_a_compiled_op_has_all_its_terms(name: str) -> None:
+    """By the backend that leaves derivatives to autograd; the others refuse second ones by an error."""
+    op, _, (x, *others) = OPS[name]
+    results = []
+    for function in (op, torch.compile(op, backend="eager", fullgraph=True)):
+        leaf = x.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(function(leaf, *others).square().sum(), leaf, create_graph=True)
+        (gradient.square().sum() + leaf.sum()).backward()
+        results.append(leaf.grad)
+    close(*results)
+
+
 def test_an_image_that_was_changed_in_place_is_refused_only_for_second_derivatives() -> None:
     x, y = images(1, 1, 16, 16).requires_grad_(), images(1, 1, 16, 16, seed=1)
     value = ops.ssim(x, y).sum()

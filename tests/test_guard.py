@@ -60,6 +60,27 @@ def test_large_gradients_are_finite_and_terms_need_not_be_scalars() -> None:
         assert not guard.step(optimizer, {"cycle": torch.full((3,), torch.nan)})
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+def test_parameters_without_elements_are_no_obstacle(sparse: bool) -> None:
+    layer, _, guard = trained()
+    empty = nn.Parameter(torch.zeros(0, 2))
+    optimizer = torch.optim.SGD([*layer.parameters(), empty], 1.0)
+    for bad in (False, True):
+        layer(torch.full((1, 2), float("nan") if bad else 1.0)).sum().backward()
+        empty.grad = torch.zeros(0, 2).to_sparse(1) if sparse else torch.zeros(0, 2)
+        with pytest.warns(UserWarning, match="gradients are not finite") if bad else nullcontext():
+            assert guard.step(optimizer, {}) is not bad
+    empty.grad = torch.zeros(0, 2)
+    assert guard.step(torch.optim.SGD([empty], 1.0), {})
+
+
+@pytest.mark.parametrize(("term", "shown"), [(10**400, "inf"), (-(10**400), "-inf")], ids=["above", "below"])
+def test_integers_beyond_all_floats_are_not_finite(term: int, shown: str) -> None:
+    _, optimizer, guard = trained()
+    with pytest.warns(UserWarning, match=f"step 1 was not taken: cycle is {shown}; 1 skipped so far"):
+        assert not guard.step(optimizer, {"cycle": term})
+
+
 def test_it_gives_up_after_so_many_in_a_row() -> None:
     _, optimizer, guard = trained(limit=3)
     for _ in range(2):

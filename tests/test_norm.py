@@ -166,6 +166,40 @@ def test_any_shape_comes_out_with_mean_and_variance_of_z(n: int, c: int, h: int,
     torch.testing.assert_close(out.mean((2, 3)), layer.beta(z))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_results_may_be_changed_in_place(dtype: torch.dtype, layout: torch.memory_format) -> None:
+    """As PyTorch's norm, also behind ``nn.ReLU(True)``, with the same gradients."""
+    x = torch.randn(2, 4, 6, 5, dtype=dtype).contiguous(memory_format=layout).requires_grad_()
+    residual, grad = torch.randn_like(x), torch.randn_like(x)
+    for options in ({}, {"residual": residual}, {"residual": residual, "activation": "relu"}):
+        expected = torch.autograd.grad(F.silu(ops.instance_norm(x, **options)), x, grad)  # type: ignore[arg-type]
+        found = torch.autograd.grad(nn.SiLU(inplace=True)(ops.instance_norm(x, **options)), x, grad)  # type: ignore[arg-type]
+        torch.testing.assert_close(found, expected)
+    nn.Sequential(InstanceNorm2d(4), nn.ReLU(inplace=True))(x.float()).sum().backward()
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_saved_activated_result_that_was_changed_in_place_is_noticed(layout: torch.memory_format) -> None:
+    """The backward pass reads the signs from it, so autograd compares its versions."""
+    x = torch.randn(2, 4, 6, 5).contiguous(memory_format=layout).requires_grad_()
+    out = ops.instance_norm(x, activation="relu").sub_(1)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        out.sum().backward()
+
+
+def test_a_layer_built_on_the_meta_device_can_be_initialised() -> None:
+    with torch.device("meta"):
+        layers = nn.Sequential(InstanceNorm2d(3, affine=True), InstanceNorm2d(3))
+    for layer in layers.to_empty(device="cpu"):
+        for parameter in layer.parameters():
+            nn.init.constant_(parameter, 7)  # whatever lay there
+        layer.reset_parameters()
+    expected = InstanceNorm2d(3, affine=True).state_dict()
+    torch.testing.assert_close(layers[0].state_dict(), expected)
+    torch.testing.assert_close(expected, nn.InstanceNorm2d(3, affine=True).state_dict())
+
+
 def test_train_and_eval_mode_agree(images: Tensor) -> None:
     layer = InstanceNorm2d(3, affine=True).double()
     torch.testing.assert_close(layer.train()(images), layer.eval()(images), rtol=0, atol=0)

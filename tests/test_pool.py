@@ -49,6 +49,17 @@ def test_a_pool_survives_a_checkpoint() -> None:
         ImagePool(-1)
 
 
+def test_a_checkpoint_of_different_channels_is_refused() -> None:
+    pool = ImagePool(4)
+    pool(torch.rand(1, 3, 2, 2))
+    before = list(pool.images)
+    with pytest.raises(ValueError, match=r"images of a pool have one number of channels, got \[1, 3\]"):
+        pool.load_state_dict({"images": [torch.rand(3, 4, 4), torch.rand(1, 4, 4)]})
+    assert pool.images == before
+    pool.load_state_dict({"images": [torch.rand(3, 4, 4), torch.rand(3, 2, 6)]})  # sizes may differ
+    assert len(pool) == 2
+
+
 def test_a_pool_is_called_as_in_cyclegan_and_gives_images_on_the_device_of_new_ones() -> None:
     pool, images = ImagePool(4), torch.rand(4, 3, 2, 2)
     assert torch.equal(pool.query(images), images)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import warnings
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -113,6 +115,25 @@ def test_anticorrelated_images_have_finite_gradients_that_lead_away(scales: int)
     assert gradient.abs().max() > 0
     closer = y.detach() + 0.2 * gradient / gradient.abs().max()
     assert ops.ms_ssim(x, closer, scales=scales).item() > value.item()
+
+
+@pytest.mark.parametrize("op", [ops.ssim, ops.ms_ssim])
+def test_images_are_let_go_with_the_graph_and_no_earlier(op: Callable[..., Tensor]) -> None:
+    """A loss that is kept for a log must not keep the images, and all that they were computed from."""
+    leaf, y = images_like(1, 1, 176, 176).float().requires_grad_(), images_like(1, 1, 176, 176).float()
+    x = leaf * 1
+    value, alive = op(x, y).sum(), weakref.ref(x)
+    del x
+    (first,) = torch.autograd.grad(value, leaf, retain_graph=True)
+    (again,) = torch.autograd.grad(value, leaf, create_graph=True)
+    torch.testing.assert_close(again, first)
+    assert again.requires_grad
+    assert alive() is not None
+    del again
+    value.backward()
+    assert alive() is None
+    with pytest.raises(RuntimeError, match="backward through the graph a second time"):
+        torch.autograd.grad(value, leaf, create_graph=True)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.5])

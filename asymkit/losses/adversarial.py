@@ -20,7 +20,7 @@ class AdversarialLoss(nn.Module):
 
     def forward(self, prediction: Scores, target_is_real: bool) -> Tensor:
         """Distance of the scores from what real (or fake) ones should be, averaged over scales: a float32 scalar."""
-        flags(target_is_real=target_is_real)
+        (target_is_real,) = flags(target_is_real=target_is_real)
         if isinstance(prediction, Tensor):
             check_dense("prediction", prediction, "a tensor of scores")
             if prediction.dtype not in FLOATING or prediction.numel() == 0:

@@ -27,7 +27,7 @@ class DomainClassificationLoss(nn.Module):
 
     def __init__(self, multi_label: bool = False) -> None:
         super().__init__()
-        flags(multi_label=multi_label)
+        (multi_label,) = flags(multi_label=multi_label)
         self.multi_label = multi_label
 
     def forward(self, logits: Tensor, domains: Tensor) -> Tensor:

@@ -211,7 +211,7 @@ class AuxDiscriminator(nn.Module):
     def __init__(self, aux_channels: int, spatial: bool = False, width: int = 64) -> None:
         super().__init__()
         aux_channels, width = sizes(aux_channels=aux_channels, width=width)
-        flags(spatial=spatial)
+        (spatial,) = flags(spatial=spatial)
         self.aux_channels, self.spatial = aux_channels, spatial
         layers: list[nn.Module]
         if spatial:

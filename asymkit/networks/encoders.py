@@ -39,7 +39,7 @@ class AuxEncoder(nn.Module):
     def __init__(self, in_channels: int = 3, aux_channels: int = 8, pooled: bool = True, width: int = 64) -> None:
         super().__init__()
         in_channels, aux_channels, width = sizes(in_channels=in_channels, aux_channels=aux_channels, width=width)
-        flags(pooled=pooled)
+        (pooled,) = flags(pooled=pooled)
         self.in_channels, self.aux_channels, self.pooled = in_channels, aux_channels, pooled
         widths = [width, 2 * width, 4 * width, 4 * width]
         down: list[nn.Module]

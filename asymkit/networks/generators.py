@@ -138,7 +138,7 @@ class AuxGenerator(nn.Module):
     ) -> None:
         super().__init__()
         one_of("injection", injection, ("concat", "concat_all", "cin"))
-        flags(spatial=spatial)
+        (spatial,) = flags(spatial=spatial)
         in_channels, out_channels = sizes(in_channels=in_channels, out_channels=out_channels)
         aux_channels, width, blocks = sizes(aux_channels=aux_channels, width=width, blocks=blocks)
         if spatial and injection != "concat":

@@ -82,7 +82,7 @@ class Translators(nn.Module):
         super().__init__()
         modules(rich_to_poor=rich_to_poor, poor_to_rich=poor_to_rich)
         optional_modules(encoder=encoder)
-        flags(extended=extended)
+        (extended,) = flags(extended=extended)
         if extended and encoder is None:
             raise ValueError("extended=True needs an encoder: its terms compare images made with E(x)")
         lengths = [getattr(network, "aux_channels", None) for network in (poor_to_rich, encoder)]

@@ -33,7 +33,7 @@ def gram_matrix(features: Tensor) -> Tensor:
                  [0.5000, 0.5000]]])
     """
     check_images(features, "features")
-    if needs_plain_formula(features, compiled=False):
+    if needs_plain_formula(features):
         return _gram(features)
     return _Gram.apply(features)
 
@@ -45,9 +45,10 @@ def _gram(features: Tensor) -> Tensor:
 
 
 class _Gram(torch.autograd.Function):
-    """The same with one product in the backward pass, where autograd takes two: d(F·Fᵀ) = (dG + dGᵀ)·F.
+    """The form for eager mode, one product in the backward pass, where autograd takes two: d(F·Fᵀ) = (dG + dGᵀ)·F.
 
-    No compiler finds that, so torch.compile is given it too.
+    No compiler finds that, but torch.compile records the backward pass of an autograd.Function without its own
+    derivative: a gradient penalty would be lost without an error.
     """
 
     @staticmethod

@@ -201,25 +201,30 @@ class _Similarity(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*gradients)
         # The images are for second derivatives only. Saved tensors must not be changed in place even where nobody asks
-        # for these, so they are held as they are, and looked at when somebody does.
+        # for these, so they are held as they are, and looked at when somebody does. As saved tensors are, they are let
+        # go where backward frees the graph, so that a loss that is kept for a log does not keep the images.
         ctx.images, ctx.versions, ctx.options = (x, y), (_version(x), _version(y)), options
         return values
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
+        gradients = ctx.saved_tensors  # raises where the graph is freed, before images are missed
+        images = ctx.images
+        if not torch._C._autograd._get_current_graph_task_keep_graph():
+            ctx.images = None
         if grad is None:
             return None, None, None, None
         if not torch.is_grad_enabled():
             grad = grad[:, None, None, None]
-            grad_x, grad_y = (None if saved is None else grad * saved for saved in ctx.saved_tensors)
+            grad_x, grad_y = (None if saved is None else grad * saved for saved in gradients)
             return grad_x, grad_y, None, None
-        if ctx.versions != tuple(map(_version, ctx.images)):
+        if ctx.versions != tuple(map(_version, images)):
             raise RuntimeError(
                 "an image given to ssim or ms_ssim was changed in place before a backward pass with create_graph=True, "
                 "which computes from it once more; change a copy instead: image.clone()"
             )
         formula = partial(_formula, options=ctx.options)
-        grad_x, grad_y = differentiable_backward(formula, ctx.images, ctx.needs_input_grad[:2], grad)
+        grad_x, grad_y = differentiable_backward(formula, images, ctx.needs_input_grad[:2], grad)
         return grad_x, grad_y, None, None
 
 

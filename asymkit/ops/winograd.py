@@ -63,7 +63,10 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     out = torch.empty(shape, dtype=x.dtype, memory_format=layout)
     places = out.unflatten(3, (across, TILE)).unflatten(2, (down, TILE)).permute(3, 5, 1, 0, 2, 4)
     _ = places.copy_(tiles) if bias is None else torch.add(tiles, bias.view(-1, 1, 1, 1), out=places)
-    return out[..., :height, :width].contiguous(memory_format=layout)
+    if out.shape[2:] == (height, width):
+        return out
+    # never a view, such as contiguous() may give: autograd would forbid changes in place, such as nn.ReLU(True)
+    return out[..., :height, :width].clone(memory_format=layout)
 
 
 def convolve_backward(

@@ -120,7 +120,8 @@ def normalize(
         normed, mean, rstd = torch.native_group_norm(
             _rows(maps), _vector(scale), _vector(shift), 1, rows, pixels, rows, eps
         )
-        out = normed.view_as(maps)
+        # of an autograd.Function's result that is a view, autograd forbids changes in place, such as nn.ReLU(True)
+        out = torch.ops.aten._unsafe_view(normed, list(maps.shape))
     if slope != 1:
         _ = out.relu_() if slope == 0 else F.leaky_relu_(out, slope)
     if residual is not None:
