@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -117,3 +118,36 @@ def images(batch: int = 2, size: int = 32) -> Tensor:
 
 def moved(before: dict[str, Tensor], module: nn.Module) -> bool:
     return any(not torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+NAN_STEPS = {0, 2}  # the very first, and one between good ones
+
+
+class Stills:
+    """Sees that a step on an image with a NaN moves no weight, and that every other step moves all networks."""
+
+    def __init__(self, nets: Mapping[str, nn.Module], spoilt: set[int]) -> None:
+        self.nets, self.spoilt, self.steps = nets, spoilt, 0
+        self.before = self.weights()
+
+    def weights(self) -> dict[str, Tensor]:
+        flat = torch.nn.utils.parameters_to_vector
+        return {name: flat(net.parameters()).detach() for name, net in self.nets.items()}
+
+    def __call__(self, *_: Any) -> None:
+        now = self.weights()
+        for name, weights in now.items():
+            assert weights.isfinite().all(), f"{name} after step {self.steps}"
+            assert torch.equal(weights, self.before[name]) == (self.steps in self.spoilt), f"{name} {self.steps}"
+        self.before, self.steps = now, self.steps + 1
+
+
+def spoilt(batch: Any) -> Any:
+    """A batch with a NaN in one pixel of each of its data sets."""
+    if isinstance(batch, dict):
+        return {name: spoilt(part) for name, part in batch.items()}
+    if isinstance(batch, tuple):
+        return spoilt(batch[0]), *batch[1:]
+    image = batch.clone()
+    image[0, 0, 5, 5] = float("nan")
+    return image

@@ -11,7 +11,7 @@ from typing import Any
 import published
 import pytest
 import torch
-from guides import ROOT, followed, images, moved, sections
+from guides import NAN_STEPS, ROOT, Stills, followed, images, moved, sections, spoilt
 
 import asymkit
 from asymkit import VGGFeatures, ops
@@ -70,6 +70,18 @@ def test_each_change_to_the_solver_trains(headings: list[str]) -> None:
     solver.train([(images(3), torch.tensor([0, 1, 2]))] * 4, watch)
     assert len(losses) == 4
     assert (losses[0]["G/loss_ssim"] >= 0) == ("SSIM" in headings)
+
+
+@pytest.mark.filterwarnings("ignore:step . was not taken:UserWarning")
+@pytest.mark.parametrize("headings", [["Survive a NaN"], SOLVER], ids=str)
+def test_the_solver_survives_an_image_with_a_nan(headings: list[str]) -> None:
+    solver = followed(GUIDE, *headings)["Solver"](SimpleNamespace(**CONFIG))
+    nets = {"G_xy": solver.G_xy, "G_yx": solver.G_yx, "D": solver.D}
+    watch = Stills(nets, NAN_STEPS)
+    batches = [(images(3), torch.tensor([0, 1, 2])) for _ in range(4)]
+    solver.train([spoilt(batch) if i in NAN_STEPS else batch for i, batch in enumerate(batches)], watch)
+    assert watch.steps == 4
+    assert solver.guard.skipped == solver.d_guard.skipped == 2
 
 
 def test_what_the_guide_says_of_ssim() -> None:

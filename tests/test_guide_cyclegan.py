@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.distributed import HashStore  # type: ignore[attr-defined]
 
 GUIDE = "from-cyclegan"
-FORMS = ("2025", "2017")
+FORMS = ("2025", "2020")
 PARTIAL, PARTIAL_Z = "Train the harder direction more", "Train the harder direction more, with a latent code"
 LATENT, LIGHT, GUARD = "A latent code for the rich domain", "Light reconstructors", "Survive a NaN"
 NETWORKS = ("Generators", "Discriminators")
@@ -37,7 +37,7 @@ def page() -> str:
 def code(form: str, *headings: str) -> dict[str, Any]:
     """CycleGAN code of a form after the changes under these headings."""
     model = (PEOPLE / "cyclegan.py").read_text(encoding="utf-8")
-    if form == "2017":
+    if form == "2020":
         assert "write `opt.init_gain, self.gpu_ids` wherever a line below ends in `opt.init_gain)`" in page()
         model = re.sub(r"opt\.init_gain(?=,?\s*\))", "opt.init_gain, self.gpu_ids", model)
         model = re.sub(r"(def define_\w\([^)]*init_gain=0\.02)", r"\1, gpu_ids=()", model)
@@ -117,7 +117,7 @@ def test_each_change_trains_stops_goes_on_and_tests(heading: str | None, form: s
     names = code(form, *chosen)
     model = trained(names, options(tmp_path))
     assert set(model.still) == set(range(15, 21))
-    if form == "2017" and heading != "Learning rate":
+    if form == "2020" and heading != "Learning rate":
         model.still.pop(20)  # that code trains its last epoch at rate 0
     for epoch, still in model.still.items():
         assert still == (["netG_A", "netD_A"] if PARTIAL in chosen and epoch > 15 else []), f"epoch {epoch}"

@@ -11,11 +11,12 @@ from typing import Any
 import published
 import pytest
 import torch
-from guides import PEOPLE, ROOT, changed, followed, images, moved, sections
+from guides import NAN_STEPS, PEOPLE, ROOT, Stills, changed, followed, images, moved, sections, spoilt
 from torch import Tensor
 
 from asymkit import AuxEncoder, AuxGenerator, DualGenerator, load_cyclegan_generator
 
+skips = pytest.mark.filterwarnings("ignore:step . was not taken:UserWarning")
 few_scales = pytest.mark.filterwarnings("ignore:.*scales:UserWarning")
 
 
@@ -208,7 +209,8 @@ def test_a_change_that_does_not_fit_is_noticed() -> None:
 
 SMALL: dict[str, Any] = {
     **{"input_nc": 3, "output_nc": 3, "ngf": 4, "ndf": 4, "netD": "basic", "n_layers_D": 2, "gan_mode": "lsgan"},
-    **{"lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "lambda_L1": 100.0, "lambda_GAN": 1.0},
+    **{"normD": "instance", "init_type": "xavier", "init_gain": 0.02, "no_antialias": False},
+    **{"netF": "mlp_sample", "lr": 2e-4, "beta1": 0.5, "beta2": 0.999, "lambda_L1": 100.0, "lambda_GAN": 1.0},
 }
 ONE_WAY = sections("from-cut-and-pix2pix")
 
@@ -235,6 +237,81 @@ def test_each_change_to_cut_and_pix2pix_code_trains(heading: str, gan_mode: str)
     if heading == "CUT: discriminator":
         with pytest.raises(NotImplementedError, match="--netD basic"):
             names["CUTModel"](SimpleNamespace(**SMALL | {"netD": "n_layers"}))
+
+
+def test_options_for_cuts_discriminator_mean_what_they_meant() -> None:
+    source = (PEOPLE / "cut.py").read_text(encoding="utf-8")
+    model = followed("from-cut-and-pix2pix", "CUT: discriminator", source=source)["CUTModel"]
+    with pytest.raises(NotImplementedError, match="--normD instance, got batch"):
+        model(SimpleNamespace(**SMALL | {"normD": "batch"}))
+
+    def spread(init_type: str, init_gain: float) -> float:
+        wide = SMALL | {"ndf": 32, "init_type": init_type, "init_gain": init_gain}
+        weights = [p for p in model(SimpleNamespace(**wide)).netD.parameters() if p.ndim == 4]
+        return float(weights[2].detach().std())
+
+    assert spread("normal", 0.5) == pytest.approx(0.5, rel=0.05)
+    # of 64 and 128 channels and kernels of 4 by 4
+    assert spread("xavier", 3.0) == pytest.approx(3 * (2 / (16 * (64 + 128))) ** 0.5, rel=0.05)
+
+
+@skips
+@few_scales
+@pytest.mark.parametrize("everything", [False, True])
+@pytest.mark.parametrize("dataset", ["RaFD", "CelebA", "Both"])
+def test_stargan_code_survives_an_image_with_a_nan(dataset: str, everything: bool) -> None:
+    chosen = [*sections("from-stargan")] if everything else ["Survive a NaN"]
+    solver = followed("from-stargan", *chosen)["Solver"](SimpleNamespace(**STARGAN, dataset=dataset))
+    each = 2 if dataset == "Both" else 1
+    watch = Stills({"G": solver.G, "D": solver.D}, {each * i + j for i in NAN_STEPS for j in range(each)})
+    batches = [stargan_batch(dataset) for _ in range(4)]
+    loop = solver.train_multi if dataset == "Both" else solver.train
+    loop([spoilt(batch) if i in NAN_STEPS else batch for i, batch in enumerate(batches)], watch)
+    assert watch.steps == 4 * each
+    assert solver.guard.skipped == solver.d_guard.skipped == 2 * each
+
+
+@skips
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_munit_code_survives_an_image_with_a_nan(side: str) -> None:
+    names = followed("from-munit", "Survive a NaN")
+    stills: list[Stills] = []
+    init = names["MUNIT_Trainer"].__init__
+
+    def built(trainer: Any, hyperparameters: Any) -> None:
+        init(trainer, hyperparameters)
+        stills.append(
+            Stills({name: getattr(trainer, name) for name in ("gen_a", "gen_b", "dis_a", "dis_b")}, NAN_STEPS)
+        )
+
+    names["MUNIT_Trainer"].__init__ = built
+    batches = [{"a": images(size=48), "b": images(size=48)} for _ in range(4)]
+    for i in NAN_STEPS:
+        batches[i][side] = spoilt(batches[i][side])
+    trainer = names["train"](MUNIT, 4, [tuple(batch.values()) for batch in batches], lambda *_: stills[0]())
+    assert stills[0].steps == 4
+    assert trainer.guard.skipped == trainer.dis_guard.skipped == 2
+
+
+@skips
+@few_scales
+@pytest.mark.parametrize("everything", [False, True])
+@pytest.mark.parametrize("kind", ["pix2pix", "CUT"])
+def test_cut_and_pix2pix_code_survive_an_image_with_a_nan(kind: str, everything: bool) -> None:
+    chosen = [name for name in ONE_WAY if name.startswith(f"{kind}:") and (everything or "NaN" in name)]
+    source = (PEOPLE / f"{kind.lower()}.py").read_text(encoding="utf-8")
+    names = followed("from-cut-and-pix2pix", *chosen, source=source)
+    model = names["Pix2PixModel" if kind == "pix2pix" else "CUTModel"](SimpleNamespace(**SMALL))
+    nets = ("netG", "netD") if kind == "pix2pix" else ("netG", "netD", "netF")
+    watch = Stills({name: getattr(model, name) for name in nets}, NAN_STEPS)
+    for i in range(4):
+        image = images(size=48)
+        model.set_input({"A": spoilt(image) if i in NAN_STEPS else image, "B": images(size=48)})
+        model.optimize_parameters()
+        losses = torch.tensor([float(getattr(model, f"loss_{name}").detach()) for name in model.loss_names])
+        assert losses.isfinite().all() == (i not in NAN_STEPS)
+        watch()
+    assert model.guard.skipped == model.guard_D.skipped == 2
 
 
 def test_a_generator_of_cut_with_strided_convolutions_loads(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # ruff: noqa: F821
-"""Networks and models as CycleGAN code usually has them, in small; follows cyclegan_2025.py or cyclegan_2017.py.
+"""Networks and models as CycleGAN code usually has them, in small; follows cyclegan_2025.py or cyclegan_2020.py.
 
 As since 2025. Before, ``self.gpu_ids`` came after every ``opt.init_gain``, ``gpu_ids`` after every ``init_gain``.
 """

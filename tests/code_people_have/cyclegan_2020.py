@@ -1,6 +1,6 @@
 # mypy: ignore-errors
 # ruff: noqa: F821
-"""The same in the form of 2017 to 2024: ``gpu_ids`` go with every network, and ``define_G`` wraps it at once."""
+"""The same in the form of 2020 to 2024: ``gpu_ids`` go with every network, and ``define_G`` wraps it at once."""
 
 import functools
 import os
