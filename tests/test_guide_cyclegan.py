@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
+import shutil
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -293,4 +294,36 @@ def test_an_old_run_goes_on_from_the_files_that_the_guide_writes(
         torch.testing.assert_close(model.netG_A(image), old.netG_A(image), rtol=0, atol=1e-5)
         torch.testing.assert_close(model.netD_B(image), old.netD_B(image), rtol=0, atol=1e-4)
     trained(names, opt)
+    # what changes no network goes on from the files as they are
+    as_they_are = [name for name in sections(GUIDE) if name not in {*NETWORKS, LIGHT, LATENT, PARTIAL_Z}]
+    trained(code(form, *as_they_are), options(folder, continue_train=True, epoch_count=20))
     published.CycleGANGenerator(width=4, blocks=6).load_state_dict(torch.load(folder / "horses" / "latest_net_G_A.pth"))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("heading", "kept", "new"),
+    [(LIGHT, "G_A G_B D_A D_B", "R_A R_B"), (LATENT, "G_A D_A D_B", "G_B E DZ")],
+)
+def test_an_old_run_goes_on_with_initial_files_of_new_networks(
+    heading: str, kept: str, new: str, form: str, tmp_path: Path
+) -> None:
+    old = trained(code(form), options(tmp_path, epoch_count=20))
+    names = code(form, heading)
+    with pytest.raises((FileNotFoundError, AttributeError)):  # no file, or a file of another network
+        names["create_model"](options(tmp_path, continue_train=True)).setup(options(tmp_path, continue_train=True))
+    (tmp_path / "new").mkdir()
+    initial = names["create_model"](options(tmp_path, name="new"))
+    initial.setup(options(tmp_path, name="new"))
+    initial.save_networks("latest")
+    assert {*initial.model_names} == {*kept.split(), *new.split()}
+    for name in kept.split():
+        shutil.copy(tmp_path / "horses" / f"latest_net_{name}.pth", tmp_path / "new")
+    opt = options(tmp_path, name="new", continue_train=True, epoch_count=20)
+    model = names["create_model"](opt)
+    model.setup(opt)
+    for model_before, some in ((old, kept), (initial, new)):
+        for name in some.split():
+            weights = getattr(model_before, f"net{name}").state_dict()
+            assert not moved(weights, getattr(model, f"net{name}")), name
+    trained(names, opt)
