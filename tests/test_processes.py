@@ -39,7 +39,7 @@ record.write_report = lambda *_: None
 for run in runs:
     batch, accumulate = map(int, run.split("x"))
     # of gradients that should be zero Adam makes steps of noise, in proportion to the rate
-    exact = {"pool": 0, "lr_generators": 1e-4, "report_every": FIRST_PARTIAL}
+    exact = {"pool": 0, "lr_generators": 2e-5, "report_every": FIRST_PARTIAL}
     exact["resume"] = (Path(out) / run / "checkpoint.pt").exists()
     asyncgan.main(tiny(Path(out) / run, Path(data), batch=batch, accumulate=accumulate, **exact))
     torch.save(kept.pop().state_dict(), Path(out) / run / f"rank{rank}.pt")
