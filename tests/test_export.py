@@ -214,3 +214,18 @@ def test_a_network_compiles_into_one_graph_with_the_same_gradients() -> None:
     ours, theirs = (torch.autograd.grad(out.square().sum(), parameters) for out in (found, expected))
     # a bias before a norm has no gradient but rounding
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("how", ["trained", "without gradients", "frozen", "decomposed"])
+def test_which_exports_keep_the_bound_of_the_gradient(how: str) -> None:
+    """As docs/deploy.md says: only those of weights that are trained, as they were exported."""
+    network = nn.Sequential(nn.Conv2d(3, 3, 1), InstanceNorm2d(3)).requires_grad_(how != "frozen")
+    flat, weight = 0.3 + 1e-4 * torch.rand(1, 3, 8, 8), torch.rand(1, 3, 8, 8)
+    with torch.set_grad_enabled(how != "without gradients"):
+        program = torch.export.export(network, (flat,), strict=False)
+    program = program.run_decompositions() if how == "decomposed" else program
+    sizes = []
+    for each in (network, program.module()):
+        x = flat.clone().requires_grad_()
+        sizes.append(torch.autograd.grad((each(x) * weight).sum(), x)[0].norm())
+    assert (sizes[1] < 1.1 * sizes[0]) == (how == "trained")
