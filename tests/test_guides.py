@@ -294,6 +294,26 @@ def test_munit_code_survives_an_image_with_a_nan(side: str) -> None:
 
 
 @skips
+def test_munits_partial_update_survives_an_image_with_a_nan() -> None:
+    page = (ROOT / "docs" / "from-munit.md").read_text(encoding="utf-8")
+    source = (PEOPLE / "munit.py").read_text(encoding="utf-8")
+    for heading in ("Survive a NaN", "Train the harder direction more"):
+        for hunk in sections("from-munit")[heading].hunks:
+            source = changed(source, hunk)
+    for optimizer in ("gen_opt", "dis_opt"):  # what the guide says to write
+        (guarded,) = re.findall(rf"`(self\.\w+\.step\(self\.{optimizer}, \{{.*?pair\}}\))`", page)
+        source = changed(source, f"-self.{optimizer}.step()\n+{guarded}\n")
+    source = "from asymkit import AsyncScheduler, StepGuard\n" + source
+    trainer = followed("from-munit", source=source)["MUNIT_Trainer"](MUNIT)
+    watch = Stills({name: getattr(trainer, name) for name in ("gen_a", "gen_b", "dis_a")}, NAN_STEPS)
+    for i in range(4):
+        image = images(size=48)
+        trainer.partial_update(spoilt(image) if i in NAN_STEPS else image, images(size=48), MUNIT)
+        watch()
+    assert trainer.guard.skipped == trainer.dis_guard.skipped == 2
+
+
+@skips
 @few_scales
 @pytest.mark.parametrize("everything", [False, True])
 @pytest.mark.parametrize("kind", ["pix2pix", "CUT"])
