@@ -94,7 +94,7 @@ def test_numpy_booleans_are_booleans() -> None:
     assert asymkit.DomainClassificationLoss(multi_label=yes).multi_label is True  # type: ignore[arg-type]
     assert asymkit.AuxEncoder(width=4, pooled=no).pooled is False  # type: ignore[arg-type]
     scores, loss = torch.rand(1, 1, 4, 4), asymkit.LeastSquaresLoss()
-    assert loss(scores, yes) == loss(scores, True) != loss(scores, no)  # type: ignore[arg-type]
+    assert loss(scores, yes) == loss(scores, True) != loss(scores, no)
     for bad in (1, "True", np.int64(1), np.array([True]), torch.tensor(True), None):
         with pytest.raises(ValueError, match=r"^pooled must be True or False, got "):
             checks.flags(pooled=bad)

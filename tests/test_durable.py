@@ -61,6 +61,7 @@ def loaded(path: Path) -> int:
 
 
 def _saving(path: Path, done: Any) -> None:
+    warnings.simplefilter("ignore")  # as where it is looked at: the one before is a good end too
     for step in range(loaded(path) + 1, 10**6):
         saved(path, step)
         done.value = step

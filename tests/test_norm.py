@@ -172,9 +172,10 @@ def test_results_may_be_changed_in_place(dtype: torch.dtype, layout: torch.memor
     """As PyTorch's norm, also behind ``nn.ReLU(True)``, with the same gradients."""
     x = torch.randn(2, 4, 6, 5, dtype=dtype).contiguous(memory_format=layout).requires_grad_()
     residual, grad = torch.randn_like(x), torch.randn_like(x)
-    for options in ({}, {"residual": residual}, {"residual": residual, "activation": "relu"}):
-        expected = torch.autograd.grad(F.silu(ops.instance_norm(x, **options)), x, grad)  # type: ignore[arg-type]
-        found = torch.autograd.grad(nn.SiLU(inplace=True)(ops.instance_norm(x, **options)), x, grad)  # type: ignore[arg-type]
+    each: tuple[dict[str, Any], ...] = ({}, {"residual": residual}, {"residual": residual, "activation": "relu"})
+    for options in each:
+        expected = torch.autograd.grad(F.silu(ops.instance_norm(x, **options)), x, grad)
+        found = torch.autograd.grad(nn.SiLU(inplace=True)(ops.instance_norm(x, **options)), x, grad)
         torch.testing.assert_close(found, expected)
     nn.Sequential(InstanceNorm2d(4), nn.ReLU(inplace=True))(x.float()).sum().backward()
 
@@ -194,7 +195,7 @@ def test_a_layer_built_on_the_meta_device_can_be_initialised() -> None:
     for layer in layers.to_empty(device="cpu"):
         for parameter in layer.parameters():
             nn.init.constant_(parameter, 7)  # whatever lay there
-        layer.reset_parameters()
+        layer.reset_parameters()  # type: ignore[operator]
     expected = InstanceNorm2d(3, affine=True).state_dict()
     torch.testing.assert_close(layers[0].state_dict(), expected)
     torch.testing.assert_close(expected, nn.InstanceNorm2d(3, affine=True).state_dict())
