@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from typing import Any
+
 import pytest
 import reference
 import torch
