@@ -119,7 +119,9 @@ def test_commands_end_well_in_a_code_page(words: list[str]) -> None:
         assert b"\\u0444\\u043e\\u0442\\u043e" in said
 
 
-SCRIPTS = [path for path in FILES if "__name__ == " in path.read_text(encoding="utf-8") and "tests" not in path.parts]
+SCRIPTS = [
+    path for path in FILES if '__name__ == "__main__"' in path.read_text(encoding="utf-8") and "tests" not in path.parts
+]
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)

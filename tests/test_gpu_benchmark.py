@@ -204,7 +204,9 @@ def test_the_whole_command_is_rehearsed_without_a_gpu(tmp_path: Path) -> None:
     command = ["bash", str(ROOT / "benchmarks" / "gpu.sh"), "--cpu", "--out", str(tmp_path)]
     found = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
     log = tmp_path / "log.txt"
-    assert found.returncode == 0, found.stdout + found.stderr + (log.read_text() if log.exists() else "")
+    assert found.returncode == 0, (
+        found.stdout + found.stderr + (log.read_text(encoding="utf-8") if log.exists() else "")
+    )
     entries = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     steps = gpu.steps(True, tmp_path)
     assert [row["step"] for row in entries["steps"]["rows"]] == [each.name for each in steps]
