@@ -410,8 +410,9 @@ def test_two_runs_cannot_have_one_folder(tmp_path: Path) -> None:
     try:
         assert other.stdout is not None
         worker = int(other.stdout.readline())  # said when it has let go of the folder
-        with pytest.raises(ValueError, match=re.escape(f"process {other.pid} is training in")):
-            open_run(replace(ASYMGAN_DEMO, out=tmp_path))
+        for resume in (False, True):  # it has no checkpoint yet, which is not what is wrong
+            with pytest.raises(ValueError, match=re.escape(f"process {other.pid} is training in")):
+                open_run(replace(ASYMGAN_DEMO, out=tmp_path, resume=resume))
     finally:
         other.kill()
         other.communicate()
