@@ -22,16 +22,18 @@ from time import monotonic
 import measure
 import torch
 from gpu_goals import gpu_goals
-from report import Report
+from report import Report, package
 
 from asymkit.console import print_in_any_encoding
 
 ROOT = Path(__file__).parent.parent
-WHOLE, QUICK = 535.0, 145.0
+LIMITS = {"whole": 535.0, "quick": 145.0, "rest": 400.0}
 """Seconds for all steps, the installation of wheels included."""
 COLUMNS = ("step", "outcome", "seconds", "budget", "writes")
 LEAST = 15.0
 """Seconds without which a step that has no budget is not begun."""
+LAST_WORDS = 5.0
+"""Seconds of a step that has used its time to say where it was."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,15 @@ def steps(cpu: bool, results: Path) -> list[Step]:
     tiny = ["--graphs", "--batch", "1", "--maps", "1", "--size", "164", "--width", "8"]
     tiny_step = ["--size", "32", "--width", "4", "--blocks", "1"]
     ops = ("--batch", "8")
-    spread = ["-n", "8"] if importlib.util.find_spec("xdist") and not cpu else []
-    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 8))} if spread else {}
+    # kernels are compiled in every process, which takes most of the time
+    spread = ["-n", "logical", "--dist", "worksteal"] if importlib.util.find_spec("xdist") and not cpu else []
+    threads = {"OMP_NUM_THREADS": "1"} if spread else {}
     # PyTorch's cache of memory would hide what lies beyond a tensor
     uncached = {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
     pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "filterwarnings=default", *spread]
     found = [
-        Step("0 card", script("card"), 25, ("card",), quick=True),
-        Step("1 tests on the card", [*pytest, "tests/test_cuda.py"], 75, quick=True, environment=threads),
+        Step("0 card", script("card"), 15, ("card",), quick=True),
+        Step("1 tests on the card", [*pytest, "tests/test_cuda.py"], 80, quick=True, environment=threads),
         Step(
             "2 launches",
             script(
@@ -78,7 +81,7 @@ def steps(cpu: bool, results: Path) -> list[Step]:
                 *("--no-graphs", *ops),
                 rehearsed=[*tiny, "--no-graphs", "--step-size", "32", "--step-width", "4", "--step-blocks", "1"],
             ),
-            40,
+            50,
             ("launches", "kernels"),
             quick=True,
         ),
@@ -157,15 +160,19 @@ def run(step: Step, seconds: float, log: Path) -> str:
             status = process.wait(seconds)
         except subprocess.TimeoutExpired:
             status = None
+            process.send_signal(signal.SIGINT)  # pytest shows the failures so far, Python where it was
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(LAST_WORDS)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    if status is None:
-        return f"{'failed' if step.budget else 'not finished'}: stopped after {seconds:.0f} s"
     with log.open(encoding="utf-8", errors="replace") as file:
         file.seek(begin)
         said = [line.strip() for line in file.read().splitlines() if line.strip()]
+    if status is None:
+        print("\n".join(f"    {line}" for line in said[-12:]))
+        return f"{'failed' if step.budget else 'not finished'}: stopped after {seconds:.0f} s"
     last = said[-1][:200].replace("|", "¦") if said else "said nothing"
     if status == 0:
         return "done" if step.writes else f"done: {last}"
@@ -173,7 +180,7 @@ def run(step: Step, seconds: float, log: Path) -> str:
     return f"failed: exit status {status}: {last}"
 
 
-def take(chosen: Sequence[Step], options: measure.Options, limit: float, spent: float = 0.0) -> int:
+def take(chosen: Sequence[Step], options: measure.Options, limit: float, spent: float = 0.0, anew: bool = True) -> int:
     """Take the steps in ``limit`` seconds, of which some are spent; how many failed.
 
     Args:
@@ -181,13 +188,20 @@ def take(chosen: Sequence[Step], options: measure.Options, limit: float, spent: 
         options: with the device and results.json, beside which log.txt is written.
         limit: seconds for all.
         spent: seconds before the first step.
+        anew: whether results.json begins empty; False adds to it.
     """
     results, begin = options.out, monotonic() - spent
     assert results is not None
     results.parent.mkdir(parents=True, exist_ok=True)
-    for path in (results, results.with_name("log.txt")):
-        path.unlink(missing_ok=True)
     report = Report("steps", options, COLUMNS)
+    if anew:
+        for path in (results, results.with_name("log.txt")):
+            path.unlink(missing_ok=True)
+    elif results.exists():
+        earlier = json.loads(results.read_text(encoding="utf-8")).get("steps")
+        if earlier is not None and (code := earlier["machine"]["package"]) != package():
+            raise SystemExit(f"{results} is of another state of asymkit/, {code}; this one is {package()}")
+        report.rows += [] if earlier is None else earlier["rows"]
     for i, step in enumerate(chosen):
         left = limit - (monotonic() - begin) - sum(later.budget for later in chosen[i + 1 :])
         started = monotonic()
@@ -199,24 +213,27 @@ def take(chosen: Sequence[Step], options: measure.Options, limit: float, spent: 
         report.rows.append(dict(zip(COLUMNS, row, strict=True)))
         report.keep()
         print(f"{row[2]:6.1f} s  {step.name}: {outcome}", flush=True)
-    return sum(row["outcome"].startswith("failed") for row in report.rows)
+    return sum(row["outcome"].startswith("failed") for row in report.rows[-len(chosen) :])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """All steps, or the quick ones, then the goals."""
+    """All steps, the quick ones or the others, then the goals."""
     parser = argparse.ArgumentParser(prog="benchmarks/gpu.sh", description=__doc__)
-    parser.add_argument("mode", nargs="?", choices=("quick", "whole"), default="whole")
+    parser.add_argument("mode", nargs="?", choices=("quick", "rest", "whole"), default="whole")
     parser.add_argument("--cpu", action="store_true", help="rehearse with tiny sizes, without a GPU")
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "gpu", help="folder of results.json and log.txt")
+    parser.add_argument("--limit", type=float, help="seconds for all of it")
     parser.add_argument("--spent", type=float, default=0.0, help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     if not given.cpu and not torch.cuda.is_available():
         raise SystemExit("PyTorch finds no CUDA device; --cpu rehearses without one")
-    quick, results = given.mode == "quick", (given.out / "results.json").resolve()
+    results = (given.out / "results.json").resolve()
     options = measure.Options("cpu" if given.cpu else "cuda", out=results)
-    chosen = [step for step in steps(given.cpu, results) if step.quick or not quick]
-    limit = 3600.0 if given.cpu else QUICK if quick else WHOLE
-    failed = take(chosen, options, limit, given.spent)
+    chosen = [
+        step for step in steps(given.cpu, results) if given.mode == "whole" or step.quick == (given.mode == "quick")
+    ]
+    limit = given.limit or (3600.0 if given.cpu else LIMITS[given.mode])
+    failed = take(chosen, options, limit, given.spent, anew=given.mode != "rest")
     entries: Mapping[str, Mapping[str, object]] = json.loads(results.read_text(encoding="utf-8"))
     kind = "cpu" if given.cpu else "cuda"
     found = {name: {kind: entry} for name, entry in entries.items()}

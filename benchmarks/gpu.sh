@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Everything about this machine's GPU, in at most nine minutes and without the network:
-#   benchmarks/gpu.sh          all steps           benchmarks/gpu.sh quick   card, tests and launches, two and a half minutes
+#   benchmarks/gpu.sh          all steps
+#   benchmarks/gpu.sh quick    card, tests and launches, two and a half minutes
+#   benchmarks/gpu.sh rest     all other steps, added to the results of quick
 #   benchmarks/gpu.sh --cpu    a rehearsal without a GPU, with tiny sizes
+# --limit SECONDS: of another length.
 # Needs torch >= 2.11, Triton, torchmetrics, timm and matplotlib; what else is missing is installed from .whl/ (`make gpu-wheels`).
 # --out FOLDER: of results.json and log.txt, runs/gpu by default. The exit status is the number of failed steps.
 set -euo pipefail

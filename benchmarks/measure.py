@@ -136,10 +136,12 @@ def kernels_of(function: Callable[[], object], device: torch.device) -> tuple[Co
         function()
         wait(device)
     kind = "CUDA" if device.type == "cuda" else "CPU"
-    events = [event for event in profile.events() or [] if event.device_type.name == kind]
-    events = [event for event in events if not getattr(event, "is_user_annotation", False)]
+    # the events as they were recorded: profile.events() takes seconds to make a tree of them
+    results = profile.profiler.kineto_results if profile.profiler else None
+    events = [event for event in results.events() if event.device_type().name == kind] if results else []
+    events = [event for event in events if not event.is_user_annotation()]
     assert events, f"the profiler saw nothing that ran on {device}"
-    return Counter(event.name for event in events), sum(event.time_range.elapsed_us() for event in events)
+    return Counter(event.name() for event in events), sum(event.duration_ns() for event in events) / 1e3
 
 
 def gpu_seconds(calls: Sequence[Callable[[], object]], device: torch.device, seconds: float = 0.2) -> tuple[float, str]:

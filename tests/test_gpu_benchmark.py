@@ -69,6 +69,26 @@ def test_a_step_that_hangs_ends_with_its_children_and_leaves_the_others_their_bu
     assert not state.exists() or state.read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] == "Z"
 
 
+def test_the_rest_is_added_to_the_quick_steps_of_the_same_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "results.json"
+    options = measure.Options("cpu", out=results)
+    assert gpu.take([step("first", "raise SystemExit(1)")], options, limit=600.0) == 1
+    assert gpu.take([step("second", "")], options, limit=600.0, anew=False) == 0
+    assert list(taken(results)) == ["first", "second"]
+    monkeypatch.setattr(gpu, "package", lambda: "another")
+    with pytest.raises(SystemExit, match="is of another state of asymkit/"):
+        gpu.take([step("third", "")], options, limit=600.0, anew=False)
+    assert list(taken(results)) == ["first", "second"]
+
+
+def test_a_step_that_is_stopped_says_where_it_was(tmp_path: Path) -> None:
+    options = measure.Options("cpu", out=tmp_path / "results.json")
+    gpu.take([step("sleeps", "import time; time.sleep(600)", 1.0)], options, limit=3.0)
+    assert "KeyboardInterrupt" in (tmp_path / "log.txt").read_text(encoding="utf-8")
+
+
 def test_what_no_time_was_left_for_is_said(tmp_path: Path) -> None:
     options = measure.Options("cpu", out=tmp_path / "results.json")
     steps = [step("has a budget", "", 5.0), step("if time is left", "", 0.0)]
@@ -81,8 +101,9 @@ def test_what_no_time_was_left_for_is_said(tmp_path: Path) -> None:
 
 def test_the_budgets_fit(tmp_path: Path) -> None:
     steps = gpu.steps(False, tmp_path / "results.json")
-    assert sum(each.budget for each in steps) <= gpu.WHOLE <= 540
-    assert sum(each.budget for each in steps if each.quick) <= gpu.QUICK <= 150
+    assert sum(each.budget for each in steps) <= gpu.LIMITS["whole"] <= 540
+    assert sum(each.budget for each in steps if each.quick) <= gpu.LIMITS["quick"] <= 150
+    assert sum(each.budget for each in steps if not each.quick) <= gpu.LIMITS["rest"]
     assert [each.name[0] for each in steps if each.quick] == ["0", "1", "2"]
     for each in steps:
         script = next(part for part in each.command if part.endswith(".py"))
