@@ -2,7 +2,7 @@
 # Everything about this machine's GPU, in at most nine minutes and without the network:
 #   benchmarks/gpu.sh          all steps
 #   benchmarks/gpu.sh quick    card, tests and launches, two and a half minutes
-#   benchmarks/gpu.sh rest     all other steps, added to the results of quick
+#   benchmarks/gpu.sh --steps 3 4    these, added to the results that lie there
 #   benchmarks/gpu.sh --cpu    a rehearsal without a GPU, with tiny sizes
 # --limit SECONDS: of another length.
 # Needs torch >= 2.11, Triton, torchmetrics, timm and matplotlib; what else is missing is installed from .whl/ (`make gpu-wheels`).

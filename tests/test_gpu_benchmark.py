@@ -69,18 +69,35 @@ def test_a_step_that_hangs_ends_with_its_children_and_leaves_the_others_their_bu
     assert not state.exists() or state.read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0] == "Z"
 
 
-def test_the_rest_is_added_to_the_quick_steps_of_the_same_state(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_chosen_steps_are_added_to_those_of_the_same_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = tmp_path / "results.json"
     options = measure.Options("cpu", out=results)
     assert gpu.take([step("first", "raise SystemExit(1)")], options, limit=600.0) == 1
     assert gpu.take([step("second", "")], options, limit=600.0, anew=False) == 0
     assert list(taken(results)) == ["first", "second"]
+    assert gpu.take([step("first", "")], options, limit=600.0, anew=False) == 0
+    assert taken(results) == {"second": "done: said nothing", "first": "done: said nothing"}
     monkeypatch.setattr(gpu, "package", lambda: "another")
     with pytest.raises(SystemExit, match="is of another state of asymkit/"):
         gpu.take([step("third", "")], options, limit=600.0, anew=False)
-    assert list(taken(results)) == ["first", "second"]
+    assert list(taken(results)) == ["second", "first"]
+
+
+def test_chosen_steps_are_found_by_number_or_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[str] = []
+
+    def take(steps: list[gpu.Step], *_: object, anew: bool) -> int:
+        chosen[:] = [each.name for each in steps]
+        assert not anew
+        raise SystemExit
+
+    monkeypatch.setattr(gpu, "take", take)
+    with pytest.raises(SystemExit):
+        gpu.main(["--cpu", "--out", str(tmp_path), "--steps", "0", "4", "registers", "6 S2 against one generator"])
+    batches = [f"4 training step, batch {batch}" for batch in (1, 8, 16)]
+    assert chosen == ["0 card", *batches, "6 S2 against one generator"]
+    with pytest.raises(SystemExit):
+        gpu.main(["--cpu", "--out", str(tmp_path), "--steps", "9"])
 
 
 def test_a_step_that_is_stopped_says_where_it_was(tmp_path: Path) -> None:
@@ -103,7 +120,6 @@ def test_the_budgets_fit(tmp_path: Path) -> None:
     steps = gpu.steps(False, tmp_path / "results.json")
     assert sum(each.budget for each in steps) <= gpu.LIMITS["whole"] <= 540
     assert sum(each.budget for each in steps if each.quick) <= gpu.LIMITS["quick"] <= 150
-    assert sum(each.budget for each in steps if not each.quick) <= gpu.LIMITS["rest"]
     assert [each.name[0] for each in steps if each.quick] == ["0", "1", "2"]
     for each in steps:
         script = next(part for part in each.command if part.endswith(".py"))
