@@ -15,7 +15,7 @@ from pathlib import Path
 import measure
 import tyro
 from report import Report
-from support.logs import read_losses
+from support.report.logs import read_losses
 
 from asymkit.console import print_in_any_encoding
 

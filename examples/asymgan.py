@@ -2,89 +2,127 @@
 
     python examples/asymgan.py demo                          # four minutes on two CPU cores, photographs included
     python examples/asymgan.py paper --data datasets/facades  # the paper's settings; trainA rich, trainB poor
-    accelerate launch examples/asymgan.py paper --data ...    # several GPUs
 
-Where it differs from the paper: the learning rate decays with every step instead of every epoch, and GPUs that have
-bfloat16 compute in it (--precision no turns that off). The demo is smaller, trains faster than it should, and up-samples
-without transposed convolutions.
+Where it differs from the paper: the learning rate decays with every step, and GPUs that have bfloat16 compute in it
+(--precision no turns that off). The demo is smaller, trains faster than it should, and resizes to up-sample.
 """
 
-import torch
-from support.checkpoint import Stateful
-from support.data import unpaired
-from support.loop import Training
-from support.pictures import asymgan_figures, asymgan_pictures, z_slides
-from support.record import Page
-from support.report import Look
-from support.run import command, open_run
-from support.settings import ASYMGAN_PRESETS, AsymGANSettings
-from support.start import start, vgg_features
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from asymkit import (
-    AuxDiscriminator,
-    AuxEncoder,
-    AuxGenerator,
-    ContentLoss,
-    GramStyleLoss,
-    ImagePools,
-    PatchDiscriminator,
-    ResnetGenerator,
-    frozen,
-)
+import torch
+from support.data.unpaired import UnpairedSettings
+from support.report.looks import look_at_asymgan
+from support.report.page import Page
+from support.run.command import command
+from support.run.run import Run
+from support.run.settings import Upsampling
+from support.run.start import vgg_features
+from torch.optim.lr_scheduler import LambdaLR
+
+import asymkit
 from asymkit.objectives import asymgan
 
 
-def main(settings: AsymGANSettings) -> None:
-    accelerator = start(settings)
-    data, source = unpaired(
-        settings.data,
-        settings.poor,
-        settings.rich,
-        settings.size,
-        settings.seed,
-        settings.side_by_side,
-        settings.value_range,
-    )
-    open_run(settings)
-    fresh_x, fresh_y = (images.to(accelerator.device) for images in data.fresh(64))
-    shown_x, shown_y = (images.to(accelerator.device) for images in data.fresh(8, settings.picture_size))
-    (content_features, style_features), notes = vgg_features(
+@dataclass(frozen=True)
+class Settings(UnpairedSettings):
+    """Train AsymGAN."""
+
+    out: Path = Path("runs/asymgan")  # folder of the run
+    blocks: int = 6  # residual blocks of a generator
+    aux_channels: int = 8  # length of z
+    critic_layers: int = 3  # how often a discriminator halves its image
+    upsampling: Upsampling = "transposed"  # as in the paper; or resize, which leaves no checkerboard
+    lr_generators: float = 2e-4
+    """Learning rate of generators and encoder, for the first half of the run; then it falls to zero."""
+    lr_critics: float = 1e-4  # the same of the discriminators
+    pool: int = 50  # earlier fakes that the discriminators are shown again
+    features: str = "imagenet"
+    """Of the VGG16 behind content and style: imagenet, random, a file, or auto: imagenet where it can be downloaded."""
+    content_layer: str = "relu2_2"
+    style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+    weights: asymgan.Weights = field(default_factory=asymgan.Weights)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_integers("blocks", "aux_channels", "critic_layers")
+        self.check_sides(halvings=self.critic_layers)
+
+
+DEMO = Settings(
+    out=Path("runs/demo"),
+    minutes=3.5,
+    size=48,
+    picture_size=128,
+    batch=2,
+    width=16,
+    blocks=3,
+    aux_channels=3,
+    critic_layers=2,
+    upsampling="resize",
+    lr_generators=1e-3,
+    features="auto",
+    content_layer="relu1_1",
+    style_layers=("relu1_1",),
+    workers=0,
+    report_every=2000,
+    # content and style of the paper's weights belong to ImageNet features, whose values are larger
+    weights=asymgan.Weights(content=10.0, style=10.0, total_variation=1.0),
+)
+PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
+
+
+def main(settings: Settings) -> None:
+    data, source = settings.images()
+    run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
+    [content_features, style_features], notes = vgg_features(
         settings.features, [settings.content_layer], list(settings.style_layers)
     )
-    content = ContentLoss(content_features).to(accelerator.device)
-    style = GramStyleLoss(style_features).to(accelerator.device)
+    content = asymkit.ContentLoss(content_features).to(run.device)
+    style = asymkit.GramStyleLoss(style_features).to(run.device)
 
-    width, blocks, aux, up = settings.width, settings.blocks, settings.aux_channels, settings.upsampling
+    size: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
     model = asymgan.Translators(
-        rich_to_poor=ResnetGenerator(width=width, blocks=blocks, upsampling=up),
-        poor_to_rich=AuxGenerator(aux_channels=aux, width=width, blocks=blocks, upsampling=up),
-        encoder=AuxEncoder(aux_channels=aux, width=width),
+        rich_to_poor=asymkit.ResnetGenerator(**size),
+        poor_to_rich=asymkit.AuxGenerator(aux_channels=settings.aux_channels, **size),
+        encoder=asymkit.AuxEncoder(aux_channels=settings.aux_channels, width=settings.width),
         extended=True,
     )
-    patches = {"width": width, "layers": settings.critic_layers}
-    critics = asymgan.Critics(PatchDiscriminator(**patches), PatchDiscriminator(**patches), AuxDiscriminator(aux))
-    pools = ImagePools(settings.pool)
+    patches = {"width": settings.width, "layers": settings.critic_layers}
+    critics = asymgan.Critics(
+        asymkit.PatchDiscriminator(**patches),
+        asymkit.PatchDiscriminator(**patches),
+        asymkit.AuxDiscriminator(settings.aux_channels),
+    )
+    pools = asymkit.ImagePools(settings.pool)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    parts: dict[str, Stateful] = {"model": model, "critics": critics, "pools": pools}
-    parts |= {"optimizer_g": optimizer_g, "optimizer_d": optimizer_d}
+    decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
 
-    translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
-    judges = asymgan.Critics(*(accelerator.prepare(critic) for critic in critics.children()))
+    measured, shown = data.fresh(64, None, run.device), data.fresh(8, settings.picture_size, run.device)
+    page = Page("AsymGAN", [source, *notes], lambda model: look_at_asymgan(model, measured, shown))
+    translators = run.prepare(model)  # on the device, on several wrapped
+    judges = asymgan.Critics(*(run.prepare(critic) for critic in critics.children()))
+    guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    def look(model: asymgan.Translators) -> Look:
-        figures = asymgan_figures(model, fresh_x, fresh_y)
-        return Look(asymgan_pictures(model, shown_x, shown_y), figures, z_slides(model, shown_y))
-
-    losses = ("cycle_rich", "cycle_poor", "cycle_aux", "adversarial_rich")
-    page = Page("AsymGAN", [source, *notes], look, losses)
-    training = Training(accelerator, settings, data, parts, (translators, judges), (optimizer_g, optimizer_d), page)
-    for x, y in training:
+    run.saves(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    for x, y in run.batches(page):  # x rich, y poor, unpaired
         cycles = translators(x, y)
-        with frozen(judges):
-            training.step_generators(asymgan.generator_terms(cycles, judges, content, style))
-        training.step_critics(asymgan.discriminator_terms(pools(cycles), judges))
+        with asymkit.frozen(judges):
+            generator_terms = asymgan.generator_terms(cycles, judges, content, style)
+            run.backward(settings.weights.total(generator_terms))
+        discriminator_terms = asymgan.discriminator_terms(pools(cycles), judges)
+        run.backward(settings.weights.total(discriminator_terms))
+        run.log(generator_terms, discriminator_terms)
+        if run.ends_step:  # after --accumulate batches
+            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
+            guard_d.step(optimizer_d, discriminator_terms)
+            for optimizer, decay in zip((optimizer_g, optimizer_d), decays, strict=True):
+                optimizer.zero_grad()
+                decay.step()
+            average.update()
 
 
 if __name__ == "__main__":
-    command(main, ASYMGAN_PRESETS)
+    command(main, PRESETS)

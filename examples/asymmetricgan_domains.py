@@ -2,45 +2,98 @@
 
     python examples/asymmetricgan_domains.py demo                            # minutes on two CPU cores, images included
     python examples/asymmetricgan_domains.py paper --data datasets/seasons   # one sub-folder of images per domain
-    accelerate launch examples/asymmetricgan_domains.py paper --data ...     # several GPUs
 
 Where it differs from the paper: the learning rate, of which it says nothing, is StarGAN's course at CycleGAN's rate
 (constant, then linear to zero, with every step), Adam has CycleGAN's betas, and GPUs that have bfloat16 compute in it
 (--precision no turns that off).
 """
 
-import torch
-from support.checkpoint import Stateful
-from support.classify import domain_accuracy, train_classifier
-from support.domains import domain_sets
-from support.loop import Training
-from support.pictures import domain_pictures
-from support.record import Page
-from support.report import Look
-from support.run import command, open_run
-from support.settings_asymmetric import DOMAINS_PRESETS, DomainSettings
-from support.start import start
-from torch import nn
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
-from asymkit import DomainDiscriminator, DualGenerator, MSSSIMLoss, frozen
+import torch
+from support.data.domains import domain_batches, domain_sets
+from support.report.classifier import train_classifier
+from support.report.looks import look_at_domains
+from support.report.page import Page
+from support.run.command import command
+from support.run.run import Run
+from support.run.settings import RunSettings, Upsampling
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+import asymkit
+from asymkit.networks.dual import Preset, Sharing
 from asymkit.objectives.asymmetricgan import unsupervised
 from asymkit.ops.ssim import scales_that_fit
 
 
-def main(settings: DomainSettings) -> None:
-    accelerator = start(settings)
+@dataclass(frozen=True)
+class Settings(RunSettings):
+    """Train AsymmetricGAN between the domains of a folder."""
+
+    data: Path | None = None
+    """A folder with one sub-folder of images for each domain; without it, domains derived from photographs that ship
+    with scikit-image and scikit-learn."""
+    out: Path = Path("runs/domains")  # folder of the run
+    value_range: tuple[float, float] | None = None
+    """Values that become black and white in grey images whose pixels can be as large as the second one, such as 0 4095
+    for 12 bits, or 0 33 for label ids. None: for grey images of more than 8 bits it is found and said."""
+    channels: Literal[1, 3] = 3  # of the images: 3, or 1 for grey ones
+    preset: Preset = "S2"  # the reconstruction generator: S1, S2 or S3, as large as the translator
+    sharing: Sharing = "none"  # what the generators share; S3 with full is StarGAN with this paper's losses
+    picture_size: int | None = None
+    """Side of the crops in the report's pictures; None: that of training. A one-hot label reaches the picture from its
+    borders, so other sizes look right with a label embedding only."""
+    label_embedding: int | None = None  # length of the label's linear embedding; None: one-hot label planes
+    critics: int = 1  # 2 for the paper's double discriminators, the second with a layer less
+    critic_width: int = 64  # channels of a discriminator's first layer
+    critic_layers: int = 6  # how often a discriminator halves its image
+    upsampling: Upsampling = "transposed"  # as in the paper; or resize, which leaves no checkerboard
+    lr_generators: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
+    lr_critics: float = 2e-4  # the same of the discriminators
+    classifier_steps: int = 400  # training steps of the classifier that judges translated images in the report
+    weights: unsupervised.Weights = field(default_factory=unsupervised.Weights)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_integers("critics", "critic_width", "critic_layers", "classifier_steps")
+        if self.critics > 2:
+            raise ValueError(f"critics must be 1 or 2, got {self.critics}")
+        self.check_side("size", least=2**self.critic_layers, multiple_of=max(4, 2**self.critic_layers))
+        self.check_side("picture_size", least=8)
+
+
+DEMO = Settings(
+    minutes=4,
+    size=48,
+    picture_size=96,
+    batch=2,
+    width=16,
+    label_embedding=64,
+    critic_width=16,
+    critic_layers=4,
+    upsampling="resize",
+    lr_generators=1e-3,
+    workers=0,
+    report_every=2000,
+    # so short a training learns detail from the identity loss first
+    weights=unsupervised.Weights(identity=10.0),
+)
+PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
+
+
+def main(settings: Settings) -> None:
     data, held_out, source = domain_sets(
         settings.data, settings.size, settings.channels, settings.seed, settings.value_range
     )
-    open_run(settings)
-    judged_images, shown = (
-        [held_out.batch(domain, count, size).to(accelerator.device) for domain in range(len(data.names))]
-        for count, size in ((32, settings.size), (2, settings.picture_size))
-    )
+    run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
+    domains = len(data.names)
 
-    dual = DualGenerator.preset(
+    dual = asymkit.DualGenerator.preset(
         settings.preset,
-        domains=len(data.names),
+        domains=domains,
         sharing=settings.sharing,
         width=settings.width,
         in_channels=settings.channels,
@@ -49,36 +102,44 @@ def main(settings: DomainSettings) -> None:
         upsampling=settings.upsampling,
     )
     model = unsupervised.Translators(dual)
-    critic = {"width": settings.critic_width, "in_channels": settings.channels}
+    size: dict[str, Any] = {"width": settings.critic_width, "in_channels": settings.channels}
     critics = nn.ModuleList(
-        DomainDiscriminator(len(data.names), settings.size, layers=settings.critic_layers - i, **critic)
+        asymkit.DomainDiscriminator(domains, settings.size, layers=settings.critic_layers - i, **size)
         for i in range(settings.critics)
     )
-    structure = MSSSIMLoss(scales=scales_that_fit(settings.size, settings.size))
+    structure = asymkit.MSSSIMLoss(scales=scales_that_fit(settings.size, settings.size))
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    parts: dict[str, Stateful] = {"model": model, "critics": critics}
-    parts |= {"optimizer_g": optimizer_g, "optimizer_d": optimizer_d}
+    decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
+    translators = run.prepare(model)  # on the device, on several wrapped
+    judges = nn.ModuleList(run.prepare(critic) for critic in critics)
+    guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
-    judges = nn.ModuleList(accelerator.prepare(critic) for critic in critics)
-    classifier = train_classifier(data, settings.classifier_steps, accelerator.device, accelerator.is_main_process)
-
-    def look(model: unsupervised.Translators) -> Look:
-        figures: dict[str, float] = {}
-        for kind, shares in domain_accuracy(classifier, model, judged_images).items():
-            figures |= {f"accuracy_{kind}_{name}": share for name, share in zip(data.names, shares, strict=True)}
-            figures[f"accuracy_{kind}"] = sum(shares) / len(shares)
-        return Look(domain_pictures(model, shown, data.names), figures)
-
-    page = Page("AsymmetricGAN, domains", [source], look, ("cycle", "identity", "classification", "adversarial"))
-    training = Training(accelerator, settings, data, parts, (translators, judges), (optimizer_g, optimizer_d), page)
-    for x, domain_x, y, domain_y in training:
+    images = run.with_progress(domain_batches(data, settings.classifier_steps), "classifier for the report")
+    classifier = train_classifier(images, settings.channels, domains, run.device)
+    measured, shown = (held_out.of_each(n, side, run.device) for n, side in ((32, None), (2, settings.picture_size)))
+    page = Page(
+        "AsymmetricGAN, domains",
+        [source],
+        lambda model: look_at_domains(model, classifier, data.names, measured, shown),
+    )
+    run.saves(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    for x, domain_x, y, domain_y in run.batches(page):  # images, and the domains they are of
         cycle = translators(x, domain_x, y, domain_y)
-        with frozen(judges):
-            training.step_generators(unsupervised.generator_terms(cycle, judges, structure=structure))
-        training.step_critics(unsupervised.discriminator_terms(cycle.detach(), judges))
+        with asymkit.frozen(judges):
+            generator_terms = unsupervised.generator_terms(cycle, judges, structure=structure)
+            run.backward(settings.weights.total(generator_terms))
+        discriminator_terms = unsupervised.discriminator_terms(cycle.detach(), judges)
+        run.backward(settings.weights.total(discriminator_terms))
+        run.log(generator_terms, discriminator_terms)
+        if run.ends_step:  # after --accumulate batches
+            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
+            guard_d.step(optimizer_d, discriminator_terms)
+            for optimizer, decay in zip((optimizer_g, optimizer_d), decays, strict=True):
+                optimizer.zero_grad()
+                decay.step()
+            average.update()
 
 
 if __name__ == "__main__":
-    command(main, DOMAINS_PRESETS)
+    command(main, PRESETS)

@@ -2,71 +2,132 @@
 
     python examples/asymmetricgan_gesture.py demo                # minutes on two CPU cores, drawn hands included
     python examples/asymmetricgan_gesture.py paper --data photos --skeletons keypoints --pairs pairs.csv
-    accelerate launch examples/asymmetricgan_gesture.py paper --data ...   # several GPUs
 
-Where it differs from the paper: the learning rate, of whose course it says nothing, is constant for half of the training
-and then falls to zero with every step, and GPUs that have bfloat16 compute in it (--precision no turns that off).
+Where it differs from the paper: the learning rate, of whose course it says nothing, falls to zero in the second half, and
+GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
-import torch
-from support.checkpoint import Stateful
-from support.gestures import gesture_pairs
-from support.loop import Training
-from support.pictures import gesture_figures, gesture_pictures
-from support.record import Page
-from support.report import Look
-from support.run import command, open_run
-from support.settings_asymmetric import GESTURE_PRESETS, GestureSettings
-from support.start import start, vgg_features
-from torch.utils.data import default_collate
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from asymkit import DualGenerator, PatchDiscriminator, PerceptualLoss, frozen
+import torch
+from support.data.gestures import gesture_pairs
+from support.report.looks import look_at_gestures
+from support.report.page import Page
+from support.run.command import command
+from support.run.run import Run
+from support.run.settings import RunSettings, Upsampling
+from support.run.start import vgg_features
+from torch.optim.lr_scheduler import LambdaLR
+
+import asymkit
 from asymkit.objectives.asymmetricgan import supervised
 
 
-def main(settings: GestureSettings) -> None:
-    accelerator = start(settings)
+@dataclass(frozen=True)
+class Settings(RunSettings):
+    """Train AsymmetricGAN to give a hand another pose."""
+
+    data: Path | None = None
+    """A folder of photos; without it, drawn hands over patches of the photographs that ship with scikit-image."""
+    skeletons: Path | None = None
+    """A folder with a file for every photo, of the same name: a skeleton or mask image, or OpenPose hand keypoints as
+    JSON."""
+    pairs: Path | None = None
+    """A CSV file with the columns source and target, or with file and person: pairs are then all of one person."""
+    value_range: tuple[float, float] | None = None
+    """Values that become black and white in grey images whose pixels can be as large as the second one, such as 0 4095
+    for 12 bits, or 0 33 for label ids. None: for grey images of more than 8 bits it is found and said."""
+    out: Path = Path("runs/gesture")  # folder of the run
+    size: int = 256  # side of the images in training, in pixels
+    batch: int = 4
+    epochs: int = 20
+    blocks: int = 9  # residual blocks of a generator
+    reconstructor_width: int = 4  # channels of the reconstruction generator's first layer
+    double_critics: bool = False  # add a second discriminator that does not see the skeleton, Eq. 9
+    critic_width: int = 64  # channels of a discriminator's first layer
+    critic_layers: int = 3  # how often a discriminator halves its image
+    upsampling: Upsampling = "transposed"  # as in the paper; or resize, which leaves no checkerboard
+    lr_generators: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
+    lr_critics: float = 2e-4  # the same of the discriminators
+    features: str = "imagenet"
+    """Of the VGG19 of the perceptual loss: imagenet, random, a file, or auto: imagenet where it can be downloaded."""
+    feature_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    weights: supervised.Weights = field(default_factory=supervised.Weights)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_integers("blocks", "reconstructor_width", "critic_width", "critic_layers")
+        self.check_side("size", least=max(16, 3 * 2**self.critic_layers))
+
+
+DEMO = Settings(
+    minutes=5,
+    size=64,
+    batch=2,
+    width=16,
+    blocks=3,
+    critic_width=16,
+    critic_layers=2,
+    upsampling="resize",
+    lr_generators=2e-3,
+    features="auto",
+    feature_layers=("relu1_1",),
+    workers=0,
+    report_every=2000,
+    # with the paper's 1, fitting pixels outweighs the discriminator a hundredfold, and so short a training ends in a blur
+    weights=supervised.Weights(adversarial=30.0),
+)
+PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
+
+
+def main(settings: Settings) -> None:
     data, held_out, source = gesture_pairs(
         settings.data, settings.skeletons, settings.pairs, settings.size, settings.seed, settings.value_range
     )
-    open_run(settings)
-    fresh = default_collate([held_out[i] for i in range(min(32, held_out.epoch))])
-    shown = tuple(images.to(accelerator.device) for images in fresh)
-    (features,), notes = vgg_features(settings.features, list(settings.feature_layers), net="vgg19")
+    run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
+    [features], notes = vgg_features(settings.features, list(settings.feature_layers), net="vgg19")
     depths = [int(layer[4]) for layer in settings.feature_layers]  # the paper's 1/32, 1/16, 1/8, 1/4, 1 by block
-    perceptual = PerceptualLoss(features, [(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)[depth - 1] for depth in depths])
-    perceptual.to(accelerator.device)
+    perceptual = asymkit.PerceptualLoss(features, [(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)[depth - 1] for depth in depths])
+    perceptual.to(run.device)
 
     model = supervised.Translators(
-        DualGenerator.supervised(
+        asymkit.DualGenerator.supervised(
             settings.width, settings.reconstructor_width, settings.blocks, upsampling=settings.upsampling
         )
     )
-    critic = {"width": settings.critic_width, "layers": settings.critic_layers}
+    size: dict[str, Any] = {"width": settings.critic_width, "layers": settings.critic_layers}
     critics = supervised.Critics(
-        triplet=PatchDiscriminator(in_channels=9, **critic),
-        pair=PatchDiscriminator(in_channels=6, **critic) if settings.double_critics else None,
+        triplet=asymkit.PatchDiscriminator(in_channels=9, **size),
+        pair=asymkit.PatchDiscriminator(in_channels=6, **size) if settings.double_critics else None,
     )
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    parts: dict[str, Stateful] = {"model": model, "critics": critics}
-    parts |= {"optimizer_g": optimizer_g, "optimizer_d": optimizer_d}
+    decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
+    translators = run.prepare(model)  # on the device, on several wrapped
+    judges = supervised.Critics(*(run.prepare(critic) for critic in critics.children()))
+    guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
-    judges = supervised.Critics(*(accelerator.prepare(critic) for critic in critics.children()))
-
-    def look(model: supervised.Translators) -> Look:
-        return Look(gesture_pictures(model, shown), gesture_figures(model, shown))
-
-    losses = ("color", "cycle", "perceptual", "adversarial")
-    page = Page("AsymmetricGAN, gestures", [source, *notes], look, losses)
-    training = Training(accelerator, settings, data, parts, (translators, judges), (optimizer_g, optimizer_d), page)
-    for x, skeleton_x, y, skeleton_y in training:
+    shown = held_out.head(32, run.device)
+    page = Page("AsymmetricGAN, gestures", [source, *notes], lambda model: look_at_gestures(model, shown))
+    run.saves(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    for x, skeleton_x, y, skeleton_y in run.batches(page):  # two photos of a hand and their skeletons
         cycles = translators(x, skeleton_x, y, skeleton_y)
-        with frozen(judges):
-            training.step_generators(supervised.generator_terms(cycles, judges, perceptual))
-        training.step_critics(supervised.discriminator_terms(cycles.detach(), judges))
+        with asymkit.frozen(judges):
+            generator_terms = supervised.generator_terms(cycles, judges, perceptual)
+            run.backward(settings.weights.total(generator_terms))
+        discriminator_terms = supervised.discriminator_terms(cycles.detach(), judges)
+        run.backward(settings.weights.total(discriminator_terms))
+        run.log(generator_terms, discriminator_terms)
+        if run.ends_step:  # after --accumulate batches
+            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
+            guard_d.step(optimizer_d, discriminator_terms)
+            for optimizer, decay in zip((optimizer_g, optimizer_d), decays, strict=True):
+                optimizer.zero_grad()
+                decay.step()
+            average.update()
 
 
 if __name__ == "__main__":
-    command(main, GESTURE_PRESETS)
+    command(main, PRESETS)

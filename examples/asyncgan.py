@@ -3,142 +3,148 @@
     python examples/asyncgan.py demo                                  # minutes on two CPU cores, photographs included
     python examples/asyncgan.py paper --data datasets/facades         # trainA rich, trainB poor, CycleGAN as the base
     python examples/asyncgan.py paper --base highres --size 512 ...   # the paper's networks
-    accelerate launch examples/asyncgan.py paper --data ...           # several GPUs
 
-Where it differs from the paper: the learning rate, of whose course it says nothing, is constant for half of the training
-and then falls to zero with every step, and GPUs that have bfloat16 compute in it (--precision no turns that off).
+Where it differs from the paper: the learning rate, of whose course it says nothing, falls to zero in the second half, and
+GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
 import torch
-from accelerate.utils import set_seed
-from support.checkpoint import Stateful
-from support.data import unpaired
-from support.feed import UnpairedData
-from support.loop import Training
-from support.phases import Intermediate, Plan
-from support.pictures import asyncgan_pictures, cycle_figures, looking, z_slides
-from support.record import Page
-from support.report import Look
-from support.run import command, open_run
-from support.settings_async import ASYNCGAN_PRESETS, AsyncCycleSettings, AsyncSettings
-from support.start import start
+from support.data.unpaired import UnpairedSettings
+from support.report.looks import look_at_asyncgan
+from support.report.page import Page
+from support.run.command import command
+from support.run.plan import Plan
+from support.run.run import Run
+from support.run.settings import Upsampling
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
-from asymkit import (
-    AsyncScheduler,
-    AuxDiscriminator,
-    AuxEncoder,
-    AuxGenerator,
-    HighResGenerator,
-    ImagePools,
-    MultiscaleDiscriminator,
-    PatchDiscriminator,
-    ResnetGenerator,
-    frozen,
-)
+import asymkit
 from asymkit.objectives import asyncgan
 
+PAPERS = {"cyclegan": (9, 3, 0), "highres": (8, 4, 0), "asymgan": (6, 3, 8)}  # residual blocks, layers, length of z
+Terms = tuple[dict[str, Tensor], dict[str, Tensor]]  # of generators and discriminators, unweighted
 
-def networks(settings: AsyncSettings) -> tuple[asyncgan.Translators, asyncgan.Critics]:
-    width, up, aux = settings.width, settings.upsampling, settings.aux_channels
-    blocks, layers = settings.depths
-    size: dict[str, Any] = {"width": width, "blocks": blocks}
-    rich_to_poor: nn.Module
-    poor_to_rich: nn.Module
-    judges: list[nn.Module]
+
+@dataclass(frozen=True)
+class Settings(UnpairedSettings):
+    """Train a cycle model asynchronously."""
+
+    FIXED = frozenset({"epochs"})  # when a run is resumed
+    out: Path = Path("runs/asyncgan")  # folder of the run
+    base: Literal["cyclegan", "highres", "asymgan"] = "cyclegan"  # highres: the paper's networks, for 512² and more
+    epochs: int = 100  # half of them joint, then joint and partial in turn
+    period: int = 10  # epochs of a cycle, whose first half is joint; 10 or, with 120 epochs, 20 in the paper
+    rule: Literal["text", "algorithm1"] = "text"  # what the paper says, or prints, with one joint epoch more in ten
+    aux_channels: int | None = None  # length of z: None is 8 for asymgan and no z for highres, whose paper takes 128
+    blocks: int | None = None  # residual blocks; None: 9 for cyclegan, 8 for highres, 6 for asymgan
+    critic_layers: int | None = None  # layers of stride 2 in the discriminators; None: 3, and 4 for highres
+    upsampling: Upsampling = "transposed"  # as in the papers; or resize, which leaves no checkerboard
+    lr_generators: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
+    lr_critics: float = 2e-4  # the same of the discriminators
+    pool: int = 50  # earlier fakes that the discriminators are shown again in joint steps
+    weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_plan("period", "blocks", "critic_layers", "aux_channels")
+        if self.aux_channels is not None and self.base == "cyclegan":
+            raise ValueError("aux_channels: cyclegan has no z; take --base highres or --base asymgan")
+        _, layers, _ = self.sizes
+        # the discriminators of highres see the image at half its size as well, its generators halve it three times
+        self.check_sides(*((layers + 1, 8) if self.base == "highres" else (layers, 4)))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Blocks, layers and length of z, those of the base's paper where none are given; a z of 0: there is none."""
+        given = self.blocks, self.critic_layers, self.aux_channels
+        return tuple(p if g is None else g for g, p in zip(given, PAPERS[self.base], strict=True))
+
+
+DEMO = Settings(
+    epochs=12,
+    period=2,
+    size=48,
+    picture_size=96,
+    batch=2,
+    width=16,
+    blocks=3,
+    critic_layers=2,
+    upsampling="resize",
+    lr_generators=1e-3,
+    lr_critics=1e-4,
+    workers=0,
+)
+PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
+
+
+def networks(settings: Settings) -> tuple[asyncgan.Translators, asyncgan.Critics]:
+    (blocks, layers, aux), width = settings.sizes, settings.width
+    size: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": settings.upsampling}
+    easy: nn.Module = asymkit.ResnetGenerator(**size)
+    hard: nn.Module = asymkit.AuxGenerator(**size, aux_channels=aux) if aux else asymkit.ResnetGenerator(**size)
+    judges: list[nn.Module] = [asymkit.PatchDiscriminator(layers=layers, width=width) for _ in range(2)]
     if settings.base == "highres":
-        rich_to_poor = HighResGenerator(**size, upsampling=up)
-        poor_to_rich = HighResGenerator(**size, aux_channels=aux, upsampling=up)
-        judges = [MultiscaleDiscriminator(layers=layers, width=width) for _ in range(2)]
-    else:
-        aux = (aux or 8) if settings.base == "asymgan" else None
-        rich_to_poor = ResnetGenerator(**size, upsampling=up)
-        poor_to_rich = (
-            ResnetGenerator(**size, upsampling=up)
-            if aux is None
-            else AuxGenerator(**size, aux_channels=aux, upsampling=up)
-        )
-        judges = [PatchDiscriminator(layers=layers, width=width) for _ in range(2)]
-    encoder, aux_judge = (
-        (None, None) if aux is None else (AuxEncoder(aux_channels=aux, width=width), AuxDiscriminator(aux))
-    )
-    return asyncgan.Translators(rich_to_poor, poor_to_rich, encoder), asyncgan.Critics(judges[0], judges[1], aux_judge)
+        easy, hard = asymkit.HighResGenerator(**size), asymkit.HighResGenerator(**size, aux_channels=aux or None)
+        judges = [asymkit.MultiscaleDiscriminator(layers=layers, width=width) for _ in range(2)]
+    encoder = asymkit.AuxEncoder(aux_channels=aux, width=width) if aux else None
+    judge_of_z = asymkit.AuxDiscriminator(aux) if aux else None
+    return asyncgan.Translators(easy, hard, encoder), asyncgan.Critics(judges[0], judges[1], judge_of_z)
 
 
-def train(
-    settings: AsyncCycleSettings,
-    data: UnpairedData,
-    model: asyncgan.Translators,
-    critics: asyncgan.Critics,
-    shown: tuple[Tensor, Tensor],
-    title: str,
-    source: str,
-    asynchronous: bool = True,
-) -> bool:
-    accelerator = start(settings)
-    open_run(settings, keep=frozenset({"epochs"}))
-    shown_x, shown_y = (images.to(accelerator.device) for images in shown)
-    pools, moments = ImagePools(settings.pool), Intermediate()
+def main(settings: Settings) -> None:
+    data, source = settings.images()
+    run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
+    model, critics = networks(settings)
+    pools = asymkit.ImagePools(settings.pool)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    parts: dict[str, Stateful] = {"model": model, "critics": critics, "pools": pools, "intermediate": moments}
-    parts |= {"optimizer_g": optimizer_g, "optimizer_d": optimizer_d}
+    decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
+    translators = run.prepare(model)  # on the device, on several wrapped
+    judges = asyncgan.Critics(*(run.prepare(critic) for critic in critics.children()))
+    guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
-    judges = asyncgan.Critics(*(accelerator.prepare(critic) for critic in critics.children()))
-
-    def joint(x: Tensor, y: Tensor) -> None:
+    def joint(x: Tensor, y: Tensor) -> Terms:
         cycles = translators(x, y)
-        with frozen(judges):
-            training.step_generators(asyncgan.joint_generator_terms(cycles, judges))
-        training.step_critics(asyncgan.joint_discriminator_terms(pools(cycles), judges))
+        with asymkit.frozen(judges):
+            generator_terms = asyncgan.joint_generator_terms(cycles, judges)
+            run.backward(settings.weights.total(generator_terms))
+        discriminator_terms = asyncgan.joint_discriminator_terms(pools(cycles), judges)
+        run.backward(settings.weights.total(discriminator_terms))
+        return generator_terms, discriminator_terms
 
-    def partial(x: Tensor, _y: Tensor) -> None:
+    def partial(x: Tensor, _y: Tensor) -> Terms:
         pairs = translators(x, phase="partial")
-        with frozen(judges):
-            training.step_generators(asyncgan.partial_generator_terms(pairs, judges))
-        training.step_critics(asyncgan.partial_discriminator_terms(pairs.detach(), judges))
+        with asymkit.frozen(judges):
+            generator_terms = asyncgan.partial_generator_terms(pairs, judges)
+            run.backward(settings.weights.total(generator_terms))
+        discriminator_terms = asyncgan.partial_discriminator_terms(pairs.detach(), judges)
+        run.backward(settings.weights.total(discriminator_terms))
+        return generator_terms, discriminator_terms
 
     easy = [model.rich_to_poor, critics.poor]
-    scheduler = AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
-    step = scheduler if asynchronous else joint
-    batch = settings.samples_to_a_step(accelerator.num_processes)
-    plan = Plan.for_data(scheduler, data.lengths, batch, asynchronous)
-    notes = [source, plan.note()] if asynchronous else [source]
-
-    def look(model: asyncgan.Translators) -> Look:
-        pictures, figures = asyncgan_pictures(model, shown_x, shown_y, moments), cycle_figures(model, shown_x, shown_y)
-        return Look(pictures, figures, {} if model.encoder is None else z_slides(model, shown_y))
-
-    page = Page(title, notes, look, ("cycle_rich", "cycle_poor", "pseudo", "adversarial_rich"))
-    networks, optimizers = (translators, judges), (optimizer_g, optimizer_d)
-    training = Training(accelerator, settings, data, parts, networks, optimizers, page, plan)
-    for x, y in training:
-        scheduler.set_epoch(epoch := plan.epoch(training.step))
-        step(x, y)
-        if accelerator.sync_gradients and plan.ends_phase(training.step):
-            with looking():
-                cycles = model(shown_x, shown_y)
-            moments.add(f"epoch {epoch} ({plan.phase(training.step)})", cycles.fake_poor, cycles.fake_rich)
-    return not training.stopped
-
-
-def main(settings: AsyncSettings) -> None:
-    set_seed(settings.seed)
-    data, source = unpaired(
-        settings.data,
-        settings.poor,
-        settings.rich,
-        settings.size,
-        settings.seed,
-        settings.side_by_side,
-        settings.value_range,
-    )
-    model, critics = networks(settings)
-    train(settings, data, model, critics, data.fresh(6, settings.picture_size), "Async-GAN", source)
+    scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
+    plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step)  # steps of joint and of partial epochs
+    shown = data.fresh(6, settings.picture_size, run.device)
+    page = Page("Async-GAN", [source, plan.note()], lambda model: look_at_asyncgan(model, shown, plan.moments))
+    run.saves(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
+        scheduler.set_epoch(plan.epoch(run.step))
+        generator_terms, discriminator_terms = scheduler(x, y)
+        run.log(generator_terms, discriminator_terms)
+        if run.ends_step:  # after --accumulate batches
+            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
+            guard_d.step(optimizer_d, discriminator_terms)
+            for optimizer, decay in zip((optimizer_g, optimizer_d), decays, strict=True):
+                optimizer.zero_grad()
+                decay.step()
+            average.update()
+            plan.keep_moment(run.step, model, *shown)  # at the end of a phase
 
 
 if __name__ == "__main__":
-    command(main, ASYNCGAN_PRESETS)
+    command(main, PRESETS)

@@ -9,96 +9,112 @@ other way round. Neither model ever sees a label: nothing tells a 3 from an 8 bu
 number of steps on the same images; partial steps are the cheaper ones.
 """
 
-from dataclasses import replace
-from statistics import mean, stdev
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import set_seed
-from asyncgan import train
-from support.digits import DigitSet, Split, UnpairedDigits, digit_sets, train_classifier
-from support.durable import write_json
-from support.pictures import looking
-from support.run import command, write_settings
-from support.settings_async import DIGITS_PRESETS, DigitSettings
-from support.start import start
-from torch import Tensor, nn
+from support.data.digits import DigitSet, DigitSettings, UnpairedDigits
+from support.report.digit_scores import compare
+from support.report.looks import look_at_asyncgan
+from support.report.page import Page
+from support.run.command import command
+from support.run.plan import Plan
+from support.run.run import Run
+from support.run.settings import Upsampling
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
-from asymkit import PatchDiscriminator, ResnetGenerator
+import asymkit
 from asymkit.objectives import asyncgan
 
 VARIANTS = {"cyclegan": "CycleGAN", "async": "Async-CycleGAN"}
+Terms = tuple[dict[str, Tensor], dict[str, Tensor]]  # of generators and discriminators, unweighted
 
 
-def trained(settings: DigitSettings, rich: DigitSet, poor: DigitSet, variant: str) -> asyncgan.Translators | None:
-    set_seed(settings.seed)
-    size: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
-    model = asyncgan.Translators(ResnetGenerator(**size), ResnetGenerator(**size))
-    critics = asyncgan.Critics(*(PatchDiscriminator(width=2 * settings.width, layers=2) for _ in range(2)))
+@dataclass(frozen=True)
+class Settings(DigitSettings):
+    """Train CycleGAN and Async-CycleGAN between two sets of digits, and score both by a classifier of real ones."""
+
+    FIXED = frozenset({"epochs"})  # when a run is resumed
+    out: Path = Path("runs/digits")  # folder of the runs
+    samples: int = 1200  # images of each set in an epoch
+    batch: int = 8
+    width: int = 16
+    blocks: int = 3  # residual blocks of a generator
+    epochs: int = 12  # half of them joint, then joint and partial in turn
+    period: int = 2  # epochs of a cycle, whose first half is joint
+    upsampling: Upsampling = "resize"
+    lr_generators: float = 5e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
+    lr_critics: float = 2e-4  # the same of the discriminators
+    pool: int = 50  # earlier fakes that the discriminators are shown again in joint steps
+    workers: int = 0
+    report_every: int = 10_000
+    weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_plan("period", "blocks", "samples", "seeds")
+
+
+PRESETS = {"demo": ("Minutes on a CPU.", Settings())}
+
+
+def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> asyncgan.Translators | None:
+    """One variant with one seed; None if the run was stopped before its end."""
     data = UnpairedDigits(rich, poor, settings.samples, settings.seed)
-    shown = rich.test.images[:8], poor.test.images[:8]
-    source = f"rich: {rich.name}, {rich.bits:.2f} bits; poor: {poor.name}, {poor.bits:.2f} bits"
-    whole = train(settings, data, model, critics, shown, VARIANTS[variant], source, asynchronous=variant == "async")
-    return model.cpu() if whole else None
+    run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
+    size: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
+    model = asyncgan.Translators(asymkit.ResnetGenerator(**size), asymkit.ResnetGenerator(**size))
+    critics = asyncgan.Critics(*(asymkit.PatchDiscriminator(width=2 * settings.width, layers=2) for _ in range(2)))
+    pools = asymkit.ImagePools(settings.pool)
+    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
+    optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
+    decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
+    translators = run.prepare(model)  # on the device, on several wrapped
+    judges = asyncgan.Critics(*(run.prepare(critic) for critic in critics.children()))
+    guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
+    def joint(x: Tensor, y: Tensor) -> Terms:
+        cycles = translators(x, y)
+        with asymkit.frozen(judges):
+            generator_terms = asyncgan.joint_generator_terms(cycles, judges)
+            run.backward(settings.weights.total(generator_terms))
+        discriminator_terms = asyncgan.joint_discriminator_terms(pools(cycles), judges)
+        run.backward(settings.weights.total(discriminator_terms))
+        return generator_terms, discriminator_terms
 
-def main(settings: DigitSettings) -> None:
-    if (settings.out / "checkpoint.pt").exists():
-        raise ValueError(
-            f"out: {str(settings.out)!r} holds one of the trainings of a comparison; give {str(settings.out.parent)!r}"
-        )
-    accelerator = start(settings)
-    say = accelerator.print
-    rich, poor = digit_sets(settings)
-    if accelerator.is_main_process and not settings.dry_run and not any(settings.out.glob("*/checkpoint.pt")):
-        settings.out.mkdir(parents=True, exist_ok=True)
-        write_settings(settings)
-    say(f"rich: {rich.name}, {rich.bits:.2f} bits; poor: {poor.name}, {poor.bits:.2f} bits")
-    read_rich, read_poor = (train_classifier(domain, settings.seed) for domain in (rich, poor))
-    real = {rich.name: read_rich(rich.test), poor.name: read_poor(poor.test)}
-    say(", ".join(f"real {name}: {share:.3f}" for name, share in real.items()))
-    directions = (f"{rich.name} to {poor.name}", f"{poor.name} to {rich.name}")
-    # what the other set's classifier makes of images nobody translated: a translation that helps must beat it
-    untranslated = dict(zip(directions, (read_poor(rich.test), read_rich(poor.test)), strict=True))
-    for direction, share in untranslated.items():
-        say(f"{'not translated':<15} {direction:<18} {share:.3f}")
-    scores: dict[str, dict[str, list[float]]] = {}
-    for variant in VARIANTS:
-        found = scores.setdefault(variant, {direction: [] for direction in directions})
-        for seed in range(settings.seed, settings.seed + settings.seeds):
-            out = settings.out / f"{variant}-{seed}"
-            begun = settings.resume and (out / "checkpoint.pt").exists()
-            model = trained(replace(settings, seed=seed, out=out, resume=begun), rich, poor, variant)
-            if settings.dry_run:
-                continue
-            if model is None:
-                return  # by Ctrl-C: nothing is scored half-trained
-            to_poor, to_rich = (
-                reader(Split(_translated(network, test.images), test.digits))
-                for reader, network, test in (
-                    (read_poor, model.rich_to_poor, rich.test),
-                    (read_rich, model.poor_to_rich, poor.test),
-                )
-            )
-            for shares, share in zip(found.values(), (to_poor, to_rich), strict=True):
-                shares.append(share)
-    if settings.dry_run:
-        return
-    for variant, found in scores.items():
-        for direction, shares in found.items():
-            spread = f" ± {stdev(shares):.3f}" if len(shares) > 1 else ""
-            each = ", ".join(f"{share:.3f}" for share in shares)
-            say(f"{VARIANTS[variant]:<15} {direction:<18} {mean(shares):.3f}{spread}   ({each})")
-    results = {"real": real, "untranslated": untranslated, "translated": scores}
-    results["entropy_bits"] = {domain.name: domain.bits for domain in (rich, poor)}
-    if accelerator.is_main_process:
-        write_json(settings.out / "results.json", results)
+    def partial(x: Tensor, _y: Tensor) -> Terms:
+        pairs = translators(x, phase="partial")
+        with asymkit.frozen(judges):
+            generator_terms = asyncgan.partial_generator_terms(pairs, judges)
+            run.backward(settings.weights.total(generator_terms))
+        discriminator_terms = asyncgan.partial_discriminator_terms(pairs.detach(), judges)
+        run.backward(settings.weights.total(discriminator_terms))
+        return generator_terms, discriminator_terms
 
-
-@looking()
-def _translated(generator: nn.Module, images: Tensor) -> Tensor:
-    return torch.cat([generator(part) for part in images.split(128)])
+    easy = [model.rich_to_poor, critics.poor]
+    scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period)
+    step = scheduler if variant == "async" else joint
+    plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, asynchronous=variant == "async")
+    shown = rich.test.images[:8].to(run.device), poor.test.images[:8].to(run.device)
+    notes = [f"rich: {rich}; poor: {poor}", plan.note()]
+    page = Page(VARIANTS[variant], notes, lambda model: look_at_asyncgan(model, shown, plan.moments))
+    run.saves(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
+        scheduler.set_epoch(plan.epoch(run.step))
+        generator_terms, discriminator_terms = step(x, y)
+        run.log(generator_terms, discriminator_terms)
+        if run.ends_step:  # after --accumulate batches
+            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
+            guard_d.step(optimizer_d, discriminator_terms)
+            for optimizer, decay in zip((optimizer_g, optimizer_d), decays, strict=True):
+                optimizer.zero_grad()
+                decay.step()
+            average.update()
+            plan.keep_moment(run.step, model, *shown)  # at the end of a phase
+    return None if run.stopped else model.cpu()
 
 
 if __name__ == "__main__":
-    command(main, DIGITS_PRESETS)
+    command(lambda settings: compare(settings, VARIANTS, train), PRESETS)

@@ -3,84 +3,216 @@
     python examples/asyncgan_munit.py demo                            # minutes on two CPU cores, photographs included
     python examples/asyncgan_munit.py paper --data datasets/facades   # trainA rich, trainB poor
 
-Rich to poor is the rich domain's content encoder and the poor domain's decoder; partial steps freeze these two and the
-poor domain's critic, and leave all other parts to be trained. The model is in support/munit.py.
+After the idea of Huang et al., Multimodal Unsupervised Image-to-Image Translation, ECCV 2018: content, a map of what an
+image shows, and style, a vector of how it looks, here scales and shifts of instance norms. Rich to poor is the rich domain's
+content encoder and the poor domain's decoder; partial steps freeze these two and the poor domain's discriminator.
 """
 
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
 import torch
-from support import munit
-from support.checkpoint import Stateful
-from support.data import unpaired
-from support.loop import Training
-from support.phases import Intermediate, Plan
-from support.pictures import looking, munit_figures, munit_pictures
-from support.record import Page
-from support.report import Look
-from support.run import command, open_run
-from support.settings_async import MUNIT_PRESETS, MunitSettings
-from support.start import start
-from torch import nn
+from support.data.unpaired import UnpairedSettings
+from support.report.looks import look_at_munit
+from support.report.page import Page
+from support.run.command import command
+from support.run.plan import Plan
+from support.run.run import Run
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
-from asymkit import AsyncScheduler, PatchDiscriminator, frozen
+import asymkit
+from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
+from asymkit.layers import ConvNormReLU, conv3x3, conv7x7, init_normal, upsample2x
+from asymkit.objectives.terms import TermWeights, aux_l1, l1
+
+Terms = tuple[dict[str, Tensor], dict[str, Tensor]]  # of generators and discriminators, unweighted
 
 
-def main(settings: MunitSettings) -> None:
-    accelerator = start(settings)
-    data, source = unpaired(
-        settings.data,
-        settings.poor,
-        settings.rich,
-        settings.size,
-        settings.seed,
-        settings.side_by_side,
-        settings.value_range,
-    )
-    open_run(settings, keep=frozenset({"epochs"}))
-    shown_x, shown_y = (images.to(accelerator.device) for images in data.fresh(6, settings.picture_size))
+@dataclass(frozen=True)
+class Weights(TermWeights):
+    """MUNIT's weights, and Async-GAN's γ for the pseudo pairs."""
 
-    model = munit.Munit(settings.width, settings.blocks, settings.style)
-    critics = nn.ModuleList(PatchDiscriminator(width=settings.width, layers=settings.critic_layers) for _ in range(2))
-    rich_critic, poor_critic = critics
-    moments = Intermediate()
+    adversarial_rich: float = 1.0
+    adversarial_poor: float = 1.0
+    image: float = 10.0
+    content: float = 1.0
+    style: float = 1.0
+    pseudo: float = 10.0
+
+
+@dataclass(frozen=True)
+class Settings(UnpairedSettings):
+    """Train a compact MUNIT asynchronously."""
+
+    FIXED = frozenset({"epochs"})  # when a run is resumed
+    out: Path = Path("runs/munit")  # folder of the run
+    epochs: int = 100  # half of them joint, then joint and partial in turn
+    period: int = 10  # epochs of a cycle, whose first half is joint
+    blocks: int = 4  # residual blocks of each encoder and decoder
+    style: int = 8  # length of a style
+    critic_layers: int = 3  # how often a discriminator halves its image
+    lr_generators: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
+    lr_critics: float = 2e-4  # the same of the discriminators
+    weights: Weights = field(default_factory=Weights)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_plan("period", "blocks", "style", "critic_layers")
+        self.check_sides(self.critic_layers)
+
+
+SMALL: dict[str, Any] = {"size": 48, "picture_size": 96, "batch": 2, "width": 16, "blocks": 2, "critic_layers": 2}
+DEMO = Settings(epochs=12, period=2, lr_generators=5e-4, lr_critics=1e-4, workers=0, **SMALL)
+PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
+
+
+class Decoder(nn.Module):
+    """Content (N, 4·width, H/4, W/4) and style (N, style) to images in [-1, 1]."""
+
+    def __init__(self, width: int, blocks: int, style: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(ConditionalResidualBlock(4 * width, style) for _ in range(blocks))
+        # no norms from here on: they would take away the colours that the style asked for
+        up = upsample2x(4 * width, 2 * width, "resize"), nn.ReLU(), upsample2x(2 * width, width, "resize"), nn.ReLU()
+        self.to_image = nn.Sequential(*up, conv7x7(width, 3), nn.Tanh())
+        for layer in (up[0], up[2]):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # type: ignore[arg-type]
+
+    def forward(self, content: Tensor, style: Tensor) -> Tensor:
+        """Decode."""
+        for block in self.blocks:
+            content = block(content, style)
+        image: Tensor = self.to_image(content)
+        return image
+
+
+class AutoEncoder(nn.Module):
+    """One domain's content encoder, style encoder and decoder."""
+
+    def __init__(self, width: int, blocks: int, style: int) -> None:
+        super().__init__()
+        down = [ConvNormReLU(conv3x3(n * width, 2 * n * width, stride=2), 2 * n * width) for n in (1, 2)]
+        same = [ResidualBlock(4 * width) for _ in range(blocks)]
+        self.content = nn.Sequential(ConvNormReLU(conv7x7(3, width), width), *down, *same)
+        init_normal(self.content)
+        self.style, self.decoder = asymkit.AuxEncoder(aux_channels=style, width=width), Decoder(width, blocks, style)
+
+
+class Joint(NamedTuple):
+    """What a joint step looks at: images decoded again and translated; contents and styles, and the same of translations."""
+
+    same: tuple[Tensor, Tensor]
+    fake_rich: Tensor
+    fake_poor: Tensor
+    contents: tuple[Tensor, Tensor]
+    rebuilt_contents: tuple[Tensor, Tensor]
+    styles: tuple[Tensor, Tensor]
+    rebuilt_styles: tuple[Tensor, Tensor]
+
+
+class Partial(NamedTuple):
+    """What a partial step looks at: x rebuilt from its translation in its own style, and in a sampled one."""
+
+    rebuilt: Tensor
+    fake_rich: Tensor
+    style: Tensor
+    rebuilt_style: Tensor
+
+
+class Munit(nn.Module):
+    """Two auto-encoders, styles of a length; both phases through one ``forward``, as DistributedDataParallel needs it."""
+
+    def __init__(self, width: int, blocks: int, style: int) -> None:
+        super().__init__()
+        self.length, self.rich, self.poor = style, AutoEncoder(width, blocks, style), AutoEncoder(width, blocks, style)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Joint | Partial:
+        """A joint step's images of x and y, or without y a partial step's."""
+        rich, poor = self.rich, self.poor
+        style_rich, style_poor = (torch.randn(len(x), self.length, device=x.device) for _ in range(2))
+        if y is None:
+            with torch.no_grad():
+                fake_poor = poor.decoder(rich.content(x), style_poor)
+            content = poor.content(fake_poor)
+            fake_rich = rich.decoder(content, style_rich)
+            return Partial(rich.decoder(content, rich.style(x)), fake_rich, style_rich, rich.style(fake_rich))
+        contents = rich.content(x), poor.content(y)
+        same = rich.decoder(contents[0], rich.style(x)), poor.decoder(contents[1], poor.style(y))
+        fake_rich, fake_poor = rich.decoder(contents[1], style_rich), poor.decoder(contents[0], style_poor)
+        rebuilt_contents = poor.content(fake_poor), rich.content(fake_rich)
+        rebuilt_styles = rich.style(fake_rich), poor.style(fake_poor)
+        return Joint(same, fake_rich, fake_poor, contents, rebuilt_contents, (style_rich, style_poor), rebuilt_styles)
+
+
+def main(settings: Settings) -> None:
+    data, source = settings.images()
+    run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
+    model = Munit(settings.width, settings.blocks, settings.style)
+    size: dict[str, Any] = {"width": settings.width, "layers": settings.critic_layers}
+    critics = nn.ModuleList(asymkit.PatchDiscriminator(**size) for _ in range(2))  # of rich and of poor images
+    gan = asymkit.LeastSquaresLoss()
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    parts: dict[str, Stateful] = {"model": model, "critics": critics, "intermediate": moments}
-    parts |= {"optimizer_g": optimizer_g, "optimizer_d": optimizer_d}
+    decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
+    translators = run.prepare(model)  # on the device, on several wrapped
+    rich_judge, poor_judge = (run.prepare(critic) for critic in critics)
+    guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    translators, optimizer_g, optimizer_d = accelerator.prepare(model, optimizer_g, optimizer_d)
-    judges = [accelerator.prepare(critic) for critic in (rich_critic, poor_critic)]
+    def joint(x: Tensor, y: Tensor) -> Terms:
+        made = translators(x, y)
+        with asymkit.frozen(rich_judge, poor_judge):
+            generator_terms = {
+                "adversarial_rich": gan.generator_loss(rich_judge(made.fake_rich)),
+                "adversarial_poor": gan.generator_loss(poor_judge(made.fake_poor)),
+                "image": l1(made.same[0], x) + l1(made.same[1], y),
+                "content": aux_l1(made.rebuilt_contents[0], made.contents[0])
+                + aux_l1(made.rebuilt_contents[1], made.contents[1]),
+                "style": aux_l1(made.rebuilt_styles[0], made.styles[0])
+                + aux_l1(made.rebuilt_styles[1], made.styles[1]),
+            }
+            run.backward(settings.weights.total(generator_terms))
+        discriminator_terms = {
+            "adversarial_rich": gan.discriminator_loss(rich_judge(x), rich_judge(made.fake_rich.detach())),
+            "adversarial_poor": gan.discriminator_loss(poor_judge(y), poor_judge(made.fake_poor.detach())),
+        }
+        run.backward(settings.weights.total(discriminator_terms))
+        return generator_terms, discriminator_terms
 
-    def step(made: munit.Swapped | munit.Paired) -> None:
-        with frozen(*judges):
-            training.step_generators(munit.generator_terms(made, *judges))
-        training.step_critics(munit.discriminator_terms(made, *judges))
+    def partial(x: Tensor, _y: Tensor) -> Terms:
+        made = translators(x)
+        with asymkit.frozen(rich_judge):
+            generator_terms = {
+                "adversarial_rich": gan.generator_loss([rich_judge(made.rebuilt), rich_judge(made.fake_rich)]),
+                "pseudo": l1(made.rebuilt, x),
+                "style": aux_l1(made.rebuilt_style, made.style),
+            }
+            run.backward(settings.weights.total(generator_terms))
+        fakes = [rich_judge(made.rebuilt.detach()), rich_judge(made.fake_rich.detach())]
+        discriminator_terms = {"adversarial_rich": gan.discriminator_loss(rich_judge(x), fakes)}
+        run.backward(settings.weights.total(discriminator_terms))
+        return generator_terms, discriminator_terms
 
-    scheduler = AsyncScheduler(
-        joint=lambda x, y: step(translators(x, y)),
-        partial=lambda x, _y: step(translators(x)),
-        frozen=[*model.rich_to_poor_parts(), poor_critic],
-        total_epochs=settings.epochs,
-        period=settings.period,
-        rule=settings.rule,
-    )
-    batch = settings.samples_to_a_step(accelerator.num_processes)
-    plan = Plan.for_data(scheduler, data.lengths, batch)
-
-    def look(model: munit.Munit) -> Look:
-        return Look(munit_pictures(model, shown_x, shown_y, moments), munit_figures(model, shown_x, shown_y))
-
-    losses = ("image", "style", "pseudo", "adversarial_rich")
-    page, networks = Page("Async-MUNIT", [source, plan.note()], look, losses), (translators, *judges)
-    training = Training(accelerator, settings, data, parts, networks, (optimizer_g, optimizer_d), page, plan)
-    for x, y in training:
-        epoch = plan.epoch(training.step)
-        scheduler.set_epoch(epoch)
-        scheduler(x, y)
-        if accelerator.sync_gradients and plan.ends_phase(training.step):
-            with looking():
-                made = model(shown_x, shown_y)
-            moments.add(f"epoch {epoch} ({scheduler.phase(epoch)})", made.fake_poor, made.fake_rich)
+    easy = [model.rich.content, model.poor.decoder, critics[1]]
+    scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period)
+    plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step)  # steps of joint and of partial epochs
+    shown = data.fresh(6, settings.picture_size, run.device)
+    page = Page("Async-MUNIT", [source, plan.note()], lambda model: look_at_munit(model, shown, plan.moments))
+    run.saves(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
+        scheduler.set_epoch(plan.epoch(run.step))
+        generator_terms, discriminator_terms = scheduler(x, y)
+        run.log(generator_terms, discriminator_terms)
+        if run.ends_step:  # after --accumulate batches
+            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
+            guard_d.step(optimizer_d, discriminator_terms)
+            for optimizer, decay in zip((optimizer_g, optimizer_d), decays, strict=True):
+                optimizer.zero_grad()
+                decay.step()
+            average.update()
+            plan.keep_moment(run.step, model, *shown)  # at the end of a phase
 
 
 if __name__ == "__main__":
-    command(main, MUNIT_PRESETS)
+    command(main, PRESETS)

@@ -20,12 +20,12 @@ from typing import Any, Literal, get_args
 import torch
 from accelerate.utils import set_seed
 from support.cyclegan import GANLoss, ImagePool, define_D, define_G, init_net
-from support.data import FRESH, Unpaired, unpaired
-from support.durable import write_durably, write_json
-from support.pictures import looking, psnr
-from support.run import command
-from support.start import set_learning_rate
-from support.table import as_markdown
+from support.data.unpaired import FRESH, Unpaired, unpaired
+from support.report.pictures import psnr
+from support.report.table import as_markdown
+from support.run.chance import looking
+from support.run.command import command
+from support.run.durable import write_durably, write_json
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -232,7 +232,7 @@ def train(opt: Options, data: Unpaired) -> CycleGANModel:
             scheduler.set_epoch(i)
         for optimizer in (model.optimizer_G, model.optimizer_D):
             rate = opt.lr if optimizer is model.optimizer_G else opt.lr_critics
-            set_learning_rate(optimizer, rate * asymkit.linear_decay(i / opt.steps))
+            optimizer.param_groups[0]["lr"] = rate * asymkit.linear_decay(i / opt.steps)
         step()
     return model
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from support import munit
-from support.digits import UnpairedDigits, digit_sets, train_classifier
-from support.logs import LossLog, read_losses
-from support.phases import Intermediate, Plan
-from support.report import Look, Moment, write_report
+from support.data.digits import UnpairedDigits, digit_sets, train_classifier
+from support.report.logs import LossLog, read_losses
+from support.run.plan import Intermediate, Plan
+from support.report.page import Look, Moment, write_report
 from support.settings_async import ASYNCGAN_DEMO, ASYNCGAN_PRESETS, MUNIT_DEMO, DigitSettings
 from torch import Tensor, nn
 

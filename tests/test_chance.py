@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.chance import seeded
-from support.checkpoint import load_checkpoint, save_checkpoint
-from support.pictures import looking
+from support.run.chance import seeded
+from support.run.checkpoint import load_checkpoint, save_checkpoint
+from support.report.pictures import looking
 from torch import Tensor
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.config import as_plain, read_settings
-from support.run import EXAMPLES, command, write_settings
-from support.settings import ASYMGAN_DEMO, AsymGANSettings
+from support.run.config import as_plain, read_settings
+from support.run.command import EXAMPLES, command, write_settings
+from support.run.settings import ASYMGAN_DEMO, AsymGANSettings
 from support.settings_asymmetric import DomainSettings
 from support.settings_async import ASYNCGAN_DEMO, ASYNCGAN_PRESETS, AsyncSettings
 

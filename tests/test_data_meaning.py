@@ -16,16 +16,16 @@ import pytest
 import torch
 from accelerate import Accelerator
 from PIL import Image
-from support.checkpoint import save_checkpoint
-from support.config import as_plain, read_settings
-from support.data import unpaired
-from support.digits import UnpairedDigits, digit_sets
-from support.domains import DERIVED, domain_sets
-from support.feed import EndlessData, Feed
-from support.files import Broken
-from support.gestures import gesture_pairs
-from support.images import DERIVE
-from support.run import open_run, write_settings
+from support.run.checkpoint import save_checkpoint
+from support.run.config import as_plain, read_settings
+from support.data.unpaired import unpaired
+from support.data.digits import UnpairedDigits, digit_sets
+from support.data.domains import DERIVED, domain_sets
+from support.run.feed import EndlessData, Feed
+from support.data.files import Broken
+from support.data.gestures import gesture_pairs
+from support.data.images import DERIVE
+from support.run.command import open_run, write_settings
 from support.settings_asymmetric import DOMAINS_DEMO, DomainSettings
 from support.settings_async import DigitSettings
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.run import command
-from support.settings import ASYMGAN_PRESETS, AsymGANSettings
+from support.run.command import command
+from support.run.settings import ASYMGAN_PRESETS, AsymGANSettings
 
 from asymkit.console import print_in_any_encoding
 

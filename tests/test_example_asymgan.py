@@ -38,7 +38,7 @@ def run(out: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def folder_of_photos(folder: Path, count: int) -> Path:
-    from support.images import bundled_photos
+    from support.data.images import bundled_photos
 
     folder.mkdir()
     for i, photo in enumerate(bundled_photos()[:count]):
@@ -83,7 +83,7 @@ from pathlib import Path
 import torch
 import asymgan
 from support import record
-from support.settings import ASYMGAN_DEMO
+from support.run.settings import ASYMGAN_DEMO
 
 kept = []
 

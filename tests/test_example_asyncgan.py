@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from support.images import bundled_photos
+from support.data.images import bundled_photos
 
 ROOT = Path(__file__).parent.parent
 SHORT = ["--epochs", "8", "--period", "4", "--size", "32", "--picture-size", "32", "--width", "4", "--blocks", "1"]

@@ -14,7 +14,7 @@ import cyclegan_dropin
 import pytest
 import torch
 from cyclegan_dropin import PARTS, Options, Part, train
-from support.data import unpaired
+from support.data.unpaired import unpaired
 
 from conftest import images_like
 

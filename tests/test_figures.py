@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from support.classify import domain_accuracy
+from support.report.classifier import domain_accuracy
 from support.munit import Munit
-from support.pictures import asymgan_figures, checkerboard, cycle_figures, gesture_figures, looking, munit_figures, psnr
+from support.report.pictures import asymgan_figures, checkerboard, cycle_figures, gesture_figures, looking, munit_figures, psnr
 from torch import Tensor, nn
 
 from asymkit import AuxEncoder, AuxGenerator, DualGenerator, ResnetGenerator, ops

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
-from support.data import unpaired
-from support.domains import domain_sets
-from support.files import PHOTOS, Broken
-from support.gestures import gesture_pairs
-from support.images import bundled_photos
+from support.data.unpaired import unpaired
+from support.data.domains import domain_sets
+from support.data.files import PHOTOS, Broken
+from support.data.gestures import gesture_pairs
+from support.data.images import bundled_photos
 
 from asymkit.evaluation.folders import ImageFiles
 from asymkit.evaluation.folders import image_files as listed_files

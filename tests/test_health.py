@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from support.health import WATCHED, Health
+from support.report.health import WATCHED, Health
 
 
 def told(critic: float, times: int, name: str = "critic_adversarial_rich") -> tuple[Health, list[str]]:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from published import init_weights
-from support.images import bundled_photos
+from support.data.images import bundled_photos
 from torch import Tensor, nn
 
 from asymkit import AuxDiscriminator, AuxEncoder, AuxGenerator, HighResGenerator, load_weights, save_weights

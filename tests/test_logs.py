@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.logs import Board, LossLog, read_losses
+from support.report.logs import Board, LossLog, read_losses
 
 
 def test_losses_are_cut_where_a_run_is_resumed(tmp_path: Path) -> None:

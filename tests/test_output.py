@@ -15,17 +15,17 @@ import pytest
 import torch
 from launch import ROOT
 from support import output
-from support.health import Health
-from support.logs import Progress
-from support.run import command
-from support.settings import ASYMGAN_PRESETS, AsymGANSettings
+from support.report.health import Health
+from support.report.logs import Progress
+from support.run.command import command
+from support.run.settings import ASYMGAN_PRESETS, AsymGANSettings
 from tiny import STEPS, cyclegan_folder
 
 RUN = """
 import sys
 from pathlib import Path
 import asyncgan
-from support.run import command
+from support.run.command import command
 from tiny import tiny
 
 data, out = sys.argv[1:]

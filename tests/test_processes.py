@@ -51,7 +51,7 @@ import os, sys
 from pathlib import Path
 import asyncgan
 from support import record
-from support.data import Domain
+from support.data.unpaired import Domain
 from tiny import tiny
 
 crop, record.write_report = Domain.crop, lambda *_: None

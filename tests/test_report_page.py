@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import torch
 from support import report
-from support.logs import LossLog
-from support.report import Look, Moment, write_report
+from support.report.logs import LossLog
+from support.report.page import Look, Moment, write_report
 from torch import Tensor
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

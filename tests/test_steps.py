@@ -12,7 +12,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from support import loop, record
-from support.settings import ASYMGAN_DEMO
+from support.run.settings import ASYMGAN_DEMO
 from support.settings_asymmetric import DOMAINS_DEMO, GESTURE_DEMO
 from support.settings_async import ASYNCGAN_DEMO, MUNIT_DEMO
 from tiny import cyclegan_folder

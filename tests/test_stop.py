@@ -16,7 +16,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from support import record
-from support.stop import SIGNALS, LoadingInterrupted, stop_when_told
+from support.run.stop import SIGNALS, LoadingInterrupted, stop_when_told
 from tiny import STEPS, cyclegan_folder, tiny
 
 asyncgan: Any = importlib.import_module("asyncgan")

@@ -15,18 +15,18 @@ import pytest
 import torch
 from PIL import Image
 from support import start
-from support.checkpoint import load_checkpoint, save_checkpoint
-from support.config import as_plain
-from support.data import Domain, Unpaired, unpaired
-from support.files import PHOTOS
-from support.images import DERIVE, PoorKind, bundled_photos, random_crop
-from support.logs import LossLog
-from support.pictures import checkerboard
-from support.report import Look, Moment, write_report
-from support.run import open_run, write_settings
-from support.settings import ASYMGAN_DEMO, AsymGANSettings, RunSettings
+from support.run.checkpoint import load_checkpoint, save_checkpoint
+from support.run.config import as_plain
+from support.data.unpaired import Domain, Unpaired, unpaired
+from support.data.files import PHOTOS
+from support.data.images import DERIVE, PoorKind, bundled_photos, random_crop
+from support.report.logs import LossLog
+from support.report.pictures import checkerboard
+from support.report.page import Look, Moment, write_report
+from support.run.command import open_run, write_settings
+from support.run.settings import ASYMGAN_DEMO, AsymGANSettings, RunSettings
 from support.settings_async import ASYNCGAN_DEMO
-from support.stop import SIGNALS, stop_when_told
+from support.run.stop import SIGNALS, stop_when_told
 from torch import nn
 
 from asymkit import ops
@@ -365,7 +365,7 @@ def test_a_signal_asks_a_loop_to_end_and_a_second_ctrl_c_ends_it(
             signal.raise_signal(number)
             assert stop.is_set()
             signal.raise_signal(number)  # a launcher may pass on what the process was told already
-            monkeypatch.setattr("support.stop.SECOND_CTRL_C", 0.0)
+            monkeypatch.setattr("support.run.stop.SECOND_CTRL_C", 0.0)
             signal.raise_signal(signal.SIGTERM)
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)

@@ -19,14 +19,14 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from support import loop, record
-from support.average import MovingAverage
-from support.best import Best
-from support.checkpoint import load_checkpoint, save_checkpoint
-from support.data import Domain
-from support.durable import write_checked
-from support.logs import read_losses
-from support.settings import ASYMGAN_DEMO
-from support.stop import SIGNALS
+from support.run.average import MovingAverage
+from support.run.best import Best
+from support.run.checkpoint import load_checkpoint, save_checkpoint
+from support.data.unpaired import Domain
+from support.run.durable import write_checked
+from support.report.logs import read_losses
+from support.run.settings import ASYMGAN_DEMO
+from support.run.stop import SIGNALS
 from tiny import FIRST_PARTIAL, STEPS, cyclegan_folder, tiny
 from torch import Tensor, nn
 
@@ -404,7 +404,7 @@ def test_a_best_that_could_not_be_kept_is_not_the_one_to_beat(
         write_checked(*arguments, **more)
 
     monkeypatch.setattr(asyncgan, "cycle_figures", lambda *_: {"made_up": next(values)})
-    monkeypatch.setattr("support.best.write_checked", sometimes)
+    monkeypatch.setattr("support.run.best.write_checked", sometimes)
     with pytest.warns(UserWarning, match=r"best.pt of step 4 could not be written: \[Errno 28\]"):
         asyncgan.main(tiny(tmp_path, data, best="made_up", report_every=2))
     assert torch.load(tmp_path / "best.pt", weights_only=True)["step"] == 6
@@ -550,7 +550,7 @@ def test_a_full_disk_costs_a_checkpoint(
             raise OSError(28, "No space left on device")
         write_checked(path, *rest)
 
-    monkeypatch.setattr("support.checkpoint.write_checked", sometimes)
+    monkeypatch.setattr("support.run.checkpoint.write_checked", sometimes)
     message = "could not be written: .* No space left on device; "
     refused = pytest.raises(ValueError, match=f"the checkpoint of step {STEPS} {message}the one before it is kept")
     with pytest.warns(UserWarning, match=f"{message}.*; training goes on"), refused if left == 2 else nullcontext():
@@ -563,7 +563,7 @@ def test_a_full_disk_does_not_end_a_run(tmp_path: Path, data: Path, monkeypatch:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(record, "write_report", full)
-    monkeypatch.setattr("support.logs.LossLog.write", full)
+    monkeypatch.setattr("support.report.logs.LossLog.write", full)
     with pytest.warns(UserWarning, match="could not be written") as said:
         asyncgan.main(tiny(tmp_path, data))
     messages = {str(one.message) for one in said}
@@ -624,7 +624,7 @@ def test_warnings_of_a_run_reach_the_person_and_the_report(
 ) -> None:
     reports: list[Any] = []
     monkeypatch.setattr(record, "write_report", lambda *arguments: reports.append(arguments))
-    monkeypatch.setattr("support.health.SAME", 2.0)
+    monkeypatch.setattr("support.report.health.SAME", 2.0)
     with pytest.warns(UserWarning, match="images for different z are nearly the same"):
         asyncgan.main(tiny(tmp_path, data, report_every=4))
     assert any("z_diversity" in text for text in reports[-1][7])

@@ -1,1 +1,1 @@
-"""What the examples share: data, checkpoints, pictures and reports. No trainer: the loops are in the examples."""
+"""What the examples share: data, reports, and the run around a loop. No trainer: forward, losses and steps are in the examples."""

@@ -627,76 +627,76 @@ SYNCED = "test_contents_reach_the_disk_before_their_names_and_names_before_the_e
 RATES = "test_learning_rates_are_constant_for_half_of_the_run_then_fall_to_zero"
 
 EXAMPLES = [
-    Mutation("examples/support/hands.py", "if confidence > SEEN:", "if True:", "tests/test_domains_gestures.py"),
+    Mutation("examples/support/data/hands.py", "if confidence > SEEN:", "if True:", "tests/test_domains_gestures.py"),
     Mutation(
-        "examples/support/images.py", "rng.uniform(1, zoom)", "rng.uniform(1, 1)", f"tests/test_support.py::{CROPS}"
+        "examples/support/data/images.py", "rng.uniform(1, zoom)", "rng.uniform(1, 1)", f"tests/test_support.py::{CROPS}"
     ),
-    Mutation("examples/support/images.py", "crop[:, ::-1] if", "crop if", f"tests/test_support.py::{CROPS}"),
+    Mutation("examples/support/data/images.py", "crop[:, ::-1] if", "crop if", f"tests/test_support.py::{CROPS}"),
     Mutation(
-        "examples/support/images.py",
+        "examples/support/data/images.py",
         "rng.uniform(0, image.width - side)",
         "rng.uniform(0, 0)",
         f"tests/test_support.py::{CROPS}",
     ),
     Mutation(
-        "examples/support/loop.py", "self.seconds / (60 *", "self.seconds / (30 *", f"tests/test_training.py::{CLOCK}"
+        "examples/support/run/run.py", "self.seconds / (60 *", "self.seconds / (30 *", f"tests/test_training.py::{CLOCK}"
     ),
     Mutation(
-        "examples/support/loop.py",
+        "examples/support/run/run.py",
         "self.seconds + seconds, self._since",
         "seconds, self._since",
         f"tests/test_training.py::{CLOCK}",
     ),
     Mutation(
-        "examples/support/loop.py",
+        "examples/support/run/run.py",
         "        self.average.update()\n",
         "",
         "tests/test_training.py::test_the_average_follows_the_weights_of_every_step",
     ),
     Mutation(
-        "examples/support/loop.py",
+        "examples/support/run/run.py",
         "rate * linear_decay(done)",
         "rate",
         f"tests/test_training.py::{RATES}",
     ),
     Mutation(
-        "examples/support/loop.py",
+        "examples/support/run/run.py",
         "(self.critics, self.settings.lr_critics)",
         "(self.critics, self.settings.lr_generators)",
         f"tests/test_training.py::{RATES}",
     ),
     Mutation(
-        "examples/support/loop.py",
+        "examples/support/run/run.py",
         "part = 1 / self.settings.accumulate",
         "part = 1",
         "tests/test_training.py::test_gradients_are_averaged_over_batches",
     ),
     Mutation(
-        "examples/support/loop.py",
+        "examples/support/run/run.py",
         "first * self.batch, after * self.batch",
         "0, after * self.batch",
         "tests/test_training.py::test_asymgan_goes_on_to_the_bit",
     ),
     Mutation(
-        "examples/support/loop.py",
+        "examples/support/run/run.py",
         "                    part.forget_nonfinite()",
         "                    pass",
         "tests/test_training.py::test_images_that_are_not_finite_do_not_stay_in_the_pool",
     ),
     Mutation(
-        "examples/support/average.py",
+        "examples/support/run/average.py",
         "average.lerp_(weight, 1 - decay)",
         "average.lerp_(weight, decay)",
         "tests/test_training.py::test_moving_averages",
     ),
     Mutation(
-        "examples/support/run.py",
+        "examples/support/run/command.py",
         '"best", "best_is", "skips"',
         '"best", "best_is", "skips", "lr_generators", "lr_critics"',
         "tests/test_support.py",
     ),
     Mutation(
-        "examples/support/run.py", '"picture_size", "seeds"', '"picture_size", "seeds", "ema"', "tests/test_support.py"
+        "examples/support/run/command.py", '"picture_size", "seeds"', '"picture_size", "seeds", "ema"', "tests/test_support.py"
     ),
     Mutation(
         "asymkit/checkpoints/durable.py",
@@ -705,7 +705,7 @@ EXAMPLES = [
         f"tests/test_durable.py::{SYNCED}",
     ),
     Mutation(
-        "examples/support/durable.py",
+        "examples/support/run/durable.py",
         "replace(checksum)\n        new.replace(path)\n        sync_folder(path.parent)\n",
         "replace(checksum)\n        new.replace(path)\n",
         f"tests/test_durable.py::{SYNCED}",
@@ -715,55 +715,55 @@ EXAMPLES = [
     ),
     Mutation("asymkit/checkpoints/durable.py", "os.fsync(handle)", "pass", f"tests/test_durable.py::{SYNCED}"),
     Mutation(
-        "examples/support/chance.py",
+        "examples/support/run/chance.py",
         'torch.set_rng_state(states["cpu"])',
         "pass",
         "tests/test_durable.py::test_every_random_state_goes_on_where_it_was",
     ),
     Mutation(
-        "examples/support/chance.py",
+        "examples/support/run/chance.py",
         "random.setstate((version, tuple(words), gauss_next))",
         "pass",
         "tests/test_durable.py::test_every_random_state_goes_on_where_it_was",
     ),
     Mutation(
-        "examples/support/checkpoint.py",
+        "examples/support/run/checkpoint.py",
         'torch.manual_seed(1000 * saved["step"] + process)',
         'torch.manual_seed(1000 * saved["step"])',
         "tests/test_durable.py::test_other_processes_go_on_with_chance_of_their_own",
     ),
     Mutation(
-        "examples/support/checkpoint.py",
+        "examples/support/run/checkpoint.py",
         'return saved["step"], saved',
         'return saved["step"] - 1, saved',
         "tests/test_support.py::test_checkpoints_restore_parts_and_the_random_state",
     ),
     Mutation(
-        "examples/support/checkpoint.py",
+        "examples/support/run/checkpoint.py",
         'torch.manual_seed(1000 * saved["step"] + process)',
         "torch.manual_seed(process)",
         "tests/test_durable.py::test_other_processes_go_on_with_chance_of_their_own",
     ),
     Mutation(
-        "examples/support/chance.py",
+        "examples/support/run/chance.py",
         "np.random.set_state(",
         "dict().get(",
         "tests/test_durable.py::test_every_random_state_goes_on_where_it_was",
     ),
     Mutation(
-        "examples/support/phases.py",
+        "examples/support/run/plan.py",
         "cls(scheduler, min(rich, poor), rich,",
         "cls(scheduler, rich, rich,",
         "tests/test_async_support.py::test_a_plan_counts_whole_steps_of_the_smaller_and_of_the_rich_set",
     ),
     Mutation(
-        "examples/support/phases.py",
+        "examples/support/run/plan.py",
         "bisect_right(self.starts, step)",
         "bisect_right(self.starts, step + 1)",
         "tests/test_async_support.py::test_joint_epochs_are_as_long_as_the_smaller_set_partial_ones_as_the_rich_one",
     ),
     Mutation(
-        "examples/support/best.py",
+        "examples/support/run/best.py",
         "value < self.value if self.lowest else value > self.value",
         "value > self.value if self.lowest else value < self.value",
         "tests/test_training.py::test_the_best_checkpoint_is_kept",
@@ -771,21 +771,21 @@ EXAMPLES = [
     Mutation(
         "asymkit/evaluation/images.py", "(255 / (high - low))", "(256 / (high - low))", "tests/test_value_ranges.py"
     ),
-    Mutation("examples/support/data.py", ".div_(127.5).sub_(1)", ".div_(127.5)", "tests/test_support.py"),
+    Mutation("examples/support/data/unpaired.py", ".div_(127.5).sub_(1)", ".div_(127.5)", "tests/test_support.py"),
     Mutation(
-        "examples/support/data.py",
+        "examples/support/data/unpaired.py",
         'if rich_side == "A" else (b, a)\n        source =',
         'if rich_side == "B" else (b, a)\n        source =',
         "tests/test_support.py",
     ),
     Mutation(
-        "examples/support/domains.py",
+        "examples/support/data/domains.py",
         "return x, int(source), y, int(target)",
         "return x, int(target), y, int(source)",
         "tests/test_domains_gestures.py::test_a_folder_of_folders_is_as_many_domains",
     ),
     *(
-        Mutation("examples/support/pictures.py", old, new, "tests/test_figures.py")
+        Mutation("examples/support/report/pictures.py", old, new, "tests/test_figures.py")
         for old, new in (
             ("(cycles.rebuilt_rich - cycles.x).abs()", "(cycles.rebuilt_rich - cycles.y).abs()"),
             ("(one - other).abs().mean() / 2", "(one - other).abs().mean()"),
@@ -796,15 +796,15 @@ EXAMPLES = [
         )
     ),
     Mutation(
-        "examples/support/pictures.py",
+        "examples/support/report/pictures.py",
         "log10(4 /",
         "log10(1 /",
         "tests/test_domains_gestures.py::test_psnr_in_decibels",
     ),
     Mutation(
-        "examples/support/classify.py", "enumerate(images) if d != target", "enumerate(images)", "tests/test_figures.py"
+        "examples/support/report/classifier.py", "enumerate(images) if d != target", "enumerate(images)", "tests/test_figures.py"
     ),
-    Mutation("examples/support/classify.py", ".argmax(1) == target)", ".argmax(1) == 0)", "tests/test_figures.py"),
+    Mutation("examples/support/report/classifier.py", ".argmax(1) == target)", ".argmax(1) == 0)", "tests/test_figures.py"),
     Mutation(
         "examples/support/munit.py",
         "[self.rich.content, self.poor.decoder]",

@@ -4,35 +4,25 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.best import Best
-from support.config import as_plain
-from support.health import Health
-from support.logs import Board, LossLog, Progress
-from support.output import lost_output
-from support.report import Look, Moment, write_report
-from support.settings import RunSettings
+from support.report.health import Health
+from support.report.logs import Board, LossLog, Progress
+from support.report.page import Moment, Page, write_report
+from support.run.best import Best
+from support.run.config import as_plain
+from support.run.output import lost_output
+from support.run.settings import RunSettings
 
-CRITIC = "critic_"
-"""What the names of the critics' losses begin with."""
+DISCRIMINATOR = "critic_"
+"""What the names of the discriminators' losses begin with."""
 
 
-@dataclass(frozen=True)
-class Page:
-    """The report of a run."""
-
-    title: str
-    notes: list[str]
-    """What a reader must know to judge the pictures."""
-    look: Callable[[Any], Look]
-    """Pictures and figures of the model, or of its moving average."""
-    losses: tuple[str, ...]
-    """Those worth the room beside the progress bar."""
+SHOWN = 4
+"""The generators' first losses, for which there is room beside the progress bar."""
 
 
 class Record:
@@ -53,7 +43,7 @@ class Record:
     def __init__(self, settings: RunSettings, page: Page, model: Any, step: int, done: float, main: bool) -> None:
         self.settings, self.page, self.model, self.main, self.folder = settings, page, model, main, settings.folder
         self.best = Best(settings, page.look(model).figures if main and settings.best else {}) if main else None
-        self.health, self.bar = Health(CRITIC), Progress(main, done)
+        self.health, self.bar = Health(DISCRIMINATOR), Progress(main, done)
         self._log = LossLog(self.folder / "losses.csv", resume_at=step, writing=main)
         self._board = Board(self.folder / "tensorboard" if main and settings.tensorboard else None, step + 1)
         self._latest: dict[str, float] = {}
@@ -62,7 +52,8 @@ class Record:
         """The losses of a step; those that are not finite are left out, the guard has named them."""
         latest = {name: value for name, value in losses.items() if math.isfinite(value)}
         self._latest |= latest
-        self._latest["images_per_second"] = self.bar.show(done, self._latest, self.page.losses)
+        shown = [name for name in latest if not name.startswith(DISCRIMINATOR)][:SHOWN]
+        self._latest["images_per_second"] = self.bar.show(done, self._latest, shown)
         self.warn(self.health.losses(step, latest))
         with self.spared(f"losses.csv of step {step}"):
             self._log.write(step, latest)

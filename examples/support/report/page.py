@@ -7,11 +7,12 @@ import html
 import io
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import matplotlib as mpl
 import torch
@@ -20,8 +21,8 @@ from PIL import Image
 from torch import Tensor
 
 import asymkit
-from support.durable import write_durably, write_json
-from support.logs import read_losses
+from support.report.logs import read_losses
+from support.run.durable import write_durably, write_json
 
 PAGE = Path(__file__).with_name("report.html")
 
@@ -42,6 +43,17 @@ class Look:
     """Figures by name."""
     slides: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
     """Grids of one size to slide through, by caption."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The report of a run."""
+
+    title: str
+    notes: list[str]
+    """What a reader must know to judge the pictures."""
+    look: Callable[[Any], Look]
+    """Pictures and figures of the model, or of its moving average."""
 
 
 @dataclass(frozen=True)

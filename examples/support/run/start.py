@@ -1,4 +1,4 @@
-"""What happens before the first step: the accelerator and the feature network; and a small helper."""
+"""What happens before the first step: the accelerator and the feature network."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.utils import GradientAccumulationPlugin, set_seed
+from accelerate.utils import set_seed
 
 from asymkit import VGGFeatures
-from support.checkpoint import threads_of
+from support.run.checkpoint import threads_of
 
 if TYPE_CHECKING:
-    from support.settings import RunSettings
-
-Precision = Literal["auto", "no", "bf16"]
+    from support.run.settings import RunSettings
 
 OPTIONS_OF_FEATURES = "as options: weights are --features FILE, --features random, or auto; layers are --...-layer(s)"
 
 
 SMALL = 2**18
-"""Work, see :attr:`support.settings.RunSettings.work`, up to which a second thread gains little."""
+"""Work, see :attr:`support.run.settings.RunSettings.work`, up to which a second thread gains little."""
 
 THREADS = torch.get_num_threads()
 """PyTorch's own choice: one for each core, or what OMP_NUM_THREADS says."""
@@ -43,14 +41,10 @@ def start(settings: RunSettings) -> Accelerator:
     if precision == "auto":
         precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
     ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
-    # all batches of a step are loaded before it, so the loader's end says nothing about where a step ends
-    steps = GradientAccumulationPlugin(num_steps=settings.accumulate, sync_with_dataloader=False)
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     # torchrun does not say that its processes are to train on CPUs, and without a word each would train alone
     cpu = several and not torch.accelerator.is_available()
-    accelerator = Accelerator(
-        cpu=cpu, mixed_precision=precision, gradient_accumulation_plugin=steps, kwargs_handlers=[ddp]
-    )
+    accelerator = Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
     if settings.minutes is not None and accelerator.num_processes > 1:
         raise ValueError("minutes: a time limit works with one process; give epochs instead")
     if accelerator.device.type == "cpu":
@@ -101,9 +95,3 @@ def vgg_features(
     if not networks[0].pretrained:
         notes.insert(0, f"Features are those of a {net.upper()} with random weights: edges and colours, no objects.")
     return networks, notes
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """The same rate for all parameters."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate

@@ -15,12 +15,12 @@ import tyro
 from accelerate import PartialState
 from tqdm import tqdm
 
-from support.checkpoint import settings_of
-from support.config import as_plain, options, read_settings
-from support.durable import previous_of, write_json
-from support.lock import LOCK, hold
-from support.output import spare_output
-from support.settings import RunSettings
+from support.run.checkpoint import settings_of
+from support.run.config import as_plain, options, read_settings
+from support.run.durable import previous_of, write_json
+from support.run.lock import LOCK, hold
+from support.run.output import spare_output
+from support.run.settings import RunSettings
 
 Settings = TypeVar("Settings")
 
@@ -35,7 +35,7 @@ MAY_CHANGE = frozenset(
 MAY_MOVE = frozenset({"data", "skeletons", "pairs", "mnist", "other"})
 """Files and folders, which may be elsewhere than before; other ones are noticed by their names."""
 
-EXAMPLES = Path(__file__).parents[1]
+EXAMPLES = Path(__file__).parents[2]
 
 
 def command(main: Callable[[Settings], None], presets: Mapping[str, tuple[str, Settings]]) -> None:
@@ -86,12 +86,11 @@ def _settings(presets: Mapping[str, tuple[str, Settings]], words: list[str]) -> 
     )
 
 
-def open_run(settings: RunSettings, keep: frozenset[str] = frozenset()) -> None:
+def open_run(settings: RunSettings) -> None:
     """Take a run's folder, if it is free or the run in it was of these settings.
 
     Args:
         settings: of this start; no other run can take its folder until this one ends.
-        keep: settings that a resumed run must not change, beside those that none may.
 
     Raises:
         ValueError: the folder holds a run and this is not to resume it, it holds none and this is, its run is of other
@@ -109,7 +108,7 @@ def open_run(settings: RunSettings, keep: frozenset[str] = frozenset()) -> None:
             hold(folder)  # a run that has no checkpoint yet may be in it
         if not held:
             raise ValueError(f"resume: no checkpoint {str(checkpoint)!r}; start without --resume first")
-        _compare(settings_of(checkpoint), plain, keep, folder)
+        _compare(settings_of(checkpoint), plain, settings.FIXED, folder)
     if PartialState().is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
         hold(folder)
@@ -122,10 +121,10 @@ def write_settings(settings: RunSettings) -> None:
     write_json(settings.folder / "settings.json", as_plain(settings) | {"resume": False, "dry_run": False})
 
 
-def _compare(before: dict[str, Any], now: dict[str, Any], keep: frozenset[str], folder: Path) -> None:
+def _compare(before: dict[str, Any], now: dict[str, Any], fixed: frozenset[str], folder: Path) -> None:
     """Refuse to go on with other settings than before, and say which of those that may change have changed."""
     moved = {name for name in MAY_MOVE if None not in (before.get(name), now.get(name))}
-    if different := options(before, now, (MAY_CHANGE | moved) - keep):
+    if different := options(before, now, (MAY_CHANGE | moved) - fixed):
         raise ValueError(
             f"resume: the run in {str(folder)!r} had other settings; add {' '.join(different)}; or take all of them: "
             f"python {sys.argv[0]} {folder} --resume; or leave out --resume and give another --out"

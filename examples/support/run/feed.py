@@ -17,10 +17,10 @@ from accelerate.utils import gather_object
 from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.data import DataLoader, default_collate
 
-from support.durable import write_durably
-from support.files import Broken, listed
-from support.lock import let_go
-from support.stop import SIGNALS, LoadingInterrupted
+from support.data.files import Broken, listed
+from support.run.durable import write_durably
+from support.run.lock import let_go
+from support.run.stop import SIGNALS, LoadingInterrupted
 
 COMPARED, SAME = 4, 4
 """Samples that a resumed run compares with those of before, and by how many levels of 255 their parts may differ."""

@@ -9,8 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from support.chance import random_states, set_random_states
-from support.durable import previous_of, whole_files, write_checked
+from support.run.chance import random_states, set_random_states
+from support.run.durable import previous_of, whole_files, write_checked
 
 
 class Stateful(Protocol):
@@ -24,7 +24,7 @@ class Stateful(Protocol):
 
 
 @runtime_checkable
-class Forgetful(Protocol):
+class KeepsImages(Protocol):
     """A part that keeps images, of which some may have to go."""
 
     def forget_nonfinite(self) -> None:
@@ -42,7 +42,7 @@ def save_checkpoint(
     samples: int = 1,
     settings: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write every part's state, the random states and how far the run has come, see :mod:`support.durable`.
+    """Write every part's state, the random states and how far the run has come, see :mod:`support.run.durable`.
 
     Args:
         path: the file; the one that was there is kept as the previous one.

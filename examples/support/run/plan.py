@@ -7,10 +7,11 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from asymkit import AsyncScheduler
 from asymkit.schedule import Phase
+from support.run.chance import looking
 
 
 class Plan:
@@ -28,6 +29,7 @@ class Plan:
         phases = [scheduler.phase(epoch) for epoch in range(scheduler.total_epochs)]
         self.starts = [0, *accumulate(partial if phase == "partial" else joint for phase in phases)]
         self.steps = self.starts[-1]
+        self.moments = Intermediate()
 
     @classmethod
     def for_data(
@@ -69,6 +71,13 @@ class Plan:
         if step + 1 == self.steps:
             return True
         return self.scheduler.phase(self.epoch(step)) != self.scheduler.phase(self.epoch(step + 1))
+
+    def keep_moment(self, step: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
+        """If the step is the last one of its phase, keep what a model makes of rich and poor images."""
+        if self.ends_phase(step):
+            with looking():
+                cycles = model(x, y)
+            self.moments.add(f"epoch {self.epoch(step)} ({self.phase(step)})", cycles.fake_poor, cycles.fake_rich)
 
     def partial_spans(self, steps: int) -> list[tuple[int, int]]:
         """First and last steps of the partial phases among the first ``steps``, joined where they touch."""

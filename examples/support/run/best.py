@@ -9,8 +9,8 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from support.durable import write_checked, write_json
-from support.settings import RunSettings
+from support.run.durable import write_checked, write_json
+from support.run.settings import RunSettings
 
 
 class Best:

@@ -58,3 +58,10 @@ def _accelerator() -> tuple[str, Any]:
     device = torch.accelerator.current_accelerator()
     assert device is not None
     return device.type, torch.get_device_module(device)
+
+
+@contextmanager
+def looking() -> Iterator[None]:
+    """No gradients, the same random numbers every time, and none taken from the training."""
+    with torch.inference_mode(), seeded(0):
+        yield

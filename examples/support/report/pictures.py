@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,18 +12,10 @@ from asymkit import ops
 from asymkit.objectives import asymgan, asyncgan
 from asymkit.objectives.asymgan import Translators
 from asymkit.objectives.asymmetricgan import supervised, unsupervised
-from support.chance import seeded
-from support.munit import Munit
-from support.phases import Intermediate
+from support.run.chance import looking
+from support.run.plan import Intermediate
 
 Pairs = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
-@contextmanager
-def looking() -> Iterator[None]:
-    """No gradients, the same random numbers every time, and none taken from the training."""
-    with torch.inference_mode(), seeded(0):
-        yield
 
 
 @looking()
@@ -166,7 +157,7 @@ def asyncgan_pictures(model: asyncgan.Translators, x: Tensor, y: Tensor, moments
 
 
 @looking()
-def munit_pictures(model: Munit, x: Tensor, y: Tensor, moments: Intermediate) -> dict[str, Tensor]:
+def munit_pictures(model: Any, x: Tensor, y: Tensor, moments: Intermediate) -> dict[str, Tensor]:
     """Grids (3, H, W) in [0, 1] by caption: sampled styles, styles of photos, and the intermediate domains.
 
     Args:
@@ -176,16 +167,16 @@ def munit_pictures(model: Munit, x: Tensor, y: Tensor, moments: Intermediate) ->
         moments: what the model made of x and y before.
     """
     made = model(x, y)
-    content, styles = model.poor.content(y), torch.randn(6, model.style).to(x)
+    content, styles = model.poor.content(y), torch.randn(6, model.length).to(x)
     sampled = [model.rich.decoder(content, style.expand(len(y), -1)) for style in styles]
     return {
-        "Rich: x, decoded again, translated to poor": _grid(_rows(x, made.same_x, made.fake_poor)),
+        "Rich: x, decoded again, translated to poor": _grid(_rows(x, made.same[0], made.fake_poor)),
         "Sampled styles: y, then its content in one style to a column": _grid(_rows(y, *sampled)),
     } | _intermediate(x, y, moments)
 
 
 @looking()
-def munit_figures(model: Munit, x: Tensor, y: Tensor) -> dict[str, float]:
+def munit_figures(model: Any, x: Tensor, y: Tensor) -> dict[str, float]:
     """How well images are decoded again, and how much the style changes: means over the images given.
 
     Args:
@@ -195,8 +186,8 @@ def munit_figures(model: Munit, x: Tensor, y: Tensor) -> dict[str, float]:
     """
     made, other = model(x, y), model(x, y)
     return {
-        "rich_decoded_l1": (made.same_x - x).abs().mean().item(),
-        "poor_decoded_l1": (made.same_y - y).abs().mean().item(),
+        "rich_decoded_l1": (made.same[0] - x).abs().mean().item(),
+        "poor_decoded_l1": (made.same[1] - y).abs().mean().item(),
         "z_diversity": _difference(made.fake_rich, other.fake_rich).item(),
     }
 

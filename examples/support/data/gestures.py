@@ -12,16 +12,17 @@ from itertools import permutations
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from asymkit.evaluation.folders import ImageFiles, image_files
 from asymkit.evaluation.images import ValueRange, read_image, shortened
-from support.data import FRESH, as_tensor, values_of
-from support.files import Broken, in_turn
-from support.hands import DrawnHands, NoHandError, draw_skeleton, read_keypoints
-from support.images import BUNDLED, bundled_photos
+from support.data.files import Broken, in_turn
+from support.data.hands import DrawnHands, NoHandError, draw_skeleton, read_keypoints
+from support.data.images import BUNDLED, bundled_photos
+from support.data.unpaired import FRESH, as_tensor, values_of
 
 Pair = tuple[Tensor, Tensor, Tensor, Tensor]
 """x, its skeleton, y, its skeleton, each (3, size, size) in [-1, 1]."""
@@ -30,8 +31,21 @@ HELD_OUT = 20
 """One pair in so many is never trained on."""
 
 
-class DrawnPairs(Dataset[Pair]):
-    """Pairs of :class:`support.hands.DrawnHands`."""
+class GesturePairs(Dataset[Pair]):
+    """Photos of a hand in two poses and their skeletons; pair number ``index`` is the same in every run."""
+
+    epoch: int
+    broken: Broken
+    meaning: dict[str, str]
+
+    def head(self, most: int, device: torch.device | None = None) -> Pair:
+        """The first pairs, or as many as there are, as batches: x, its skeleton, y, its skeleton."""
+        x, skeleton_x, y, skeleton_y = default_collate([self[i] for i in range(min(most, self.epoch))])
+        return x.to(device), skeleton_x.to(device), y.to(device), skeleton_y.to(device)
+
+
+class DrawnPairs(GesturePairs):
+    """Pairs of :class:`support.data.hands.DrawnHands`."""
 
     def __init__(self, hands: DrawnHands, first: int, epoch: int) -> None:
         self.hands, self.first, self.epoch, self.broken = hands, first, epoch, Broken()
@@ -42,8 +56,8 @@ class DrawnPairs(Dataset[Pair]):
         return x, skeleton_x, y, skeleton_y
 
 
-class FilePairs(Dataset[Pair]):
-    """Pairs of photo files; pair number ``index`` is the same in every run, every pair comes before any comes again.
+class FilePairs(GesturePairs):
+    """Pairs of photo files; every pair comes before any comes again.
 
     Args:
         photos: by name without ending.
@@ -53,7 +67,7 @@ class FilePairs(Dataset[Pair]):
         seed: another seed, another order.
         broken: files that could not be read are added to it, and the next pair taken instead.
         ranges: of the values of photos and of skeletons, see :func:`asymkit.evaluation.images.read_image`.
-        meaning: what the pairs are, see :class:`support.feed.EndlessData`.
+        meaning: what the pairs are, see :class:`support.run.feed.EndlessData`.
     """
 
     def __init__(
@@ -98,7 +112,7 @@ def gesture_pairs(
     size: int,
     seed: int,
     value_range: ValueRange | None = None,
-) -> tuple[DrawnPairs | FilePairs, DrawnPairs | FilePairs, str]:
+) -> tuple[GesturePairs, GesturePairs, str]:
     """Training and held-out pairs, and a sentence that says what they are.
 
     Args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -16,14 +17,44 @@ from torch.utils.data import Dataset
 
 from asymkit.evaluation.folders import ImageFiles, has_images, image_files
 from asymkit.evaluation.images import ValueRange
-from support.files import PHOTOS, Broken, in_turn
-from support.images import BUNDLED, DERIVE, Pixels, PoorKind, bundled_photos, random_crop
+from support.data.files import PHOTOS, Broken, in_turn
+from support.data.images import BUNDLED, DERIVE, Pixels, PoorKind, bundled_photos, random_crop
+from support.run.settings import RunSettings
 
 FRESH = 2**40
 """Samples, be they crops or drawn pairs, from this number on are never drawn in training."""
 
 Half = Literal["left", "right"]
 Side = Literal["A", "B"]
+
+
+@dataclass(frozen=True)
+class UnpairedSettings(RunSettings):
+    """What the examples between a rich and a poor domain can be told of their images."""
+
+    data: Path | None = None
+    """A folder of photos, or a CycleGAN folder with trainA and trainB; without it, photographs that ship with
+    scikit-image and scikit-learn."""
+    rich: Side = "A"
+    """Which side of a CycleGAN folder is the rich one; python -m asymkit.evaluation.entropy says it."""
+    value_range: tuple[float, float] | None = None
+    """Values that become black and white in grey images whose pixels can be as large as the second one, such as 0 4095
+    for 12 bits, or 0 33 for label ids. None: for grey images of more than 8 bits it is found and said."""
+    side_by_side: bool = False
+    """The images of the folder, or of its sub-folder train, show A on the left and B on the right, as pix2pix's do."""
+    poor: PoorKind = "grey"
+    """What the poor domain is made of where there is no second folder."""
+    picture_size: int | None = None
+    """Side of the crops in the report's pictures, which the networks take in any size; None: that of training."""
+
+    def images(self) -> tuple[Unpaired, str]:
+        """The data set, and a sentence that says what it is; see :func:`unpaired`."""
+        return unpaired(self.data, self.poor, self.rich, self.size, self.seed, self.side_by_side, self.value_range)
+
+    def check_sides(self, halvings: int, multiple_of: int = 4) -> None:
+        """Refuse sizes that discriminators which halve an image so often cannot take, or generators."""
+        for name in ("size", "picture_size"):
+            self.check_side(name, max(16, 3 * 2**halvings), multiple_of)
 
 
 class Domain:
@@ -84,7 +115,7 @@ class Unpaired(Dataset[tuple[Tensor, Tensor]]):
         size: side of the crops in pixels.
         lengths: samples of the rich and of the poor domain; the larger number is an epoch.
         seed: another seed, other crops.
-        meaning: what the domains are, see :class:`support.feed.EndlessData`.
+        meaning: what the domains are, see :class:`support.run.feed.EndlessData`.
     """
 
     def __init__(
@@ -106,10 +137,11 @@ class Unpaired(Dataset[tuple[Tensor, Tensor]]):
     def _pair(self, index: int, size: int) -> tuple[Tensor, Tensor]:
         return self.rich.crop(index, size, (self.seed, 0)), self.poor.crop(index, size, (self.seed, 1))
 
-    def fresh(self, count: int, size: int | None = None) -> tuple[Tensor, Tensor]:
+    def fresh(self, count: int, size: int | None = None, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
         """Crops of both domains that training never draws, of the same photos, (count, 3, size, size) each."""
         pairs = [self._pair(index, size or self.size) for index in range(FRESH, FRESH + count)]
-        return torch.stack([x for x, _ in pairs]), torch.stack([y for _, y in pairs])
+        x, y = (torch.stack(images) for images in zip(*pairs, strict=True))
+        return x.to(device), y.to(device)
 
 
 def unpaired(

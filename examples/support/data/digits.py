@@ -1,4 +1,4 @@
-"""Two sets of digits, which is the rich one, and classifiers of the real ones that judge translated ones."""
+"""Two sets of digits, and which is the rich one."""
 
 from __future__ import annotations
 
@@ -6,27 +6,42 @@ import gzip
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from asymkit.evaluation.images import DARK, shortened
 from asymkit.ops import shannon_entropy
-from support.chance import seeded
-from support.files import Broken, in_turn
-from support.images import bundled_photos, random_crop
-from support.settings_async import DigitSettings
+from support.data.files import Broken, in_turn
+from support.data.images import bundled_photos, random_crop
+from support.run.settings import RunSettings
 
 TEST_EVERY = 6
 """Of a set without a test half, one digit in so many is held out."""
+
+
+@dataclass(frozen=True)
+class DigitSettings(RunSettings):
+    """Which digits are translated."""
+
+    digits: Literal["usps", "svhn", "photos"] = "photos"
+    """The set beside MNIST: usps, svhn, or photos: scikit-learn's digits, plain and over patches of photographs."""
+    mnist: Path = Path("datasets/mnist")
+    """Folder of MNIST, downloaded there if it is not."""
+    other: Path | None = None
+    """Where USPS (a folder, or an .npz of images x and labels y) or SVHN is; None: datasets/usps or datasets/svhn."""
+    size: int = 32
+    """Side of the images, which the digits are resized to."""
+    seeds: int = 1
+    """Runs of each variant."""
 
 
 class Split(NamedTuple):
@@ -45,6 +60,9 @@ class DigitSet:
     test: Split
     bits: float
     """Mean Shannon entropy of its training images in the size they came in: resizing adds values between others."""
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.bits:.2f} bits"
 
     @property
     def meaning(self) -> str:
@@ -81,31 +99,11 @@ def digit_sets(settings: DigitSettings) -> tuple[DigitSet, DigitSet]:
     return rich, poor
 
 
-def train_classifier(domain: DigitSet, seed: int, epochs: int = 4) -> Callable[[Split], float]:
-    """A classifier of a domain's real digits, as a function from images and digits to its accuracy on them.
-
-    Takes nothing from the random state of the training.
-    """
-    with seeded(seed):
-        layers: list[nn.Module] = []
-        for inputs, outputs in ((3, 32), (32, 64), (64, 64)):
-            layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU(), nn.MaxPool2d(2)]
-        classifier = nn.Sequential(*layers, nn.Flatten(), nn.LazyLinear(10))
-        classifier(domain.train.images[:2])
-        optimizer = torch.optim.Adam(classifier.parameters(), 1e-3)
-        for _ in range(epochs):
-            for places in torch.randperm(len(domain.train.digits)).split(64):
-                optimizer.zero_grad()
-                F.cross_entropy(classifier(domain.train.images[places]), domain.train.digits[places]).backward()
-                optimizer.step()
-    classifier.eval()
-
-    @torch.inference_mode()
-    def accuracy(split: Split) -> float:
-        guesses = torch.cat([classifier(part).argmax(1) for part in split.images.split(256)])
-        return (guesses == split.digits).float().mean().item()
-
-    return accuracy
+def digit_batches(split: Split, epochs: int = 4, batch: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images and their digits in a random order, anew in every epoch."""
+    for _ in range(epochs):
+        for places in torch.randperm(len(split.digits)).split(batch):
+            yield split.images[places], split.digits[places]
 
 
 def _split(name: str, train: tuple[Any, Any], test: tuple[Any, Any], size: int, most: int = 12_000) -> DigitSet:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from asymkit.evaluation.images import shortened
-from support.images import Pixels, random_crop
+from support.data.images import Pixels, random_crop
 
 Points = NDArray[np.float64]
 """(21, 3): x and y in pixels, confidence; wrist, then four joints of thumb, index, middle, ring and little finger."""

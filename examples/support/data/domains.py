@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from torch.utils.data import Dataset
 
 from asymkit.evaluation.folders import ImageFiles, has_images, image_files
 from asymkit.evaluation.images import ValueRange
-from support.data import as_tensor, values_of
-from support.files import PHOTOS, TRIES, Broken
-from support.images import BUNDLED, Pixels, bundled_photos, grey, random_crop
+from support.data.files import PHOTOS, TRIES, Broken
+from support.data.images import BUNDLED, Pixels, bundled_photos, grey, random_crop
+from support.data.unpaired import FRESH, as_tensor, values_of
 
 Sample = tuple[Tensor, int, Tensor, int]
 """x (C, H, W) in [-1, 1] and its domain, y and its domain."""
@@ -38,7 +38,7 @@ class Domains(Dataset[Sample]):
         channels: 3, or 1 for grey images.
         seed: another seed, other crops.
         broken: files that could not be read are added to it, and the ones after them taken instead.
-        meaning: what the domains are besides their names, see :class:`support.feed.EndlessData`.
+        meaning: what the domains are besides their names, see :class:`support.run.feed.EndlessData`.
     """
 
     def __init__(
@@ -88,9 +88,19 @@ class Domains(Dataset[Sample]):
             return photos.read(place, math.ceil(self.zoom * size))
         return photos[place]
 
-    def batch(self, domain: int, count: int, size: int | None = None) -> Tensor:
-        """The first crops of one domain, (count, channels, size, size)."""
-        return torch.stack([self.crop(domain, number, size) for number in range(count)])
+    def of_each(self, count: int, size: int | None = None, device: torch.device | None = None) -> list[Tensor]:
+        """The first crops of every domain, (count, channels, size, size) each."""
+        return [
+            torch.stack([self.crop(domain, number, size) for number in range(count)]).to(device)
+            for domain in range(len(self.names))
+        ]
+
+
+def domain_batches(data: Domains, steps: int, batch: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
+    """Crops and the domains they are of, every domain as often, none of which training draws."""
+    labels = torch.arange(batch) % len(data.names)
+    for step in range(steps):
+        yield torch.stack([data.crop(int(d), FRESH + step * batch + i) for i, d in enumerate(labels)]), labels
 
 
 def domain_sets(

@@ -12,9 +12,9 @@ from time import monotonic
 import torch
 from accelerate import Accelerator
 
-from support.feed import EndlessData
-from support.phases import Plan
-from support.settings import RunSettings
+from support.run.feed import EndlessData
+from support.run.plan import Plan
+from support.run.settings import RunSettings
 
 EACH = 4
 """Steps of each kind: two to warm up, two to be timed."""

@@ -14,7 +14,7 @@ from time import monotonic
 from torch import Tensor
 from tqdm import tqdm
 
-from support.durable import write_durably
+from support.run.durable import write_durably
 
 
 class Progress:
@@ -34,7 +34,7 @@ class Progress:
         """So many more images have been trained on."""
         self._images += images
 
-    def show(self, done: float, losses: Mapping[str, float], names: tuple[str, ...]) -> float:
+    def show(self, done: float, losses: Mapping[str, float], names: Sequence[str]) -> float:
         """Update the bar; ``names`` are the losses worth the room. Gives images per second since it was shown last."""
         now = monotonic()
         speed = self._images / max(now - self._since, 1e-9)

@@ -1,0 +1,1 @@
+"""Data sets of the examples: images on disk or drawn, unpaired, by domain, or in pairs."""

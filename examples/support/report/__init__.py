@@ -1,0 +1,1 @@
+"""What a run shows: pages, pictures, figures, logs."""

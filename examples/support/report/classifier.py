@@ -1,0 +1,74 @@
+"""A small classifier of real images, which then says what translated ones look like."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asymkit.objectives.asymmetricgan.unsupervised import Translators
+from support.run.chance import looking, seeded
+
+
+def train_classifier(
+    batches: Iterable[tuple[Tensor, Tensor]], channels: int, classes: int, device: torch.device, seed: int = 0
+) -> nn.Module:
+    """Train on batches of images and labels; takes nothing from the random state of the training.
+
+    Args:
+        batches: images (N, channels, H, W), H and W at least 8, and labels (N,); random ones may draw from PyTorch.
+        channels: of the images.
+        classes: of the labels.
+        device: where to train.
+        seed: of weights, dropout and random batches.
+
+    Returns:
+        Images to logits (N, classes), in eval mode.
+    """
+    with seeded(seed):
+        layers: list[nn.Module] = []
+        for inputs, outputs in itertools.pairwise([channels, 32, 64, 128]):
+            layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.BatchNorm2d(outputs), nn.ReLU()]
+        head = [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(0.3), nn.Linear(4 * 128, classes)]
+        classifier = nn.Sequential(*layers, *head).to(device)
+        optimizer = torch.optim.Adam(classifier.parameters(), 2e-3)
+        for images, labels in batches:
+            optimizer.zero_grad()
+            F.cross_entropy(classifier(images.to(device)), labels.to(device)).backward()
+            optimizer.step()
+    return classifier.eval()
+
+
+@looking()
+def accuracy(classifier: nn.Module, images: Tensor, labels: Tensor, batch: int = 256) -> float:
+    """Share of images, on the classifier's device, that it takes for what their labels say."""
+    guesses = torch.cat([classifier(part).argmax(1) for part in images.split(batch)])
+    return (guesses == labels.to(guesses)).float().mean().item()
+
+
+@looking()
+def domain_accuracy(classifier: nn.Module, model: Translators, images: list[Tensor]) -> dict[str, list[float]]:
+    """Share of images that the classifier takes for one of the domain they should be of, by domain.
+
+    Args:
+        classifier: of :func:`train_classifier`.
+        model: trained, on the images' device.
+        images: a batch of held-out images of every domain.
+
+    Returns:
+        ``real``: of the images themselves; ``translated``: of all other domains' images translated to this one.
+    """
+    count = len(images)
+    real = [accuracy(classifier, batch, torch.full((len(batch),), d)) for d, batch in enumerate(images)]
+    translated = []
+    for target in range(count):
+        others = torch.cat([batch for d, batch in enumerate(images) if d != target])
+        wanted = torch.full((len(others),), target, device=others.device)
+        fakes = [
+            model.dual.translate(part, labels) for part, labels in zip(others.split(32), wanted.split(32), strict=True)
+        ]
+        translated.append(accuracy(classifier, torch.cat(fakes), wanted))
+    return {"real": real, "translated": translated}

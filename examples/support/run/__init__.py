@@ -1,0 +1,1 @@
+"""What a training needs beside its method: devices, batches, training states, stop and resume, the command line."""

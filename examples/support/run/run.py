@@ -1,0 +1,294 @@
+"""Everything around a training step: devices, batches, training states, the clock, logs, signals."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
+from time import monotonic
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from asymkit import StepGuard
+from support.report.page import Moment, Page
+from support.report.record import DISCRIMINATOR, Record
+from support.run.average import MovingAverage
+from support.run.checkpoint import KeepsImages, Stateful, load_checkpoint, save_checkpoint
+from support.run.command import open_run, write_settings
+from support.run.config import as_plain
+from support.run.dry import DryRun
+from support.run.feed import EndlessData, Feed
+from support.run.plan import Plan
+from support.run.settings import RunSettings
+from support.run.start import SMALL, start
+from support.run.stop import LoadingInterrupted, Stop, stop_when_told
+
+LOG_EVERY = 10
+
+Item = TypeVar("Item")
+Network = TypeVar("Network", bound=torch.nn.Module)
+
+
+class Run:
+    """What a training needs beside its method, which stays in the example's loop.
+
+        run = Run(settings, data)
+        translators = run.prepare(model)
+        average = run.average(model)
+        run.saves(model=model, optimizer=optimizer)
+        for x, y in run.batches(page):
+            loss = ...
+            run.backward(loss)
+            run.log(terms)
+            if run.ends_step:
+                optimizer.step()
+                optimizer.zero_grad()
+                average.update()
+
+    It knows no networks, losses or optimizers, only their states. A run ends after the epochs or the minutes of its
+    settings, or by a signal such as Ctrl-C, always with a checkpoint and a report.
+
+    Args:
+        settings: of the run, whose folder it takes.
+        data: sampled in order, so that a resumed run goes on where it was.
+
+    Raises:
+        ValueError: the folder is taken, holds another run, or nothing to resume.
+    """
+
+    def __init__(self, settings: RunSettings, data: EndlessData) -> None:
+        self.settings, self.data, self.folder = settings, data, settings.folder
+        self.accelerator = start(settings)
+        self.device, self.main = self.accelerator.device, self.accelerator.is_main_process
+        open_run(settings)
+        self.samples_per_step = settings.batch * settings.accumulate * self.accelerator.num_processes
+        self.step, self.seconds, self.stopped, self.ends_step = 0, 0.0, False, False
+        self._steps = settings.epochs * max(1, data.epoch // self.samples_per_step)
+        self._plan: Plan | None = None
+        self._guards: list[StepGuard] = []
+        self.states: dict[str, Stateful] = {}
+        self._saved = -1
+        self._means: dict[str, Tensor] = {}
+        self._waited = self._since = 0.0  # seconds of this start, in all and for images
+
+    def prepare(self, network: Network) -> Network:
+        """The network on the device of this process: distributed over all processes, in the precision of the settings."""
+        prepared: Network = self.accelerator.prepare(network)
+        return prepared
+
+    def guard(self) -> StepGuard:
+        """A guard for one optimizer, whose skipped steps the report counts."""
+        self._guards.append(StepGuard(self.settings.skips))
+        return self._guards[-1]
+
+    def saves(self, **states: Stateful) -> None:
+        """What a checkpoint holds, by name; of networks themselves, since wrappers change the names of parameters."""
+        self.states |= states
+
+    def average(self, model: torch.nn.Module) -> MovingAverage:
+        """A moving average of a model with ``--ema``, or the model itself; what checkpoints hold and the report shows."""
+        self._average = MovingAverage(model, self.settings.ema)
+        return self._average
+
+    def with_progress(self, steps: Iterable[Item], name: str) -> Iterator[Item]:
+        """The same, with a bar on the main process."""
+        return iter(tqdm(steps, desc=name, disable=not self.main, leave=False, mininterval=1.0))
+
+    def backward(self, loss: Tensor) -> None:
+        """``loss.backward()``, for a mean over the batches of a step where ``--accumulate`` takes several."""
+        self.accelerator.backward(loss / self.settings.accumulate)
+
+    def log(self, generators: Mapping[str, Tensor], discriminators: Mapping[str, Tensor]) -> None:
+        """Unweighted terms of a batch; what is logged is their mean over the batches of a step."""
+        terms = dict(generators) | {f"{DISCRIMINATOR}{name}": term for name, term in discriminators.items()}
+        for name, term in terms.items():
+            self._means[name] = self._means.get(name, 0) + term.detach() / self.settings.accumulate
+
+    def progress(self) -> float:
+        """The part of the training that is done after the step at hand, by steps or by the clock; for the learning rate."""
+        return self._progress(self.step + 1)
+
+    def _progress(self, step: int) -> float:
+        if step >= self._steps:
+            return 1.0
+        if self.settings.minutes:
+            return min(self.seconds / (60 * self.settings.minutes), 1.0)
+        return step / self._steps if self._plan is None else self._plan.progress(step)
+
+    def batches(self, page: Page, plan: Plan | None = None) -> Iterator[Any]:
+        """Batches until the run ends, ``--accumulate`` of them to a step, the last of which finds ``ends_step`` set.
+
+        Args:
+            page: what the report shows.
+            plan: of a run with epochs of several kinds; None: all are alike.
+
+        Raises:
+            ValueError: a checkpoint is damaged or of other settings, images cannot be loaded.
+        """
+        settings, data = self.settings, self.data
+        self._plan, self._steps = plan, self._steps if plan is None else plan.steps
+        self._feed = Feed(self.accelerator, data, settings.batch, settings.workers, self.folder / "broken-files.txt")
+        # what the data mean is compared first: it says more than that weights do not fit
+        self.states = {"data": self._feed, **self.states, "average": self._average}
+        self.states |= {} if plan is None else {"intermediate": plan.moments}
+        if settings.resume:
+            self.step, self.seconds = load_checkpoint(
+                self._checkpoint, self.states, self.samples_per_step, self.accelerator.process_index
+            )
+        self._introduce(page)
+        self._dry = DryRun(self.accelerator, data, plan, self._steps) if settings.dry_run else None
+        self.record = Record(settings, page, self._average.model, self.step, self._progress(self.step), self.main)
+        if self.main:
+            write_settings(settings)  # now that a run of them can be
+        with stop_when_told() as stop:
+            yield from self._until(stop)
+            begun = monotonic()
+            self._save(last=True)
+            self.record.end()
+        if self._dry is not None:
+            self._dry.say(self.folder, monotonic() - begun, settings)
+            return
+        # a run that follows a plan cannot be made longer
+        whole = "done, --resume with more --minutes or --epochs goes on" if plan is None else "done"
+        ended = "stopped, --resume goes on" if self.stopped else whole
+        where = self.folder / "report.html"
+        self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s of training; open {where}")
+
+    @property
+    def _checkpoint(self) -> Any:
+        return self.folder / "checkpoint.pt"
+
+    def _introduce(self, page: Page) -> None:
+        """Say what is trained on and how, before the bar appears."""
+        processes, settings = self.accelerator.num_processes, self.settings
+        each = f"{processes} process{'es' if processes > 1 else ''} × --batch {settings.batch}"
+        each += f" × --accumulate {settings.accumulate}" if settings.accumulate > 1 else ""
+        limit = f"; or --minutes {settings.minutes:g}" if settings.minutes else ""
+        epochs = f"epochs: {settings.epochs}"
+        if self._plan is None:
+            epochs += f", each of {self.data.epoch} samples"
+        steps = f"steps: {self._steps}, each of {self.samples_per_step} samples ({each}){limit}"
+        lines = [*page.notes, f"{epochs}; {steps}"]
+        if self.device.type == "cpu":
+            small = "" if settings.threads or settings.work > SMALL else "; so small steps gain little from more"
+            lines.append(f"threads: {torch.get_num_threads()}{small} (--threads)")
+        self.accelerator.print("\n".join(lines))
+
+    def _until(self, stop: Stop) -> Iterator[Any]:
+        steps = count(self.step) if self._dry is None else self._dry.steps
+        first, after = (self.step, self._steps) if self._dry is None else (0, len(self._dry.steps))
+        each = self.samples_per_step
+        loader, before = self._feed.batches(first * each, after * each), monotonic()
+        for self.step in steps:
+            done = self._progress(self.step)
+            if done >= 1 and self._dry is None:
+                break
+            batches, problem = self._load(loader, stop)
+            if not self._go_on(stop, problem):
+                self.stopped = True
+                break
+            self._means = {}
+            for guard in self._guards:
+                guard.steps = self.step  # it counts on from there, and names the steps of the whole run
+            for number, batch in enumerate(batches, start=1):
+                self.ends_step = number == len(batches)
+                yield batch
+            self._end(monotonic() - before)
+            before = monotonic()
+            if self.step % LOG_EVERY == 1 or LOG_EVERY == 1 or self._dry is not None:
+                self.record.losses(self.step, done, {name: value.item() for name, value in self._means.items()})
+            if self.step % self.settings.report_every == 0 and self._dry is None:
+                self._save()
+                before = monotonic()
+        if not self.stopped:
+            self.record.bar.reach(1.0)
+        self.record.bar.close()
+
+    def _load(self, loader: Iterator[Any], stop: Stop) -> tuple[list[Any], Exception | None]:
+        """All batches of a step, or what went wrong in loading them; none where the run is told to stop meanwhile."""
+        waiting = monotonic()
+        try:
+            with stop.loading():
+                batches = [next(loader) for _ in range(self.settings.accumulate)]
+        except LoadingInterrupted:
+            return [], None
+        except Exception as error:
+            return [], error
+        self._waited += monotonic() - waiting
+        images = sum(len(part) for batch in batches for part in batch if part.ndim == 4)
+        self.record.bar.count(images * self.accelerator.num_processes)
+        return batches, None
+
+    def _go_on(self, stop: Stop, problem: Exception | None) -> bool:
+        """Whether to take the step. What one process meets all act upon together, or some would wait for ever.
+
+        Raises:
+            Exception: the problem, after a checkpoint.
+        """
+        told, failed, news = self._any(stop.is_set(), problem is not None, self._feed.news)
+        if told:  # which may be why loading failed
+            return False
+        if news:
+            try:
+                self._feed.tell()
+            except ValueError as error:
+                problem = problem or error
+        if not failed and problem is None:
+            return True
+        self._save()
+        self.accelerator.wait_for_everyone()  # launchers end all processes as soon as one has ended
+        if problem is None:
+            problem = ValueError("data: another process could not load its images; its message says why")
+        if isinstance(problem, ValueError):
+            raise ValueError(f"{problem}\n--resume goes on from step {self.step}") from problem
+        raise problem
+
+    def _any(self, *mine: bool) -> list[bool]:
+        """Each of some answers as soon as one process gives it."""
+        if self.accelerator.num_processes == 1:
+            return list(mine)
+        told = torch.tensor(mine, dtype=torch.float32, device=self.accelerator.device)
+        return [answer > 0 for answer in self.accelerator.reduce(told, "sum").tolist()]
+
+    def _end(self, seconds: float) -> None:
+        """A step is done."""
+        if any(guard.in_a_row for guard in self._guards):
+            for state in self.states.values():
+                if isinstance(state, KeepsImages):
+                    state.forget_nonfinite()
+        if self._dry is not None:
+            self._dry.add(self.step, seconds)
+        self.step, self.seconds, self._since = self.step + 1, self.seconds + seconds, self._since + seconds
+
+    def _save(self, last: bool = False) -> None:
+        if not self.main or self._saved == self.step:
+            return
+        try:
+            save_checkpoint(
+                self._checkpoint, self.step, self.seconds, self.states, self.samples_per_step, as_plain(self.settings)
+            )
+        except OSError as error:
+            kept = "the one before it is kept" if self._checkpoint.exists() else "there is none before it"
+            message = f"the checkpoint of step {self.step} could not be written: {error}; {kept}"
+            if last:
+                raise ValueError(message) from error
+            warnings.warn(f"{message}; training goes on", stacklevel=2)
+            return
+        self._saved = self.step
+        self._report()
+
+    def _report(self) -> None:
+        waiting = self._waited / max(self._since, 1e-9)
+        self.record.warn(self.record.health.waiting(waiting if self._since > 60 else 0.0))
+        figures: dict[str, float] = {"done": self._progress(self.step), "steps": self.step, "seconds": self.seconds}
+        figures["waiting_for_data"] = waiting
+        figures["skipped_steps"] = sum(guard.skipped for guard in self._guards)
+        figures["broken_files"] = len(self.data.broken.found)
+        epoch = (
+            self.step * self.samples_per_step // self.data.epoch if self._plan is None else self._plan.epoch(self.step)
+        )
+        spans: list[tuple[int, int]] = [] if self._plan is None else self._plan.partial_spans(self.step)
+        self.record.report(Moment(self.step, epoch), self._checkpoint, figures, spans)

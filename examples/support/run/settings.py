@@ -1,0 +1,105 @@
+"""What the command line can tell a run; each example adds the settings of its method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from asymkit.checks import at_least
+
+Precision = Literal["auto", "no", "bf16"]
+Upsampling = Literal["transposed", "resize"]
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """What every example can be told."""
+
+    FIXED: ClassVar[frozenset[str]] = frozenset()
+    """Settings that a resumed run must not change, beside those that none may."""
+
+    out: Path = Path("runs/run")
+    """Folder of the run."""
+    resume: bool = False
+    """Go on from the checkpoint in that folder."""
+    seed: int = 0
+    """Of first weights, the order of the data, crops and z."""
+    epochs: int = 200
+    """How often training goes through the data, or through 400 crops where there are fewer photos than that."""
+    minutes: float | None = None
+    """Stop after this much training, if that is before the last epoch; the learning rate then follows the clock. None:
+    train by epochs."""
+    size: int = 128
+    """Side of the crops in training, in pixels."""
+    width: int = 64
+    """Channels of the generators' first layer."""
+    batch: int = 1
+    """Samples that a process takes at once."""
+    accumulate: int = 1
+    """Batches whose gradients are averaged before a step is taken: a larger batch in the memory of a small one."""
+    precision: Precision = "auto"
+    """auto: bfloat16 on a GPU that has it."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of the generators, e.g. 0.999, which the report then shows; 0: none."""
+    workers: int = 2
+    """Processes that load images, for each process that trains."""
+    threads: int | None = None
+    """Threads of a process that trains on the CPU. None: those the run had before, if it is resumed; one where steps are
+    small, which gain little from a second one and lose most of their speed on a busy machine; else PyTorch's number."""
+    report_every: int = 1000
+    """Steps between checkpoints and reports."""
+    best: str | None = None
+    """A figure of the report; the checkpoint in which it is best is kept as best.pt."""
+    best_is: Literal["lowest", "highest"] = "lowest"
+    """Which value of that figure is the best."""
+    skips: int = 20
+    """Steps in a row that may be skipped because a loss or a gradient is not finite, before the run stops."""
+    tensorboard: bool = True
+    """Write losses, figures and pictures for TensorBoard too, into the folder tensorboard of the run."""
+    dry_run: bool = False
+    """Take a few steps of everything, with a checkpoint and a report in the folder dry-run of the run, and say what
+    memory and time the whole run needs."""
+
+    @property
+    def folder(self) -> Path:
+        """Where this run writes."""
+        return self.out / "dry-run" if self.dry_run else self.out
+
+    @property
+    def work(self) -> int:
+        """Values in the generators' first layer for a batch: how much there is to share between threads."""
+        return self.batch * self.width * self.size**2
+
+    def __post_init__(self) -> None:
+        self.check_integers("epochs", "batch", "width", "report_every", "accumulate", "skips")
+        if self.dry_run and self.resume:
+            raise ValueError("dry_run: takes its steps from the beginning; leave out --resume")
+        if self.threads is not None:
+            at_least("threads", self.threads)
+        for name in ("workers", "seed"):
+            at_least(name, getattr(self, name), least=0)
+        self.check_side("size", least=16)
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema must be a decay of at least 0 and below 1, e.g. 0.999, got {self.ema}")
+        for name in ("minutes", *(field.name for field in fields(self) if field.name.startswith("lr_"))):
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise ValueError(f"{name} must be above 0, got {value}")
+
+    def check_integers(self, *names: str) -> None:
+        """Refuse settings that are not at least 1, or None."""
+        for name in names:
+            if getattr(self, name) is not None:
+                at_least(name, getattr(self, name))
+
+    def check_plan(self, *names: str) -> None:
+        """Refuse a clock where the epochs are of several kinds, and what counts them if it is not at least 1."""
+        self.check_integers(*names)
+        if self.minutes is not None:
+            raise ValueError("minutes: the plan of joint and partial phases counts epochs; give --epochs instead")
+
+    def check_side(self, name: str, least: int, multiple_of: int = 4) -> None:
+        """Refuse a side of images that networks cannot take; None is any."""
+        side = getattr(self, name)
+        if side is not None and (side < least or side % multiple_of):
+            raise ValueError(f"{name} must be divisible by {multiple_of} and at least {least}, got {side}")
