@@ -27,8 +27,6 @@ from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
 from asymkit.layers import ConvNormReLU, conv3x3, conv7x7, init_normal, upsample2x
 from asymkit.objectives.terms import TermWeights, aux_l1, l1
 
-Terms = tuple[dict[str, Tensor], dict[str, Tensor]]  # of generators and discriminators, unweighted
-
 
 @dataclass(frozen=True)
 class Weights(TermWeights):
@@ -113,8 +111,9 @@ class Joint(NamedTuple):
 
 
 class Partial(NamedTuple):
-    """What a partial step looks at: x rebuilt from its translation in its own style, and in a sampled one."""
+    """What a partial step looks at: x rebuilt from its translation, which has no graph, in its own and a sampled style."""
 
+    poor: Tensor
     rebuilt: Tensor
     fake_rich: Tensor
     style: Tensor
@@ -137,7 +136,8 @@ class Munit(nn.Module):
                 fake_poor = poor.decoder(rich.content(x), style_poor)
             content = poor.content(fake_poor)
             fake_rich = rich.decoder(content, style_rich)
-            return Partial(rich.decoder(content, rich.style(x)), fake_rich, style_rich, rich.style(fake_rich))
+            rebuilt = rich.decoder(content, rich.style(x))
+            return Partial(fake_poor, rebuilt, fake_rich, style_rich, rich.style(fake_rich))
         contents = rich.content(x), poor.content(y)
         same = rich.decoder(contents[0], rich.style(x)), poor.decoder(contents[1], poor.style(y))
         fake_rich, fake_poor = rich.decoder(contents[1], style_rich), poor.decoder(contents[0], style_poor)
@@ -146,67 +146,81 @@ class Munit(nn.Module):
         return Joint(same, fake_rich, fake_poor, contents, rebuilt_contents, (style_rich, style_poor), rebuilt_styles)
 
 
+def generator_terms(made: Joint | Partial, x: Tensor, y: Tensor, rich: nn.Module, poor: nn.Module) -> dict[str, Tensor]:
+    """What the auto-encoders minimise in either phase, unweighted; ``rich`` and ``poor`` are the discriminators."""
+    gan = asymkit.LeastSquaresLoss()
+    if isinstance(made, Partial):
+        return {
+            "adversarial_rich": gan.generator_loss([rich(made.rebuilt), rich(made.fake_rich)]),
+            "pseudo": l1(made.rebuilt, x),
+            "style": aux_l1(made.rebuilt_style, made.style),
+        }
+    contents, styles = (
+        zip(made.rebuilt_contents, made.contents, strict=True),
+        zip(made.rebuilt_styles, made.styles, strict=True),
+    )
+    return {
+        "adversarial_rich": gan.generator_loss(rich(made.fake_rich)),
+        "adversarial_poor": gan.generator_loss(poor(made.fake_poor)),
+        "image": l1(made.same[0], x) + l1(made.same[1], y),
+        "content": torch.stack([aux_l1(*pair) for pair in contents]).sum(),
+        "style": torch.stack([aux_l1(*pair) for pair in styles]).sum(),
+    }
+
+
+def discriminator_terms(
+    made: Joint | Partial, x: Tensor, y: Tensor, rich: nn.Module, poor: nn.Module
+) -> dict[str, Tensor]:
+    """What the discriminators minimise in either phase; a partial one leaves the poor domain's alone."""
+    gan = asymkit.LeastSquaresLoss()
+    if isinstance(made, Partial):
+        fakes = [rich(made.rebuilt.detach()), rich(made.fake_rich.detach())]
+        return {"adversarial_rich": gan.discriminator_loss(rich(x), fakes)}
+    return {
+        "adversarial_rich": gan.discriminator_loss(rich(x), rich(made.fake_rich.detach())),
+        "adversarial_poor": gan.discriminator_loss(poor(y), poor(made.fake_poor.detach())),
+    }
+
+
 def main(settings: Settings) -> None:
     data, source = settings.images()
     run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
     model = Munit(settings.width, settings.blocks, settings.style)
     size: dict[str, Any] = {"width": settings.width, "layers": settings.critic_layers}
     critics = nn.ModuleList(asymkit.PatchDiscriminator(**size) for _ in range(2))  # of rich and of poor images
-    gan = asymkit.LeastSquaresLoss()
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
     decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
     translators = run.prepare(model)  # on the device, on several wrapped
-    rich_judge, poor_judge = (run.prepare(critic) for critic in critics)
+    judges = [run.prepare(critic) for critic in critics]
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    def joint(x: Tensor, y: Tensor) -> Terms:
-        made = translators(x, y)
-        with asymkit.frozen(rich_judge, poor_judge):
-            generator_terms = {
-                "adversarial_rich": gan.generator_loss(rich_judge(made.fake_rich)),
-                "adversarial_poor": gan.generator_loss(poor_judge(made.fake_poor)),
-                "image": l1(made.same[0], x) + l1(made.same[1], y),
-                "content": aux_l1(made.rebuilt_contents[0], made.contents[0])
-                + aux_l1(made.rebuilt_contents[1], made.contents[1]),
-                "style": aux_l1(made.rebuilt_styles[0], made.styles[0])
-                + aux_l1(made.rebuilt_styles[1], made.styles[1]),
-            }
-            run.backward(settings.weights.total(generator_terms))
-        discriminator_terms = {
-            "adversarial_rich": gan.discriminator_loss(rich_judge(x), rich_judge(made.fake_rich.detach())),
-            "adversarial_poor": gan.discriminator_loss(poor_judge(y), poor_judge(made.fake_poor.detach())),
-        }
-        run.backward(settings.weights.total(discriminator_terms))
-        return generator_terms, discriminator_terms
+    def step(made: Joint | Partial, x: Tensor, y: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        with asymkit.frozen(*judges):
+            of_generators = generator_terms(made, x, y, *judges)
+            run.backward(settings.weights.total(of_generators))
+        of_discriminators = discriminator_terms(made, x, y, *judges)
+        run.backward(settings.weights.total(of_discriminators))
+        return of_generators, of_discriminators
 
-    def partial(x: Tensor, _y: Tensor) -> Terms:
-        made = translators(x)
-        with asymkit.frozen(rich_judge):
-            generator_terms = {
-                "adversarial_rich": gan.generator_loss([rich_judge(made.rebuilt), rich_judge(made.fake_rich)]),
-                "pseudo": l1(made.rebuilt, x),
-                "style": aux_l1(made.rebuilt_style, made.style),
-            }
-            run.backward(settings.weights.total(generator_terms))
-        fakes = [rich_judge(made.rebuilt.detach()), rich_judge(made.fake_rich.detach())]
-        discriminator_terms = {"adversarial_rich": gan.discriminator_loss(rich_judge(x), fakes)}
-        run.backward(settings.weights.total(discriminator_terms))
-        return generator_terms, discriminator_terms
-
-    easy = [model.rich.content, model.poor.decoder, critics[1]]
-    scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period)
+    scheduler = asymkit.AsyncScheduler(
+        joint=lambda x, y: step(translators(x, y), x, y),
+        partial=lambda x, y: step(translators(x), x, y),
+        frozen=[model.rich.content, model.poor.decoder, critics[1]],
+        total_epochs=settings.epochs,
+        period=settings.period,
+    )
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step)  # steps of joint and of partial epochs
     shown = data.fresh(6, settings.picture_size, run.device)
     page = Page("Async-MUNIT", [source, plan.note()], lambda model: look_at_munit(model, shown, plan.moments))
     run.saves(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         scheduler.set_epoch(plan.epoch(run.step))
-        generator_terms, discriminator_terms = scheduler(x, y)
-        run.log(generator_terms, discriminator_terms)
+        of_generators, of_discriminators = scheduler(x, y)  # joint or partial
+        run.log(of_generators, of_discriminators)
         if run.ends_step:  # after --accumulate batches
-            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
-            guard_d.step(optimizer_d, discriminator_terms)
+            guard_g.step(optimizer_g, of_generators)  # optimizer_g.step(), unless something is not finite
+            guard_d.step(optimizer_d, of_discriminators)
             for optimizer, decay in zip((optimizer_g, optimizer_d), decays, strict=True):
                 optimizer.zero_grad()
                 decay.step()

@@ -7,15 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import asyncgan_munit as munit
 import numpy as np
 import pytest
 import torch
-from support import munit
-from support.data.digits import UnpairedDigits, digit_sets, train_classifier
+from asyncgan import DEMO as ASYNCGAN_DEMO
+from asyncgan import PRESETS as ASYNCGAN_PRESETS
+from asyncgan_munit import DEMO as MUNIT_DEMO
+from support.data.digits import DigitSettings, UnpairedDigits, digit_batches, digit_sets
+from support.report.classifier import accuracy, train_classifier
 from support.report.logs import LossLog, read_losses
-from support.run.plan import Intermediate, Plan
 from support.report.page import Look, Moment, write_report
-from support.settings_async import ASYNCGAN_DEMO, ASYNCGAN_PRESETS, MUNIT_DEMO, DigitSettings
+from support.run.plan import Intermediate, Plan
 from torch import Tensor, nn
 
 from asymkit import AsyncScheduler, PatchDiscriminator, frozen
@@ -102,8 +105,8 @@ def test_partial_phases_are_marked_on_the_curves(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("base", "blocks", "layers"), [("cyclegan", 9, 3), ("highres", 8, 4), ("asymgan", 6, 3)])
 def test_every_base_has_the_depth_of_its_paper(base: Any, blocks: int, layers: int) -> None:
     paper = ASYNCGAN_PRESETS["paper"][1]
-    assert replace(paper, base=base).depths == (blocks, layers)  # what --base after the preset does
-    assert replace(paper, base=base, blocks=2, critic_layers=1).depths == (2, 1)
+    assert replace(paper, base=base).sizes[:2] == (blocks, layers)  # what --base after the preset does
+    assert replace(paper, base=base, blocks=2, critic_layers=1).sizes[:2] == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -128,20 +131,20 @@ def test_munit_trains_parts_only_in_a_partial_step() -> None:
     model, critics = munit.Munit(4, 1, 3), [PatchDiscriminator(width=4, layers=1) for _ in range(2)]
     x, y = torch.randn(2, 3, 16, 16).tanh(), torch.randn(2, 3, 16, 16).tanh()
     joint, partial = model(x, y), model(x)
-    assert isinstance(joint, munit.Swapped)
-    assert isinstance(partial, munit.Paired)
+    assert isinstance(joint, munit.Joint)
+    assert isinstance(partial, munit.Partial)
     assert not partial.poor.requires_grad
-    weights = munit.Weights()
+    weights, easy = munit.Weights(), [model.rich.content, model.poor.decoder]
     with frozen(*critics):
-        weights.total(munit.generator_terms(joint, *critics)).backward()
+        weights.total(munit.generator_terms(joint, x, y, *critics)).backward()
         assert all(p.grad is not None for p in model.parameters())
         model.zero_grad()
-        with frozen(*model.rich_to_poor_parts()):
-            weights.total(munit.generator_terms(model(x), *critics)).backward()
+        with frozen(*easy):
+            weights.total(munit.generator_terms(model(x), x, y, *critics)).backward()
     trained = [model.poor.content, model.rich.decoder, model.rich.style]
     assert all(p.grad is not None for part in trained for p in part.parameters())
-    assert all(p.grad is None for part in model.rich_to_poor_parts() for p in part.parameters())
-    weights.total(munit.discriminator_terms(partial, *critics)).backward()
+    assert all(p.grad is None for part in easy for p in part.parameters())
+    weights.total(munit.discriminator_terms(partial, x, y, *critics)).backward()
     assert all(p.grad is not None for p in critics[0].parameters())
     assert all(p.grad is None for p in critics[1].parameters())
 
@@ -154,15 +157,15 @@ def test_munits_joint_step_is_its_equations() -> None:
     model, (rich, poor) = munit.Munit(4, 1, 3), [PatchDiscriminator(width=4, layers=1) for _ in range(2)]
     x, y = torch.randn(2, 3, 16, 16).tanh(), torch.randn(2, 3, 16, 16).tanh()
     made = model(x, y)
-    assert isinstance(made, munit.Swapped)
+    assert isinstance(made, munit.Joint)
     content_x, content_y = model.rich.content(x), model.poor.content(y)
     fake_rich, fake_poor = (
-        model.rich.decoder(content_y, made.style_rich),
-        model.poor.decoder(content_x, made.style_poor),
+        model.rich.decoder(content_y, made.styles[0]),
+        model.poor.decoder(content_x, made.styles[1]),
     )
     same = model.rich.decoder(content_x, model.rich.style(x)), model.poor.decoder(content_y, model.poor.style(y))
     contents = (model.poor.content(fake_poor), content_x), (model.rich.content(fake_rich), content_y)
-    styles = (model.rich.style(fake_rich), made.style_rich), (model.poor.style(fake_poor), made.style_poor)
+    styles = (model.rich.style(fake_rich), made.styles[0]), (model.poor.style(fake_poor), made.styles[1])
     expected = {
         "adversarial_rich": (rich(fake_rich) - 1).square().mean(),
         "adversarial_poor": (poor(fake_poor) - 1).square().mean(),
@@ -170,9 +173,9 @@ def test_munits_joint_step_is_its_equations() -> None:
         "content": mean_l1(*contents),
         "style": mean_l1(*styles),
     }
-    torch.testing.assert_close(munit.generator_terms(made, rich, poor), expected)
+    torch.testing.assert_close(munit.generator_terms(made, x, y, rich, poor), expected)
     torch.testing.assert_close(
-        munit.discriminator_terms(made, rich, poor),
+        munit.discriminator_terms(made, x, y, rich, poor),
         {
             "adversarial_rich": (rich(x) - 1).square().mean() + rich(fake_rich).square().mean(),
             "adversarial_poor": (poor(y) - 1).square().mean() + poor(fake_poor).square().mean(),
@@ -187,20 +190,20 @@ def test_munits_partial_step_is_its_equations() -> None:
     made = model(x)
     torch.manual_seed(1)
     _, style_poor = torch.randn(2, 3), torch.randn(2, 3)
-    assert isinstance(made, munit.Paired)
+    assert isinstance(made, munit.Partial)
     pseudo = model.poor.decoder(model.rich.content(x), style_poor)
     torch.testing.assert_close(made.poor, pseudo)
     content = model.poor.content(pseudo)
-    rebuilt, fake = (model.rich.decoder(content, style) for style in (model.rich.style(x), made.style_rich))
+    rebuilt, fake = (model.rich.decoder(content, style) for style in (model.rich.style(x), made.style))
     expected = {
         "adversarial_rich": ((rich(rebuilt) - 1).square().mean() + (rich(fake) - 1).square().mean()) / 2,
         "pseudo": mean_l1((rebuilt, x)),
-        "style": mean_l1((model.rich.style(fake), made.style_rich)),
+        "style": mean_l1((model.rich.style(fake), made.style)),
     }
-    torch.testing.assert_close(munit.generator_terms(made, rich, poor), expected)
+    torch.testing.assert_close(munit.generator_terms(made, x, x, rich, poor), expected)
     fakes = (rich(rebuilt).square().mean() + rich(fake).square().mean()) / 2
     judged = {"adversarial_rich": (rich(x) - 1).square().mean() + fakes}
-    torch.testing.assert_close(munit.discriminator_terms(made, rich, poor), judged)
+    torch.testing.assert_close(munit.discriminator_terms(made, x, x, rich, poor), judged)
 
 
 def test_a_munit_style_changes_the_image() -> None:
@@ -322,7 +325,8 @@ def test_the_classifier_reads_real_digits_and_leaves_the_training_alone() -> Non
     _, poor = digit_sets(DigitSettings())
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    accuracy = train_classifier(poor, seed=0)
+    classifier = train_classifier(digit_batches(poor.train), channels=3, classes=10, device=torch.device("cpu"))
     assert torch.equal(state, torch.get_rng_state())
-    assert accuracy(poor.test) > 0.95
-    assert accuracy(poor.test._replace(digits=(poor.test.digits + 1) % 10)) < 0.05
+    images, digits = poor.test
+    assert accuracy(classifier, images, digits) > 0.95
+    assert accuracy(classifier, images, (digits + 1) % 10) < 0.05

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.run.chance import seeded
+from support.run.chance import looking, seeded
 from support.run.checkpoint import load_checkpoint, save_checkpoint
-from support.report.pictures import looking
 from torch import Tensor
 
 

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.run.config import as_plain, read_settings
+from asymgan import DEMO as ASYMGAN_DEMO
+from asymgan import Settings as AsymGANSettings
+from asymmetricgan_domains import Settings as DomainSettings
+from asyncgan import DEMO as ASYNCGAN_DEMO
+from asyncgan import PRESETS as ASYNCGAN_PRESETS
+from asyncgan import Settings as AsyncSettings
 from support.run.command import EXAMPLES, command, write_settings
-from support.run.settings import ASYMGAN_DEMO, AsymGANSettings
-from support.settings_asymmetric import DomainSettings
-from support.settings_async import ASYNCGAN_DEMO, ASYNCGAN_PRESETS, AsyncSettings
+from support.run.config import as_plain, read_settings
 
 SETTINGS = [
     ASYMGAN_DEMO,

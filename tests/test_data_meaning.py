@@ -15,19 +15,19 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from asymmetricgan_domains import DEMO as DOMAINS_DEMO
+from asymmetricgan_domains import Settings as DomainSettings
 from PIL import Image
-from support.run.checkpoint import save_checkpoint
-from support.run.config import as_plain, read_settings
-from support.data.unpaired import unpaired
-from support.data.digits import UnpairedDigits, digit_sets
+from support.data.digits import DigitSettings, UnpairedDigits, digit_sets
 from support.data.domains import DERIVED, domain_sets
-from support.run.feed import EndlessData, Feed
 from support.data.files import Broken
 from support.data.gestures import gesture_pairs
 from support.data.images import DERIVE
+from support.data.unpaired import unpaired
+from support.run.checkpoint import save_checkpoint
 from support.run.command import open_run, write_settings
-from support.settings_asymmetric import DOMAINS_DEMO, DomainSettings
-from support.settings_async import DigitSettings
+from support.run.config import as_plain, read_settings
+from support.run.feed import EndlessData, Feed
 
 
 def images(folder: Path, *names: str, seed: int = 0, scale: int = 1) -> Path:
@@ -202,7 +202,7 @@ def test_files_that_go_move_no_others_from_training_to_test(tmp_path: Path) -> N
     _, before, _ = gesture_pairs(*place, 16, 0)
     (tmp_path / "gestures" / "photos" / "5.png").unlink()
     _, after, _ = gesture_pairs(*place, 16, 0)
-    assert {*after.pairs} <= {*before.pairs}  # type: ignore[union-attr]
+    assert {*after.pairs} <= {*before.pairs}  # type: ignore[attr-defined]
 
 
 def test_a_run_of_renamed_domains_does_not_go_on(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_derived_domains_differ_as_they_should() -> None:
     train, test, source = domain_sets(None, 32, 3, 0)
     assert train.names == test.names == tuple(DERIVED)
     assert "derived from random crops" in source
-    batches = {name: train.batch(i, 16) for i, name in enumerate(train.names)}
+    batches = dict(zip(train.names, train.of_each(16), strict=True))
     assert batches["night"].mean() < batches["photo"].mean() - 0.3
     assert torch.equal(batches["grey"][:, 0], batches["grey"][:, 2])
     assert (batches["sepia"][:, 0] >= batches["sepia"][:, 2]).all()

@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from asymgan import DEMO as ASYMGAN_DEMO
 from support.run.checkpoint import load_checkpoint, save_checkpoint
-from support.run.durable import checksum_of, previous_of, whole_files, write_checked, write_durably
 from support.run.command import open_run
-from support.run.settings import ASYMGAN_DEMO
+from support.run.durable import checksum_of, previous_of, whole_files, write_checked, write_durably
 from torch import nn
 
 from asymkit import save_weights
@@ -397,9 +397,9 @@ def test_networks_and_optimizers_load_as_weights_only(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_runs_cannot_have_one_folder(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from support.run.feed import begin_worker; from support.run.command import open_run; "
-        "from dataclasses import replace; from support.run.settings import ASYMGAN_DEMO; "
-        "open_run(replace(ASYMGAN_DEMO, out=Path(sys.argv[1]))); "
+        "import os, signal, sys; from pathlib import Path; from support.run.feed import begin_worker; "
+        "from support.run.command import open_run; from dataclasses import replace; from asymgan import DEMO; "
+        "open_run(replace(DEMO, out=Path(sys.argv[1]))); "
         "read, write = os.pipe(); worker = os.fork(); "
         "(os.dup2(os.open(os.devnull, os.O_RDWR), 1), begin_worker(0), os.write(write, b'.')) if worker == 0 else "
         "(os.read(read, 1), print(worker, flush=True)); signal.pause()"

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from asymgan import PRESETS as ASYMGAN_PRESETS
+from asymgan import Settings as AsymGANSettings
 from support.run.command import command
-from support.run.settings import ASYMGAN_PRESETS, AsymGANSettings
 
 from asymkit.console import print_in_any_encoding
 

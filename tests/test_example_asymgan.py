@@ -82,8 +82,8 @@ from dataclasses import replace
 from pathlib import Path
 import torch
 import asymgan
-from support import record
-from support.run.settings import ASYMGAN_DEMO
+from support.report import record
+from asymgan import DEMO as ASYMGAN_DEMO
 
 kept = []
 
@@ -133,7 +133,8 @@ TOLD = """
 import os, signal, sys
 from pathlib import Path
 import asyncgan
-from support import loop, record
+from support.report import record
+from support.run import run as loop
 from tiny import tiny
 
 data, out = sys.argv[1:]

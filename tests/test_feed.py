@@ -12,8 +12,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 from PIL import Image
-from support.run.feed import Feed
 from support.data.files import Broken
+from support.run.feed import Feed
 
 from asymkit.evaluation.images import BrokenImageError
 

@@ -6,9 +6,17 @@ from typing import Any
 
 import pytest
 import torch
+from asyncgan_munit import Munit
 from support.report.classifier import domain_accuracy
-from support.munit import Munit
-from support.report.pictures import asymgan_figures, checkerboard, cycle_figures, gesture_figures, looking, munit_figures, psnr
+from support.report.pictures import (
+    asymgan_figures,
+    checkerboard,
+    cycle_figures,
+    gesture_figures,
+    munit_figures,
+    psnr,
+)
+from support.run.chance import looking
 from torch import Tensor, nn
 
 from asymkit import AuxEncoder, AuxGenerator, DualGenerator, ResnetGenerator, ops

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
-from support.data.unpaired import unpaired
 from support.data.domains import domain_sets
 from support.data.files import PHOTOS, Broken
 from support.data.gestures import gesture_pairs
 from support.data.images import bundled_photos
+from support.data.unpaired import unpaired
 
 from asymkit.evaluation.folders import ImageFiles
 from asymkit.evaluation.folders import image_files as listed_files
@@ -315,7 +315,7 @@ def test_broken_files_of_domains_and_gestures_are_skipped(tmp_path: Path) -> Non
         (tmp_path / "pairs.csv").read_text(encoding="utf-8") + "0000.png,nobody.png\n", encoding="utf-8"
     )
     pairs, _, source = gesture_pairs(tmp_path / "photos", tmp_path / "masks", tmp_path / "pairs.csv", 16, 0)
-    assert all(part.shape == (3, 16, 16) for i in range(len(pairs.pairs)) for part in pairs[i])  # type: ignore[union-attr]
+    assert all(part.shape == (3, 16, 16) for i in range(len(pairs.pairs)) for part in pairs[i])  # type: ignore[attr-defined]
     assert list(pairs.broken.found) == [str(tmp_path / "photos" / "0070.png")]
     assert "; 1 of 151 pairs left out for want of files, such as of nobody" in source
 

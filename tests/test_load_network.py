@@ -11,7 +11,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from published import lively
-from support import record
+from support.report import record
 from tiny import cyclegan_folder, tiny
 from torch import nn
 

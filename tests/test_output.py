@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 import torch
+from asymgan import PRESETS as ASYMGAN_PRESETS
+from asymgan import Settings as AsymGANSettings
 from launch import ROOT
-from support import output
 from support.report.health import Health
 from support.report.logs import Progress
+from support.run import output
 from support.run.command import command
-from support.run.settings import ASYMGAN_PRESETS, AsymGANSettings
 from tiny import STEPS, cyclegan_folder
 
 RUN = """

@@ -16,7 +16,7 @@ import os, sys
 from pathlib import Path
 import torch
 import asyncgan
-from support import record
+from support.report import record
 from tiny import FIRST_PARTIAL, tiny
 
 kept = []
@@ -50,7 +50,7 @@ BUG = """
 import os, sys
 from pathlib import Path
 import asyncgan
-from support import record
+from support.report import record
 from support.data.unpaired import Domain
 from tiny import tiny
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import torch
-from support import report
+from support.report import page as report
 from support.report.logs import LossLog
 from support.report.page import Look, Moment, write_report
 from torch import Tensor

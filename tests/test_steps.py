@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,18 @@ from typing import Any
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from support import loop, record
-from support.run.settings import ASYMGAN_DEMO
-from support.settings_asymmetric import DOMAINS_DEMO, GESTURE_DEMO
-from support.settings_async import ASYNCGAN_DEMO, MUNIT_DEMO
+from asymgan import DEMO as ASYMGAN_DEMO
+from asymmetricgan_domains import DEMO as DOMAINS_DEMO
+from asymmetricgan_gesture import DEMO as GESTURE_DEMO
+from asyncgan import DEMO as ASYNCGAN_DEMO
+from asyncgan_munit import DEMO as MUNIT_DEMO
+from support.report import record
+from support.run.plan import Plan
+from support.run.run import Run
 from tiny import cyclegan_folder
 from torch import Tensor
+
+from asymkit import StepGuard
 
 SMALL: dict[str, Any] = {"size": 16, "width": 4, "batch": 1, "workers": 0, "tensorboard": False, "minutes": None}
 UNPAIRED: dict[str, Any] = {"picture_size": None, "blocks": 1, "critic_layers": 1, **SMALL}
@@ -37,28 +43,47 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record, "write_report", lambda *_: None)
 
 
+def parameters(run: Run, optimizer: str) -> list[Tensor]:
+    state: Any = run.states[optimizer]
+    return [p for group in state.param_groups for p in group["params"]]
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_each_step_moves_its_own_networks_only(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And critics get no gradient from the generators' step, which would count in their own."""
-    descend, moved = loop.Training._descend, dict[str, int]()
+    """And neither side's loss gives the other side gradients, which would count in its own."""
+    backward, step = Run.backward, StepGuard.step
+    runs: list[Run] = []
+    moved: Counter[str] = Counter()
 
-    def watched(self: Any, optimizer: Any, terms: Mapping[str, Tensor], prefix: str) -> None:
-        weights = {
-            each: [p for group in each.param_groups for p in group["params"]]
-            for each in (self.generators, self.critics)
-        }
-        assert all(p.grad is None for parameters in weights.values() for p in parameters)
-        before = {each: [p.detach().clone() for p in parameters] for each, parameters in weights.items()}
-        descend(self, optimizer, terms, prefix)
-        for each, parameters in weights.items():
-            same = all(map(torch.equal, before[each], parameters))
-            assert same == (each is not optimizer), prefix
-        moved[prefix] = moved.get(prefix, 0) + 1
+    def gradients(run: Run, optimizer: str) -> list[Tensor | None]:
+        return [None if p.grad is None else p.grad.clone() for p in parameters(run, optimizer)]
 
-    monkeypatch.setattr(loop.Training, "_descend", watched)
+    def watched_backward(run: Run, loss: Tensor) -> None:
+        runs[:] = [run]
+        begun = any(grad is not None for grad in gradients(run, "optimizer_g"))
+        own, other = ("optimizer_d", "optimizer_g") if begun else ("optimizer_g", "optimizer_d")
+        before = gradients(run, other)
+        backward(run, loss)
+        for one, same in zip(before, gradients(run, other), strict=True):
+            assert (one is None and same is None) or (one is not None and same is not None and torch.equal(one, same))
+        assert any(grad is not None for grad in gradients(run, own))
+
+    def watched_step(self: StepGuard, optimizer: Any, terms: Any) -> bool:
+        weights = {each: parameters(runs[0], each) for each in ("optimizer_g", "optimizer_d")}
+        before = {each: [p.detach().clone() for p in those] for each, those in weights.items()}
+        taken = step(self, optimizer, terms)
+        for each, those in weights.items():
+            same = all(map(torch.equal, before[each], those))
+            assert same == (runs[0].states[each] is not optimizer), each
+            moved[each] += not same
+        return taken
+
+    monkeypatch.setattr(Run, "backward", watched_backward)
+    monkeypatch.setattr(StepGuard, "step", watched_step)
     data = None if name.endswith("gesture") else cyclegan_folder(tmp_path / "data")
     importlib.import_module(name).main(replace(EXAMPLES[name], data=data, out=tmp_path / "run", dry_run=True))
-    assert moved[""] == moved["critic_"] >= 4
+    assert moved["optimizer_g"] == moved["optimizer_d"] >= 4
+    assert all(grad is None for grad in gradients(runs[0], "optimizer_g") + gradients(runs[0], "optimizer_d"))
 
 
 MUNIT = {f"{side}.{part}" for side in ("rich", "poor") for part in ("content", "style", "decoder")}
@@ -80,21 +105,33 @@ MOVES = {
 def test_partial_steps_leave_the_easy_direction_alone(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    descend = loop.Training._descend
+    step, batches = StepGuard.step, Run.batches
+    runs: list[Run] = []
     found: dict[str, set[str]] = {"joint": set(), "partial": set()}
 
-    def watched(self: Any, *arguments: Any) -> None:
+    def watched_batches(self: Run, page: Any, plan: Plan) -> Any:
+        runs[:] = [self]
+        plans[:] = [plan]
+        return batches(self, page, plan)
+
+    plans: list[Plan] = []
+
+    def watched(self: StepGuard, *arguments: Any) -> bool:
+        (run,), (plan,) = runs, plans
+
         def weights() -> dict[str, Tensor]:
-            parts = {"": self.parts["model"], "critics.": self.parts["critics"]}
+            parts: dict[str, Any] = {"": run.states["model"], "critics.": run.states["critics"]}
             return {f"{of}{n}": p.detach().clone() for of, part in parts.items() for n, p in part.named_parameters()}
 
         before = weights()
-        descend(self, *arguments)
+        taken = step(self, *arguments)
         moved = [name for name, value in weights().items() if not torch.equal(before[name], value)]
-        found[self.plan.phase(self.step)] |= {part for part in named for name in moved if name.startswith(f"{part}.")}
+        found[plan.phase(run.step)] |= {part for part in named for name in moved if name.startswith(f"{part}.")}
+        return taken
 
     named, left = MOVES[name]
-    monkeypatch.setattr(loop.Training, "_descend", watched)
+    monkeypatch.setattr(StepGuard, "step", watched)
+    monkeypatch.setattr(Run, "batches", watched_batches)
     data = cyclegan_folder(tmp_path / "data")
     importlib.import_module(name).main(replace(EXAMPLES[name], data=data, out=tmp_path / "run", dry_run=True))
     assert found == {"joint": named, "partial": left}

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from support import record
+from support.report import record
 from support.run.stop import SIGNALS, LoadingInterrupted, stop_when_told
 from tiny import STEPS, cyclegan_folder, tiny
 

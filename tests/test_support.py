@@ -13,19 +13,21 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 import torch
+from asymgan import DEMO as ASYMGAN_DEMO
+from asymgan import Settings as AsymGANSettings
+from asyncgan import DEMO as ASYNCGAN_DEMO
 from PIL import Image
-from support import start
-from support.run.checkpoint import load_checkpoint, save_checkpoint
-from support.run.config import as_plain
-from support.data.unpaired import Domain, Unpaired, unpaired
 from support.data.files import PHOTOS
 from support.data.images import DERIVE, PoorKind, bundled_photos, random_crop
+from support.data.unpaired import Domain, Unpaired, unpaired
 from support.report.logs import LossLog
-from support.report.pictures import checkerboard
 from support.report.page import Look, Moment, write_report
+from support.report.pictures import checkerboard
+from support.run import start
+from support.run.checkpoint import load_checkpoint, save_checkpoint
 from support.run.command import open_run, write_settings
-from support.run.settings import ASYMGAN_DEMO, AsymGANSettings, RunSettings
-from support.settings_async import ASYNCGAN_DEMO
+from support.run.config import as_plain
+from support.run.settings import RunSettings
 from support.run.stop import SIGNALS, stop_when_told
 from torch import nn
 

@@ -18,14 +18,15 @@ from typing import Any
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from support import loop, record
+from asymgan import DEMO as ASYMGAN_DEMO
+from support.data.unpaired import Domain
+from support.report import record
+from support.report.logs import read_losses
+from support.run import run as loop
 from support.run.average import MovingAverage
 from support.run.best import Best
 from support.run.checkpoint import load_checkpoint, save_checkpoint
-from support.data.unpaired import Domain
 from support.run.durable import write_checked
-from support.report.logs import read_losses
-from support.run.settings import ASYMGAN_DEMO
 from support.run.stop import SIGNALS
 from tiny import FIRST_PARTIAL, STEPS, cyclegan_folder, tiny
 from torch import Tensor, nn

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.data.unpaired import Unpaired, unpaired
 from support.data.domains import domain_sets
 from support.data.gestures import gesture_pairs
+from support.data.unpaired import Unpaired, unpaired
 
 from asymkit.evaluation.images import BrokenImageError, read_image
 

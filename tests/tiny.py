@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from asyncgan import DEMO as ASYNCGAN_DEMO
+from asyncgan import Settings as AsyncSettings
 from PIL import Image
-from support.settings_async import ASYNCGAN_DEMO, AsyncSettings
 
 STEPS = 9
 """Joint epochs 0, 1 and 2 of two steps, the partial epoch 3 of three."""

@@ -629,7 +629,10 @@ RATES = "test_learning_rates_are_constant_for_half_of_the_run_then_fall_to_zero"
 EXAMPLES = [
     Mutation("examples/support/data/hands.py", "if confidence > SEEN:", "if True:", "tests/test_domains_gestures.py"),
     Mutation(
-        "examples/support/data/images.py", "rng.uniform(1, zoom)", "rng.uniform(1, 1)", f"tests/test_support.py::{CROPS}"
+        "examples/support/data/images.py",
+        "rng.uniform(1, zoom)",
+        "rng.uniform(1, 1)",
+        f"tests/test_support.py::{CROPS}",
     ),
     Mutation("examples/support/data/images.py", "crop[:, ::-1] if", "crop if", f"tests/test_support.py::{CROPS}"),
     Mutation(
@@ -639,7 +642,10 @@ EXAMPLES = [
         f"tests/test_support.py::{CROPS}",
     ),
     Mutation(
-        "examples/support/run/run.py", "self.seconds / (60 *", "self.seconds / (30 *", f"tests/test_training.py::{CLOCK}"
+        "examples/support/run/run.py",
+        "self.seconds / (60 *",
+        "self.seconds / (30 *",
+        f"tests/test_training.py::{CLOCK}",
     ),
     Mutation(
         "examples/support/run/run.py",
@@ -696,7 +702,10 @@ EXAMPLES = [
         "tests/test_support.py",
     ),
     Mutation(
-        "examples/support/run/command.py", '"picture_size", "seeds"', '"picture_size", "seeds", "ema"', "tests/test_support.py"
+        "examples/support/run/command.py",
+        '"picture_size", "seeds"',
+        '"picture_size", "seeds", "ema"',
+        "tests/test_support.py",
     ),
     Mutation(
         "asymkit/checkpoints/durable.py",
@@ -802,9 +811,14 @@ EXAMPLES = [
         "tests/test_domains_gestures.py::test_psnr_in_decibels",
     ),
     Mutation(
-        "examples/support/report/classifier.py", "enumerate(images) if d != target", "enumerate(images)", "tests/test_figures.py"
+        "examples/support/report/classifier.py",
+        "enumerate(images) if d != target",
+        "enumerate(images)",
+        "tests/test_figures.py",
     ),
-    Mutation("examples/support/report/classifier.py", ".argmax(1) == target)", ".argmax(1) == 0)", "tests/test_figures.py"),
+    Mutation(
+        "examples/support/report/classifier.py", ".argmax(1) == target)", ".argmax(1) == 0)", "tests/test_figures.py"
+    ),
     Mutation(
         "examples/support/munit.py",
         "[self.rich.content, self.poor.decoder]",
