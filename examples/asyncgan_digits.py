@@ -54,7 +54,7 @@ class Settings(DigitSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_plan("period", "blocks", "samples", "seeds")
+        self.check_plan("period", "blocks", "samples")
 
 
 PRESETS = {"demo": ("Minutes on a CPU.", Settings())}

@@ -43,6 +43,10 @@ class DigitSettings(RunSettings):
     seeds: int = 1
     """Runs of each variant."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_integers("seeds")
+
 
 class Split(NamedTuple):
     """Images (N, 3, size, size) in [-1, 1] and their digits (N,)."""
