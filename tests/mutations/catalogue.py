@@ -654,38 +654,38 @@ EXAMPLES = [
         f"tests/test_training.py::{CLOCK}",
     ),
     Mutation(
-        "examples/support/run/run.py",
-        "        self.average.update()\n",
+        "examples/asyncgan.py",
+        "            average.update()\n",
         "",
         "tests/test_training.py::test_the_average_follows_the_weights_of_every_step",
     ),
     Mutation(
-        "examples/support/run/run.py",
-        "rate * linear_decay(done)",
-        "rate",
+        "examples/asyncgan.py",
+        "                decay.step()\n",
+        "",
+        f"tests/test_training.py::{RATES}",
+    ),
+    Mutation(
+        "examples/asyncgan.py",
+        "critics.parameters(), settings.lr_critics",
+        "critics.parameters(), settings.lr_generators",
         f"tests/test_training.py::{RATES}",
     ),
     Mutation(
         "examples/support/run/run.py",
-        "(self.critics, self.settings.lr_critics)",
-        "(self.critics, self.settings.lr_generators)",
-        f"tests/test_training.py::{RATES}",
-    ),
-    Mutation(
-        "examples/support/run/run.py",
-        "part = 1 / self.settings.accumulate",
-        "part = 1",
+        "backward(loss / self.settings.accumulate)",
+        "backward(loss)",
         "tests/test_training.py::test_gradients_are_averaged_over_batches",
     ),
     Mutation(
         "examples/support/run/run.py",
-        "first * self.batch, after * self.batch",
-        "0, after * self.batch",
+        "first * each, after * each",
+        "0, after * each",
         "tests/test_training.py::test_asymgan_goes_on_to_the_bit",
     ),
     Mutation(
         "examples/support/run/run.py",
-        "                    part.forget_nonfinite()",
+        "                    state.forget_nonfinite()",
         "                    pass",
         "tests/test_training.py::test_images_that_are_not_finite_do_not_stay_in_the_pool",
     ),
@@ -801,7 +801,7 @@ EXAMPLES = [
             ("value.item() * len(rich) / len(x)", "value.item() * batch / len(x)"),
             ("ops.shannon_entropy(cycles.fake_rich)", "ops.shannon_entropy(cycles.rebuilt_rich)"),
             ("psnr(cycles.fake_y, cycles.y)", "psnr(cycles.fake_y, cycles.x)"),
-            ("(made.same_y - y)", "(made.same_y - x)"),
+            ("(made.same[1] - y)", "(made.same[1] - x)"),
         )
     ),
     Mutation(
@@ -817,24 +817,27 @@ EXAMPLES = [
         "tests/test_figures.py",
     ),
     Mutation(
-        "examples/support/report/classifier.py", ".argmax(1) == target)", ".argmax(1) == 0)", "tests/test_figures.py"
+        "examples/support/report/classifier.py",
+        "torch.full((len(others),), target",
+        "torch.full((len(others),), 0",
+        "tests/test_figures.py",
     ),
     Mutation(
-        "examples/support/munit.py",
-        "[self.rich.content, self.poor.decoder]",
-        "[self.rich.content, self.rich.decoder]",
-        "tests/test_async_support.py::test_munit_trains_parts_only_in_a_partial_step",
+        "examples/asyncgan_munit.py",
+        "[model.rich.content, model.poor.decoder, critics[1]]",
+        "[model.rich.content, model.rich.decoder, critics[1]]",
+        f"tests/test_steps.py::{EASY}",
     ),
     Mutation(
-        "examples/support/munit.py",
-        "l1(made.rebuilt, made.x)",
-        "l1(made.fake_rich, made.x)",
+        "examples/asyncgan_munit.py",
+        "l1(made.rebuilt, x)",
+        "l1(made.fake_rich, x)",
         "tests/test_async_support.py::test_munits_partial_step_is_its_equations",
     ),
     Mutation(
-        "examples/support/munit.py",
-        "rich_critic(made.x), fakes)",
-        "poor_critic(made.x), fakes)",
+        "examples/asyncgan_munit.py",
+        "discriminator_loss(rich(x), fakes)",
+        "discriminator_loss(poor(x), fakes)",
         "tests/test_async_support.py::test_munits_partial_step_is_its_equations",
     ),
     Mutation(
@@ -846,13 +849,13 @@ EXAMPLES = [
     *(
         Mutation(
             f"examples/{name}.py",
-            f"        with frozen({judges}):\n{more}",
+            f"        with asymkit.frozen({judges}):\n{more}",
             f"        if True:\n{more}",
             f"tests/test_steps.py::{MOVED}",
         )
         for name, judges, more in (
             ("asymgan", "judges", ""),
-            ("asyncgan", "judges", "            training.step_generators(asyncgan.joint"),
+            ("asyncgan", "judges", "            generator_terms = asyncgan.joint"),
             ("asyncgan_munit", "*judges", ""),
             ("asymmetricgan_domains", "judges", ""),
             ("asymmetricgan_gesture", "judges", ""),
