@@ -3,7 +3,7 @@
 
 import published
 import torch
-from support.munit import AutoEncoder, ContentEncoder, StyledDecoder
+from asyncgan_munit import AutoEncoder, Decoder
 from torch import nn
 
 
@@ -11,9 +11,9 @@ class AdaINGen(nn.Module):
     def __init__(self, dim, style_dim):
         super().__init__()
         parts = AutoEncoder(dim, 1, style_dim)
-        self.enc_content: ContentEncoder = parts.content
+        self.enc_content = parts.content
         self.enc_style = parts.style
-        self.dec: StyledDecoder = parts.decoder
+        self.dec: Decoder = parts.decoder
         # in MUNIT's code a network of its own; here the linear layers inside the conditional norms
         self.mlp = nn.ModuleList(
             module
