@@ -19,6 +19,7 @@ from support.run.command import command
 from support.run.run import Run
 from support.run.settings import Upsampling
 from support.run.start import vgg_features
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 import asymkit
@@ -95,7 +96,7 @@ def main(settings: Settings) -> None:
         asymkit.PatchDiscriminator(**patches),
         asymkit.AuxDiscriminator(settings.aux_channels),
     )
-    pools = asymkit.ImagePools(settings.pool)
+    pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
     decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
@@ -107,7 +108,8 @@ def main(settings: Settings) -> None:
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     run.saves(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
-    for x, y in run.batches(page):  # x rich, y poor, unpaired
+
+    def step(x: Tensor, y: Tensor) -> None:  # x rich, y poor, unpaired
         cycles = translators(x, y)
         with asymkit.frozen(judges):
             generator_terms = asymgan.generator_terms(cycles, judges, content, style)
@@ -118,8 +120,14 @@ def main(settings: Settings) -> None:
         if run.ends_step:  # after --accumulate batches
             guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
             guard_d.step(optimizer_d, discriminator_terms)
-            for optimizer, decay in zip((optimizer_g, optimizer_d), decays, strict=True):
-                optimizer.zero_grad()
+            optimizer_g.zero_grad()
+            optimizer_d.zero_grad()
+
+    step = run.captured(step, optimizer_g, optimizer_d)  # one CUDA graph, with --graph
+    for x, y in run.batches(page):
+        step(x, y)
+        if run.ends_step:
+            for decay in decays:
                 decay.step()
             average.update()
 

@@ -20,7 +20,7 @@ from support.report.page import Page
 from support.run.command import command
 from support.run.run import Run
 from support.run.settings import RunSettings, Upsampling
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
 import asymkit
@@ -65,21 +65,23 @@ class Settings(RunSettings):
         self.check_side("picture_size", least=8)
 
 
+SMALL: dict[str, Any] = {
+    "size": 48,
+    "picture_size": 96,
+    "batch": 2,
+    "width": 16,
+    "critic_width": 16,
+    "critic_layers": 4,
+}
 DEMO = Settings(
     minutes=4,
-    size=48,
-    picture_size=96,
-    batch=2,
-    width=16,
     label_embedding=64,
-    critic_width=16,
-    critic_layers=4,
     upsampling="resize",
     lr_generators=1e-3,
     workers=0,
     report_every=2000,
-    # so short a training learns detail from the identity loss first
-    weights=unsupervised.Weights(identity=10.0),
+    weights=unsupervised.Weights(identity=10.0),  # so short a training learns detail from the identity loss first
+    **SMALL,
 )
 PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
 
@@ -124,7 +126,8 @@ def main(settings: Settings) -> None:
         lambda model: look_at_domains(model, classifier, data.names, measured, shown),
     )
     run.saves(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
-    for x, domain_x, y, domain_y in run.batches(page):  # images, and the domains they are of
+
+    def step(x: Tensor, domain_x: Tensor, y: Tensor, domain_y: Tensor) -> None:  # images, and the domains they are of
         cycle = translators(x, domain_x, y, domain_y)
         with asymkit.frozen(judges):
             generator_terms = unsupervised.generator_terms(cycle, judges, structure=structure)
@@ -135,8 +138,14 @@ def main(settings: Settings) -> None:
         if run.ends_step:  # after --accumulate batches
             guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
             guard_d.step(optimizer_d, discriminator_terms)
-            for optimizer, decay in zip((optimizer_g, optimizer_d), decays, strict=True):
-                optimizer.zero_grad()
+            optimizer_g.zero_grad()
+            optimizer_d.zero_grad()
+
+    step = run.captured(step, optimizer_g, optimizer_d)  # one CUDA graph, with --graph
+    for x, domain_x, y, domain_y in run.batches(page):
+        step(x, domain_x, y, domain_y)
+        if run.ends_step:
+            for decay in decays:
                 decay.step()
             average.update()
 

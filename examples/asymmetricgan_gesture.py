@@ -19,6 +19,7 @@ from support.run.command import command
 from support.run.run import Run
 from support.run.settings import RunSettings, Upsampling
 from support.run.start import vgg_features
+from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 import asymkit
@@ -112,7 +113,10 @@ def main(settings: Settings) -> None:
     shown = held_out.head(32, run.device)
     page = Page("AsymmetricGAN, gestures", [source, *notes], lambda model: look_at_gestures(model, shown))
     run.saves(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
-    for x, skeleton_x, y, skeleton_y in run.batches(page):  # two photos of a hand and their skeletons
+
+    def step(
+        x: Tensor, skeleton_x: Tensor, y: Tensor, skeleton_y: Tensor
+    ) -> None:  # two photos of a hand and their skeletons
         cycles = translators(x, skeleton_x, y, skeleton_y)
         with asymkit.frozen(judges):
             generator_terms = supervised.generator_terms(cycles, judges, perceptual)
@@ -123,8 +127,14 @@ def main(settings: Settings) -> None:
         if run.ends_step:  # after --accumulate batches
             guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
             guard_d.step(optimizer_d, discriminator_terms)
-            for optimizer, decay in zip((optimizer_g, optimizer_d), decays, strict=True):
-                optimizer.zero_grad()
+            optimizer_g.zero_grad()
+            optimizer_d.zero_grad()
+
+    step = run.captured(step, optimizer_g, optimizer_d)  # one CUDA graph, with --graph
+    for x, skeleton_x, y, skeleton_y in run.batches(page):
+        step(x, skeleton_x, y, skeleton_y)
+        if run.ends_step:
+            for decay in decays:
                 decay.step()
             average.update()
 

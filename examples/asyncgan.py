@@ -27,7 +27,6 @@ import asymkit
 from asymkit.objectives import asyncgan
 
 PAPERS = {"cyclegan": (9, 3, 0), "highres": (8, 4, 0), "asymgan": (6, 3, 8)}  # residual blocks, layers, length of z
-Terms = tuple[dict[str, Tensor], dict[str, Tensor]]  # of generators and discriminators, unweighted
 
 
 @dataclass(frozen=True)
@@ -65,20 +64,8 @@ class Settings(UnpairedSettings):
         return tuple(p if g is None else g for g, p in zip(given, PAPERS[self.base], strict=True))
 
 
-DEMO = Settings(
-    epochs=12,
-    period=2,
-    size=48,
-    picture_size=96,
-    batch=2,
-    width=16,
-    blocks=3,
-    critic_layers=2,
-    upsampling="resize",
-    lr_generators=1e-3,
-    lr_critics=1e-4,
-    workers=0,
-)
+SMALL: dict[str, Any] = {"size": 48, "picture_size": 96, "batch": 2, "width": 16, "blocks": 3, "critic_layers": 2}
+DEMO = Settings(epochs=12, period=2, upsampling="resize", lr_generators=1e-3, lr_critics=1e-4, workers=0, **SMALL)
 PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
 
 
@@ -100,7 +87,7 @@ def main(settings: Settings) -> None:
     data, source = settings.images()
     run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
     model, critics = networks(settings)
-    pools = asymkit.ImagePools(settings.pool)
+    pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
     decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
@@ -108,24 +95,33 @@ def main(settings: Settings) -> None:
     judges = asyncgan.Critics(*(run.prepare(critic) for critic in critics.children()))
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    def joint(x: Tensor, y: Tensor) -> Terms:
+    def update(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
+        run.log(generator_terms, discriminator_terms)
+        if run.ends_step:  # after --accumulate batches
+            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
+            guard_d.step(optimizer_d, discriminator_terms)
+            optimizer_g.zero_grad()
+            optimizer_d.zero_grad()
+
+    def joint(x: Tensor, y: Tensor) -> None:
         cycles = translators(x, y)
         with asymkit.frozen(judges):
             generator_terms = asyncgan.joint_generator_terms(cycles, judges)
             run.backward(settings.weights.total(generator_terms))
         discriminator_terms = asyncgan.joint_discriminator_terms(pools(cycles), judges)
         run.backward(settings.weights.total(discriminator_terms))
-        return generator_terms, discriminator_terms
+        update(generator_terms, discriminator_terms)
 
-    def partial(x: Tensor, _y: Tensor) -> Terms:
+    def partial(x: Tensor, _y: Tensor) -> None:
         pairs = translators(x, phase="partial")
         with asymkit.frozen(judges):
             generator_terms = asyncgan.partial_generator_terms(pairs, judges)
             run.backward(settings.weights.total(generator_terms))
         discriminator_terms = asyncgan.partial_discriminator_terms(pairs.detach(), judges)
         run.backward(settings.weights.total(discriminator_terms))
-        return generator_terms, discriminator_terms
+        update(generator_terms, discriminator_terms)
 
+    joint, partial = (run.captured(step, optimizer_g, optimizer_d) for step in (joint, partial))  # graphs, with --graph
     easy = [model.rich_to_poor, critics.poor]
     scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step)  # steps of joint and of partial epochs
@@ -134,13 +130,9 @@ def main(settings: Settings) -> None:
     run.saves(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         scheduler.set_epoch(plan.epoch(run.step))
-        generator_terms, discriminator_terms = scheduler(x, y)
-        run.log(generator_terms, discriminator_terms)
-        if run.ends_step:  # after --accumulate batches
-            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
-            guard_d.step(optimizer_d, discriminator_terms)
-            for optimizer, decay in zip((optimizer_g, optimizer_d), decays, strict=True):
-                optimizer.zero_grad()
+        scheduler(x, y)  # joint or partial
+        if run.ends_step:
+            for decay in decays:
                 decay.step()
             average.update()
             plan.keep_moment(run.step, model, *shown)  # at the end of a phase

@@ -29,7 +29,6 @@ import asymkit
 from asymkit.objectives import asyncgan
 
 VARIANTS = {"cyclegan": "CycleGAN", "async": "Async-CycleGAN"}
-Terms = tuple[dict[str, Tensor], dict[str, Tensor]]  # of generators and discriminators, unweighted
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
     size: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
     model = asyncgan.Translators(asymkit.ResnetGenerator(**size), asymkit.ResnetGenerator(**size))
     critics = asyncgan.Critics(*(asymkit.PatchDiscriminator(width=2 * settings.width, layers=2) for _ in range(2)))
-    pools = asymkit.ImagePools(settings.pool)
+    pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
     decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
@@ -75,24 +74,33 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
     judges = asyncgan.Critics(*(run.prepare(critic) for critic in critics.children()))
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    def joint(x: Tensor, y: Tensor) -> Terms:
+    def update(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
+        run.log(generator_terms, discriminator_terms)
+        if run.ends_step:  # after --accumulate batches
+            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
+            guard_d.step(optimizer_d, discriminator_terms)
+            optimizer_g.zero_grad()
+            optimizer_d.zero_grad()
+
+    def joint(x: Tensor, y: Tensor) -> None:
         cycles = translators(x, y)
         with asymkit.frozen(judges):
             generator_terms = asyncgan.joint_generator_terms(cycles, judges)
             run.backward(settings.weights.total(generator_terms))
         discriminator_terms = asyncgan.joint_discriminator_terms(pools(cycles), judges)
         run.backward(settings.weights.total(discriminator_terms))
-        return generator_terms, discriminator_terms
+        update(generator_terms, discriminator_terms)
 
-    def partial(x: Tensor, _y: Tensor) -> Terms:
+    def partial(x: Tensor, _y: Tensor) -> None:
         pairs = translators(x, phase="partial")
         with asymkit.frozen(judges):
             generator_terms = asyncgan.partial_generator_terms(pairs, judges)
             run.backward(settings.weights.total(generator_terms))
         discriminator_terms = asyncgan.partial_discriminator_terms(pairs.detach(), judges)
         run.backward(settings.weights.total(discriminator_terms))
-        return generator_terms, discriminator_terms
+        update(generator_terms, discriminator_terms)
 
+    joint, partial = (run.captured(step, optimizer_g, optimizer_d) for step in (joint, partial))  # graphs, with --graph
     easy = [model.rich_to_poor, critics.poor]
     scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period)
     step = scheduler if variant == "async" else joint
@@ -103,13 +111,9 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
     run.saves(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         scheduler.set_epoch(plan.epoch(run.step))
-        generator_terms, discriminator_terms = step(x, y)
-        run.log(generator_terms, discriminator_terms)
-        if run.ends_step:  # after --accumulate batches
-            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
-            guard_d.step(optimizer_d, discriminator_terms)
-            for optimizer, decay in zip((optimizer_g, optimizer_d), decays, strict=True):
-                optimizer.zero_grad()
+        step(x, y)
+        if run.ends_step:
+            for decay in decays:
                 decay.step()
             average.update()
             plan.keep_moment(run.step, model, *shown)  # at the end of a phase

@@ -195,17 +195,22 @@ def main(settings: Settings) -> None:
     judges = [run.prepare(critic) for critic in critics]
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    def step(made: Joint | Partial, x: Tensor, y: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def learn(made: Joint | Partial, x: Tensor, y: Tensor) -> None:
         with asymkit.frozen(*judges):
             of_generators = generator_terms(made, x, y, *judges)
             run.backward(settings.weights.total(of_generators))
         of_discriminators = discriminator_terms(made, x, y, *judges)
         run.backward(settings.weights.total(of_discriminators))
-        return of_generators, of_discriminators
+        run.log(of_generators, of_discriminators)
+        if run.ends_step:  # after --accumulate batches
+            guard_g.step(optimizer_g, of_generators)  # optimizer_g.step(), unless something is not finite
+            guard_d.step(optimizer_d, of_discriminators)
+            optimizer_g.zero_grad()
+            optimizer_d.zero_grad()
 
     scheduler = asymkit.AsyncScheduler(
-        joint=lambda x, y: step(translators(x, y), x, y),
-        partial=lambda x, y: step(translators(x), x, y),
+        joint=run.captured(lambda x, y: learn(translators(x, y), x, y), optimizer_g, optimizer_d),  # with --graph
+        partial=run.captured(lambda x, y: learn(translators(x), x, y), optimizer_g, optimizer_d),
         frozen=[model.rich.content, model.poor.decoder, critics[1]],
         total_epochs=settings.epochs,
         period=settings.period,
@@ -216,13 +221,9 @@ def main(settings: Settings) -> None:
     run.saves(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         scheduler.set_epoch(plan.epoch(run.step))
-        of_generators, of_discriminators = scheduler(x, y)  # joint or partial
-        run.log(of_generators, of_discriminators)
-        if run.ends_step:  # after --accumulate batches
-            guard_g.step(optimizer_g, of_generators)  # optimizer_g.step(), unless something is not finite
-            guard_d.step(optimizer_d, of_discriminators)
-            for optimizer, decay in zip((optimizer_g, optimizer_d), decays, strict=True):
-                optimizer.zero_grad()
+        scheduler(x, y)  # joint or partial
+        if run.ends_step:
+            for decay in decays:
                 decay.step()
             average.update()
             plan.keep_moment(run.step, model, *shown)  # at the end of a phase

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from time import monotonic
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from asymkit import StepGuard
+from asymkit import CapturedStep, StepGuard
 from support.report.page import Moment, Page
 from support.report.record import DISCRIMINATOR, Record
 from support.run.average import MovingAverage
@@ -69,6 +69,8 @@ class Run:
         self._steps = settings.epochs * max(1, data.epoch // self.samples_per_step)
         self._plan: Plan | None = None
         self._guards: list[StepGuard] = []
+        self._skipped = 0
+        self._graph_memory = torch.cuda.graph_pool_handle() if settings.graph else None  # one step runs at a time
         self.states: dict[str, Stateful] = {}
         self._saved = -1
         self._means: dict[str, Tensor] = {}
@@ -96,6 +98,22 @@ class Run:
     def with_progress(self, steps: Iterable[Item], name: str) -> Iterator[Item]:
         """The same, with a bar on the main process."""
         return iter(tqdm(steps, desc=name, disable=not self.main, leave=False, mininterval=1.0))
+
+    def captured(self, step: Callable[..., None], *optimizers: torch.optim.Optimizer) -> Callable[..., None]:
+        """A step from batches to updated weights, ``zero_grad`` included; with ``--graph`` as one CUDA graph."""
+        if not self.settings.graph:
+            return step
+
+        def whole(*batch: Tensor) -> dict[str, Tensor]:
+            step(*batch)
+            return self._means
+
+        graph = CapturedStep(whole, optimizers, self._guards, self._graph_memory)
+
+        def replay(*batch: Tensor) -> None:
+            self._means = graph(*batch)
+
+        return replay
 
     def backward(self, loss: Tensor) -> None:
         """``loss.backward()``, for a mean over the batches of a step where ``--accumulate`` takes several."""
@@ -255,7 +273,9 @@ class Run:
 
     def _end(self, seconds: float) -> None:
         """A step is done."""
-        if any(guard.in_a_row for guard in self._guards):
+        skipped = sum(guard.skipped for guard in self._guards)
+        if skipped > self._skipped:  # on a CUDA device, up to ten steps ago
+            self._skipped = skipped
             for state in self.states.values():
                 if isinstance(state, KeepsImages):
                     state.forget_nonfinite()
@@ -281,6 +301,8 @@ class Run:
         self._report()
 
     def _report(self) -> None:
+        for guard in self._guards:
+            guard.read()
         waiting = self._waited / max(self._since, 1e-9)
         self.record.warn(self.record.health.waiting(waiting if self._since > 60 else 0.0))
         figures: dict[str, float] = {"done": self._progress(self.step), "steps": self.step, "seconds": self.seconds}

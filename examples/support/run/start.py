@@ -35,7 +35,8 @@ def start(settings: RunSettings) -> Accelerator:
         settings: of the run.
 
     Raises:
-        ValueError: a time limit for several processes, whose clocks would disagree.
+        ValueError: a time limit for several processes, whose clocks would disagree; a CUDA graph without a CUDA device or
+            for several processes.
     """
     precision: str = settings.precision
     if precision == "auto":
@@ -47,6 +48,11 @@ def start(settings: RunSettings) -> Accelerator:
     accelerator = Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
     if settings.minutes is not None and accelerator.num_processes > 1:
         raise ValueError("minutes: a time limit works with one process; give epochs instead")
+    if settings.graph and (accelerator.device.type != "cuda" or accelerator.num_processes > 1):
+        raise ValueError(
+            f"graph: needs a CUDA device and one process, got {accelerator.device.type} and {accelerator.num_processes}; "
+            "leave out --graph"
+        )
     if accelerator.device.type == "cpu":
         torch.set_num_threads(threads_for(settings))
     set_seed(settings.seed, device_specific=True)
