@@ -6,6 +6,7 @@ Networks, losses and the schedule are here; objectives in :mod:`asymkit.objectiv
 
 from asymkit.augment import CriticAugmentation
 from asymkit.blocks import checkpoint_blocks
+from asymkit.capture import CapturedStep
 from asymkit.checkpoints import (
     load_asymmetricgan_generators,
     load_cyclegan_discriminator,
@@ -48,7 +49,7 @@ from asymkit.networks import (
     Tiled,
     VGGFeatures,
 )
-from asymkit.pool import ImagePool, ImagePools
+from asymkit.pool import CapturableImagePool, ImagePool, ImagePools
 from asymkit.schedule import AsyncScheduler, frozen, linear_decay
 
 __version__ = "0.1.0"
@@ -59,6 +60,8 @@ __all__ = [
     "AuxDiscriminator",
     "AuxEncoder",
     "AuxGenerator",
+    "CapturableImagePool",
+    "CapturedStep",
     "ColorCycleLoss",
     "ContentLoss",
     "CriticAugmentation",

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from asymkit.checks import at_least, described, instance_of
 
+READ_EVERY = 10
+"""Steps between two readings of a CUDA device's counters, where nothing else is asked for."""
+
 
 class StepGuard:
     """Takes an optimizer's step where losses and gradients are finite, and says which were not where it does not.
@@ -22,13 +25,27 @@ class StepGuard:
         self.guard.step(self.optimizer_G, {"cycle": self.loss_cycle_A, "gan": self.loss_G_A})  # after
 
     A skipped step leaves weights and the optimizer's averages as they are and forgets the gradients. Where several
-    processes train together, all skip or none does. Looking costs one wait for the GPU per step.
+    processes train together, all skip or none does.
+
+    On a CUDA device, ``torch.optim.Adam(..., fused=True)`` and ``AdamW`` decide on the device, by the ``found_inf`` of
+    ``torch.amp.GradScaler``'s protocol: no step waits for the device, and a CUDA graph can hold it
+    (:class:`asymkit.CapturedStep`). The guarantee is the same: a step that is not finite changes neither weights nor the
+    optimizer's state. The warning, the counts and the error come when the device's counters are read, up to
+    ``read_every`` steps later, and gradients are left to the next ``zero_grad()``. With any other optimizer or device, or
+    with a scaler, each step waits for its answer.
 
     Args:
         limit: how many steps in a row may be skipped before it gives up.
+        read_every: steps between two readings of the device's counters, each of which waits for the device. None: 10
+            with a fused Adam or AdamW on a CUDA device, else 1. A number counts for a fused one on a CPU too.
+
+    Attributes:
+        steps: how many it was asked to take.
+        skipped: how many were skipped, of those whose counters have been read.
+        in_a_row: how many of the last ones, of those whose counters have been read.
 
     Raises:
-        ValueError: a limit below 1.
+        ValueError: a limit or ``read_every`` below 1.
 
     Example:
         >>> layer = nn.Linear(1, 1)
@@ -39,13 +56,17 @@ class StepGuard:
         (True, 0)
     """
 
-    def __init__(self, limit: int = 20) -> None:
-        limit = at_least("limit", limit)
-        self.limit, self.steps, self.skipped, self.in_a_row = limit, 0, 0, 0
+    def __init__(self, limit: int = 20, read_every: int | None = None) -> None:
+        self.limit = at_least("limit", limit)
+        self.read_every = None if read_every is None else at_least("read_every", read_every)
+        self.steps, self.skipped, self.in_a_row = 0, 0, 0
+        self._every = self._unread = 0  # steps between readings, and since the last one
+        self._counts: Tensor | None = None  # on the device, since the last reading: skipped, in a row, the longest row
+        self._values: dict[tuple[str, ...], Tensor] = {}  # terms of the last skipped step, by all their names
 
     def step(
         self, optimizer: torch.optim.Optimizer, terms: Mapping[str, Tensor | float] | Tensor, scaler: Any = None
-    ) -> bool:
+    ) -> bool | Tensor:
         """Step, or not.
 
         Args:
@@ -58,22 +79,29 @@ class StepGuard:
 
         Returns:
             Whether the step was taken or, with a scaler, handed to the scaler. Where it was not, what the networks made
-            is best kept from the discriminators' image pool too.
+            is best kept from the discriminators' image pool too. Where the device decides, a boolean tensor there, (),
+            so that only who asks, as in ``if guard.step(...)``, waits for it.
 
         Raises:
             ValueError: something else than an optimizer, losses or a scaler is given.
             FloatingPointError: ``limit`` steps in a row were skipped.
+            RuntimeError: its first step with these terms is captured in a CUDA graph.
         """
         instance_of("optimizer", optimizer, torch.optim.Optimizer, "such as torch.optim.Adam(network.parameters())")
         if scaler is not None:
             instance_of("scaler", scaler, torch.amp.GradScaler, "or None")
         named = _named(terms)
-        self.steps += 1
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         gradients = [p.grad for p in parameters if p.grad is not None]
         if scaler is not None and not (scaler.is_enabled() and gradients):
             scaler = None  # a disabled one looks after nothing; an enabled one raises where there is nothing to unscale
         device = next((p.device for p in parameters), torch.device("cpu"))
+        fused = _fused(optimizer) if scaler is None else None
+        every = self.read_every or (READ_EVERY if device.type == "cuda" else 1)
+        if fused is not None and every > 1 and device.type in ("cuda", "cpu"):
+            self._every = every
+            return self._step_on_device(optimizer, fused, named, gradients, device)
+        self.steps += 1
         if self._finite(named, [] if scaler is not None else gradients, device):
             self.in_a_row = 0
             scaler.step(optimizer) if scaler is not None else optimizer.step()
@@ -87,16 +115,96 @@ class StepGuard:
             name: float(term.detach().float().sum() if isinstance(term, Tensor) else term)
             for name, term in named.items()
         }
-        bad = {name: value for name, value in values.items() if not math.isfinite(value)}
-        what = ", ".join(f"{name} is {value}" for name, value in bad.items()) or "gradients are not finite, losses are"
-        message = f"step {self.steps} was not taken: {what}"
-        if self.in_a_row >= self.limit:
+        self._tell(f"step {self.steps} was not taken: {_bad(values)}", self.in_a_row)
+        return False
+
+    def replayed(self) -> None:
+        """Count a step that a CUDA graph replayed, and read the device's counters when ``read_every`` are unread.
+
+        :class:`asymkit.CapturedStep` calls it after every replay.
+
+        Raises:
+            FloatingPointError: ``limit`` steps in a row were skipped.
+        """
+        self.steps, self._unread = self.steps + 1, self._unread + 1
+        if self._unread >= self._every:
+            self.read()
+
+    def read(self) -> None:
+        """Read the device's counters now, for which it waits: before a checkpoint, say, or at the end.
+
+        Raises:
+            FloatingPointError: ``limit`` steps in a row were skipped.
+        """
+        unread, self._unread = self._unread, 0
+        if self._counts is None or unread == 0:
+            return
+        skipped, self.in_a_row, longest = map(int, self._counts.tolist())
+        if skipped == 0:
+            return
+        self.skipped += skipped
+        self._counts[0], self._counts[2] = 0, self.in_a_row
+        values: dict[str, float] = {}
+        for names, kept in self._values.items():
+            found = zip(names, kept.tolist(), strict=True)
+            values |= {name: value for name, value in found if not math.isfinite(value)}
+            kept.zero_()
+        last, which = self.steps, f"step {self.steps} was"
+        if unread > 1:
+            which = f"{skipped} of steps {last - unread + 1} to {last} {'was' if skipped == 1 else 'were'}"
+        self._tell(f"{which} not taken: {_bad(values)}", longest)
+
+    def _step_on_device(
+        self,
+        optimizer: torch.optim.Optimizer,
+        fused: torch.optim.Optimizer,
+        named: Mapping[str, Tensor | float],
+        gradients: list[Tensor],
+        device: torch.device,
+    ) -> Tensor:
+        """Step without reading whether: the fused optimizer leaves all as it is where ``found_inf`` is 1."""
+        with torch.no_grad():
+            seen = [_on_device(term, device) for term in named.values()]
+            gradients = [gradient for gradient in gradients if gradient.numel()]
+            if gradients:
+                seen.append(torch.nn.utils.get_total_norm(gradients, math.inf).float())
+            looked = torch.stack(seen) if seen else torch.zeros(1, device=device)
+            fine = (looked.abs() < math.inf).all()  # a NaN is not below infinity either
+            skipped = (~fine).float()
+            if _several():
+                torch.distributed.all_reduce(skipped, torch.distributed.ReduceOp.MAX)
+                fine = skipped == 0
+            self._count_on_device(skipped, looked[: len(named)], tuple(named))
+        fused.found_inf = skipped  # type: ignore[attr-defined]
+        try:
+            optimizer.step()
+        finally:
+            del fused.found_inf  # type: ignore[attr-defined]
+        if not _capturing(device):
+            self.replayed()
+        return fine
+
+    def _count_on_device(self, skipped: Tensor, values: Tensor, names: tuple[str, ...]) -> None:
+        if self._counts is None or names not in self._values:
+            if _capturing(skipped.device):  # a graph would set them to zero in each replay
+                raise RuntimeError("take a step with this StepGuard and these terms before one is captured")
+            self._counts = skipped.new_zeros(3) if self._counts is None else self._counts
+            self._values[names] = self._counts.new_zeros(len(names))
+        skipped, values = skipped.to(self._counts.device), values.to(self._counts.device)
+        total, in_a_row, longest = self._counts.unbind()
+        total += skipped
+        in_a_row.add_(1).mul_(skipped)
+        torch.maximum(longest, in_a_row, out=longest)
+        kept = self._values[names]
+        kept.copy_(torch.where(skipped > 0, values, kept))
+
+    def _tell(self, message: str, in_a_row: int) -> None:
+        if in_a_row >= self.limit:
             raise FloatingPointError(
-                f"{message}; that makes {self.in_a_row} in a row. Look for images that are not finite, lower the learning "
+                f"{message}; that makes {in_a_row} in a row. Look for images that are not finite, lower the learning "
                 "rate, or go back to a checkpoint"
             )
-        warnings.warn(f"{message}; {self.skipped} skipped so far", stacklevel=2)
-        return False
+        warnings.warn(f"{message}; {self.skipped} skipped so far", stacklevel=3)
 
     @staticmethod
     def _finite(named: Mapping[str, Tensor | float], gradients: list[Tensor], device: torch.device) -> bool:
@@ -108,7 +216,7 @@ class StepGuard:
         values = [value for value in values if value.numel()]  # nothing has no largest value
         if values:
             looked.append(torch.nn.utils.get_total_norm(values, float("inf")))
-        several = torch.distributed.is_available() and torch.distributed.is_initialized()
+        several = _several()
         if not looked and not several:
             return numbers
         fine = torch.tensor(numbers, device=device)
@@ -119,6 +227,38 @@ class StepGuard:
             torch.distributed.all_reduce(everywhere, torch.distributed.ReduceOp.MIN)
             return bool(everywhere)
         return bool(fine)
+
+
+def _fused(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer | None:
+    """The Adam or AdamW that leaves out steps by ``found_inf``, also inside accelerate's wrapper; None for any other.
+
+    A fused SGD honours it as well, but leaves its momentum uninitialised where the very first step is left out.
+    """
+    inner = getattr(optimizer, "optimizer", optimizer)
+    plain = type(inner) in (torch.optim.Adam, torch.optim.AdamW)  # no subclass, whose step may do anything
+    return inner if plain and all(group["fused"] for group in inner.param_groups) else None
+
+
+def _on_device(term: Tensor | float, device: torch.device) -> Tensor:
+    """A scalar in float32; a number without a copy from the host."""
+    if not isinstance(term, Tensor):
+        return torch.full((), term, device=device)
+    term = term.detach().float().to(device)
+    return term.sum() if term.ndim else term
+
+
+def _several() -> bool:
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
+def _capturing(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
+
+
+def _bad(values: Mapping[str, float]) -> str:
+    """Which terms are not finite."""
+    bad = {name: value for name, value in values.items() if not math.isfinite(value)}
+    return ", ".join(f"{name} is {value}" for name, value in bad.items()) or "gradients are not finite, losses are"
 
 
 def _named(terms: Mapping[str, Tensor | float] | Tensor) -> dict[str, Tensor | float]:

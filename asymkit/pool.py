@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
-from asymkit.checks import FLOATING, at_least, check_images, described
+from asymkit.checks import FLOATING, at_least, check_images, described, flags
+from asymkit.ops.eager.norm import layout_of
 
 
 class ImagePool:
@@ -30,9 +32,11 @@ class ImagePool:
         (torch.Size([4, 3, 8, 8]), 4)
     """
 
+    images: list[Tensor]
+
     def __init__(self, size: int = 50) -> None:
         self.size = at_least("size", size, least=0)
-        self.images: list[Tensor] = []
+        self.images = []
 
     def __call__(self, images: Tensor) -> Tensor:
         """Mix a batch with earlier images.
@@ -101,6 +105,109 @@ def _is_image(image: object) -> bool:
     return isinstance(image, Tensor) and image.ndim == 3 and image.dtype in FLOATING
 
 
+class CapturableImagePool(ImagePool):
+    """:class:`ImagePool` in one tensor, whose choices are drawn on the device, so that a CUDA graph can hold it.
+
+    Images are returned and swapped with the same probabilities, one image of a batch after the other. All must be of one
+    size. Images that hold NaN or infinity are returned but not kept. The states of both classes fit each other.
+
+    Args:
+        size: how many images to keep; 0 returns every batch as it is.
+
+    Raises:
+        ValueError: a negative size.
+
+    Example:
+        >>> import torch
+        >>> from asymkit import CapturableImagePool
+        >>> pool = CapturableImagePool(size=50)
+        >>> pool(torch.zeros(4, 3, 8, 8)).shape, len(pool)
+        (torch.Size([4, 3, 8, 8]), 4)
+    """
+
+    def __init__(self, size: int = 50) -> None:
+        self._rows: Tensor | None = None  # (size + 1, C, H, W); the last row takes what is not kept
+        self._count: Tensor | None = None  # (), images kept
+        super().__init__(size)
+
+    @property
+    def images(self) -> list[Tensor]:
+        """Copies of the images kept; how many there are is read from the device."""
+        if self._rows is None or self._count is None:
+            return []
+        return list(self._rows[: int(self._count)].clone())
+
+    @images.setter
+    def images(self, images: list[Tensor]) -> None:
+        if not images:
+            if self._count is not None:
+                self._count.zero_()
+            return
+        shapes = sorted({tuple(image.shape) for image in images})
+        if len(shapes) > 1:
+            raise ValueError(f"images in a CapturableImagePool have one size, got {shapes}; use ImagePool")
+        rows, count = self._allocated(images[0][None])
+        rows[: len(images)] = torch.stack(images)
+        count.fill_(len(images))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Mix a batch with earlier images.
+
+        Args:
+            images: (N, C, H, W), C, H and W those of all images kept.
+
+        Returns:
+            (N, C, H, W), on the device, in the type and in the memory layout of ``images``.
+
+        Raises:
+            ValueError: no batch of images, or of another size or number of channels than the images kept.
+        """
+        check_images(images, "images", channels=None if self._rows is None else self._rows.shape[1])
+        if self.size == 0:
+            return images.detach()
+        rows, count = self._allocated(images)
+        if rows.device != images.device:  # images of a training state come back on the CPU
+            self._rows, self._count = rows, count = rows.to(images.device), count.to(images.device)
+        with torch.no_grad():
+            return self._exchanged(images.detach(), rows, count)
+
+    def _allocated(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Memory for such images, which stays where it is, as graphs need it."""
+        if self._rows is None or self._count is None:
+            rows = like.new_zeros(self.size + 1, *like.shape[1:])
+            self._rows = rows.contiguous(memory_format=layout_of(like))
+            self._count = torch.zeros((), dtype=torch.int64, device=like.device)
+        if self._rows.shape[1:] != like.shape[1:]:
+            raise ValueError(
+                f"images must be of the size of those in the pool, {tuple(self._rows.shape[1:])}, got "
+                f"{tuple(like.shape[1:])}; use ImagePool for images of several sizes"
+            )
+        return self._rows, self._count
+
+    def _exchanged(self, images: Tensor, rows: Tensor, count: Tensor) -> Tensor:
+        n, device = len(images), images.device
+        finite = images.abs().amax((1, 2, 3)) < math.inf
+        place = count + finite.cumsum(0) - 1  # while there is room, images go to one row after the other
+        fills = finite & (place < self.size)
+        swaps = finite & ~fills & (torch.rand(n, device=device) < 0.5)
+        drawn = torch.randint(self.size, (n,), device=device)
+        place = torch.where(fills, place, torch.where(swaps, drawn, self.size))
+        stored = rows.index_select(0, place).to(images)
+        if n > 1:  # a row may hold an earlier image of this batch by then, and keeps the last one that goes there
+            number, same = torch.arange(n, device=device), place[:, None] == place
+            earlier = torch.where(same.tril(-1), number, -1).amax(1)
+            stored = torch.where(_each(earlier >= 0), images.index_select(0, earlier.clamp_min(0)), stored)
+            place = torch.where(same.triu(1).any(1), self.size, place)
+        rows.index_copy_(0, place, images.to(rows.dtype))
+        count.add_(fills.sum())
+        return torch.where(_each(swaps), stored, images).contiguous(memory_format=layout_of(images))
+
+
+def _each(choice: Tensor) -> Tensor:
+    """One answer for each image, (N,), to be broadcast over them."""
+    return choice[:, None, None, None]
+
+
 Cycles = TypeVar("Cycles", bound=Any)
 
 
@@ -109,6 +216,7 @@ class ImagePools:
 
     Args:
         size: images in each pool; 0 only detaches.
+        capturable: take :class:`CapturableImagePool`, which a CUDA graph can hold.
 
     Example:
         >>> import torch
@@ -121,8 +229,9 @@ class ImagePools:
 
     KINDS = ("fake_poor", "fake_rich", "resampled", "encoded")
 
-    def __init__(self, size: int = 50) -> None:
-        self.pools = {kind: ImagePool(size) for kind in self.KINDS}
+    def __init__(self, size: int = 50, capturable: bool = False) -> None:
+        (capturable,) = flags(capturable=capturable)
+        self.pools = {kind: CapturableImagePool(size) if capturable else ImagePool(size) for kind in self.KINDS}
 
     def __call__(self, cycles: Cycles) -> Cycles:
         """Detached cycles whose generated images are mixed with earlier ones, for the discriminators' step only.

@@ -3,8 +3,10 @@
     python benchmarks/train_step.py --size 256 --batch 1 --out benchmarks/results
 
 Both generators (nine blocks), both critics, image pools, identity losses, both optimizers. "plain" is eager PyTorch
-with ``nn.InstanceNorm2d`` in float32 and NCHW. Every other variant adds one option, which are few lines each: see
-``build``. All variants run in turn in one process; a ratio is the median of the ratios of neighbouring steps.
+with ``nn.InstanceNorm2d`` in float32 and NCHW. This library's variants compute each identity image in the batch of the
+translation by the same generator, real and generated images in one discriminator call, and guard both optimizers against
+steps that are not finite. Every other variant adds one option, which are few lines each: see ``build``. All variants run
+in turn in one process; a ratio is the median of the ratios of neighbouring steps.
 """
 
 from __future__ import annotations
@@ -23,8 +25,20 @@ import tyro
 from report import Report
 from torch import Tensor, nn
 
-from asymkit import ImagePool, LeastSquaresLoss, PatchDiscriminator, ResnetGenerator, checkpoint_blocks, frozen
+from asymkit import (
+    CapturableImagePool,
+    CapturedStep,
+    ImagePool,
+    LeastSquaresLoss,
+    PatchDiscriminator,
+    ResnetGenerator,
+    StepGuard,
+    checkpoint_blocks,
+    frozen,
+)
+from asymkit.capture import WARM_UP
 from asymkit.console import print_in_any_encoding
+from asymkit.objectives.terms import in_one_batch
 
 COLUMNS = ("variant", "ms", "images/s", "× faster", "peak MiB", "rounds")
 
@@ -54,7 +68,8 @@ class Variant:
     """The mode of torch.compile."""
     graphed: bool = False
     checkpointed: bool = False
-    batched_critics: bool = True
+    in_one_batch: bool = True
+    """Identity images in the batches of the translations, real and generated images in one discriminator call."""
 
 
 def variants(options: Options) -> dict[str, Variant]:
@@ -62,14 +77,14 @@ def variants(options: Options) -> dict[str, Variant]:
     device = torch.device(options.device)
     half = measure.fast_bfloat16(device) if options.bfloat16 is None else options.bfloat16
     found = {
-        "plain": Variant(ours=False, batched_critics=False),
+        "plain": Variant(ours=False, in_one_batch=False),
         "asymkit": Variant(),
         "asymkit, channels-last": Variant(channels_last=True),
         "asymkit, checkpointed blocks": Variant(checkpointed=True),
     }
     if half:
         found |= {
-            "plain, bfloat16": Variant(ours=False, bfloat16=True, batched_critics=False),
+            "plain, bfloat16": Variant(ours=False, bfloat16=True, in_one_batch=False),
             "asymkit, bfloat16": Variant(bfloat16=True),
             "asymkit, bfloat16, channels-last": Variant(bfloat16=True, channels_last=True),
         }
@@ -103,15 +118,13 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
             checkpoint_blocks(network)
     both = nn.ModuleList(generators), nn.ModuleList(critics)
     fused = {"fused": True} if variant.ours else {}
-    optimizer_g, optimizer_d = (
-        torch.optim.Adam(m.parameters(), 2e-4, betas=(0.5, 0.999), capturable=variant.graphed, **fused) for m in both
-    )
+    optimizer_g, optimizer_d = (torch.optim.Adam(m.parameters(), 2e-4, betas=(0.5, 0.999), **fused) for m in both)
+    guards = [StepGuard(), StepGuard()] if variant.ours else []
     to_y, to_x, judge_y, judge_x = (
         torch.compile(network, mode=variant.compiled) if variant.compiled else network
         for network in (*generators, *critics)
     )
-    # a pool chooses by Python's random numbers, which a CUDA graph would freeze; its size is that of one batch here
-    pools = [ImagePool(0 if variant.graphed else 50) for _ in range(2)]
+    pools = [CapturableImagePool(50) if variant.graphed else ImagePool(50) for _ in range(2)]
     loss = LeastSquaresLoss()
     x, y = (
         (torch.rand(options.batch, 3, options.size, options.size, device=device) * 2 - 1).to(memory_format=layout)
@@ -122,23 +135,31 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
         return torch.autocast(device.type, torch.bfloat16) if variant.bfloat16 else nullcontext()
 
     def judged(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
-        if not variant.batched_critics:
+        if not variant.in_one_batch:
             return loss.discriminator_loss(critic(real), critic(fake)) / 2
-        return loss.discriminator_loss(*critic(torch.cat([real, fake])).chunk(2)) / 2
+        scores = in_one_batch(critic, {"real": (real,), "fake": (fake,)})
+        return loss.discriminator_loss(scores["real"], scores["fake"]) / 2
 
-    def step() -> None:
+    def translated(generator: Callable[[Tensor], Tensor], image: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+        """The translation of an image, and what the generator makes of an image of its own target domain."""
+        if not variant.in_one_batch:
+            return generator(image), generator(own)
+        made = in_one_batch(generator, {"fake": (image,), "identity": (own,)})
+        return made["fake"], made["identity"]
+
+    def step(x: Tensor, y: Tensor) -> None:
         if variant.compiled:
             torch.compiler.cudagraph_mark_step_begin()
         with precision():
-            fake_y, fake_x = to_y(x), to_x(y)
+            (fake_y, identity_y), (fake_x, identity_x) = translated(to_y, x, y), translated(to_x, y, x)
             cycles = 10 * (F.l1_loss(to_x(fake_y), x) + F.l1_loss(to_y(fake_x), y))
-            identities = 5 * (F.l1_loss(to_x(x), x) + F.l1_loss(to_y(y), y))
+            identities = 5 * (F.l1_loss(identity_x, x) + F.l1_loss(identity_y, y))
             with frozen(critics[0], critics[1]):
                 adversarial = loss.generator_loss(judge_y(fake_y)) + loss.generator_loss(judge_x(fake_x))
                 total = adversarial + cycles + identities
                 optimizer_g.zero_grad()
                 total.backward()
-        optimizer_g.step()
+        guards[0].step(optimizer_g, total) if guards else optimizer_g.step()
         with precision():
             # copies where the next graph of "reduce-overhead" would write over them
             fakes = (f.detach().clone() if variant.compiled else f.detach() for f in (fake_y, fake_x))
@@ -146,10 +167,16 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
                 (judge_y, judge_x), (y, x), (p(f) for p, f in zip(pools, fakes, strict=True)), strict=True
             )
             optimizer_d.zero_grad()
-            torch.stack([judged(*each) for each in real_and_fake]).sum().backward()
-        optimizer_d.step()
+            judgement = torch.stack([judged(*each) for each in real_and_fake]).sum()
+            judgement.backward()
+        guards[1].step(optimizer_d, judgement) if guards else optimizer_d.step()
 
-    return measure.captured(step, graph_pool()) if variant.graphed else step
+    if not variant.graphed:
+        return lambda: step(x, y)
+    captured = CapturedStep(step, [optimizer_g, optimizer_d], guards, graph_pool())
+    for _ in range(WARM_UP + 1):  # the last is the first replay
+        captured(x, y)
+    return lambda: captured(x, y)
 
 
 @functools.cache

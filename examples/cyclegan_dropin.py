@@ -163,7 +163,7 @@ class CycleGANModel:
     def step_G(self) -> bool:
         """False where the guard left the step out."""
         if self.guard is not None:
-            return self.guard.step(self.optimizer_G, self.losses)
+            return bool(self.guard.step(self.optimizer_G, self.losses))
         self.optimizer_G.step()
         return True
 

@@ -32,6 +32,7 @@ ORDER = [
     "pool",
     "augment",
     "guard",
+    "capture",
     "schedule",
     "objectives",
     "evaluation",

@@ -23,6 +23,7 @@ import torch
 import train_step
 from rivals import RIVALS, rivals_of
 from torch import Tensor
+from waits import graphs_rerun
 
 from asymkit import PatchDiscriminator, ResnetGenerator, ops
 
@@ -224,3 +225,40 @@ def test_every_benchmark_runs(tmp_path: Path) -> None:
     pages.draw(found, tmp_path)
     for name in ("bench-ops", "bench-scaling"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(("ours", "generators", "discriminators"), [(True, 4, 4), (False, 6, 6)])
+def test_a_step_in_one_batch_makes_fewer_calls(
+    ours: bool, generators: int, discriminators: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Identity images with the translations, real images with generated ones; the plain step calls one by one."""
+    calls: list[str] = []
+
+    def counted(holder: Any, name: str, kind: str) -> None:
+        make = getattr(holder, name)
+
+        def made(*args: Any, **options: Any) -> torch.nn.Module:
+            network: torch.nn.Module = make(*args, **options)
+            network.register_forward_hook(lambda *_: calls.append(kind))
+            return network
+
+        monkeypatch.setattr(holder, name, made)
+
+    for holder, names in ((train_step, ("ResnetGenerator", "PatchDiscriminator")), (plain, ("generator", "critic"))):
+        for name, kind in zip(names, ("generator", "discriminator"), strict=True):
+            counted(holder, name, kind)
+    few: dict[str, Any] = {"device": "cpu", "size": 32, "width": 8, "blocks": 1}
+    train_step.build(
+        train_step.variants(options := train_step.Options(**few))["asymkit" if ours else "plain"], options
+    )()
+    assert (calls.count("generator"), calls.count("discriminator")) == (generators, discriminators)
+
+
+def test_the_step_in_a_graph_is_a_step_for_each_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With calls in place of replays: three to warm up, one to capture, and those that are timed."""
+    done = graphs_rerun(monkeypatch)
+    monkeypatch.setattr(train_step, "graph_pool", lambda: None)
+    few: dict[str, Any] = {"device": "cpu", "size": 32, "width": 8, "blocks": 1}
+    step = train_step.build(train_step.Variant(graphed=True), train_step.Options(**few))
+    step()
+    assert done == ["warm-up"] * 3 + ["capture"] + ["replay"] * 2

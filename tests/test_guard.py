@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import multiprocessing
 import os
 from contextlib import nullcontext
@@ -11,9 +12,13 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
 from torch import nn
+from waits import NoWaiting
 
 from asymkit import StepGuard
+
+NAN = float("nan")
 
 
 def trained(**options: Any) -> tuple[nn.Linear, torch.optim.Adam, StepGuard]:
@@ -199,6 +204,9 @@ def _process(rank: int, folder: str) -> None:
     if rank == 0:
         layer(torch.ones(1, 1)).sum().backward()
     taken.append(guard.step(optimizer, {"loss": 0}))  # this process has no gradient, its term is off: it still answers
+    fused = torch.optim.Adam(layer.parameters(), fused=True)
+    layer(torch.ones(1, 1)).sum().backward()
+    taken.append(bool(StepGuard(read_every=10).step(fused, {"loss": torch.tensor(NAN if rank else 1.0)})))
     Path(folder, f"{rank}").write_text(str(taken), encoding="utf-8")
     torch.distributed.destroy_process_group()
 
@@ -212,6 +220,147 @@ def test_all_processes_skip_or_none(tmp_path: Path) -> None:
     for process in processes:
         process.join(60)
     assert [(tmp_path / str(rank)).read_text(encoding="utf-8") for rank in range(2)] == [
-        "[False, True]",
-        "[False, True]",
+        "[False, True, False]",
+        "[False, True, False]",
     ]
+
+
+def fused(cls: type[torch.optim.Adam] = torch.optim.Adam, **options: Any) -> tuple[nn.Linear, torch.optim.Adam]:
+    torch.manual_seed(0)
+    layer = nn.Linear(2, 1)
+    return layer, cls(layer.parameters(), 0.1, weight_decay=0.01, fused=True, **options)
+
+
+def step(layer: nn.Module, optimizer: torch.optim.Optimizer, guard: StepGuard | None, value: float) -> Any:
+    """Of a loss of this size; without a guard as it is."""
+    loss = value * layer(torch.ones(1, 2)).sum()
+    optimizer.zero_grad()
+    loss.backward()
+    if guard is None:
+        return optimizer.step()
+    with NoWaiting():
+        return guard.step(optimizer, {"gan": loss, "off": 0})
+
+
+@pytest.mark.parametrize("cls", [torch.optim.Adam, torch.optim.AdamW])
+def test_a_fused_adam_leaves_steps_out_without_waiting(cls: type[torch.optim.Adam]) -> None:
+    """Weights and state after finite steps and others are those after the finite ones, from the very first on."""
+    values = [NAN, 1.0, -2.0, float("inf"), 0.5, NAN, NAN, 3.0]
+    layer, optimizer = fused(cls)
+    expected, plain = fused(cls)
+    guard = StepGuard(read_every=100)
+    for value in values:
+        taken = step(layer, optimizer, guard, value)
+        assert isinstance(taken, torch.Tensor)
+        assert bool(taken) == math.isfinite(value)
+        if math.isfinite(value):
+            step(expected, plain, None, value)
+        for one, other in zip(layer.parameters(), expected.parameters(), strict=True):
+            assert torch.equal(one, other)
+            for name, kept in plain.state[other].items():
+                assert torch.equal(optimizer.state[one][name], kept), name
+    assert (guard.steps, guard.skipped) == (8, 0)  # nothing is read yet
+    with pytest.warns(UserWarning, match=r"^4 of steps 1 to 8 were not taken: gan is nan; 4 skipped so far$"):
+        guard.read()
+    assert (guard.steps, guard.skipped, guard.in_a_row) == (8, 4, 0)
+    guard.read()  # nothing new, no warning
+
+
+def test_the_counters_are_read_every_so_many_steps() -> None:
+    layer, optimizer = fused()
+    guard = StepGuard(read_every=3)
+    for _ in range(2):
+        step(layer, optimizer, guard, NAN)
+    assert guard.skipped == 0
+    layer(torch.ones(1, 2)).sum().backward()
+    with pytest.warns(
+        UserWarning, match=r"3 of steps 1 to 3 were not taken: gan is nan, other is inf; 3 skipped so far"
+    ):
+        guard.step(
+            optimizer, {"other": torch.tensor(torch.inf)}
+        )  # in other words: these terms are a record of their own
+    assert (guard.skipped, guard.in_a_row) == (3, 3)
+    layer.weight.grad = torch.full_like(layer.weight, NAN)
+    guard.step(optimizer, torch.tensor(1.0))
+    with pytest.warns(
+        UserWarning, match=r"^step 4 was not taken: gradients are not finite, losses are; 4 skipped so far$"
+    ):
+        guard.read()
+    for _ in range(3):
+        step(layer, optimizer, guard, 1.0)
+    assert (guard.steps, guard.skipped, guard.in_a_row) == (7, 4, 0)
+
+
+def test_it_gives_up_after_so_many_in_a_row_that_it_has_not_read() -> None:
+    """Also where a finite step came after them, and where they began before the last reading."""
+    layer, optimizer = fused()
+    guard = StepGuard(limit=4, read_every=10)
+    values = [1.0] * 8 + [NAN] * 2
+    for value in values:
+        with pytest.warns(UserWarning, match="2 of steps 1 to 10") if guard.steps == 9 else nullcontext():
+            step(layer, optimizer, guard, value)
+    before = copy.deepcopy(layer.state_dict())
+    for _ in range(3):
+        step(layer, optimizer, guard, NAN)
+    assert str(layer.state_dict()) == str(before)
+    for _ in range(6):
+        step(layer, optimizer, guard, 0.0)
+    with pytest.raises(
+        FloatingPointError, match=r"^3 of steps 11 to 20 were not taken: gan is nan; that makes 5 in a row"
+    ):
+        step(layer, optimizer, guard, 0.0)
+    assert guard.steps == 20
+
+
+class OwnStep(torch.optim.Adam):
+    """A subclass, which may do anything."""
+
+
+@pytest.mark.parametrize(
+    "optimizer_of",
+    [
+        lambda p: torch.optim.Adam(p, 0.1),
+        lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, fused=True),
+        lambda p: OwnStep(p, 0.1, fused=True),
+    ],
+    ids=["Adam", "fused SGD", "subclass"],
+)
+def test_other_optimizers_wait_for_their_answer(optimizer_of: Any) -> None:
+    layer = nn.Linear(2, 1)
+    guard, optimizer = StepGuard(read_every=10), optimizer_of(list(layer.parameters()))
+    layer(torch.ones(1, 2)).sum().backward()
+    with pytest.warns(UserWarning, match="step 1 was not taken: gan is nan; 1 skipped so far"):
+        assert guard.step(optimizer, {"gan": torch.tensor(NAN)}) is False
+    assert not optimizer.state
+
+
+def test_on_a_cpu_and_with_a_scaler_nothing_is_put_off_unless_asked_for() -> None:
+    layer, optimizer = fused()
+    layer(torch.ones(1, 2)).sum().backward()
+    assert StepGuard().step(optimizer, {"gan": torch.tensor(1.0)}) is True
+    scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    scaler.scale(layer(torch.ones(1, 2)).sum()).backward()
+    with pytest.warns(UserWarning, match="step 1 was not taken: gan is nan"):
+        assert StepGuard(read_every=10).step(optimizer, {"gan": torch.tensor(NAN)}, scaler) is False
+    with pytest.raises(ValueError, match="read_every must be an integer of at least 1, got 0"):
+        StepGuard(read_every=0)
+
+
+def test_accelerates_wrapper_is_looked_into() -> None:
+    layer, optimizer = fused()
+    wrapped, guard = Accelerator(cpu=True).prepare(optimizer), StepGuard(read_every=10)
+    for value in (1.0, NAN):
+        before = layer.weight.detach().clone()
+        taken = step(layer, wrapped, guard, value)
+        assert torch.equal(before, layer.weight) != bool(taken) == (value == 1.0)
+
+
+def test_no_gradients_and_no_terms_are_a_step_on_the_device_too() -> None:
+    layer, optimizer = fused()
+    guard, before = StepGuard(read_every=2), layer.weight.detach().clone()
+    for terms in ({}, {"off": 0}):
+        assert bool(guard.step(optimizer, terms))
+    assert torch.equal(layer.weight, before)
+    assert not bool(guard.step(optimizer, {"off": 10**400}))
+    with pytest.warns(UserWarning, match="step 3 was not taken: off is inf"):
+        guard.read()

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from waits import NoWaiting
 
-from asymkit import ImagePool, ImagePools, PatchDiscriminator
+from asymkit import CapturableImagePool, ImagePool, ImagePools, PatchDiscriminator
 from asymkit.objectives import asymgan
 from conftest import images_like
 
@@ -158,3 +160,127 @@ def test_an_objective_trains_on_photographs_of_any_size() -> None:
         terms = asymgan.discriminator_terms(cycles, critics)
         assert torch.stack(list(terms.values())).isfinite().all()
     assert len(seen) > 3
+
+
+def exchanged(stored: list[Tensor], images: Tensor, size: int, swaps: Tensor, places: Tensor) -> Tensor:
+    """CycleGAN's pool, image by image, with the choices given; the images kept are changed in place."""
+    given = []
+    for image, swap, place in zip(images, swaps.tolist(), places.tolist(), strict=True):
+        if len(stored) < size:
+            stored.append(image)
+            given.append(image)
+        elif swap:
+            given.append(stored[place])
+            stored[place] = image
+        else:
+            given.append(image)
+    return torch.stack(given)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_a_capturable_pool_is_cyclegans_image_by_image(batch: int, layout: torch.memory_format) -> None:
+    """Also where the pool fills within a batch, and where images of one batch go to one place."""
+    pool, stored = CapturableImagePool(size=4), list[Tensor]()
+    torch.manual_seed(0)
+    for _ in range(60):
+        images = torch.rand(batch, 3, 2, 3).contiguous(memory_format=layout)
+        state = torch.get_rng_state()
+        with NoWaiting():
+            given = pool(images)
+        torch.set_rng_state(state)
+        swaps, places = torch.rand(batch) < 0.5, torch.randint(4, (batch,))
+        assert torch.equal(given, exchanged(stored, images, 4, swaps, places))
+        assert given.stride() == images.stride()
+        assert len(pool) == len(stored)
+        assert all(map(torch.equal, pool.images, stored))
+
+
+def test_a_capturable_pool_swaps_as_often_as_the_other() -> None:
+    """Of 2,000 images about half come from the pool, and from all of its places alike."""
+    for pool in (ImagePool(5), CapturableImagePool(5)):
+        torch.manual_seed(0)
+        made = torch.arange(2005.0).view(-1, 1, 1, 1)
+        given = torch.cat([pool(image[None]) for image in made]).flatten()
+        assert torch.equal(given[:5], made[:5].flatten())
+        ages = (made.flatten() - given)[5:]
+        swapped = ages > 0
+        assert 0.46 < swapped.float().mean() < 0.54
+        assert 9 < ages[swapped].mean() < 11  # each place is taken by every tenth image
+        assert len(given[5:].unique()) == 2000  # an image leaves the pool when it is handed out
+
+
+def test_a_capturable_pool_stays_where_it_is_in_memory() -> None:
+    """A graph reads and writes there, whatever is loaded."""
+    pool = CapturableImagePool(3)
+    pool(torch.zeros(2, 1, 2, 2))
+    place = pool._rows.data_ptr()  # type: ignore[union-attr]
+    pool.load_state_dict({"images": [torch.ones(1, 2, 2)]})
+    assert [image.mean() for image in pool.images] == [1]
+    pool.forget_nonfinite()
+    pool(torch.full((2, 1, 2, 2), 2.0))
+    assert [image.mean() for image in pool.images] == [1, 2, 2]
+    pool.load_state_dict({"images": []})
+    assert len(pool) == 0
+    assert pool._rows.data_ptr() == place  # type: ignore[union-attr]
+
+
+def test_states_of_both_pools_fit_each_other() -> None:
+    pool, capturable = ImagePool(4), CapturableImagePool(4)
+    pool(torch.rand(3, 2, 5, 4))
+    capturable.load_state_dict(pool.state_dict())
+    assert all(map(torch.equal, capturable.images, pool.images))
+    capturable(torch.rand(3, 2, 5, 4))
+    pool.load_state_dict(capturable.state_dict())
+    assert len(pool) == 4
+    assert all(map(torch.equal, capturable.images, pool.images))
+    kept = pool.images[0].clone()
+    for _ in range(20):
+        capturable(torch.rand(3, 2, 5, 4))
+    assert torch.equal(pool.images[0], kept)  # a state is a copy
+    with pytest.raises(ValueError, match="holds 4 images, this one has size=2"):
+        CapturableImagePool(2).load_state_dict(pool.state_dict())
+    pools, others = ImagePools(2), ImagePools(2, capturable=True)
+    pools(cycles_with_a_graph())
+    others.load_state_dict(pools.state_dict())
+    mixed = others(cycles_with_a_graph())
+    assert not any(tensor is not None and tensor.requires_grad for tensor in mixed)
+    assert all(isinstance(pool, CapturableImagePool) for pool in others.pools.values())
+
+
+def test_a_capturable_pool_does_not_keep_images_that_are_not_finite() -> None:
+    pool = CapturableImagePool(2)
+    batch = torch.stack([torch.full((1, 2, 2), value) for value in (torch.nan, 1.0, torch.inf, 2.0, 3.0)])
+    for _ in range(20):
+        given = pool(batch)
+        assert given[[0, 2]].isfinite().logical_not().all()
+        assert given[[1, 3, 4]].isfinite().all()
+    assert all(image.isfinite().all() for image in pool.images)
+    assert len(pool) == 2
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.rand(1, 3, 4, 8), r"of the size of those in the pool, \(3, 8, 8\), got \(3, 4, 8\); use ImagePool"),
+        (torch.rand(2, 1, 8, 8), "images must have 3 channels, got 1"),
+        (torch.rand(3, 8, 8), "images must be a batch of images"),
+    ],
+)
+def test_a_capturable_pool_holds_images_of_one_size(images: Tensor, message: str) -> None:
+    pool = CapturableImagePool(4)
+    pool(torch.rand(2, 3, 8, 8))
+    with pytest.raises(ValueError, match=message):
+        pool(images)
+    with pytest.raises(ValueError, match="have one size"):
+        pool.load_state_dict({"images": [torch.rand(3, 8, 8), torch.rand(3, 8, 4)]})
+    assert len(pool) == 2
+    assert torch.equal(CapturableImagePool(0)(batch := torch.rand(1, 3, 4, 4)), batch)
+
+
+def test_a_capturable_pool_answers_in_the_type_it_is_asked_in() -> None:
+    pool = CapturableImagePool(2)
+    pool(torch.rand(2, 3, 4, 4, dtype=torch.bfloat16))
+    assert {pool(torch.rand(2, 3, 4, 4)).dtype for _ in range(20)} == {torch.float32}
+    returned = [pool(torch.rand(1, 3, 4, 4, device="meta")) for _ in range(2)]  # as after a checkpoint
+    assert {image.device.type for image in returned} == {"meta"}

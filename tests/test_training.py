@@ -31,6 +31,7 @@ from support.run.durable import write_checked
 from support.run.stop import SIGNALS
 from tiny import FIRST_PARTIAL, STEPS, cyclegan_folder, tiny
 from torch import Tensor, nn
+from waits import graphs_rerun
 
 from asymkit import StepGuard
 from asymkit.objectives.asyncgan import Translators
@@ -636,3 +637,44 @@ def test_warnings_of_a_run_reach_the_person_and_the_report(
     with pytest.warns(UserWarning, match="images for different z are nearly the same"):
         asyncgan.main(tiny(tmp_path, data, report_every=4))
     assert any("z_diversity" in text for text in reports[-1][7])
+
+
+def test_a_graph_is_refused_where_there_can_be_none(tmp_path: Path, data: Path) -> None:
+    with pytest.raises(ValueError, match="graph: a CUDA graph holds a step of one batch, got accumulate=2"):
+        tiny(tmp_path, data, graph=True, accumulate=2)
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="graph: needs a CUDA device and one process, got cpu and 1; leave out"):
+            asyncgan.main(tiny(tmp_path, data, graph=True))
+
+
+def test_steps_taken_by_graphs_train_as_steps_that_are_called(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Joint and partial steps, each with a graph of its own, learning rates falling; in place of replays they are called."""
+
+    def called_with_tensors(training: loop.Training, step: Callable[..., None], *batch: Tensor) -> None:
+        for group in (*training.generators.param_groups, *training.critics.param_groups):
+            group["lr"] = torch.full((), group["lr"])  # float32, as a graph reads it
+        step(*batch)
+
+    done, start = graphs_rerun(monkeypatch), asyncgan.start
+    monkeypatch.setattr(asyncgan, "start", lambda settings: start(replace(settings, graph=False)))
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
+    course = {"graph": True, "epochs": 12, "period": 4}
+    asyncgan.main(tiny(tmp_path / "graph", data, **course))
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Training, "take", called_with_tensors)
+        asyncgan.main(tiny(tmp_path / "called", data, **course))
+    graph, called = (read_losses(tmp_path / name / "losses.csv") for name in ("graph", "called"))
+    assert len(graph) == len(done) - 2
+    assert (done.count("capture"), done.count("warm-up")) == (2, 6)
+    assert {"pseudo", "cycle_poor"} <= {name for row in graph for name in row}
+    assert graph == called
+    state, expected = saved(tmp_path / "graph"), saved(tmp_path / "called")
+    for part in ("model", "critics", "pools"):
+        leaves_of_both = (torch.utils._pytree.tree_leaves(each["parts"][part]) for each in (state, expected))
+        assert all(map(torch.equal, *leaves_of_both)), part
+    assert isinstance(state["parts"]["optimizer_g"]["param_groups"][0]["lr"], Tensor)
+    AcceleratorState._reset_state(reset_partial_state=True)  # and it goes on without a graph
+    asyncgan.main(tiny(tmp_path / "graph", data, **(course | {"graph": False, "resume": True})))
+    assert saved(tmp_path / "graph")["step"] == state["step"]

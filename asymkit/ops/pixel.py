@@ -54,8 +54,11 @@ def weighted_l1(x: Tensor, y: Tensor, channel_weights: Sequence[float] | Tensor 
         raise ValueError(
             f"channel_weights must hold one weight for each of the {x.shape[1]} channels, got {len(channel_weights)}"
         )
-    weights = torch.as_tensor(channel_weights, dtype=x.dtype, device=x.device)
-    return (difference.mean((2, 3)) * weights).sum(1)
+    means = difference.mean((2, 3))
+    if isinstance(channel_weights, Tensor):
+        return (means * channel_weights.to(x.dtype)).sum(1)
+    # numbers one by one: as a tensor they would be copied to the device, which waits and no CUDA graph can hold
+    return torch.stack([weight * mean for weight, mean in zip(channel_weights, means.unbind(1), strict=True)]).sum(0)
 
 
 def total_variation(x: Tensor, power: int = 2, reduction: Reduction = "mean") -> Tensor:

@@ -102,8 +102,8 @@ OPS = [
     ),
     Mutation(
         "asymkit/ops/pixel.py",
-        "(difference.mean((2, 3)) * weights).sum(1)",
-        "difference.mean((2, 3)).sum(1)",
+        "[weight * mean for weight, mean in",
+        "[mean for weight, mean in",
         "tests/test_pixel.py",
     ),
     Mutation("asymkit/ops/pixel.py", "(1, 2, 3)) + reduce(", "(1, 2, 3)) - reduce(", "tests/test_pixel.py"),
@@ -575,7 +575,44 @@ TRAINING = [
     Mutation("asymkit/schedule.py", "if progress <= constant", "if progress <= constant / 2", "tests/test_schedule.py"),
     Mutation("asymkit/schedule.py", "(1 - progress) / (1 - constant)", "1 - progress", "tests/test_schedule.py"),
     Mutation("asymkit/guard.py", "self.in_a_row = 0\n", "pass\n", "tests/test_guard.py"),
-    Mutation("asymkit/guard.py", "self.in_a_row >= self.limit", "self.in_a_row > self.limit", "tests/test_guard.py"),
+    Mutation("asymkit/guard.py", "in_a_row >= self.limit", "in_a_row > self.limit", "tests/test_guard.py"),
+    Mutation("asymkit/guard.py", "found_inf = skipped ", "found_inf = 0 * skipped ", "tests/test_guard.py"),
+    Mutation("asymkit/guard.py", "in_a_row.add_(1).mul_(skipped)", "in_a_row.add_(skipped)", "tests/test_guard.py"),
+    Mutation(
+        "asymkit/guard.py",
+        "torch.maximum(longest, in_a_row, out=longest)",
+        "longest.copy_(in_a_row)",
+        "tests/test_guard.py",
+    ),
+    Mutation("asymkit/guard.py", "torch.where(skipped > 0, values, kept)", "values", "tests/test_guard.py"),
+    Mutation("asymkit/guard.py", "            kept.zero_()\n", "", "tests/test_guard.py"),
+    Mutation(
+        "asymkit/guard.py",
+        "torch.full((), term, device=device)",
+        "torch.tensor(term, device=device)",
+        "tests/test_capture.py",
+    ),
+    Mutation("asymkit/guard.py", "if not _capturing(device):", "if True:", "tests/test_capture.py"),
+    Mutation("asymkit/pool.py", "same.tril(-1)", "same.tril()", "tests/test_pool.py"),
+    Mutation("asymkit/pool.py", "same.triu(1)", "same.tril(-1)", "tests/test_pool.py"),
+    Mutation("asymkit/pool.py", "< math.inf", "<= math.inf", "tests/test_pool.py"),
+    Mutation("asymkit/pool.py", "swaps = finite & ~fills", "swaps = ~fills", "tests/test_pool.py"),
+    Mutation(
+        "asymkit/pool.py",
+        "self._rows[: int(self._count)].clone()",
+        "self._rows[: int(self._count)]",
+        "tests/test_pool.py",
+    ),
+    Mutation("asymkit/objectives/terms.py", "made.split(sizes)", "made.chunk(len(sizes))", "tests/test_capture.py"),
+    Mutation("asymkit/capture.py", "held.copy_(given, non_blocking=True)", "pass", "tests/test_capture.py"),
+    Mutation("asymkit/capture.py", 'rate.fill_(group["lr"])', "rate", "tests/test_capture.py"),
+    Mutation(
+        "asymkit/capture.py", '                group["lr"] = rate\n', "                pass\n", "tests/test_capture.py"
+    ),
+    Mutation(
+        "asymkit/capture.py", "                guard.replayed()\n", "                pass\n", "tests/test_capture.py"
+    ),
+    Mutation("asymkit/capture.py", "self.steps < WARM_UP", "self.steps <= WARM_UP", "tests/test_capture.py"),
     Mutation("asymkit/guard.py", "ReduceOp.MIN", "ReduceOp.MAX", "tests/test_guard.py"),
     Mutation("asymkit/guard.py", "        optimizer.zero_grad(set_to_none=True)\n", "", "tests/test_guard.py"),
     Mutation(
