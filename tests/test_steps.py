@@ -68,7 +68,7 @@ def test_each_step_moves_its_own_networks_only(name: str, tmp_path: Path, monkey
             assert (one is None and same is None) or (one is not None and same is not None and torch.equal(one, same))
         assert any(grad is not None for grad in gradients(run, own))
 
-    def watched_step(self: StepGuard, optimizer: Any, terms: Any) -> bool:
+    def watched_step(self: StepGuard, optimizer: Any, terms: Any) -> Any:
         weights = {each: parameters(runs[0], each) for each in ("optimizer_g", "optimizer_d")}
         before = {each: [p.detach().clone() for p in those] for each, those in weights.items()}
         taken = step(self, optimizer, terms)
@@ -116,7 +116,7 @@ def test_partial_steps_leave_the_easy_direction_alone(
 
     plans: list[Plan] = []
 
-    def watched(self: StepGuard, *arguments: Any) -> bool:
+    def watched(self: StepGuard, *arguments: Any) -> Any:
         (run,), (plan,) = runs, plans
 
         def weights() -> dict[str, Tensor]:

@@ -28,6 +28,7 @@ from support.run.average import MovingAverage
 from support.run.best import Best
 from support.run.checkpoint import load_checkpoint, save_checkpoint
 from support.run.durable import write_checked
+from support.run.start import start
 from support.run.stop import SIGNALS
 from tiny import FIRST_PARTIAL, STEPS, cyclegan_folder, tiny
 from torch import Tensor, nn
@@ -332,7 +333,7 @@ def test_learning_rates_are_constant_for_half_of_the_run_then_fall_to_zero(
     """Epochs count alike: those of two steps, and the last one of three."""
     step, rates = StepGuard.step, dict[StepGuard, list[float]]()
 
-    def taken(self: StepGuard, optimizer: torch.optim.Optimizer, terms: Any) -> bool:
+    def taken(self: StepGuard, optimizer: torch.optim.Optimizer, terms: Any) -> Any:
         rates.setdefault(self, []).extend(group["lr"] for group in optimizer.param_groups)
         return step(self, optimizer, terms)
 
@@ -652,18 +653,23 @@ def test_steps_taken_by_graphs_train_as_steps_that_are_called(
 ) -> None:
     """Joint and partial steps, each with a graph of its own, learning rates falling; in place of replays they are called."""
 
-    def called_with_tensors(training: loop.Training, step: Callable[..., None], *batch: Tensor) -> None:
-        for group in (*training.generators.param_groups, *training.critics.param_groups):
-            group["lr"] = torch.full((), group["lr"])  # float32, as a graph reads it
-        step(*batch)
+    def called_with_tensors(
+        _: loop.Run, step: Callable[..., None], *optimizers: torch.optim.Optimizer
+    ) -> Callable[..., None]:
+        def called(*batch: Tensor) -> None:
+            for group in (group for optimizer in optimizers for group in optimizer.param_groups):
+                group["lr"] = torch.full((), float(group["lr"]))  # float32, as a graph reads it
+            step(*batch)
 
-    done, start = graphs_rerun(monkeypatch), asyncgan.start
-    monkeypatch.setattr(asyncgan, "start", lambda settings: start(replace(settings, graph=False)))
+        return called
+
+    done = graphs_rerun(monkeypatch)
+    monkeypatch.setattr(loop, "start", lambda settings: start(replace(settings, graph=False)))
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
     course = {"graph": True, "epochs": 12, "period": 4}
     asyncgan.main(tiny(tmp_path / "graph", data, **course))
     with monkeypatch.context() as patch:
-        patch.setattr(loop.Training, "take", called_with_tensors)
+        patch.setattr(loop.Run, "captured", called_with_tensors)
         asyncgan.main(tiny(tmp_path / "called", data, **course))
     graph, called = (read_losses(tmp_path / name / "losses.csv") for name in ("graph", "called"))
     assert len(graph) == len(done) - 2
