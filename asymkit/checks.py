@@ -103,7 +103,18 @@ def check_input(generator: Any, image: Tensor) -> None:
         channels=generator.in_channels,
         least_side=generator.least_side,
         multiple_of=generator.multiple,
-        like=generator.to_image.weight,
+        like=weight_of(generator.to_image),
+    )
+
+
+def weight_of(layer: nn.Module) -> Tensor:
+    """The first weight in a layer, which somebody may have replaced by several."""
+    for part in layer.modules():
+        weight = getattr(part, "weight", None)
+        if isinstance(weight, Tensor):
+            return weight
+    raise ValueError(
+        f"network: its last layer was replaced by a {type(layer).__name__} without a weight; use one with weights"
     )
 
 
@@ -186,9 +197,9 @@ def described(value: object) -> str:
     """What was given, short enough for a message; of tensors and arrays their form and never their values."""
     if isinstance(value, Tensor):
         return f"{value.dtype} of shape {tuple(value.shape)}" if value.layout is torch.strided else "a sparse tensor"
-    if isinstance(value, str | Number):
+    if isinstance(value, (str, Number)):
         return reprlib.repr(value)
-    shown = f" {reprlib.repr(value)}" if isinstance(value, list | tuple | dict | set) else ""
+    shown = f" {reprlib.repr(value)}" if isinstance(value, (list, tuple, dict, set)) else ""
     return f"{type(value).__name__}{shown}"
 
 
@@ -225,7 +236,7 @@ def names_of(name: str, value: object, valid: Sequence[str]) -> tuple[str, ...]:
 def at_least(name: str, value: object, least: int = 1, most: int | None = None) -> int:
     """The value as an ``int``, refused where it is no integer, such as NumPy's, from ``least`` to ``most``."""
     # no booleans, NumPy's of before 2.0 among them, and no tensors: reading one would make a GPU wait
-    other = isinstance(value, bool | Tensor) or type(value).__name__ == "bool_" or getattr(value, "shape", ()) != ()
+    other = isinstance(value, (bool, Tensor)) or type(value).__name__ == "bool_" or getattr(value, "shape", ()) != ()
     whole = hasattr(type(value), "__index__") and not other
     found = operator.index(value) if whole else None  # type: ignore[arg-type]  # as hasattr says
     if found is None or found < least or (most is not None and found > most):
@@ -253,7 +264,7 @@ def number(name: str, value: object, least: float, most: float, why: str = "") -
 def numbers(name: str, given: Any, what: str) -> tuple[float, ...]:
     """A sequence of factors, each a number from 0 to 1e6."""
     array = hasattr(given, "__array__") and not isinstance(given, Tensor) and getattr(given, "ndim", 0) == 1
-    if isinstance(given, str | bytes) or not (array or isinstance(given, Sequence)):
+    if isinstance(given, (str, bytes)) or not (array or isinstance(given, Sequence)):
         raise ValueError(f"{name} must hold {what}, got {described(given)}")
     return tuple(number(f"{name}[{i}]", each, 0, 1e6) for i, each in enumerate(given))
 
@@ -261,7 +272,7 @@ def numbers(name: str, given: Any, what: str) -> tuple[float, ...]:
 def flags(**given: object) -> tuple[bool, ...]:
     """The switches as ``bool``, Python's and NumPy's, in the order given; refused where they are not True or False."""
     for name, value in given.items():
-        if not isinstance(value, bool | np.bool_):
+        if not isinstance(value, (bool, np.bool_)):
             raise ValueError(f"{name} must be True or False, got {described(value)}")
     return tuple(map(bool, given.values()))
 
@@ -289,7 +300,7 @@ def range_of(value_range: Any) -> tuple[float, float]:
 
     The bounds keep its square, by which similarities are stabilised, within float32.
     """
-    pair = isinstance(value_range, tuple | list) and len(value_range) == 2
+    pair = isinstance(value_range, (tuple, list)) and len(value_range) == 2
     low, high = (number("value_range", each, -1e9, 1e9) for each in value_range) if pair else (0.0, 0.0)
     if not high - low >= 1e-6:
         raise ValueError(

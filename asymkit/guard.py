@@ -268,7 +268,11 @@ def _named(terms: Mapping[str, Tensor | float] | Tensor) -> dict[str, Tensor | f
         raise ValueError(f"terms must be the loss, a tensor, or a dict of its terms by name, got {described(terms)}")
     found: dict[str, Tensor | float] = {}
     for name, term in named.items():
-        if isinstance(term, bool) or not isinstance(term, Tensor | Real) or (isinstance(term, Tensor) and term.is_meta):
+        if (
+            isinstance(term, bool)
+            or not isinstance(term, (Tensor, Real))
+            or (isinstance(term, Tensor) and term.is_meta)
+        ):
             raise ValueError(f"terms[{name!r}] must be a tensor or a number, got {described(term)}")
         try:
             found[name] = term if isinstance(term, Tensor) else float(term)

@@ -258,7 +258,7 @@ def init_normal(module: nn.Module, std: float = 0.02) -> None:
     As with CycleGAN's own, layers of class :class:`HeStart` keep the weights that they have.
     """
     for layer in module.modules():
-        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear) and not isinstance(layer, HeStart):
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and not isinstance(layer, HeStart):
             nn.init.normal_(layer.weight, 0.0, std)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

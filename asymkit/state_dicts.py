@@ -101,7 +101,9 @@ def nodes_of(tree: Tree, path: str = "") -> Iterator[tuple[str, Tree]]:
             yield from nodes_of(child, f"{path}.{name}" if path else name)
 
 
-def find(tree: Tree, fits: Callable[[Tree], bool], part: str | None, what: str) -> StateDict | None:
+def find(
+    tree: Tree, fits: Callable[[Tree], bool], part: str | None, what: str, how: str = "read_state_dict(path, part={!r})"
+) -> StateDict | None:
     """The one state dict in a tree that fits; of a network and its moving average, the average.
 
     Args:
@@ -109,27 +111,34 @@ def find(tree: Tree, fits: Callable[[Tree], bool], part: str | None, what: str) 
         fits: told a tree, whether its tensors are what is looked for.
         part: the end of the path that it has, or None.
         what: is looked for, for the message.
+        how: one of several is chosen, for the message, with a place for its name.
 
     Returns:
         Tensors by name; None where none fits.
 
     Raises:
-        ValueError: several fit, which are named.
+        ValueError: several fit, which are named; a part that is no name.
     """
-    found: list[tuple[str, Tree]] = []
-    for path, node in nodes_of(tree):
-        inside = any(not outer or path.startswith(f"{outer}.") for outer, _ in found)
-        if not inside and (part is None or _ends(path, part)) and fits(node):
-            found.append((path, node))
+    if part is not None and not isinstance(part, str):
+        raise ValueError(f"part must be a name in the file, got {part!r}")
+    found = fitting(tree, fits, part)
     if len(found) > 1:
-        averages = {short_of(path) for path, _ in found if is_average(path)}
-        found = [(path, node) for path, node in found if is_average(path) or short_of(path) not in averages]
-    if len(found) > 1:
-        names = ", ".join(repr(path) for path, _ in found)
+        names = ", ".join(map(repr, found))
         raise ValueError(
-            f"{what}: there are several, {names}; choose one by part, as in read_state_dict(path, part={found[0][0]!r})"
+            f"{what}: there are several, {names}; choose one by part, as in {how.format(next(iter(found)))}"
         )
-    return flat_of(found[0][1]) if found else None
+    return next((flat_of(node) for node in found.values()), None)
+
+
+def fitting(tree: Tree, fits: Callable[[Tree], bool], part: str | None = None) -> dict[str, Tree]:
+    """All trees in a tree that fit, by their paths; of a network and its moving average, the average."""
+    found: dict[str, Tree] = {}
+    for path, node in nodes_of(tree):
+        inside = any(not outer or path.startswith(f"{outer}.") for outer in found)
+        if not inside and (part is None or _ends(path, part)) and fits(node):
+            found[path] = node
+    averages = {short_of(path) for path in found if is_average(path)}
+    return {path: node for path, node in found.items() if is_average(path) or short_of(path) not in averages}
 
 
 def short_of(path: str) -> str:

@@ -22,8 +22,8 @@ import torchvision.transforms as T
 import tyro
 from PIL import Image
 from report import Report
-from support.data.unpaired import Domain
 from support.data.images import bundled_photos
+from support.data.unpaired import Domain
 from torch import Tensor
 
 from asymkit.console import print_in_any_encoding

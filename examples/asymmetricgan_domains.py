@@ -3,11 +3,11 @@
     python examples/asymmetricgan_domains.py demo                            # minutes on two CPU cores, images included
     python examples/asymmetricgan_domains.py paper --data datasets/seasons   # one sub-folder of images per domain
 
-Where it differs from the paper: the learning rate, of which it says nothing, is StarGAN's course at CycleGAN's rate
-(constant, then linear to zero, with every step), Adam has CycleGAN's betas, and GPUs that have bfloat16 compute in it
-(--precision no turns that off).
+Where it differs from the paper: the learning rate, of which it says nothing, falls to zero in the second half as StarGAN's,
+Adam has CycleGAN's rate and betas, and GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from typing import Any, Literal
 import torch
 from support.data.domains import domain_batches, domain_sets
 from support.report.classifier import train_classifier
+from support.report.logs import with_bar
 from support.report.looks import look_at_domains
 from support.report.page import Page
 from support.run.command import command
@@ -34,18 +35,16 @@ class Settings(RunSettings):
     """Train AsymmetricGAN between the domains of a folder."""
 
     data: Path | None = None
-    """A folder with one sub-folder of images for each domain; without it, domains derived from photographs that ship
-    with scikit-image and scikit-learn."""
+    """A folder with a sub-folder of images for each domain; without it, domains derived from photographs that come along."""
     out: Path = Path("runs/domains")  # folder of the run
     value_range: tuple[float, float] | None = None
-    """Values that become black and white in grey images whose pixels can be as large as the second one, such as 0 4095
-    for 12 bits, or 0 33 for label ids. None: for grey images of more than 8 bits it is found and said."""
+    """Values of grey images that become black and white: 0 4095 for 12 bits, 0 33 for label ids. None: for grey images of
+    more than 8 bits it is found and said."""
     channels: Literal[1, 3] = 3  # of the images: 3, or 1 for grey ones
     preset: Preset = "S2"  # the reconstruction generator: S1, S2 or S3, as large as the translator
     sharing: Sharing = "none"  # what the generators share; S3 with full is StarGAN with this paper's losses
     picture_size: int | None = None
-    """Side of the crops in the report's pictures; None: that of training. A one-hot label reaches the picture from its
-    borders, so other sizes look right with a label embedding only."""
+    """Side of the crops in the report's pictures, if not that of training; those need a label embedding to look right."""
     label_embedding: int | None = None  # length of the label's linear embedding; None: one-hot label planes
     critics: int = 1  # 2 for the paper's double discriminators, the second with a layer less
     critic_width: int = 64  # channels of a discriminator's first layer
@@ -91,11 +90,9 @@ def main(settings: Settings) -> None:
         settings.data, settings.size, settings.channels, settings.seed, settings.value_range
     )
     run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
-    domains = len(data.names)
-
     dual = asymkit.DualGenerator.preset(
         settings.preset,
-        domains=domains,
+        domains=len(data.names),
         sharing=settings.sharing,
         width=settings.width,
         in_channels=settings.channels,
@@ -106,7 +103,7 @@ def main(settings: Settings) -> None:
     model = unsupervised.Translators(dual)
     size: dict[str, Any] = {"width": settings.critic_width, "in_channels": settings.channels}
     critics = nn.ModuleList(
-        asymkit.DomainDiscriminator(domains, settings.size, layers=settings.critic_layers - i, **size)
+        asymkit.DomainDiscriminator(len(data.names), settings.size, layers=settings.critic_layers - i, **size)
         for i in range(settings.critics)
     )
     structure = asymkit.MSSSIMLoss(scales=scales_that_fit(settings.size, settings.size))
@@ -117,14 +114,14 @@ def main(settings: Settings) -> None:
     judges = nn.ModuleList(run.prepare(critic) for critic in critics)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    images = run.with_progress(domain_batches(data, settings.classifier_steps), "classifier for the report")
-    classifier = train_classifier(images, settings.channels, domains, run.device)
+    @functools.cache
+    def classifier() -> nn.Module:  # not trained before it is known that a run can go on
+        images = with_bar(domain_batches(data, settings.classifier_steps), "classifier for the report", run.main)
+        return train_classifier(images, settings.channels, len(data.names), run.device)
+
     measured, shown = (held_out.of_each(n, side, run.device) for n, side in ((32, None), (2, settings.picture_size)))
-    page = Page(
-        "AsymmetricGAN, domains",
-        [source],
-        lambda model: look_at_domains(model, classifier, data.names, measured, shown),
-    )
+    look = functools.partial(look_at_domains, names=data.names, measured=measured, shown=shown)
+    page = Page("AsymmetricGAN, domains", [source], lambda model: look(model, classifier()))
     run.saves(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def step(x: Tensor, domain_x: Tensor, y: Tensor, domain_y: Tensor) -> None:  # images, and the domains they are of

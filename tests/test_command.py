@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 from asymgan import DEMO as ASYMGAN_DEMO
+from asymgan import PRESETS as ASYMGAN_PRESETS
 from asymgan import Settings as AsymGANSettings
 from asymmetricgan_domains import Settings as DomainSettings
 from asyncgan import DEMO as ASYNCGAN_DEMO
 from asyncgan import PRESETS as ASYNCGAN_PRESETS
 from asyncgan import Settings as AsyncSettings
+from support.data.unpaired import unpaired
+from support.run import output
 from support.run.command import EXAMPLES, command, write_settings
 from support.run.config import as_plain, read_settings
 
@@ -100,3 +103,15 @@ def test_what_a_person_can_mend_is_one_line(
     with pytest.warns(UserWarning, match="one file"), pytest.raises(SystemExit, match=r"error: .*/nowhere/at/all"):
         command(main, ASYNCGAN_PRESETS)
     assert capsys.readouterr().err == "warning: another\n"
+
+
+def test_moved_data_of_a_resumed_run_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def main(settings: AsymGANSettings) -> None:
+        unpaired(settings.data, settings.poor, settings.rich, 16, 0)
+
+    monkeypatch.setattr(output, "_problems", [])
+    gone = ["asymgan.py", "demo", "--data", str(tmp_path / "moved")]
+    for words, hint in ((gone, "[^;]*"), ([*gone, "--resume"], "; if it was moved, add --data with its new place")):
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit, match=rf"error: data: '.*moved' is missing; expected [^;]*{hint}\n\(TRACEBACK"):
+            command(main, ASYMGAN_PRESETS)

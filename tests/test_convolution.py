@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Literal
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ LAYOUTS = {"NCHW": torch.contiguous_format, "channels-last": torch.channels_last
 @pytest.fixture
 def _always(monkeypatch: pytest.MonkeyPatch) -> None:
     """Winograd's algorithm whatever the machine and the size."""
-    monkeypatch.setattr(convolution, "conv3x3_backend", lambda x, weight: Backend("winograd", "for a test"))
+    monkeypatch.setattr(convolution, "_backend", lambda x, weight: Backend("winograd", "for a test"))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -103,7 +104,7 @@ def test_a_generator_gives_the_same_with_it(build: type[nn.Module], monkeypatch:
         return [out.detach(), *torch.autograd.grad(out.square().sum(), list(generator.parameters()))]
 
     found = gradients()
-    monkeypatch.setattr(convolution, "conv3x3_backend", lambda x, weight: Backend("eager", "for a test"))
+    monkeypatch.setattr(convolution, "_backend", lambda x, weight: Backend("eager", "for a test"))
     expected = gradients()
     # a bias before an instance norm has no gradient but rounding
     least = 1e-3 * max(float(theirs.norm()) for theirs in expected)
@@ -138,8 +139,11 @@ def test_it_compiles_into_one_graph_either_way(obstacle: str | None, monkeypatch
     monkeypatch.setattr(convolution, "MACHINE_OBSTACLE", obstacle)
     torch._dynamo.reset()
     layer, x = Conv3x3(128, 128, padding_mode="reflect"), torch.randn(1, 128, 32, 32, requires_grad=True)
+    convolve = Mock(wraps=winograd.convolve)
+    monkeypatch.setattr(winograd, "convolve", convolve)
     found = torch.compile(layer, fullgraph=True)(x)
     expected = layer(x)
+    assert convolve.call_count == (2 if obstacle is None else 0)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     for ours, theirs in zip(*(torch.autograd.grad(y.square().sum(), x) for y in (found, expected)), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)

@@ -8,10 +8,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import published
 import pytest
 import torch
 from guides import NAN_STEPS, PEOPLE, ROOT, Stills, changed, followed, images, moved, sections, spoilt
+from PIL import Image
 from torch import Tensor
 
 from asymkit import AuxEncoder, AuxGenerator, DualGenerator, load_cyclegan_generator
@@ -181,6 +183,7 @@ def test_the_lines_of_the_page_on_deployment_work(tmp_path: Path, monkeypatch: p
         torch.save(
             {"step": 1, "parts": {"model": model.state_dict(), "average": {}}}, tmp_path / "runs" / "demo" / name
         )
+    Image.fromarray((images(size=64)[0, :, :50] * 127.5 + 127.5).byte().permute(1, 2, 0).numpy()).save("photo.jpg")
     blocks = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8"), flags=re.DOTALL
     )
@@ -188,6 +191,9 @@ def test_the_lines_of_the_page_on_deployment_work(tmp_path: Path, monkeypatch: p
     for block in blocks:  # a narrow generator does what a wide one does, sooner
         exec(block.replace("(blocks=6)", "(width=4, blocks=1)").replace("1200, 900", "600, 500"), names)
     assert names["label"].shape == (1, 3, 600, 500)
+    with Image.open("photo-rich.png") as translated:
+        assert translated.size == (64, 50)
+        assert np.abs(np.asarray(translated).astype(float) - names["rich"][0].permute(1, 2, 0).numpy()).max() <= 0.5
     with torch.inference_mode():
         wanted = names["generator"](names["image"][:1, :, :128])
     torch.testing.assert_close(torch.from_numpy(names["result"]), wanted, rtol=0, atol=1e-4)

@@ -31,7 +31,10 @@ from asymkit import (
     load_cyclegan_discriminator,
     load_cyclegan_generator,
     load_network,
+    load_weights,
+    read_state_dict,
     save_weights,
+    to_published,
 )
 
 SMALL: dict[str, Any] = {"width": 4, "blocks": 3}
@@ -47,6 +50,8 @@ BUILT: list[tuple[Any, dict[str, Any]]] = [
     (StarGenerator, {"domains": 4, "width": 4, "blocks": 0, "upsampling": "resize"}),
     (StarGenerator, {"domains": 4, "label_embedding": 7, "in_channels": 2, **SMALL}),
     (StarGenerator, {"domains": 4, "label_embedding": 7, "in_channels": 2, "width": 4, "blocks": 0}),
+    (StarGenerator, {"domains": 4, "in_channels": 1, "out_channels": 3, **SMALL}),
+    (PlainGenerator, {"domains": 4, "in_channels": 3, "out_channels": 1}),
     (PlainGenerator, {"domains": 4}),
     (PlainGenerator, {"domains": 4, "label_embedding": 7, "in_channels": 2}),
     (AuxEncoder, {"in_channels": 1, "aux_channels": 5, "width": 4}),
@@ -160,3 +165,67 @@ def test_folders_and_files_that_hold_none_are_errors(tmp_path: Path) -> None:
         ValueError, match=r"no network of asymkit, nor another network that is known here; its keys are 'parts.model"
     ):
         load_network(tmp_path)
+
+
+def test_a_name_that_is_wrong_or_missing_is_answered_with_the_call_that_works(tmp_path: Path) -> None:
+    networks = {name: ResnetGenerator(**SMALL).state_dict() for name in ("poor_to_rich", "rich_to_poor")}
+    average = {f"module.{name}": state for name, state in networks.items()}
+    torch.save({"parts": {"model": networks, "average": average}}, path := tmp_path / "checkpoint.pt")
+    answer = r"but holds other networks: 'poor_to_rich', 'rich_to_poor'; give load_network\(source, '{}'\)$"
+    for wrong, meant in (("rich_to_pooor", "rich_to_poor"), ("netG", "poor_to_rich")):
+        with pytest.raises(ValueError, match=answer.format(meant)):
+            load_network(path, wrong)
+        load_network(path, meant)
+        with pytest.raises(
+            ValueError, match=rf"part '{wrong}' is not in .*, which holds 'poor_to_rich', 'rich_to_poor'"
+        ):
+            read_state_dict(path, wrong)
+    with pytest.raises(
+        ValueError, match=r"choose one by part, as in load_network\(source, 'parts.average.poor_to_rich'\)"
+    ):
+        load_network(path)
+    with pytest.raises(ValueError, match=r"as in load_weights\(module, path, part='parts.average.poor_to_rich'\)"):
+        load_weights(ResnetGenerator(**SMALL), path)
+    with pytest.raises(ValueError, match="holds one network only, without a name: leave part out"):
+        load_network(networks["poor_to_rich"], "poor_to_rich")
+    with pytest.raises(ValueError, match="part must be a name in the file, got 3"):
+        load_network(path, 3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "layer"), [(ResnetGenerator, "to_image"), (AuxGenerator, "to_image"), (HighResGenerator, "to_image")]
+)
+def test_a_replaced_layer_is_said_and_works(kind: Any, layer: str, tmp_path: Path) -> None:
+    def replaced() -> Any:
+        network = kind(**SMALL)
+        setattr(network, layer, nn.Sequential(getattr(network, layer)))
+        return network
+
+    network, image = replaced(), torch.rand(1, 3, 32, 32)
+    assert network(image).shape == image.shape
+    with pytest.raises(ValueError, match=r"must be torch.float32 as the weights are"):
+        network(image.double())
+    save_weights(network, path := tmp_path / "replaced.pt")
+    load = r"where layers were replaced, build the network as it was and fill it with asymkit.load_weights\(network, path\)"
+    for loader in (load_network, load_cyclegan_generator):
+        with pytest.raises(ValueError, match=load):
+            loader(path)
+    with pytest.raises(
+        ValueError, match="does not belong there; build it as the one that was saved was, replaced layers"
+    ):
+        load_weights(kind(**SMALL), path)
+    load_weights(other := replaced(), path)
+    torch.manual_seed(0)
+    expected = network(image)
+    torch.manual_seed(0)
+    assert torch.equal(other(image), expected)
+
+
+def test_published_statistics_of_a_replaced_norm_are_an_error_that_names_it() -> None:
+    star: Any = StarGenerator(domains=2, **SMALL)
+    star.encoder[0].norm = nn.InstanceNorm2d(4, affine=True)
+    with pytest.raises(
+        ValueError, match=r"'encoder.0.norm' was replaced by a InstanceNorm2d.*running_statistics=False"
+    ):
+        to_published(star)
+    assert to_published(star, running_statistics=False)

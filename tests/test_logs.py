@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
+import sys
 import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.report.logs import Board, LossLog, read_losses
+from support.report.logs import Board, LossLog, Progress, read_losses, with_bar
 
 
 def test_losses_are_cut_where_a_run_is_resumed(tmp_path: Path) -> None:
@@ -84,3 +86,11 @@ def test_a_writer_of_tensorboard_whose_thread_fails_is_given_up(
         write(board, step)
     board.close()
     thread.join()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_bars_do_not_fill_a_log(terminal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", stream := io.StringIO())
+    monkeypatch.setattr(stream, "isatty", lambda: terminal)
+    bars: Any = (with_bar([1, 2], "a", visible=True), Progress(visible=True)._bar)
+    assert [bar.mininterval for bar in bars] == [0.1 if terminal else 30] * 2

@@ -6,6 +6,8 @@ import importlib
 import inspect
 from pathlib import Path
 
+from torch import nn
+
 LISTED = Path(__file__).parent / "public_api.txt"
 MODULES = [
     "asymkit",
@@ -21,7 +23,9 @@ def signature(name: str, found: object) -> list[str]:
     """One line for a function, several for a class: how it is made, called, and its public methods."""
     if not callable(found):
         return [f"{name}: {type(found).__name__}"]
-    lines = [f"{name}{inspect.signature(found)}"]
+    # what nn.Module says of its own differs between versions of PyTorch
+    inherited = inspect.isclass(found) and found.__init__ is nn.Module.__init__
+    lines = [f"{name}()" if inherited else f"{name}{inspect.signature(found)}"]
     if inspect.isclass(found):
         for method in sorted(set(dir(found)) - {"extra_repr"}):
             member = getattr(found, method)

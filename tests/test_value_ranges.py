@@ -81,6 +81,48 @@ def test_a_range_of_sixteen_bits_is_not_for_images_of_eight(tmp_path: Path) -> N
     assert all((y.max() + 1) * 127.5 > 200 for _, y in (data[i] for i in range(2)))
 
 
+def with_alpha(pixels: np.ndarray[Any, Any], hidden: int = 0) -> Image.Image:
+    """A grey image of 8 bits whose first rows are fully transparent."""
+    alpha = np.full_like(pixels, 255)
+    alpha[:hidden] = 0
+    return Image.merge("LA", (Image.fromarray(pixels), Image.fromarray(alpha)))
+
+
+def test_a_stated_range_is_for_grey_images_with_transparency_too(tmp_path: Path) -> None:
+    pixels = ramp(33, np.uint8)
+    path = folders(tmp_path / "opaque", with_alpha(pixels)) / "trainB" / "0.png"
+    data, source = unpaired(tmp_path / "opaque", "grey", "A", 16, 0, value_range=(0, 33))
+    assert "trainB: value 0 becomes black and 33 white, as stated" in source
+    assert levels(data)[1] > 240
+    with pytest.warns(UserWarning, match="trainB: the images are nearly black, none .* above 33 of 255"):
+        unpaired(tmp_path / "opaque", "grey", "A", 16, 0)
+    pixels[:4] = 255  # hidden, so that it need not fit
+    with_alpha(pixels, hidden=4).save(path)
+    read = np.asarray(read_image(path, value_range=(0, 33)))
+    assert (read[:4] == 255).all()
+    np.testing.assert_array_equal(read[4:, :, 0], (pixels[4:] * (255 / 33)).round())
+    with pytest.raises(BrokenImageError, match="its values go from 4 to 33, outside of the value range 0 to 20"):
+        read_image(path, value_range=(0, 20))
+    unpaired(tmp_path / "opaque", "grey", "A", 16, 0)  # black on transparent ground is not dark
+
+
+def test_a_range_that_is_for_none_of_the_images_or_does_not_fit_them_is_refused_as_such(tmp_path: Path) -> None:
+    colours = np.repeat(ramp(33, np.uint8)[..., None], 3, 2)
+    folder = folders(tmp_path, colours)
+    with pytest.raises(
+        ValueError, match=r"^value_range: none of the 2 images .* is grey .* --value-range 0 33 .* leave it out"
+    ):
+        unpaired(folder, "grey", "A", 16, 0, value_range=(0, 33))
+    with pytest.warns(UserWarning, match="nearly black"):  # that of 16 bits of colour, which are read
+        unpaired(folder, "grey", "A", 16, 0, value_range=(0, 65535))
+    Image.fromarray(ramp(4095)).save(folder / "trainB" / "0.png")
+    with pytest.raises(
+        ValueError, match=r"^value_range: --value-range 0 255 does not fit 1 of 2 images; .* leave it out"
+    ) as error:
+        unpaired(folder, "grey", "A", 16, 0, value_range=(0, 255))
+    assert "mend" not in str(error.value)
+
+
 def test_palette_indices_are_their_colours(tmp_path: Path) -> None:
     ids = Image.fromarray(ramp(33, np.uint8)).convert("P")
     ids.putpalette([value for i in range(256) for value in (7 * i % 256, 255 - i, 128)])

@@ -21,6 +21,7 @@ from asymkit.state_dicts import (
     first_difference,
     flat_of,
     is_average,
+    nodes_of,
     short_of,
     tree_of,
     unwrapped,
@@ -137,10 +138,11 @@ def load_weights(module: nn.Module, path: str | Path, part: str | None = None) -
         return node.keys() <= heads and first_difference(shapes, completed(flat_of(node))) is None
 
     refused = f"{str(path)!r} holds no weights of this {type(module).__name__}"
-    found = find(tree_of(held), fits, part, refused) if isinstance(held, Mapping) else None
+    how = "load_weights(module, path, part={!r})"
+    found = find(tree_of(held), fits, part, refused, how) if isinstance(held, Mapping) else None
     state = completed(read_state_dict(path, part) if found is None else found)
     if difference := first_difference(shapes, state):
-        raise ValueError(f"{refused}: {difference}")
+        raise ValueError(f"{refused}: {difference}; build it as the one that was saved was, replaced layers included")
     learned = {names.get(name, name) for name, _ in module.named_parameters(remove_duplicate=False)}
     check_weights(state, refused, own, finite=learned)
     for name, others in twins.items():
@@ -186,11 +188,14 @@ def _without_containers(held: Any) -> tuple[Any, str]:
 
 
 def _part_of(held: Mapping[Any, Any], part: str, path: str | Path) -> StateDict:
-    state = find(
-        tree_of(held), lambda node: any(isinstance(value, Tensor) for value in flat_of(node).values()), part, str(path)
-    )
+    tree = tree_of(held)
+    state = find(tree, lambda node: bool(flat_of(node)), part, str(path))
     if state is None:
-        raise ValueError(f"part {part!r} is not in {str(path)!r}, which holds {described(held)}")
+        inside = {short_of(name): None for name, _ in nodes_of(tree)}
+        names = [name for name in inside if name and "." not in name]
+        raise ValueError(
+            f"part {part!r} is not in {str(path)!r}, which holds {described(dict.fromkeys(names or held))}"
+        )
     return state
 
 

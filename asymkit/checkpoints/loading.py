@@ -35,6 +35,10 @@ from asymkit.state_dicts import (
 HEADS = frozenset({"model", "main", "conv1", "conv2"})
 """What names in published checkpoints begin with."""
 
+REPLACED = (
+    "where layers were replaced, build the network as it was and fill it with asymkit.load_weights(network, path)"
+)
+"""What to do with a network of asymkit whose weights no longer tell its class and arguments."""
 
 LAYOUTS: dict[Callable[..., nn.Module], Callable[[StateDict], Layout]] = {
     ResnetGenerator: lambda state: cyclegan_generator(
@@ -133,10 +137,10 @@ def found_instead(tree: Tree) -> str:
         return f", but holds other networks: {listed}"
     if own := guesses(flat):
         guess, difference = max(own, key=lambda found: len(found[0].shapes().keys() & flat.keys()))
-        return f"; its names are those of asymkit's {_name(guess)}, but {difference}"
+        return f"; its names are those of asymkit's {_name(guess)}, but {difference}; {REPLACED}"
     near = nearest(flat, [layout(flat) for layout in LAYOUTS.values()])
     if near is None:
-        return f", nor another network that is known here; its keys are {described(flat)}"
+        return f", nor another network that is known here; its keys are {described(flat)}; {REPLACED}"
     # shapes are of no interest yet: every key that is there counts as fitting
     expected = {key: flat[key].shape if key in flat else next(iter(flat.values())).shape for key in near.keys}
     other_norm = any(key.rpartition(".")[0] in near.norms for key in flat.keys() - near.keys.keys())

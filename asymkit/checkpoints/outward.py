@@ -57,6 +57,11 @@ def to_published(module: nn.Module, dropout: bool = False, running_statistics: b
     if running_statistics:
         norms = {name: layer.channels for name, layer in _layers(module).items() if isinstance(layer, InstanceNorm2d)}
         for theirs, ours in layout.norms.items():
+            if ours not in norms:
+                raise ValueError(
+                    f"module: {ours!r} was replaced by a {type(_layers(module)[ours]).__name__}, whose running statistics are "
+                    "not known; expected asymkit.InstanceNorm2d, or give running_statistics=False"
+                )
             channels = norms[ours]
             published |= {
                 f"{theirs}.running_mean": torch.zeros(channels),
@@ -72,6 +77,11 @@ def _layers(module: nn.Module) -> dict[str, nn.Module]:
     return {".".join(part for part in path if part not in WRAPPERS): layer for path, layer in named}
 
 
+def _parts(container: nn.Module) -> int:
+    """How many modules a container has, which may be wrapped: torch.compile's wrapper has no length in all versions."""
+    return len(list(unwrapped(container).children()))
+
+
 def _layout_of(module: nn.Module, dropout: bool) -> Layout:
     transposed = all(
         isinstance(layer, nn.ConvTranspose2d)
@@ -80,13 +90,13 @@ def _layout_of(module: nn.Module, dropout: bool) -> Layout:
     )
     layout: Layout | None = None
     if isinstance(module, ResnetGenerator):
-        layout = cyclegan_generator(len(module.blocks), dropout)
+        layout = cyclegan_generator(_parts(module.blocks), dropout)
     elif isinstance(module, StarGenerator):
-        layout = stargan_generator(len(module.blocks))
+        layout = stargan_generator(_parts(module.blocks))
     elif isinstance(module, PatchDiscriminator):
-        layout = cyclegan_discriminator(len(module.norms))
+        layout = cyclegan_discriminator(_parts(module.norms))
     elif isinstance(module, DomainDiscriminator):
-        layout = stargan_discriminator(len(module.convs))
+        layout = stargan_discriminator(_parts(module.convs))
     elif isinstance(module, PlainGenerator):
         layout = plain_generator()
     if layout is None or not transposed or set(layout.keys.values()) != bare_state(module.state_dict()).keys():

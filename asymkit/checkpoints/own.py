@@ -127,11 +127,12 @@ def _star(shapes: Shapes) -> dict[str, Any]:
 
 
 def _plain(shapes: Shapes, blocks: int = 0) -> dict[str, Any]:
-    """The number of domains of a generator without embedding is read off as if images kept their channels."""
+    """Images keep their channels in a generator without embedding, unless ``image_channels`` tells them."""
     inputs, outputs = shapes["encoder.0.conv.weight"][1], shapes["to_image.weight"][0]
     embedding = shapes.get("embed.weight")
     if embedding is None:
-        return {"domains": inputs - outputs, "in_channels": outputs, "out_channels": outputs}
+        (images,) = shapes.get("image_channels", (outputs,))
+        return {"domains": inputs - images, "in_channels": images, "out_channels": outputs}
     channels = {"in_channels": inputs - (0 if blocks else embedding[0]), "out_channels": outputs}
     return {"domains": embedding[1], "label_embedding": embedding[0], **channels}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -19,7 +20,7 @@ from asymkit.networks import (
     ResnetGenerator,
     StarGenerator,
 )
-from asymkit.state_dicts import Tree, check_weights, find, flat_of
+from asymkit.state_dicts import Tree, check_weights, find, fitting, flat_of, short_of
 
 Source = Mapping[str, Any] | str | Path
 
@@ -187,10 +188,11 @@ def load_network(source: Source, part: str | None = None, *, spatial: bool = Fal
     def fits(node: Tree) -> bool:
         return recognised(flat_of(node)) is not None
 
-    state = find(tree, fits, part, "state_dict: which network")
+    state = find(tree, fits, part, "state_dict: which network", "load_network(source, {!r})")
     if state is None:
         named = "" if part is None else f" of the name {part!r}"
-        raise ValueError(f"state_dict is no network of asymkit{named}{found_instead(tree)}")
+        instead = _names(list(fitting(tree, fits)), part) if part is not None else ""
+        raise ValueError(f"state_dict is no network of asymkit{named}{instead or found_instead(tree)}")
     guess = recognised(state)
     assert guess is not None
     if spatial:
@@ -201,3 +203,16 @@ def load_network(source: Source, part: str | None = None, *, spatial: bool = Fal
         guess.arguments["spatial"] = True
     check_weights(state)
     return guess.filled(state).eval()
+
+
+def _names(found: list[str], part: str) -> str:
+    """What to give as part instead of a name that no network has, as the rest of a sentence; "" if there is none."""
+    if found == [""]:
+        return "; it holds one network only, without a name: leave part out"
+    names = [short_of(path) or path for path in found]
+    near = [*difflib.get_close_matches(part, names, n=1), *names]
+    return (
+        f", but holds other networks: {', '.join(map(repr, names))}; give load_network(source, {near[0]!r})"
+        if near
+        else ""
+    )

@@ -16,6 +16,7 @@ from asymkit.evaluation.images import (
     ENDINGS,
     FULL_RANGE,
     LEAST_SIDE,
+    OUTSIDE,
     BrokenImageError,
     Kind,
     Look,
@@ -131,7 +132,7 @@ class ImageFiles(Sequence[Path]):
             return None
         low, high = look.values
         if low < stated[0] or high > stated[1]:
-            return f"its values go from {low:g} to {high:g}, outside of the value range {stated[0]:g} to {stated[1]:g}"
+            return f"its values go from {low:g} to {high:g}, {OUTSIDE} {stated[0]:g} to {stated[1]:g}"
         return None
 
     def _found(self, looks: list[Look]) -> tuple[ValueRange | None, str]:
@@ -162,7 +163,7 @@ class ImageFiles(Sequence[Path]):
         for look in looks:
             if look.values is not None and self._unfit(look) is None:
                 low, high = self.value_range if takes(look.kind, self.value_range) else (0, 255)  # type: ignore[misc]
-                levels.append((look.values[1] - low) / (high - low) * 255)
+                levels.append(255.0 if look.see_through else (look.values[1] - low) / (high - low) * 255)
         highest = max(levels, default=255.0)
         if highest > DARK:
             return ""

@@ -36,6 +36,9 @@ LEAST_SIDE = 8
 DARK = 63
 """Images without a level above this one of 255 are nearly black."""
 
+OUTSIDE = "outside of the value range"
+"""In the problem of an image with such values."""
+
 FULL_RANGE = (0.0, 65535.0)
 """The values of 16 bits."""
 
@@ -43,7 +46,8 @@ ValueRange = tuple[float, float]
 """The values that become black and white."""
 
 Kind = Literal["8 bits", "grey", "deep", "deep colour", "float"]
-"""Of an image's pixels: "grey" has 8 bits too, "deep" more than that in one channel, "deep colour" in several."""
+"""Of an image's pixels: "grey", with or without transparency, has 8 bits too, "deep" more than that in one channel, "deep
+colour" in several."""
 
 Result = TypeVar("Result")
 
@@ -112,6 +116,8 @@ class Look(NamedTuple):
 
     kind: Kind
     values: tuple[float, float] | None
+    see_through: bool = False
+    """Whether some of it is fully transparent, which becomes white; it has no values then."""
 
 
 def look_at(path: Path, measure: Callable[[Kind], bool], least_side: int = LEAST_SIDE) -> Look:
@@ -128,6 +134,10 @@ def look_at(path: Path, measure: Callable[[Kind], bool], least_side: int = LEAST
             return Look(kind, None)
         image.draft(None, (64, 64))
         image.load()
+        if image.mode == "LA" and kind == "grey":
+            values, alpha = _grey(image), np.asarray(image.getchannel("A"))
+            seen = values[alpha > 0]
+            return Look(kind, (float(seen.min()), float(seen.max())) if seen.size else None, bool((alpha == 0).any()))
         if kind == "deep colour":
             pixels = _visible(_coloured(image))
         else:  # what is transparent is not black
@@ -146,7 +156,7 @@ def kind_of(image: Image.Image) -> Kind:
     tiles = getattr(image, "tile", [])  # of files only
     if any(";16" in str(tile[3]) for tile in tiles) or _bits_of_tiff(image) > 8:
         return "deep colour"
-    return "grey" if image.mode == "L" else "8 bits"
+    return "grey" if image.mode in ("L", "LA") else "8 bits"
 
 
 def _bits_of_tiff(image: Image.Image) -> int:
@@ -238,8 +248,9 @@ def _check_deep_colour(path: Path, image: Image.Image, value_range: ValueRange |
 
 
 def _mapped(path: Path, image: Image.Image, kind: Kind, value_range: ValueRange | None) -> Image.Image:
-    values = _finite(path, np.asarray(image))
-    lowest, highest = float(values.min()), float(values.max())
+    values = _finite(path, _grey(image))
+    seen = values[np.asarray(image.getchannel("A")) > 0] if image.mode == "LA" else values
+    lowest, highest = (float(seen.min()), float(seen.max())) if seen.size else (value_range or FULL_RANGE)
     if value_range is None:
         if kind == "float":
             problem = "its pixels are floating point numbers; state a value range, or save it with 8 or 16 bits"
@@ -249,13 +260,20 @@ def _mapped(path: Path, image: Image.Image, kind: Kind, value_range: ValueRange 
             raise BrokenImageError(path, problem)
     low, high = value_range or FULL_RANGE
     if lowest < low or highest > high:
-        problem = f"its values go from {lowest:g} to {highest:g}, outside of the value range {low:g} to {high:g}"
+        problem = f"its values go from {lowest:g} to {highest:g}, {OUTSIDE} {low:g} to {high:g}"
         raise BrokenImageError(path, problem)
     levels = ((values.astype(np.float64) - low) * (255 / (high - low))).round()
+    if image.mode == "LA":  # what is fully transparent may be outside of the range
+        return Image.merge("LA", (Image.fromarray(levels.clip(0, 255).astype("u1")), image.getchannel("A")))
     transparent = image.info.get("transparency")
     return Image.fromarray(
         (levels if transparent is None else np.where(values == transparent, 255, levels)).astype("u1")
     )
+
+
+def _grey(image: Image.Image) -> Any:
+    """The values of a grey image, without its transparency."""
+    return np.asarray(image.getchannel("L") if image.mode == "LA" else image)
 
 
 def _finite(path: Path, values: Any) -> Any:

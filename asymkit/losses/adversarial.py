@@ -28,7 +28,7 @@ class AdversarialLoss(nn.Module):
                     f"prediction must be non-empty floating point scores, got {prediction.dtype} {tuple(prediction.shape)}"
                 )
             return self._distance(widen(prediction), target_is_real)
-        if not isinstance(prediction, list | tuple) or not prediction:
+        if not isinstance(prediction, (list, tuple)) or not prediction:
             raise ValueError(
                 f"prediction must be a tensor of scores or a non-empty list of them, got {described(prediction)}"
             )

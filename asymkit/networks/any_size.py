@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from asymkit.checks import at_least, check_dense, check_images, modules, range_of
+from asymkit.ops.backend import exporting_program
 
 
 class AnySize(nn.Module):
@@ -66,13 +67,13 @@ class AnySize(nn.Module):
             arguments.append(self._padded(condition) if like_image else condition)
         result = self.generator(*arguments)
         for dim in (2, 3):
-            if torch.compiler.is_exporting() or result.shape[dim] != image.shape[dim]:
+            if exporting_program() or result.shape[dim] != image.shape[dim]:
                 result = result.index_select(dim, torch.arange(image.shape[dim], device=image.device))
         return result * half + middle
 
     def _padded(self, x: Tensor) -> Tensor:
         # by index, as the crop above: F.pad and slices would tie an exported network to sizes like those it was traced with
-        exporting = torch.compiler.is_exporting()
+        exporting = exporting_program()
         for dim in (2, 3):
             side = x.shape[dim]
             least = side if exporting else max(side, self.floor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asymkit.checks import at_least, check_images, flags, sizes
+from asymkit.checks import at_least, check_images, flags, sizes, weight_of
 from asymkit.initialisation import HeDense, HeKernel2d
 from asymkit.layers import InstanceNorm2d, check_vector, init_normal
 
@@ -59,7 +59,9 @@ class PatchDiscriminator(nn.Module):
         Raises:
             ValueError: wrong channels or too small.
         """
-        check_images(image, "image", channels=self.in_channels, least_side=self.least_side, like=self.to_score.weight)
+        check_images(
+            image, "image", channels=self.in_channels, least_side=self.least_side, like=weight_of(self.to_score)
+        )
         hidden = F.leaky_relu(self.convs[0](image), SLOPE)
         for conv, norm in zip(self.convs[1:], self.norms, strict=True):
             hidden = norm(conv(hidden), activation="leaky_relu")
@@ -168,7 +170,7 @@ class DomainDiscriminator(nn.Module):
         Raises:
             ValueError: wrong channels or another size.
         """
-        check_images(image, "image", channels=self.in_channels, like=self.to_score.weight)
+        check_images(image, "image", channels=self.in_channels, like=weight_of(self.to_score))
         if tuple(image.shape[2:]) != (self.image_size, self.image_size):
             raise ValueError(
                 f"image must be {self.image_size}×{self.image_size}, got {image.shape[2]}×{image.shape[3]}; "

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asymkit.blocks import PlainResidualBlock, ResidualBlock
-from asymkit.checks import check_images, flags, sizes
+from asymkit.checks import check_images, flags, sizes, weight_of
 from asymkit.initialisation import HeKernel2d
 from asymkit.layers import ConvNormReLU, conv3x3, conv7x7, init_normal
 
@@ -75,7 +75,7 @@ class AuxEncoder(nn.Module):
         Raises:
             ValueError: wrong channels or too small.
         """
-        check_images(image, "image", channels=self.in_channels, least_side=16, like=self.to_aux.weight)
+        check_images(image, "image", channels=self.in_channels, least_side=16, like=weight_of(self.to_aux))
         z = self.to_aux(F.relu(self.blocks(self.down(image))))
         return z.mean((2, 3)) if self.pooled else z
 

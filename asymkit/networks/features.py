@@ -120,7 +120,7 @@ def torchvision_state_dict(weights: str | os.PathLike[str] | Mapping[str, Tensor
         ValueError: the file is missing, damaged or holds no state dict; a tensor that cannot be weights.
     """
     expected = f"expected a state dict of {what}, the path of a file with one, 'imagenet', or None for random weights"
-    if not isinstance(weights, Mapping | str | os.PathLike):
+    if not isinstance(weights, (Mapping, str, os.PathLike)):
         raise ValueError(f"weights: got {described(weights)}, {expected}")
     try:
         held = weights if isinstance(weights, Mapping) else read_file(Path(weights))

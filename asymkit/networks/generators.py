@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
-from asymkit.checks import at_least, check_images, check_input, described, flags, one_of, sizes
+from asymkit.checks import at_least, check_images, check_input, described, flags, one_of, sizes, weight_of
 from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, check_vector, conv3x3, conv7x7, init_normal, upsample2x
 
 Injection = Literal["concat", "concat_all", "cin"]
@@ -77,7 +77,7 @@ class ResnetGenerator(nn.Module):
         return torch.tanh(self.to_image(self.decoder(self.blocks(self.encoder(image)))))
 
     def _joined(self, image: Tensor, condition: Tensor) -> Tensor:
-        check_images(image, "image", like=self.to_image.weight)
+        check_images(image, "image", like=weight_of(self.to_image))
         room = self.in_channels - image.shape[1]
         if room < 1:
             raise ValueError(
@@ -85,7 +85,7 @@ class ResnetGenerator(nn.Module):
                 f"{self.in_channels}; build ResnetGenerator(in_channels={image.shape[1]} + k) for a condition image of k "
                 "channels, or use AuxGenerator for an auxiliary z"
             )
-        check_images(condition, "condition", channels=room, like=self.to_image.weight)
+        check_images(condition, "condition", channels=room, like=weight_of(self.to_image))
         if condition.shape[0] != image.shape[0] or condition.shape[2:] != image.shape[2:]:
             raise ValueError(
                 f"condition must have image's batch and size {tuple(image.shape)}, got {tuple(condition.shape)}; nothing is broadcast"
@@ -224,13 +224,13 @@ class AuxGenerator(nn.Module):
             )
         if size is None and self.spatial:
             raise ValueError("size: this generator takes a spatial z, give (H / 8, W / 8) of the images, rounded up")
-        if size is not None and (not isinstance(size, tuple | list) or len(size) != 2):
+        if size is not None and (not isinstance(size, (tuple, list)) or len(size) != 2):
             raise ValueError(f"size must be (height, width) of a spatial z, got {described(size)}")
         sides = [at_least(f"size[{i}]", side, most=65_536) for i, side in enumerate(size or ())]
         return self._drawn(at_least("n", n, most=65_536), sides)
 
     def _drawn(self, n: int, sides: Sequence[int]) -> Tensor:
-        like = self.to_image.weight
+        like = weight_of(self.to_image)
         return torch.randn(n, self.aux_channels, *sides, device=like.device, dtype=like.dtype)
 
     def _concat(self, place: str, hidden: Tensor, z: Tensor) -> Tensor:
@@ -240,11 +240,11 @@ class AuxGenerator(nn.Module):
 
     def _checked(self, z: Tensor, batch: int) -> Tensor:
         if self.injection == "concat" and isinstance(z, Tensor) and z.ndim == 4:
-            check_images(z, "condition (z)", channels=self.aux_channels, like=self.to_image.weight)
+            check_images(z, "condition (z)", channels=self.aux_channels, like=weight_of(self.to_image))
             if z.shape[0] != batch:
                 raise ValueError(f"condition (z) must hold one map for each of the {batch} images, got {z.shape[0]}")
         else:
-            check_vector(z, "condition (z)", self.aux_channels, batch, like=self.to_image.weight)
+            check_vector(z, "condition (z)", self.aux_channels, batch, like=weight_of(self.to_image))
         return z
 
     def extra_repr(self) -> str:

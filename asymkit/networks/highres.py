@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
-from asymkit.checks import MOST_CHANNELS, at_least, check_input, sizes
+from asymkit.checks import MOST_CHANNELS, at_least, check_input, sizes, weight_of
 from asymkit.layers import ConvNormReLU, Upsampling, check_vector, conv7x7, init_normal, upsample2x
 
 
@@ -101,7 +101,7 @@ class HighResGenerator(nn.Module):
         elif condition is None:
             z = self._drawn(image.shape[0], self.aux_channels)
         else:
-            check_vector(condition, "condition (z)", self.aux_channels, image.shape[0], like=self.to_image.weight)
+            check_vector(condition, "condition (z)", self.aux_channels, image.shape[0], like=weight_of(self.to_image))
             z = condition
         hidden = self.encoder(image)
         for block in self.blocks:
@@ -122,7 +122,7 @@ class HighResGenerator(nn.Module):
         return self._drawn(at_least("n", n, most=65_536), self.aux_channels)
 
     def _drawn(self, n: int, aux_channels: int) -> Tensor:
-        like = self.to_image.weight
+        like = weight_of(self.to_image)
         return torch.randn(n, aux_channels, device=like.device, dtype=like.dtype)
 
     def extra_repr(self) -> str:

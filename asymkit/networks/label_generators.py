@@ -43,6 +43,7 @@ class PlainGenerator(nn.Module):
         domains, in_channels, out_channels = sizes(domains=domains, in_channels=in_channels, out_channels=out_channels)
         self.domains, self.in_channels, self.label_embedding = domains, in_channels, label_embedding
         self.embed, length = _embedding(domains, label_embedding)
+        self.register_buffer("image_channels", _told(in_channels, out_channels, label_embedding))
         inputs = (in_channels + length, *self.WIDTHS)
         self.encoder = nn.Sequential(
             *(ConvNormReLU(zero_padded_conv(i, o), o, affine=True) for i, o in zip(inputs, self.WIDTHS, strict=False))
@@ -119,6 +120,7 @@ class StarGenerator(nn.Module):
         (width,), blocks = sizes(width=width), at_least("blocks", blocks, least=0, most=MOST_BLOCKS)
         self.domains, self.in_channels, self.label_embedding = domains, in_channels, label_embedding
         self.embed, length = _embedding(domains, label_embedding)
+        self.register_buffer("image_channels", _told(in_channels, out_channels, label_embedding))
         at_blocks = label_embedding is not None and blocks > 0
         self.label_at_blocks = AuxConcat(4 * width, length) if at_blocks else None
         self.encoder = nn.Sequential(
@@ -168,3 +170,11 @@ def _embedding(domains: int, length: int | None) -> tuple[nn.Module, int]:
         return nn.Identity(), domains
     length = at_least("label_embedding", length, most=MOST_CHANNELS)
     return nn.Linear(domains, length), length
+
+
+def _told(in_channels: int, out_channels: int, label_embedding: int | None) -> Tensor | None:
+    """As many ones as images have channels, where weights would not tell them from domains.
+
+    The first convolution has as many inputs as both together, which loaders part as if images kept their channels.
+    """
+    return torch.ones(in_channels) if label_embedding is None and in_channels != out_channels else None

@@ -102,7 +102,13 @@ def tracing() -> bool:
 
 def exporting() -> bool:
     """Whether they are recorded for other runtimes, which know few operations but the usual ones."""
-    return torch.compiler.is_exporting() or torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
+    return exporting_program() or torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
+
+
+def exporting_program() -> bool:
+    """Whether they are recorded by torch.export."""
+    # torch.compiler.is_exporting() returns this flag, but up to PyTorch 2.10 True inside of torch.compile too
+    return torch.compiler._is_exporting_flag
 
 
 def needs_plain_formula(*tensors: Tensor | None, compiled: bool = True) -> bool:

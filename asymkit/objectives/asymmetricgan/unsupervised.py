@@ -181,7 +181,7 @@ class _Verdict(NamedTuple):
 def _judged_in_one_batch(critic: nn.Module, *images: Tensor) -> list[_Verdict]:
     """What a critic says of several batches, in one call as :func:`in_one_batch`, equal to one each on its terms."""
     result = critic(torch.cat(images))
-    if not isinstance(result, tuple | list) or len(result) != 2:
+    if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise ValueError(
             f"critics must give (scores, domain logits), as DomainDiscriminator does, got {described(result)}"
         )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asymkit.evaluation.folders import LOOKED_AT, ImageFiles
-from asymkit.evaluation.images import BrokenImageError, ValueRange, read_image
+from asymkit.evaluation.images import FULL_RANGE, OUTSIDE, BrokenImageError, ValueRange, read_image
 
 PHOTOS = "a folder of photos, or one with the folders trainA and trainB (asymmetricgan_domains.py takes other ones)"
 
@@ -73,6 +73,10 @@ class Broken:
             found = files.inspect(value_range)
             broken.found |= {str(path): problem for path, problem in found.items()}
             looked_at += min(len(files), LOOKED_AT)
+        if value_range is not None:
+            taken = value_range == FULL_RANGE or any(files.applied for files in parts)
+            broken.check_range(value_range, looked_at, taken)
+        for files in parts:
             if files.warning:
                 warnings.warn(f"data: {files.warning}", stacklevel=2)
         broken.check(looked_at)
@@ -86,6 +90,30 @@ class Broken:
                     read_image(Path(name))
             except BrokenImageError as error:
                 self.found[name] = error.problem
+
+    def check_range(self, value_range: ValueRange, of: int, taken: bool) -> None:
+        """Refuse a range that was stated and does not fit the images, or is for none of them.
+
+        Args:
+            value_range: as stated.
+            of: files that were looked at.
+            taken: whether some of them are read with it.
+
+        Raises:
+            ValueError: it is for none, or more than one in a hundred have values outside of it.
+        """
+        stated = "--value-range {:g} {:g}".format(*value_range)
+        if not taken and len(self.found) < of:
+            raise ValueError(
+                f"value_range: none of the {of} images looked at is grey with values that {stated} is for: up to 255 for 8 "
+                "bits, any for more bits; leave it out, or save them as grey images"
+            )
+        outside = {path: problem for path, problem in self.found.items() if OUTSIDE in problem}
+        if len(outside) > MOST_BROKEN * of:
+            raise ValueError(
+                f"value_range: {stated} does not fit {len(outside)} of {of} images; state one that holds all values, or "
+                f"leave it out to have it found:\n{listed(outside)}"
+            )
 
     def check(self, of: int | None = None) -> None:
         """Refuse to go on with too many of them.

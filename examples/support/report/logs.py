@@ -5,16 +5,30 @@ from __future__ import annotations
 import csv
 import io
 import math
+import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
+from typing import TypeVar
 
 from torch import Tensor
 from tqdm import tqdm
 
 from support.run.durable import write_durably
+
+Item = TypeVar("Item")
+
+
+def seconds_between_states() -> float:
+    """Of a progress bar: more where it goes to a file, in which every state stays as a line."""
+    return 0.1 if sys.stderr.isatty() else 30.0
+
+
+def with_bar(steps: Iterable[Item], name: str, visible: bool) -> Iterable[Item]:
+    """The same, with a bar that goes away at the end."""
+    return tqdm(steps, desc=name, disable=not visible, leave=False, mininterval=seconds_between_states())
 
 
 class Progress:
@@ -27,7 +41,14 @@ class Progress:
 
     def __init__(self, visible: bool, done: float = 0.0) -> None:
         style = "{percentage:3.0f}%|{bar:12}| {elapsed}<{remaining}{postfix}"
-        self._bar = tqdm(total=1.0, initial=done, bar_format=style, disable=not visible, dynamic_ncols=True)
+        self._bar = tqdm(
+            total=1.0,
+            initial=done,
+            bar_format=style,
+            disable=not visible,
+            dynamic_ncols=True,
+            mininterval=seconds_between_states(),
+        )
         self._images, self._since = 0, monotonic()
 
     def count(self, images: int) -> None:

@@ -51,12 +51,23 @@ def command(main: Callable[[Settings], None], presets: Mapping[str, tuple[str, S
     spare_output()
     with warnings.catch_warnings():
         warnings.showwarning = _plain(warnings.showwarning)
+        settings = None
         try:
-            main(_settings(presets, sys.argv[1:]))
+            settings = _settings(presets, sys.argv[1:])
+            main(settings)
         except (ValueError, FloatingPointError, OSError) as error:
             if "TRACEBACK" in os.environ:
                 raise
-            sys.exit(f"error: {error}\n(TRACEBACK=1 in the environment shows where)")
+            sys.exit(f"error: {error}{_moved(settings)}\n(TRACEBACK=1 in the environment shows where)")
+
+
+def _moved(settings: object) -> str:
+    """What to add where files that a resumed run needs are not where they were, as the rest of a sentence."""
+    places = {name: getattr(settings, name, None) for name in sorted(MAY_MOVE)}
+    gone = [name for name, place in places.items() if isinstance(place, Path) and not place.exists()]
+    if not (isinstance(settings, RunSettings) and settings.resume and gone):
+        return ""
+    return "; if it was moved, add " + " ".join(f"--{name} with its new place" for name in gone)
 
 
 def _plain(shown: Callable[..., None]) -> Callable[..., None]:

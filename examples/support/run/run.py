@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from time import monotonic
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from asymkit import CapturedStep, StepGuard
 from support.report.page import Moment, Page
@@ -28,7 +27,6 @@ from support.run.stop import LoadingInterrupted, Stop, stop_when_told
 
 LOG_EVERY = 10
 
-Item = TypeVar("Item")
 Network = TypeVar("Network", bound=torch.nn.Module)
 
 
@@ -94,10 +92,6 @@ class Run:
         """A moving average of a model with ``--ema``, or the model itself; what checkpoints hold and the report shows."""
         self._average = MovingAverage(model, self.settings.ema)
         return self._average
-
-    def with_progress(self, steps: Iterable[Item], name: str) -> Iterator[Item]:
-        """The same, with a bar on the main process."""
-        return iter(tqdm(steps, desc=name, disable=not self.main, leave=False, mininterval=1.0))
 
     def captured(self, step: Callable[..., None], *optimizers: torch.optim.Optimizer) -> Callable[..., None]:
         """A step from batches to updated weights, ``zero_grad`` included; with ``--graph`` as one CUDA graph."""
