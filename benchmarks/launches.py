@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from time import perf_counter
+from time import monotonic
 
 import measure
 import ops as bench_ops
@@ -76,7 +76,7 @@ def main(options: Options) -> None:
         measure.wait(device)
         print("every op that has kernels ran once")
         return
-    begin = perf_counter()
+    begin = monotonic()
     launches, kernels = Report("launches", options, COLUMNS), Report("kernels", options, KERNEL_COLUMNS)
     for what, method, function, calls in subjects(options):
         counted, taken = measure.kernels_of(function, device)
@@ -84,7 +84,7 @@ def main(options: Options) -> None:
         host = 1e6 * measure.host_seconds(function, device, calls)
         cells = (what, method, counted.total(), copies, taken, host)
         launches.rows.append(dict(zip(COLUMNS, cells, strict=True)))
-        print(f"{perf_counter() - begin:.1f} s: {what}, {method}", flush=True)
+        print(f"{monotonic() - begin:.1f} s: {what}, {method}", flush=True)
         if what.startswith("step"):
             shown = counted.most_common(MOST_KERNELS)
             shown += [item for item in counted.most_common() if is_layout_copy(item[0]) and item not in shown]
