@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from asymkit.checks import described, instance_of
 from asymkit.guard import StepGuard
+
+Kind = TypeVar("Kind")
 
 WARM_UP = 3
 """Steps before the capture: libraries choose algorithms and optimizers make their state in the first ones."""
@@ -64,14 +66,13 @@ class CapturedStep:
     ) -> None:
         if not callable(step):
             raise ValueError(f"step must be a training step, something to call, got {described(step)}")
-        self.step, self.optimizers, self.guards, self.pool = step, list(optimizers), list(guards), pool
+        self.step, self.pool = step, pool
+        self.optimizers = _listed("optimizers", optimizers, torch.optim.Optimizer, "such as Adam(..., fused=True)")
+        self.guards = _listed("guards", guards, StepGuard, "such as StepGuard()")
         for i, optimizer in enumerate(self.optimizers):
-            instance_of(f"optimizers[{i}]", optimizer, torch.optim.Optimizer, "such as Adam(..., fused=True)")
             if any("capturable" not in group for group in optimizer.param_groups):
                 kind = type(getattr(optimizer, "optimizer", optimizer)).__name__
                 raise ValueError(f"optimizers[{i}]: {kind} cannot be captured; take torch.optim.Adam(..., fused=True)")
-        for i, guard in enumerate(self.guards):
-            instance_of(f"guards[{i}]", guard, StepGuard, "such as StepGuard()")
         self.device = _device_of(self.optimizers)
         self.steps = 0
         self._inputs: tuple[Tensor, ...] = ()
@@ -164,6 +165,16 @@ class CapturedStep:
                 "torch.cuda.set_sync_debug_mode('error') names the line that does. Start a new process without the graph"
             ) from error
         self._graph = graph
+
+
+def _listed(name: str, given: object, kind: type[Kind], such_as: str) -> list[Kind]:
+    """A list of objects of a class, refused where it holds anything else."""
+    if not isinstance(given, Iterable):
+        raise ValueError(f"{name} must be a list, got {described(given)}; e.g. [{name[:-1]}]")
+    items = list(given)
+    for i, item in enumerate(items):
+        instance_of(f"{name}[{i}]", item, kind, such_as)
+    return items
 
 
 @functools.cache

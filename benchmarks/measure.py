@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -95,6 +96,18 @@ def wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+@contextmanager
+def no_waiting(device: torch.device) -> Iterator[None]:
+    """Raise a RuntimeError where something waits for the GPU, which no CUDA graph can hold; nothing on the CPU."""
+    if device.type == "cuda":
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        if device.type == "cuda":
+            torch.cuda.set_sync_debug_mode("default")
+
+
 def captured(function: Callable[[], object], pool: Any = None) -> Callable[[], None]:
     """The function as one CUDA graph, replayed: no launches from Python, but tensors that stay where they are.
 
@@ -160,17 +173,15 @@ def gpu_seconds(calls: Sequence[Callable[[], object]], device: torch.device, sec
     if device.type != "cuda":
         return min(times({"": all_calls}, device, 0.0, 2)[""]) / len(calls), "calls"
     calls[0]()  # what is built once may wait
-    torch.cuda.set_sync_debug_mode("error")
     try:  # a capture that fails would leave the process unfit for more
-        calls[0]()
+        with no_waiting(device):
+            calls[0]()
     except RuntimeError as error:
         if "synchroniz" not in str(error):
             raise
         synchronizes = True
     else:
         synchronizes = False
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
     if synchronizes:
         return kernels_of(all_calls, device)[1] / 1e6 / len(calls), "kernels"
     replay = captured(all_calls)

@@ -380,7 +380,7 @@ def training() -> Iterator[tuple[str, Case]]:
     yield "asymkit.frozen", Case(freeze, {"modules": network(easy)})
     progress = Kind(0.5, lambda v: real(0, 0, 2).fits(v) and v < 2)
     yield "asymkit.linear_decay", Case(asymkit.linear_decay, {"progress": progress, "constant": real(0.5, 0, 1)})
-    yield "asymkit.StepGuard", Case(asymkit.StepGuard, {"limit": integer(20)})
+    yield "asymkit.StepGuard", Case(asymkit.StepGuard, {"limit": integer(20), "read_every": optional(integer(10))})
     optimizer = torch.optim.SGD(easy.parameters(), 0.1)
     term = tensor(torch.tensor(1.0), lambda v: not v.is_complex() or True)
 
@@ -402,15 +402,16 @@ def training() -> Iterator[tuple[str, Case]]:
     augmentation = asymkit.CriticAugmentation()
     yield "asymkit.CriticAugmentation.forward", Case(augmentation, {"image": tensor(IMAGE, any_images, alone=True)})
     yield "asymkit.CriticAugmentation.attach", Case(augmentation.attach, {"critic": network(easy)})
-    yield "asymkit.ImagePool", Case(asymkit.ImagePool, {"size": integer(50, 0)})
+    for pool in (asymkit.ImagePool, asymkit.CapturableImagePool):
+        name = f"asymkit.{pool.__name__}"
+        yield name, Case(pool, {"size": integer(50, 0)})
 
-    def query(images: Any) -> None:
-        asymkit.ImagePool(4).query(images)
+        def query(images: Any, pool: type[asymkit.ImagePool] = pool) -> None:
+            pool(4).query(images)
 
-    yield "asymkit.ImagePool.query", Case(query, {"images": tensor(IMAGE, any_images, alone=True)})
-    state = exactly({"images": []})
-    yield "asymkit.ImagePool.load_state_dict", Case(asymkit.ImagePool().load_state_dict, {"state": state})
-    yield "asymkit.ImagePools", Case(asymkit.ImagePools, {"size": integer(50, 0)})
+        yield f"{name}.query", Case(query, {"images": tensor(IMAGE, any_images, alone=True)})
+        yield f"{name}.load_state_dict", Case(pool().load_state_dict, {"state": exactly({"images": []})})
+    yield "asymkit.ImagePools", Case(asymkit.ImagePools, {"size": integer(50, 0), "capturable": FLAG})
     pools = asymkit.ImagePools()
     yield "asymkit.ImagePools.load_state_dict", Case(pools.load_state_dict, {"state": exactly(pools.state_dict())})
 

@@ -269,6 +269,8 @@ def test_what_cannot_be_captured_is_said() -> None:
         CapturedStep(layer, [])
     with pytest.raises(ValueError, match=r"optimizers\[1\]: SGD cannot be captured; take torch.optim.Adam"):
         CapturedStep(layer, [adam, torch.optim.SGD(layer.parameters(), 0.1)])
+    with pytest.raises(ValueError, match=r"optimizers must be a list, got .*; e.g. \[optimizer\]"):
+        CapturedStep(layer, adam)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="step must be a training step, something to call"):
         CapturedStep(None, [adam])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"optimizers\[0\] must be"):
