@@ -14,6 +14,7 @@ from asymkit.initialisation import HeDense, HeKernel2d, HeStart
 from asymkit.ops import conditional_instance_norm, instance_norm
 from asymkit.ops.eager.norm import layout_of
 from asymkit.ops.norm import Activation
+from asymkit.ops.padding import reflect_pad, replicate_pad
 
 Upsampling = Literal["transposed", "resize"]
 
@@ -146,6 +147,33 @@ class HeKernel3x3(HeStart, Conv3x3):
     """:class:`Conv3x3`, started as :class:`asymkit.initialisation.HeStart` says."""
 
 
+class Conv7x7(nn.Conv2d):
+    """The reflect-padded 7×7 convolution that CycleGAN's networks begin and end with, in its input's memory layout.
+
+    Args:
+        in_channels: feature maps in.
+        out_channels: feature maps out.
+
+    Example:
+        >>> import torch
+        >>> from asymkit.layers import Conv7x7
+        >>> conv, x = Conv7x7(3, 2), torch.randn(1, 3, 8, 8)
+        >>> torch.equal(conv(x), torch.nn.Conv2d.forward(conv, x))
+        True
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size=7, padding=3, padding_mode="reflect")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Images or maps (N, in_channels, H, W) in, (N, out_channels, H, W) out."""
+        return F.conv2d(reflect_pad(x, 3), self.weight, self.bias)
+
+
+class HeKernel7x7(HeStart, Conv7x7):
+    """:class:`Conv7x7`, started as :class:`asymkit.initialisation.HeStart` says."""
+
+
 class ResizeConv2d(nn.Conv2d):
     """Nearest-neighbour resizing to twice the size, then a reflect-padded 3×3 convolution, as one operation.
 
@@ -172,7 +200,7 @@ class ResizeConv2d(nn.Conv2d):
         """Maps (N, in_channels, H, W) in, (N, out_channels, 2·H, 2·W) out."""
         kernel = 4 * F.avg_pool2d(self.weight, 2, stride=1, padding=1)  # sums of 2×2 taps: 4×4
         kernel = kernel.transpose(0, 1).flip(2, 3)  # a transposed convolution turns its kernel around
-        return F.conv_transpose2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), kernel, self.bias, stride=2, padding=3)
+        return F.conv_transpose2d(replicate_pad(x), kernel, self.bias, stride=2, padding=3)
 
 
 class AuxConcat(nn.Module):
@@ -229,11 +257,6 @@ def zero_padded_conv(in_channels: int, out_channels: int, kernel_size: int = 3, 
         return Conv3x3(in_channels, out_channels, bias=False)
     padding = (kernel_size - 1) // 2
     return nn.Conv2d(in_channels, out_channels, kernel_size, stride=stride, padding=padding, bias=False)
-
-
-def conv7x7(in_channels: int, out_channels: int) -> nn.Conv2d:
-    """The reflect-padded 7×7 convolution that CycleGAN's networks begin and end with."""
-    return nn.Conv2d(in_channels, out_channels, kernel_size=7, padding=3, padding_mode="reflect")
 
 
 def upsample2x(

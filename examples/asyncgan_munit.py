@@ -24,7 +24,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 import asymkit
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
-from asymkit.layers import ConvNormReLU, conv3x3, conv7x7, init_normal, upsample2x
+from asymkit.layers import Conv7x7, ConvNormReLU, conv3x3, init_normal, upsample2x
 from asymkit.objectives.terms import TermWeights, aux_l1, l1
 
 
@@ -74,7 +74,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(ConditionalResidualBlock(4 * width, style) for _ in range(blocks))
         # no norms from here on: they would take away the colours that the style asked for
         up = upsample2x(4 * width, 2 * width, "resize"), nn.ReLU(), upsample2x(2 * width, width, "resize"), nn.ReLU()
-        self.to_image = nn.Sequential(*up, conv7x7(width, 3), nn.Tanh())
+        self.to_image = nn.Sequential(*up, Conv7x7(width, 3), nn.Tanh())
         for layer in (up[0], up[2]):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # type: ignore[arg-type]
 
@@ -93,7 +93,7 @@ class AutoEncoder(nn.Module):
         super().__init__()
         down = [ConvNormReLU(conv3x3(n * width, 2 * n * width, stride=2), 2 * n * width) for n in (1, 2)]
         same = [ResidualBlock(4 * width) for _ in range(blocks)]
-        self.content = nn.Sequential(ConvNormReLU(conv7x7(3, width), width), *down, *same)
+        self.content = nn.Sequential(ConvNormReLU(Conv7x7(3, width), width), *down, *same)
         init_normal(self.content)
         self.style, self.decoder = asymkit.AuxEncoder(aux_channels=style, width=width), Decoder(width, blocks, style)
 

@@ -23,7 +23,7 @@ from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from asymkit.ops.kernels import norm, ssim
+from asymkit.ops.kernels import norm, padding, ssim
 
 TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16"}
 LAUNCH_OPTIONS = ("num_warps", "num_stages", "grid", "warmup")
@@ -89,6 +89,8 @@ def main() -> None:
                 norm.normalize_backward(maps, maps, scale, scale, mean, rstd, None, 0.0, 1e-5)
                 _, mean, rstd = norm.normalize(maps, None, None, None, 0.0, 1e-5)
                 norm.normalize_backward(maps, maps, None, None, mean, rstd, None, 0.0, 1e-5)
+                for margin, edge in ((1, 0), (3, 0), (1, 1)):
+                    padding.pad_backward(padding.pad(maps, margin, edge), layout, margin, edge)
     out = Path(sys.argv[2]) if len(sys.argv) > 2 else None
     report = Report("registers", Options(out=out), COLUMNS)
     for name, each in sorted(found.items()):

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from measure import captured
 from torch import Tensor
 
@@ -35,6 +36,8 @@ from asymkit import (
 from asymkit.objectives import asymgan
 from asymkit.ops import backend
 from asymkit.ops.backend import Backend
+from asymkit.ops.eager.norm import layout_of
+from asymkit.ops.padding import reflect_pad, replicate_pad
 
 pytest.importorskip("triton", reason="Triton is not installed")
 # deterministic mode is turned on to fill memory with NaN, and warns of other operations
@@ -74,6 +77,10 @@ def plain_norm(x: Tensor) -> Tensor:
 
 def similarity(scales: int) -> Op:
     return partial(ops.ms_ssim, scales=scales)
+
+
+def reflected(x: Tensor) -> Tensor:
+    return reflect_pad(x, 3)
 
 
 def maps(*shape: int, dtype: torch.dtype = torch.float32, layout: str = "NCHW") -> Tensor:
@@ -148,6 +155,29 @@ def test_norm(shape: tuple[int, ...], layout: str, dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize(
+    "shape",
+    [
+        (2, 3, 5, 7),
+        large((1, 70, 4, 66)),
+        large((1, 67, 127, 131)),
+        large((8, 256, 64, 64)),
+        large((1, 3, 256, 256)),
+        large((2, 33, 4, 40_009)),
+    ],
+    ids=str,
+)
+def test_padding(shape: tuple[int, ...], layout: str, dtype: torch.dtype) -> None:
+    x = maps(*shape, dtype=dtype, layout=layout).requires_grad_()
+    for op in (reflected, partial(reflect_pad, margin=1), replicate_pad):
+        assert_exact(op, [x])
+        out = op(x)
+        assert layout_of(out) == layout_of(x)
+        assert layout_of(torch.autograd.grad(out, x, torch.ones_like(out))[0]) == layout_of(x)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(
     ("shape", "scales"),
     [
         ((1, 2, 23, 22), 2),
@@ -193,6 +223,7 @@ def test_inputs_as_they_lie_in_memory(change: Callable[[Tensor], Tensor], dtype:
     side = 64 if CUDA else 12
     assert_exact(norm, [change(x) for x in norm_inputs(2, 4, side, side, dtype=dtype)])
     assert_exact(similarity(1), [change(x) for x in image_inputs(2, 1, side, side + 1, dtype=dtype)])
+    assert_exact(reflected, [change(maps(2, 4, side, side, dtype=dtype))])
 
 
 EVERY: dict[str, tuple[Op, Callable[[], list[Tensor]]]] = {
@@ -200,6 +231,11 @@ EVERY: dict[str, tuple[Op, Callable[[], list[Tensor]]]] = {
     "norm, channels-last": (
         norm,
         partial(norm_inputs, 2, 5, *((130, 127) if CUDA else (6, 5)), layout="channels-last"),
+    ),
+    "padding": (reflected, lambda: [maps(2, 5, *((130, 127) if CUDA else (6, 5)))]),
+    "padding, channels-last": (
+        reflected,
+        lambda: [maps(2, 5, *((130, 127) if CUDA else (6, 5)), layout="channels-last")],
     ),
     "MS-SSIM": (similarity(5 if CUDA else 1), partial(image_inputs, 2, 3, *((203, 190) if CUDA else (13, 12)))),
 }
@@ -257,6 +293,7 @@ def test_more_maps_than_a_grid_has_rows() -> None:
     """N·C = 70,000."""
     for layout in LAYOUTS:
         assert_exact(norm, norm_inputs(70, 1000, 4, 4, layout=layout))
+        assert_exact(reflected, [maps(70, 1000, 4, 4, layout=layout)])
     assert_exact(similarity(1), image_inputs(14_000, 5, 11, 12))
 
 
@@ -279,6 +316,20 @@ def test_maps_of_more_than_two_billion_values(layout: str) -> None:
         exact = results(plain_norm, [x[:, one].double()], weight[:, one].double())
         for got, wanted in zip(found, exact, strict=True):
             assert (got[:, one].double() - wanted).norm() <= TOLERANCES[torch.float16] * wanted.norm()
+
+
+@needs_gpu
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_padding_of_maps_of_more_than_two_billion_values(layout: str) -> None:
+    x = torch.empty(1, 64, 5800, 5800, dtype=torch.float16, device=DEVICE, memory_format=LAYOUTS[layout]).normal_()
+    found = results(
+        reflected, [x], weight := torch.ones(1, 1, 1, 1, dtype=x.dtype, device=DEVICE).expand_as(reflected(x))
+    )
+    for channel in (0, 31, 62, 63):
+        one = slice(channel, channel + 1)
+        exact = results(partial(F.pad, pad=(3, 3, 3, 3), mode="reflect"), [x[:, one].float()], weight[:, one].float())
+        assert torch.equal(found[0][:, one].float(), exact[0])
+        assert torch.equal(found[1][:, one].float(), exact[1])
 
 
 @pytest.mark.parametrize(

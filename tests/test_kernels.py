@@ -22,8 +22,11 @@ from asymkit.ops.ssim import gaussian_window, scale_weights
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
-from asymkit.ops.kernels import norm
+import triton
+
+from asymkit.ops.kernels import norm, padding
 from asymkit.ops.kernels import ssim as ssim_kernels
+from asymkit.ops.kernels.integers import cdiv, next_power_of_2
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels-last": torch.channels_last}
@@ -148,6 +151,17 @@ def test_public_ops_run_through_the_kernels() -> None:
     torch.testing.assert_close(found, torch.autograd.grad(expected, (a, b)), rtol=1e-4, atol=1e-5)
 
 
+MOST = {
+    "norm._apply": (128, 1000),
+    "norm._gradient": (144, 1100),
+    "norm._moments": (80, 700),
+    "norm._sums": (128, 900),
+    "padding._pad": (96, 1700),
+    "padding._pad_backward": (192, 2000),
+}
+"""Registers and instructions of kernels for compute capability 9.0, none of which spills."""
+
+
 @pytest.mark.slow
 def test_every_kernel_compiles_for_gpus_of_two_generations(tmp_path: Path) -> None:
     script = Path(__file__).with_name("compile_kernels.py")
@@ -167,14 +181,22 @@ def test_every_kernel_compiles_for_gpus_of_two_generations(tmp_path: Path) -> No
         )
         for capability in ("80", "90")
     ]
-    for process in processes:
+    for capability, process in zip(("80", "90"), processes, strict=True):
         printed, errors = process.communicate()
         assert process.returncode == 0, errors
         assert {line.split(":")[0] for line in printed.splitlines()} == {
             *("ssim._statistics", "ssim._product", "ssim._gradient"),
             *("norm._moments", "norm._apply", "norm._sums", "norm._gradient"),
+            *("padding._pad", "padding._pad_backward"),
         }
-        assert len(re.findall(r"[1-9]\d* registers, \d+ bytes of stack, [1-9]\d* instructions", printed)) == 7
+        assert len(re.findall(r"[1-9]\d* registers, \d+ bytes of stack, [1-9]\d* instructions", printed)) == 9
+        if capability == "90":
+            for name, (registers, instructions) in MOST.items():
+                line = re.search(rf"{name}: .*?(\d+) registers, (\d+) bytes of stack, (\d+) instructions", printed)
+                assert line is not None
+                found = tuple(map(int, line.groups()))
+                assert found[0] <= registers, (name, found)
+                assert found[1:] <= (0, instructions), (name, found)
 
 
 def test_the_backend_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,6 +288,36 @@ def test_similarity_of_images_beyond_32_bits(tmp_path: Path, steps: tuple[int, i
         assert gradient is not None
         assert truth is not None
         assert relative(gradient, truth) < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("shape", "programs", "steps"),
+    [((8, 256, 64, 64), 1024, 2), ((1, 64, 256, 256), 256, 4), ((1, 256, 64, 64), 128, 2)],
+)
+def test_channels_last_norms_give_every_multiprocessor_work(shape: tuple[int, ...], programs: int, steps: int) -> None:
+    """An H100 has 132; each needs 16 KiB on the way from memory, which is one tile of float32, for its bandwidth."""
+    tiling = norm._tiling(torch.empty(shape, device="meta").contiguous(memory_format=torch.channels_last))
+    assert tiling.grid == (programs,)
+    assert cdiv(tiling.sizes[-1], tiling.tile_p) == steps
+    assert 4 * tiling.tile_p * tiling.tile_c >= 16384
+    assert tiling.warps == 8
+
+
+def test_integers_are_those_of_triton() -> None:
+    for x in range(1, 70):
+        assert next_power_of_2(x) == triton.next_power_of_2(x)
+        assert [cdiv(x, y) for y in range(1, 9)] == [triton.cdiv(x, y) for y in range(1, 9)]
+
+
+def test_launches_are_prepared_without_the_functions_of_triton_that_are_slow_on_the_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(triton, "cdiv")
+    monkeypatch.delattr(triton, "next_power_of_2")
+    for layout in LAYOUTS.values():
+        x = torch.empty(1, 3, 160, 160, device=DEVICE).contiguous(memory_format=layout)
+        assert norm._tiling(x).parts
+        padding.pad(x[:0], 1, 0)
 
 
 @pytest.mark.usefixtures("_kernels_everywhere")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from asymkit.blocks import PlainResidualBlock, ResidualBlock
 from asymkit.checks import check_images, flags, sizes, weight_of
 from asymkit.initialisation import HeKernel2d
-from asymkit.layers import ConvNormReLU, conv3x3, conv7x7, init_normal
+from asymkit.layers import Conv7x7, ConvNormReLU, HeKernel7x7, conv3x3, init_normal
 
 
 class AuxEncoder(nn.Module):
@@ -47,14 +47,14 @@ class AuxEncoder(nn.Module):
         if pooled:
             # as in the other form, but without norms, which He et al.'s start takes the place of
             convs = [
-                HeKernel2d(in_channels, width, kernel_size=7, padding=3, padding_mode="reflect"),
+                HeKernel7x7(in_channels, width),
                 *(HeKernel2d(i, o, 3, stride=2, padding=1) for i, o in itertools.pairwise(widths)),
             ]
             down = [nn.Sequential(conv, nn.ReLU()) for conv in convs]
             blocks = [PlainResidualBlock(4 * width) for _ in range(3)]
         else:
             down = [
-                ConvNormReLU(conv7x7(in_channels, width), width),
+                ConvNormReLU(Conv7x7(in_channels, width), width),
                 *(ConvNormReLU(conv3x3(i, o, stride=2), o) for i, o in itertools.pairwise(widths)),
             ]
             blocks = [ResidualBlock(4 * width) for _ in range(3)]

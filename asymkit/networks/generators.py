@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
 from asymkit.checks import at_least, check_images, check_input, described, flags, one_of, sizes, weight_of
-from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, check_vector, conv3x3, conv7x7, init_normal, upsample2x
+from asymkit.layers import AuxConcat, Conv7x7, ConvNormReLU, Upsampling, check_vector, conv3x3, init_normal, upsample2x
 
 Injection = Literal["concat", "concat_all", "cin"]
 
@@ -55,7 +55,7 @@ class ResnetGenerator(nn.Module):
         self.encoder = _encoder(in_channels, width)
         self.blocks = nn.Sequential(*(ResidualBlock(4 * width) for _ in range(blocks)))
         self.decoder = _decoder(width, upsampling)
-        self.to_image = conv7x7(width, out_channels)
+        self.to_image = Conv7x7(width, out_channels)
         init_normal(self)
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -156,7 +156,7 @@ class AuxGenerator(nn.Module):
             for i in range(blocks)
         )
         self.decoder = _decoder(width, upsampling)
-        self.to_image = conv7x7(width, out_channels)
+        self.to_image = Conv7x7(width, out_channels)
         self.concats = self._concats(width, blocks)
         init_normal(self)
 
@@ -275,7 +275,7 @@ def aux_size(images: Tensor) -> tuple[int, int]:
 
 def _encoder(in_channels: int, width: int) -> nn.Sequential:
     return nn.Sequential(
-        ConvNormReLU(conv7x7(in_channels, width), width),
+        ConvNormReLU(Conv7x7(in_channels, width), width),
         ConvNormReLU(conv3x3(width, 2 * width, stride=2), 2 * width),
         ConvNormReLU(conv3x3(2 * width, 4 * width, stride=2), 4 * width),
     )

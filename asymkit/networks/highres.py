@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
 from asymkit.checks import MOST_CHANNELS, at_least, check_input, sizes, weight_of
-from asymkit.layers import ConvNormReLU, Upsampling, check_vector, conv7x7, init_normal, upsample2x
+from asymkit.layers import Conv7x7, ConvNormReLU, Upsampling, check_vector, init_normal, upsample2x
 
 
 class HighResGenerator(nn.Module):
@@ -62,7 +62,7 @@ class HighResGenerator(nn.Module):
         down = [width, 2 * width, 4 * width, 4 * width]
         up = [4 * width, 4 * width, 2 * width, width]
         self.encoder = nn.Sequential(
-            ConvNormReLU(conv7x7(in_channels, width), width),
+            ConvNormReLU(Conv7x7(in_channels, width), width),
             *(
                 ConvNormReLU(nn.Conv2d(i, o, kernel_size=4, stride=2, padding=1), o)
                 for i, o in itertools.pairwise(down)
@@ -75,7 +75,7 @@ class HighResGenerator(nn.Module):
         self.decoder = nn.Sequential(
             *(ConvNormReLU(upsample2x(i, o, upsampling, kernel_size=4), o) for i, o in itertools.pairwise(up))
         )
-        self.to_image = conv7x7(width, out_channels)
+        self.to_image = Conv7x7(width, out_channels)
         init_normal(self)
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:

@@ -67,8 +67,13 @@ def backend_of(op: str, x: Tensor) -> Backend:
 
 def kernels_for(x: Tensor, module: str) -> Any:
     """The module of :mod:`asymkit.ops.kernels` for this tensor, or its namesake of :mod:`asymkit.ops.eager`."""
-    package = "kernels" if triton_or_eager(x.device, x.dtype).name == "triton" else "eager"
+    package = "kernels" if takes_kernels(x) else "eager"
     return importlib.import_module(f"asymkit.ops.{package}.{module}")
+
+
+def takes_kernels(x: Tensor) -> bool:
+    """Whether the ops that have Triton kernels take them for this tensor in eager mode."""
+    return triton_or_eager(x.device, x.dtype).name == "triton"
 
 
 @functools.lru_cache(maxsize=64)

@@ -14,6 +14,7 @@ from asymkit.checks import check_dense, check_images, check_like, check_tensor, 
 from asymkit.ops import winograd
 from asymkit.ops.backend import OFF, SWITCH, Backend, needs_plain_formula
 from asymkit.ops.eager.norm import layout_of
+from asymkit.ops.padding import reflect_pad
 
 Padding = Literal["none", "zeros", "reflect"]
 LEAST_SIDES = {"none": 3, "zeros": 1, "reflect": 2}
@@ -66,10 +67,10 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: Padd
         check_like("bias", bias, weight)
     plain = needs_plain_formula(x, weight, bias, compiled=False)
     if plain or _backend(x, weight).name != "winograd":
-        x = F.pad(x, (1, 1, 1, 1), mode="reflect") if padding == "reflect" else x
+        x = reflect_pad(x, 1) if padding == "reflect" else x
         return F.conv2d(x, weight, bias, padding=1 if padding == "zeros" else 0)
     if padding != "none":
-        x = F.pad(x, (1, 1, 1, 1), mode="reflect" if padding == "reflect" else "constant")
+        x = reflect_pad(x, 1) if padding == "reflect" else F.pad(x, (1, 1, 1, 1))
     return _conv3x3(x, weight, bias)
 
 

@@ -17,18 +17,26 @@ import triton.language as tl
 from torch import Tensor
 
 from asymkit.ops.eager.norm import VARIANCE_FLOOR, layout_of
+from asymkit.ops.kernels.integers import cdiv, next_power_of_2
 
-MOST_PARTS, LEAST_PART = 64, 8192
+MOST_PARTS = {torch.contiguous_format: 64, torch.channels_last: 128}
+LEAST_PART = 8192
+"""Values, for which 32 channels count together in channels-last."""
 WHOLE = 16384
 """Maps of up to so many pixels fit one program's registers."""
 
 
 @triton.jit
-def _part(channels, PARTS: tl.constexpr, TILE_C: tl.constexpr):
-    """Image, channels and part of the maps that this program works on, int64."""
-    parts = tl.maximum(PARTS, 1)
-    program, blocks = tl.program_id(0).to(tl.int64) // parts, tl.cdiv(channels, TILE_C)
-    return program // blocks, program % blocks * TILE_C + tl.arange(0, TILE_C), tl.program_id(0).to(tl.int64) % parts
+def _part(channels, PARTS: tl.constexpr, TILE_C: tl.constexpr, SECOND: tl.constexpr):
+    """Image, channels and part of the maps that this program works on, int64.
+
+    A SECOND launch begins with what the first read last, which the cache still holds.
+    """
+    program, parts = tl.program_id(0).to(tl.int64), tl.maximum(PARTS, 1)
+    if SECOND:
+        program = tl.num_programs(0) - 1 - program
+    part, program, blocks = program % parts, program // parts, tl.cdiv(channels, TILE_C)
+    return program // blocks, program % blocks * TILE_C + tl.arange(0, TILE_C), part
 
 
 @triton.jit
@@ -44,7 +52,7 @@ def _affine(scale, shift, row, mask, AFFINE: tl.constexpr, TILE_C: tl.constexpr)
 def _moments(x, means, deviations, channels, pixels, step_c, step_p, part_size,
              PARTS: tl.constexpr, TILE_P: tl.constexpr, TILE_C: tl.constexpr):  # fmt: skip
     """Mean and sum of squared deviations of each part of each map."""
-    image, c, part = _part(channels, PARTS, TILE_C)
+    image, c, part = _part(channels, PARTS, TILE_C, SECOND=False)
     channel_mask, base = c < channels, image * channels * pixels + c[None, :] * step_c
     end = tl.minimum((part + 1) * part_size, pixels)
     mean, deviation = tl.zeros((TILE_C,), tl.float32), tl.zeros((TILE_C,), tl.float32)
@@ -78,7 +86,7 @@ def _apply(x, scale, shift, residual, means, deviations, out, mean_out, rstd_out
            channels, pixels, step_c, step_p, part_size, slope, eps,
            PARTS: tl.constexpr, TILE_P: tl.constexpr, TILE_C: tl.constexpr, AFFINE: tl.constexpr, RESIDUAL: tl.constexpr):  # fmt: skip
     """Normalise one part of each map; with PARTS = 0 the one tile is the whole map and brings its own moments."""
-    image, c, part = _part(channels, PARTS, TILE_C)
+    image, c, part = _part(channels, PARTS, TILE_C, SECOND=True)
     end = tl.minimum((part + 1) * part_size, pixels)
     base = image * channels * pixels + c[None, :] * step_c
     channel_mask, row = c < channels, image * channels + c
@@ -126,7 +134,7 @@ def _store_grad_x(grad, normed, plain, weighted, factor, grad_x, offset, mask):
 def _sums(grad, x, scale, shift, means, rstds, grad_shift, grad_scale, channels, pixels, step_c, step_p, part_size, slope,
           PARTS: tl.constexpr, TILE_P: tl.constexpr, TILE_C: tl.constexpr, AFFINE: tl.constexpr):  # fmt: skip
     """Sums of the gradient, and of its products with the normalised maps, over each part of each map."""
-    image, c, part = _part(channels, PARTS, TILE_C)
+    image, c, part = _part(channels, PARTS, TILE_C, SECOND=False)
     channel_mask, row = c < channels, image * channels + c
     weight, bias = _affine(scale, shift, row, channel_mask, AFFINE, TILE_C)
     mean, rstd = tl.load(means + row, channel_mask, 0.0), tl.load(rstds + row, channel_mask, 0.0)
@@ -149,7 +157,7 @@ def _gradient(grad, x, scale, shift, means, rstds, part_shifts, part_scales, gra
               channels, pixels, step_c, step_p, part_size, slope, eps, floor,
               PARTS: tl.constexpr, TILE_P: tl.constexpr, TILE_C: tl.constexpr, AFFINE: tl.constexpr):  # fmt: skip
     """The gradient of one part of each map; with PARTS = 0 the one tile is the whole map and brings its own sums."""
-    image, c, part = _part(channels, PARTS, TILE_C)
+    image, c, part = _part(channels, PARTS, TILE_C, SECOND=True)
     channel_mask, row = c < channels, image * channels + c
     weight, bias = _affine(scale, shift, row, channel_mask, AFFINE, TILE_C)
     mean, rstd = tl.load(means + row, channel_mask, 0.0), tl.load(rstds + row, channel_mask, 1.0)
@@ -200,19 +208,20 @@ class _Tiling(NamedTuple):
 def _tiling(x: Tensor) -> _Tiling:
     n, channels, height, width = x.shape
     pixels = height * width
-    if layout_of(x) == torch.channels_last:
-        tile_c, tile_p = min(triton.next_power_of_2(channels), 32), 64
+    layout = layout_of(x)
+    if layout == torch.channels_last:
+        tile_c, tile_p = min(next_power_of_2(channels), 32), 128
         steps, least_part, whole = (1, channels), LEAST_PART // 32, 0
     else:
-        tile_c, tile_p = 1, min(triton.next_power_of_2(pixels), 2048)
+        tile_c, tile_p = 1, min(next_power_of_2(pixels), 2048)
         steps, least_part, whole = (pixels, 1), LEAST_PART, WHOLE
     if pixels <= whole:
-        tile_p, parts, part_size = triton.next_power_of_2(pixels), 0, pixels
+        tile_p, parts, part_size = next_power_of_2(pixels), 0, pixels
     else:
-        parts = min(triton.next_power_of_2(triton.cdiv(pixels, least_part)), MOST_PARTS)
-        part_size = triton.cdiv(pixels, parts)
+        parts = min(next_power_of_2(cdiv(pixels, least_part)), MOST_PARTS[layout])
+        part_size = cdiv(pixels, parts)
     warps = 16 if tile_p * tile_c > 8192 else 8 if tile_p * tile_c > 2048 else 4
-    grid = (n * triton.cdiv(channels, tile_c) * max(parts, 1),)
+    grid = (n * cdiv(channels, tile_c) * max(parts, 1),)
     return _Tiling(grid, (channels, pixels, *steps, part_size), tile_p, tile_c, parts, warps)
 
 
@@ -223,9 +232,9 @@ def normalize(
     layout = layout_of(x)
     x, affine = x.contiguous(memory_format=layout), _scale_and_shift(x, scale, shift)
     added = x if residual is None else residual.contiguous(memory_format=layout)
-    out, (mean, rstd) = torch.empty_like(x), x.new_empty(2, *x.shape[:2], dtype=torch.float32)
-    tiling = _tiling(x)
-    means, deviations = mean.new_empty(2, mean.numel() * tiling.parts)
+    out, mean = torch.empty_like(x), x.new_empty(x.shape[:2], dtype=torch.float32)
+    tiling, rstd = _tiling(x), torch.empty_like(mean)
+    means, deviations = _partial(mean, tiling.parts)
     if tiling.parts:
         _moments[tiling.grid](x, means, deviations, *tiling.sizes, **tiling.constants())
     _apply[tiling.grid](
@@ -252,7 +261,7 @@ def normalize_backward(
     affine = _scale_and_shift(x, scale, shift)
     grad_x, grad_scale, grad_shift = torch.empty_like(x), torch.empty_like(mean), torch.empty_like(mean)
     tiling = _tiling(x)
-    parts = mean.new_empty(2, mean.numel() * tiling.parts)
+    parts = _partial(mean, tiling.parts)
     constants = {**tiling.constants(), "AFFINE": affine[0] is not x}
     if tiling.parts:
         _sums[tiling.grid](grad, x, *affine, mean, rstd, *parts, *tiling.sizes, slope, **constants)
@@ -261,6 +270,13 @@ def normalize_backward(
         **constants,
     )  # fmt: skip
     return grad_x, grad_scale, grad_shift
+
+
+def _partial(values: Tensor, parts: int) -> tuple[Tensor, Tensor]:
+    """Memory for two numbers of each part of each map, or the values themselves, unread, where maps have no parts."""
+    if not parts:
+        return values, values
+    return values.new_empty(values.numel() * parts), values.new_empty(values.numel() * parts)
 
 
 def _scale_and_shift(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> tuple[Tensor, Tensor]:
