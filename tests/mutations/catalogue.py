@@ -42,8 +42,8 @@ LAYERS = [
     ),
     Mutation(
         "asymkit/layers.py",
-        'mode="replicate"',
-        'mode="constant"',
+        "replicate_pad(x)",
+        "F.pad(x, (1, 1, 1, 1))",
         "tests/test_generators.py::test_resize_convolution_is_nearest_upsampling_and_a_convolution",
     ),
     Mutation(
