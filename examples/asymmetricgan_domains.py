@@ -46,7 +46,7 @@ class Settings(RunSettings):
     picture_size: int | None = None
     """Side of the crops in the report's pictures, if not that of training; those need a label embedding to look right."""
     label_embedding: int | None = None  # length of the label's linear embedding; None: one-hot label planes
-    critics: int = 1  # 2 for the paper's double discriminators, the second with a layer less
+    critics: Literal[1, 2] = 1  # 2 for the paper's double discriminators, the second with a layer less
     critic_width: int = 64  # channels of a discriminator's first layer
     critic_layers: int = 6  # how often a discriminator halves its image
     upsampling: Upsampling = "transposed"  # as in the paper; or resize, which leaves no checkerboard
@@ -57,9 +57,7 @@ class Settings(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_integers("critics", "critic_width", "critic_layers", "classifier_steps")
-        if self.critics > 2:
-            raise ValueError(f"critics must be 1 or 2, got {self.critics}")
+        self.check_integers("critic_width", "critic_layers", "classifier_steps")
         self.check_side("size", least=2**self.critic_layers, multiple_of=max(4, 2**self.critic_layers))
         self.check_side("picture_size", least=8)
 

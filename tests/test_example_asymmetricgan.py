@@ -119,8 +119,3 @@ def test_shared_parameters_stay_equal_on_two_processes(tmp_path: Path, sharing: 
         assert all(torch.equal(one[part][name], other[part][name]) for name in one[part])
     assert one["shared"]
     assert other["shared"]
-
-
-@pytest.mark.parametrize("example", ["asymmetricgan_domains", "asymmetricgan_gesture"])
-def test_the_loops_are_short_enough_to_read(example: str) -> None:
-    assert len((ROOT / "examples" / f"{example}.py").read_text(encoding="utf-8").splitlines()) < 150

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import asymgan
 import pytest
 import torch
 from accelerate.state import AcceleratorState
@@ -167,3 +169,18 @@ def test_critics_are_shown_earlier_fakes(
     example.main(replace(settings, **({"period": 4} if name == "asyncgan" else {})))
     assert len(ages) >= 24
     assert 0 < sum(age > 0 for age in ages) < len(ages)
+
+
+EXAMPLE_FILES = sorted(Path(asymgan.__file__).parent.glob("asym*.py"))
+
+
+@pytest.mark.parametrize("path", EXAMPLE_FILES, ids=lambda path: path.stem)
+def test_an_example_is_read_top_to_bottom(path: Path) -> None:
+    """Settings, networks, losses, backward and steps in one short file that imports no other example."""
+    text = path.read_text(encoding="utf-8")
+    # MUNIT is no part of asymkit: its networks and losses stand in the example
+    assert len(text.splitlines()) <= (240 if path.stem == "asyncgan_munit" else 150)
+    for line in ("run.backward(settings.weights.total(", "guard_g.step(optimizer_g, ", "zero_grad()", "decay.step()"):
+        assert line in text, line
+    names = {node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}
+    assert not names & {other.stem for other in EXAMPLE_FILES}

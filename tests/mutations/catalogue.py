@@ -699,7 +699,7 @@ EXAMPLES = [
     Mutation(
         "examples/asyncgan.py",
         "                decay.step()\n",
-        "",
+        "                pass\n",
         f"tests/test_training.py::{RATES}",
     ),
     Mutation(
