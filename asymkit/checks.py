@@ -164,10 +164,8 @@ def as_images(x: Tensor, name: str = "x", least_side: int = 1) -> Tensor:
     return widen(x)
 
 
-def as_image_pair(
-    x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y"), least_side: int = 1
-) -> tuple[Tensor, Tensor]:
-    """Two batches of images of one shape and device, both checked and widened to the wider type of the two."""
+def check_image_pair(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y"), least_side: int = 1) -> None:
+    """Refuse anything but two batches of images of one shape and device."""
     check_images(x, names[0], least_side=least_side)
     check_images(y, names[1], least_side=least_side)
     if x.shape != y.shape:
@@ -179,8 +177,20 @@ def as_image_pair(
         raise ValueError(
             f"{names[0]} and {names[1]} must be on one device, got {x.device} and {y.device}; move one with .to()"
         )
+
+
+def widen_pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Both tensors in the wider type of the two, float32 or wider."""
     dtype = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
     return x.to(dtype), y.to(dtype)
+
+
+def as_image_pair(
+    x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y"), least_side: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Two batches of images of one shape and device, both checked and widened to the wider type of the two."""
+    check_image_pair(x, y, names, least_side)
+    return widen_pair(x, y)
 
 
 def widen(x: Tensor) -> Tensor:

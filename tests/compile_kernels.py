@@ -24,6 +24,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from asymkit.ops.kernels import norm, padding, ssim
+from asymkit.ops.ssim import SCALE_WEIGHTS, gaussian_window
 
 TYPES = {torch.float32: "*fp32", torch.float16: "*fp16", torch.bfloat16: "*bf16"}
 LAUNCH_OPTIONS = ("num_warps", "num_stages", "grid", "warmup")
@@ -51,13 +52,15 @@ def compile_instead(kernel: Any, *args: Any, **kwargs: Any) -> None:
     """In place of a launch."""
     options = {name: kwargs.pop(name) for name in LAUNCH_OPTIONS if name in kwargs}
     bound = kernel.signature.bind(*args, **kwargs).arguments
-    signature, constants = {}, {}
+    signature, constants, attributes = {}, {}, {}
     for parameter in kernel.params:
         value = bound[parameter.name]
         if parameter.is_constexpr:
             signature[parameter.name], constants[parameter.num,] = "constexpr", value
         elif isinstance(value, Tensor):
             signature[parameter.name] = TYPES[value.dtype]
+            if not parameter.do_not_specialize:  # memory of PyTorch's is aligned
+                attributes[parameter.num,] = [["tt.divisibility", 16]]
         else:
             signature[parameter.name] = "fp32" if isinstance(value, float) else "i32"
     assert len(options["grid"]) == 1, "only the first dimension of a grid may exceed 65,535"
@@ -65,7 +68,7 @@ def compile_instead(kernel: Any, *args: Any, **kwargs: Any) -> None:
     name = f"{kernel.fn.__module__.rsplit('.', 1)[-1]}.{kernel.fn.__name__}"
     variant = (name, f"{signature} {constants} {chosen}")
     if variant not in compiled:
-        source = ASTSource(kernel, signature, constants)
+        source = ASTSource(kernel, signature, constants, attributes)
         result = triton.compile(source, target=GPUTarget("cuda", int(sys.argv[1]), 32), options=chosen)
         assert result.asm["cubin"], variant
         for line in result.asm["ttir"].splitlines():
@@ -77,10 +80,12 @@ def compile_instead(kernel: Any, *args: Any, **kwargs: Any) -> None:
 def main() -> None:
     """Every kernel, in every variant that its op asks for."""
     triton.JITFunction.run = compile_instead
-    window = [1 / 11] * 11
-    x, scale = torch.zeros(2, 3, 64, 48), torch.ones(2, 3)
+    scale, window = torch.ones(2, 3), gaussian_window(11, 1.5)
     for wanted in ((True, False), (True, True)):
-        ssim.similarity_and_gradients(x, x, -1, 2, window, [0.4, 0.6], wanted)
+        for dtype in TYPES:
+            x = torch.zeros(2, 3, 200, 240, dtype=dtype)
+            values, saved = ssim.similarity_and_gradients(x, x, -1, 2, window, SCALE_WEIGHTS, wanted)
+            ssim.chain(saved, values, (x, x), window, wanted)
     for layout in (torch.contiguous_format, torch.channels_last):
         for dtype in TYPES:
             for side in (16, 160):  # one tile for a whole map, and several

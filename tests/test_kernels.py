@@ -18,7 +18,7 @@ from asymkit.ops import backend
 from asymkit.ops.backend import Backend
 from asymkit.ops.eager import norm as eager_norm
 from asymkit.ops.eager import ssim as eager_ssim
-from asymkit.ops.ssim import gaussian_window, scale_weights
+from asymkit.ops.ssim import LARGEST_KERNEL_WINDOW, gaussian_window, scale_weights
 
 pytest.importorskip("triton", reason="Triton is not installed")
 
@@ -32,8 +32,28 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LAYOUTS = {"NCHW": torch.contiguous_format, "channels-last": torch.channels_last}
 
 
+@pytest.fixture
+def unwritten_is_nan() -> Iterator[None]:
+    """Memory that no kernel writes holds NaN."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
 def relative(found: Tensor, expected: Tensor) -> float:
     return float((found.double() - expected).norm() / expected.norm().clamp_min(1e-12))
+
+
+def similarity_and_gradients(
+    x: Tensor, y: Tensor, window: Sequence[float], exponents: Sequence[float], wanted: Sequence[bool]
+) -> tuple[Tensor, list[Tensor | None]]:
+    """By the kernels, of images in [-1, 1], with gradients in float32."""
+    values, saved = ssim_kernels.similarity_and_gradients(x, y, -1.0, 2.0, window, exponents, wanted)
+    if not any(wanted):
+        assert not saved
+        return values, [None, None]
+    return values, ssim_kernels.chain(saved, torch.ones_like(values), (x.float(), y.float()), window, wanted)
 
 
 @pytest.mark.parametrize("wanted", [(True, False), (False, True), (True, True), (False, False)])
@@ -43,29 +63,37 @@ def relative(found: Tensor, expected: Tensor) -> float:
         ((1, 2, 27, 38), 11, scale_weights(2)),
         ((2, 1, 21, 23), 11, []),
         ((1, 1, 25, 24), 7, scale_weights(2)),
+        # all scales, odd at nearly every one of them, and several strips in both directions
+        ((1, 1, 35, 67), 3, scale_weights(5)),
+        ((1, 1, 15, 18), 15, []),
+        ((1, 1, 6, 5), 1, scale_weights(2)),
     ],
 )
-def test_similarity(shape: tuple[int, ...], size: int, exponents: list[float], wanted: Sequence[bool]) -> None:
+def test_similarity(
+    unwritten_is_nan: None, shape: tuple[int, ...], size: int, exponents: list[float], wanted: Sequence[bool]
+) -> None:
     x = torch.rand(shape, device=DEVICE) * 2 - 1
     y = (x + 0.5 * torch.randn_like(x)).clamp(-1, 1)
-    options = (-1.0, 2.0, gaussian_window(size, 1.5), exponents, wanted)
-    found, gradients = ssim_kernels.similarity_and_gradients(x, y, *options)
-    expected, exact = eager_ssim.similarity_and_gradients(x.double(), y.double(), *options)
+    options = (gaussian_window(size, 1.5), exponents, wanted)
+    found, gradients = similarity_and_gradients(x, y, *options)
+    expected, exact = eager_ssim.similarity_and_gradients(x.double(), y.double(), -1.0, 2.0, *options)
     assert relative(found, expected) < 3e-6
     for gradient, truth, wants in zip(gradients, exact, wanted, strict=True):
         assert (gradient is not None) == wants == (truth is not None)
         if gradient is not None and truth is not None:
-            assert relative(gradient, truth) < 1e-5
+            # of one pixel's variance, which is zero, nothing is left but what was rounded
+            assert relative(gradient, truth) < (1e-5 if size > 1 else 1e-4)
 
 
 def test_similarity_of_anticorrelated_images_in_any_layout() -> None:
     """The hyperbola below the floor, and images read where they lie."""
     x = (torch.rand(1, 3, 22, 22, device=DEVICE) * 2 - 1).contiguous(memory_format=torch.channels_last)
-    options = (-1.0, 2.0, gaussian_window(11, 1.5), scale_weights(2), (False, True))
-    found, gradients = ssim_kernels.similarity_and_gradients(x, -x, *options)
-    expected, exact = eager_ssim.similarity_and_gradients(x.double(), -x.double(), *options)
+    options = (gaussian_window(11, 1.5), scale_weights(2), (False, True))
+    found, gradients = similarity_and_gradients(x, -x, *options)
+    expected, exact = eager_ssim.similarity_and_gradients(x.double(), -x.double(), -1.0, 2.0, *options)
     assert exact[1] is not None
     assert gradients[1] is not None
+    assert gradients[1].stride() == x.stride()
     assert relative(found, expected) < 3e-5
     assert relative(gradients[1], exact[1]) < 1e-4
 
@@ -158,8 +186,43 @@ MOST = {
     "norm._sums": (128, 900),
     "padding._pad": (96, 1700),
     "padding._pad_backward": (192, 2000),
+    "pyramid.pyramid": (120, 1900),
+    "pyramid.gather": (120, 1320),
+    "ssim._statistics": (144, 1000),
+    "ssim._product": (96, 1450),
+    "ssim._gradient": (144, 750),
 }
-"""Registers and instructions of kernels for compute capability 9.0, none of which spills."""
+"""Registers and instructions at most, a tenth or so above what compute capability 9.0 needs; none may spill.
+
+Of MS-SSIM: with 144 registers 14 warps fit a multiprocessor, seven is what eight colour images of 256² give it.
+"""
+
+
+@pytest.mark.usefixtures("_kernels_everywhere")
+@pytest.mark.parametrize("window_size", [3, 17])
+def test_images_are_read_as_they_lie_in_memory(monkeypatch: pytest.MonkeyPatch, window_size: int) -> None:
+    """By the kernels, which larger windows do not reach: no copy in another type or layout before or after them."""
+    given: list[Tensor] = []
+    original = ssim_kernels.similarity_and_gradients
+
+    def spy(x: Tensor, y: Tensor, *options: object) -> object:
+        given.extend((x, y))
+        return original(x, y, *options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ssim_kernels, "similarity_and_gradients", spy)
+    x, y = (torch.rand(1, 2, 18, 19, device=DEVICE).contiguous(memory_format=torch.channels_last) for _ in range(2))
+    x, y = x.half().requires_grad_(), y.bfloat16().requires_grad_()
+    value = ops.ssim(x, y, (0, 1), window_size)
+    taken = window_size <= LARGEST_KERNEL_WINDOW
+    assert [image.data_ptr() for image in given] == [image.data_ptr() for image in (x, y) if taken]
+    assert value.dtype == torch.float32
+    gradients = torch.autograd.grad(value.sum(), (x, y))
+    assert [(g.dtype, g.stride()) for g in gradients if taken] == [(i.dtype, i.stride()) for i in (x, y) if taken]
+    monkeypatch.setattr(backend, "triton_or_eager", lambda device, dtype: Backend("eager", "for a test"))
+    expected = ops.ssim(x.double(), y.double(), (0, 1), window_size)
+    assert relative(value.detach(), expected.detach()) < 1e-5
+    for found, exact in zip(gradients, torch.autograd.grad(expected.sum(), (x, y)), strict=True):
+        assert relative(found, exact.double()) < 1e-2
 
 
 @pytest.mark.slow
@@ -184,19 +247,13 @@ def test_every_kernel_compiles_for_gpus_of_two_generations(tmp_path: Path) -> No
     for capability, process in zip(("80", "90"), processes, strict=True):
         printed, errors = process.communicate()
         assert process.returncode == 0, errors
-        assert {line.split(":")[0] for line in printed.splitlines()} == {
-            *("ssim._statistics", "ssim._product", "ssim._gradient"),
-            *("norm._moments", "norm._apply", "norm._sums", "norm._gradient"),
-            *("padding._pad", "padding._pad_backward"),
-        }
-        assert len(re.findall(r"[1-9]\d* registers, \d+ bytes of stack, [1-9]\d* instructions", printed)) == 9
-        if capability == "90":
-            for name, (registers, instructions) in MOST.items():
-                line = re.search(rf"{name}: .*?(\d+) registers, (\d+) bytes of stack, (\d+) instructions", printed)
-                assert line is not None
-                found = tuple(map(int, line.groups()))
-                assert found[0] <= registers, (name, found)
-                assert found[1:] <= (0, instructions), (name, found)
+        found = re.findall(r"^(\S+): \d+ variants, (\d+) registers, (\d+) bytes of stack, (\d+) instr", printed, re.M)
+        assert {name for name, *_ in found} == MOST.keys()
+        for name, registers, stack, instructions in found:
+            if capability == "90" or not name.startswith(("norm", "padding")):
+                assert int(registers) <= MOST[name][0], name
+                assert int(stack) == 0, name
+                assert int(instructions) <= MOST[name][1], name
 
 
 def test_the_backend_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,9 +337,9 @@ def test_similarity_of_images_beyond_32_bits(tmp_path: Path, steps: tuple[int, i
     channels = 1 if steps[0] == 0 else 3
     images = [(torch.rand(1, channels, 19, 18) * 2 - 1).half() for _ in range(2)]
     x, y = (far_apart(tmp_path / name, image, (0, *steps)) for name, image in zip("xy", images, strict=True))
-    options = (-1.0, 2.0, gaussian_window(5, 1.0), scale_weights(2), (True, True))
-    found, gradients = ssim_kernels.similarity_and_gradients(x, y, *options)
-    expected, exact = eager_ssim.similarity_and_gradients(images[0].double(), images[1].double(), *options)
+    options = (gaussian_window(5, 1.0), scale_weights(2), (True, True))
+    found, gradients = similarity_and_gradients(x, y, *options)
+    expected, exact = eager_ssim.similarity_and_gradients(images[0].double(), images[1].double(), -1.0, 2.0, *options)
     assert relative(found, expected) < 1e-5
     for gradient, truth in zip(gradients, exact, strict=True):
         assert gradient is not None

@@ -7,7 +7,16 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from asymkit.checks import as_image_pair, as_images, full_precision, numbers, one_of, range_of
+from asymkit.checks import (
+    as_image_pair,
+    as_images,
+    check_image_pair,
+    full_precision,
+    numbers,
+    one_of,
+    range_of,
+    widen_pair,
+)
 from asymkit.ops.pixel import Reduction, variation, variation_options, weighted_l1
 from asymkit.ops.ssim import (
     SCALE_WEIGHTS,
@@ -19,6 +28,7 @@ from asymkit.ops.ssim import (
 )
 
 Backend = Literal["asymkit", "pytorch-msssim"]
+NAMES = ("prediction", "target")
 
 
 class ColorCycleLoss(nn.Module):
@@ -41,7 +51,7 @@ class ColorCycleLoss(nn.Module):
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Two batches (N, C, H, W) of one shape in, a scalar out."""
-        return weighted_l1(*_pair(prediction, target), self.channel_weights).mean()
+        return weighted_l1(*as_image_pair(prediction, target, NAMES), self.channel_weights).mean()
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
@@ -102,10 +112,9 @@ class SSIMLoss(nn.Module):
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Two batches (N, C, H, W) of one shape in, a scalar from 0 for equal images to 2 out."""
-        x, y = _pair(prediction, target, self.window_size)
-        if self.backend == "pytorch-msssim":
-            return 1 - _pytorch_msssim("ssim", x, y, self.value_range, self.window_size, self.sigma).mean()
-        return 1 - compare(x, y, self.value_range, self.window_size, self.sigma).mean()
+        check_image_pair(prediction, target, NAMES, self.window_size)
+        args = (prediction, target, self.value_range, self.window_size, self.sigma)
+        return 1 - (compare(*args) if self.backend == "asymkit" else _pytorch_msssim("ssim", *args)).mean()
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
@@ -143,26 +152,22 @@ class MSSSIMLoss(nn.Module):
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Two batches (N, C, H, W) of one shape in, a scalar from 0 for equal images to 1 out."""
-        x, y = _pair(prediction, target, self.window_size)
+        check_image_pair(prediction, target, NAMES, self.window_size)
         if self.backend == "asymkit":
-            return 1 - compare_scales(x, y, self.value_range, self.scales, self.window_size, self.sigma).mean()
-        height, width = x.shape[-2:]
+            options = (self.value_range, self.scales, self.window_size, self.sigma)
+            return 1 - compare_scales(prediction, target, *options).mean()
+        height, width = prediction.shape[-2:]
         if min(height, width) <= (self.window_size - 1) * 16:
             raise ValueError(
                 f"backend='pytorch-msssim' needs sides above {(self.window_size - 1) * 16}, whatever the scales, got "
                 f"{height}×{width}; use larger images or backend='asymkit'"
             )
-        args = (self.value_range, self.window_size, self.sigma)
-        weights = scale_weights(self.scales or len(SCALE_WEIGHTS))
-        return 1 - _pytorch_msssim("ms_ssim", x, y, *args, weights=weights).mean()
+        args = (prediction, target, self.value_range, self.window_size, self.sigma)
+        return 1 - _pytorch_msssim("ms_ssim", *args, weights=scale_weights(self.scales or len(SCALE_WEIGHTS))).mean()
 
     def extra_repr(self) -> str:
         """What ``print`` shows between the brackets."""
         return f"value_range={self.value_range}, scales={self.scales}, backend={self.backend!r}"
-
-
-def _pair(prediction: Tensor, target: Tensor, least_side: int = 1) -> tuple[Tensor, Tensor]:
-    return as_image_pair(prediction, target, ("prediction", "target"), least_side)
 
 
 def _pytorch_msssim(
@@ -177,7 +182,7 @@ def _pytorch_msssim(
     """The same comparison by the pytorch-msssim package, one value per image."""
     import pytorch_msssim
 
-    low, high = value_range
+    (low, high), (x, y) = value_range, widen_pair(x, y)
     with full_precision(x):
         return getattr(pytorch_msssim, function)(
             x - low,

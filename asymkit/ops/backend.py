@@ -38,7 +38,7 @@ def backend_of(op: str, x: Tensor) -> Backend:
 
     Inside ``torch.compile``, ``torch.export``, ``torch.jit.trace``, ONNX export, ``torch.func`` and forward-mode AD every
     op takes its plain formula. Setting the environment variable ``ASYMKIT_KERNELS=off`` before asymkit is imported turns
-    the kernels off.
+    the kernels off. Those of "ssim" and "ms_ssim" are for windows of up to 15 pixels; larger ones are computed in eager mode.
 
     Args:
         op: its name, such as "ms_ssim".
@@ -65,15 +65,15 @@ def backend_of(op: str, x: Tensor) -> Backend:
     return triton_or_eager(x.device, x.dtype)
 
 
-def kernels_for(x: Tensor, module: str) -> Any:
-    """The module of :mod:`asymkit.ops.kernels` for this tensor, or its namesake of :mod:`asymkit.ops.eager`."""
-    package = "kernels" if takes_kernels(x) else "eager"
+def kernels_for(device: torch.device, dtype: torch.dtype, module: str) -> Any:
+    """The module of :mod:`asymkit.ops.kernels` for such tensors, or its namesake of :mod:`asymkit.ops.eager`."""
+    package = "kernels" if takes_kernels(device, dtype) else "eager"
     return importlib.import_module(f"asymkit.ops.{package}.{module}")
 
 
-def takes_kernels(x: Tensor) -> bool:
-    """Whether the ops that have Triton kernels take them for this tensor in eager mode."""
-    return triton_or_eager(x.device, x.dtype).name == "triton"
+def takes_kernels(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether the ops that have Triton kernels take them for such tensors in eager mode."""
+    return triton_or_eager(device, dtype).name == "triton"
 
 
 @functools.lru_cache(maxsize=64)

@@ -158,7 +158,7 @@ class _InstanceNorm(torch.autograd.Function):
     ) -> Tensor:
         with torch.cuda.device_of(x):
             out: Tensor
-            out, mean, rstd = kernels_for(x, "norm").normalize(x, scale, shift, residual, slope, eps)
+            out, mean, rstd = kernels_for(x.device, x.dtype, "norm").normalize(x, scale, shift, residual, slope, eps)
         ctx.set_materialize_grads(False)
         ctx.slope, ctx.eps = slope, eps
         ctx.residual_dtype = None if residual is None else residual.dtype
@@ -181,7 +181,7 @@ class _InstanceNorm(torch.autograd.Function):
             gradients = differentiable_backward(formula, (x, scale, shift), wanted[:3], grad)
         else:
             with torch.cuda.device_of(x):
-                gradients = kernels_for(x, "norm").normalize_backward(
+                gradients = kernels_for(x.device, x.dtype, "norm").normalize_backward(
                     grad, x, scale, shift, mean, rstd, out, ctx.slope, ctx.eps
                 )
         grad_x, grad_scale, grad_shift = (g if wants else None for g, wants in zip(gradients, wanted, strict=False))

@@ -60,7 +60,7 @@ def replicate_pad(x: Tensor) -> Tensor:
 
 
 def _takes_kernels(x: Tensor) -> bool:
-    return not needs_plain_formula(x) and takes_kernels(x)
+    return not needs_plain_formula(x) and takes_kernels(x.device, x.dtype)
 
 
 def _plain(x: Tensor, margin: int, edge: int) -> Tensor:

@@ -11,12 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asymkit.checks import as_image_pair, at_least, number, range_of, sizes
+from asymkit.checks import at_least, check_image_pair, number, range_of, sizes, widen_pair
 from asymkit.ops.backend import differentiable_backward, kernels_for, needs_plain_formula
 from asymkit.ops.eager import ssim as eager
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of Wang et al. (2003), finest scale first."""
+
+LARGEST_KERNEL_WINDOW = 15
+"""The Triton kernels keep this many rows in registers; larger windows are computed in eager mode."""
 
 
 def ssim(
@@ -48,7 +51,7 @@ def ssim(
         tensor([1., 1.])
     """
     value_range, (window_size, sigma) = range_of(value_range), checked_window(window_size, sigma)
-    x, y = as_image_pair(x, y, least_side=window_size)
+    check_image_pair(x, y, least_side=window_size)
     return compare(x, y, value_range, window_size, sigma)
 
 
@@ -93,7 +96,7 @@ def ms_ssim(
     """
     value_range, (window_size, sigma) = range_of(value_range), checked_window(window_size, sigma)
     scales = checked_scales(scales)
-    x, y = as_image_pair(x, y, least_side=window_size)
+    check_image_pair(x, y, least_side=window_size)
     return compare_scales(x, y, value_range, scales, window_size, sigma)
 
 
@@ -174,9 +177,14 @@ def compare(
     low, high = value_range
     options = (low, high - low, gaussian_window(window_size, sigma), list(exponents))
     if needs_plain_formula(x, y):
-        return eager.similarity(x, y, *options)
+        return _formula(x, y, options)
+    module: Any = eager
+    if window_size <= LARGEST_KERNEL_WINDOW:
+        module = kernels_for(x.device, torch.promote_types(x.dtype, y.dtype), "ssim")
+    if module is eager:  # the kernels read images of any type as they are
+        x, y = widen_pair(x, y)
     wanted = [torch.is_grad_enabled() and image.requires_grad for image in (x, y)]
-    return _Similarity.apply(x, y, wanted, options)
+    return _Similarity.apply(x, y, module, wanted, options)
 
 
 def compare_scales(
@@ -190,16 +198,17 @@ def compare_scales(
 class _Similarity(torch.autograd.Function):
     """The form for eager mode, whose gradient is computed in the forward pass, because it shares nearly all the work.
 
-    Only this gradient is saved; backward is the chain rule, one product.
+    Only what this gradient consists of is saved; backward is the chain rule, one product.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, wanted: list[bool], options: tuple[Any, ...]) -> Tensor:
+    def forward(ctx: Any, x: Tensor, y: Tensor, module: Any, wanted: list[bool], options: tuple[Any, ...]) -> Tensor:
         with torch.cuda.device_of(x):
             values: Tensor
-            values, gradients = kernels_for(x, "ssim").similarity_and_gradients(x, y, *options, wanted)
+            values, saved = module.similarity_and_gradients(x, y, *options, wanted)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(*gradients)
+        ctx.save_for_backward(*saved)
+        ctx.module, ctx.wanted = module, wanted
         # The images are for second derivatives only. Saved tensors must not be changed in place even where nobody asks
         # for these, so they are held as they are, and looked at when somebody does. As saved tensors are, they are let
         # go where backward frees the graph, so that a loss that is kept for a log does not keep the images.
@@ -208,16 +217,16 @@ class _Similarity(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
-        gradients = ctx.saved_tensors  # raises where the graph is freed, before images are missed
+        saved = ctx.saved_tensors  # raises where the graph is freed, before images are missed
         images = ctx.images
         if not torch._C._autograd._get_current_graph_task_keep_graph():
             ctx.images = None
         if grad is None:
-            return None, None, None, None
+            return (None,) * 5
         if not torch.is_grad_enabled():
-            grad = grad[:, None, None, None]
-            grad_x, grad_y = (None if saved is None else grad * saved for saved in gradients)
-            return grad_x, grad_y, None, None
+            with torch.cuda.device_of(grad):
+                grad_x, grad_y = ctx.module.chain(saved, grad, images, ctx.options[2], ctx.wanted)
+            return grad_x, grad_y, None, None, None
         if ctx.versions != tuple(map(_version, images)):
             raise RuntimeError(
                 "an image given to ssim or ms_ssim was changed in place before a backward pass with create_graph=True, "
@@ -225,11 +234,11 @@ class _Similarity(torch.autograd.Function):
             )
         formula = partial(_formula, options=ctx.options)
         grad_x, grad_y = differentiable_backward(formula, images, ctx.needs_input_grad[:2], grad)
-        return grad_x, grad_y, None, None
+        return grad_x, grad_y, None, None, None
 
 
 def _formula(x: Tensor, y: Tensor, options: tuple[Any, ...]) -> Tensor:
-    return eager.similarity(x, y, *options)
+    return eager.similarity(*widen_pair(x, y), *options)
 
 
 def _version(x: Tensor) -> int | None:

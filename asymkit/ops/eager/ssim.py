@@ -164,6 +164,17 @@ def similarity_and_gradients(
         return product.view(n, c).mean(1), gradients
 
 
+def chain(
+    gradients: Sequence[Tensor | None],
+    grad: Tensor,
+    images: Sequence[Tensor],
+    window: Sequence[float],
+    wanted: Sequence[bool],
+) -> list[Tensor | None]:
+    """The chain rule: what :func:`similarity_and_gradients` found, times the gradient by the similarities, (N,)."""
+    return [None if gradient is None else grad[:, None, None, None] * gradient for gradient in gradients]
+
+
 def _product(similarities: list[Tensor], exponents: Sequence[float]) -> tuple[Tensor, list[Tensor]]:
     """The product of all scales' powers for every channel, and its derivatives by the similarity of each scale."""
     if not exponents:

@@ -1,138 +1,113 @@
-"""Structural similarity and its gradient for CUDA: one launch per scale each way, and one between them.
+"""Structural similarity and its gradient for CUDA: four launches forward and one backward, all scales in each.
 
-The formulation is that of :mod:`asymkit.ops.eager.ssim`. A program works on a tile of one channel: it blurs down the
-columns by loading shifted rows, and along the rows by a product with a band matrix, in full float32 precision. No
-atomics: every tile stores its own partial sum, so results are the same in every run. Offsets are int64 and grids have
-one dimension, so that images may hold more than 2³¹ pixels.
+The formulation is that of :mod:`asymkit.ops.eager.ssim`, the layout of maps in between that of
+:mod:`asymkit.ops.kernels.strips`. No atomics: every strip stores its own sum, so results are the same in every run.
+Offsets are int64 and grids have one dimension, so that images may hold more than 2³¹ pixels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
-import triton
 import triton.language as tl
 from torch import Tensor
 
 from asymkit.ops.eager.ssim import K1, K2, POWER_FLOOR
+from asymkit.ops.kernels.integers import cdiv
+from asymkit.ops.kernels.pyramid import BLOCK, gather, pyramid
+from asymkit.ops.kernels.strips import add_row, blurred_row, find_tile, kernel, no_rows
 
-ROWS = 32
-"""Rows of a tile; its width follows from the window."""
+STRIP = {"ROWS": 32, "COLUMNS": 64, "num_warps": 1}
+"""What a program blurs: more rows would leave a GPU idle on few images, fewer would be read more often."""
 
 MOST_SCALES = 8
 
 
-@triton.jit
-def _band(WINDOW: tl.constexpr, WIDTH: tl.constexpr, TAPS: tl.constexpr, ADJOINT: tl.constexpr):
-    """The matrix that blurs the rows of a tile from the right: w[i − j], or w[TAPS − 1 + j − i] for the adjoint."""
-    i, j = tl.arange(0, WIDTH)[:, None], tl.arange(0, WIDTH)[None, :]
-    tap = TAPS - 1 + j - i if ADJOINT else i - j
-    band = tl.zeros((WIDTH, WIDTH), tl.float32)
-    for k in tl.static_range(TAPS):
-        band = tl.where(tap == k, WINDOW[k], band)
-    return band
-
-
-@triton.jit
+@kernel
 def _statistics(
-    x, y, m, n, by_u, by_v, partial, small_x, small_y,
-    channels, height, width, x_n, x_c, x_h, x_w, y_n, y_c, y_h, y_w, middle, span, c1, c2,
-    scale, scales, most_tiles,
-    WINDOW: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr, LAST: tl.constexpr,
+    images, maps, partial, height, width, area, stack, tiles, most_tiles, scales, span, c1, c2,
+    WINDOW: tl.constexpr, TAPS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
     WANT_X: tl.constexpr, WANT_Y: tl.constexpr,
 ):  # fmt: skip
-    """One scale forward: partial sums of the similarity, the maps of its derivatives, and the images halved."""
-    STEP: tl.constexpr = WIDTH - TAPS + 1
-    across = tl.cdiv(width, STEP)
-    tiles = tl.cdiv(height, BLOCK) * across
-    plane, tile = tl.program_id(0).to(tl.int64) // tiles, tl.program_id(0).to(tl.int64) % tiles
-    top, left = tile // across * BLOCK, tile % across * STEP
-    x += plane // channels * x_n + plane % channels * x_c
-    y += plane // channels * y_n + plane % channels * y_c
-    row, column = tl.arange(0, BLOCK)[:, None], left + tl.arange(0, WIDTH)[None, :]
-    mean_u = tl.zeros((BLOCK, WIDTH), tl.float32)
-    mean_v = tl.zeros((BLOCK, WIDTH), tl.float32)
-    square_u = tl.zeros((BLOCK, WIDTH), tl.float32)
-    square_v = tl.zeros((BLOCK, WIDTH), tl.float32)
-    for k in tl.static_range(TAPS):
-        r = top + row + k
-        mask = (r < height) & (column < width)
-        a = tl.load(x + r * x_h + column * x_w, mask, 0.0).to(tl.float32)
-        b = tl.load(y + r * y_h + column * y_w, mask, 0.0).to(tl.float32)
-        u, v = a + b - middle, a - b
-        mean_u += WINDOW[k] * u
-        mean_v += WINDOW[k] * v
-        square_u += WINDOW[k] * u * u
-        square_v += WINDOW[k] * v * v
-    band = _band(WINDOW, WIDTH, TAPS, False)
-    mean_u = tl.dot(mean_u, band, input_precision="ieee")
-    mean_v = tl.dot(mean_v, band, input_precision="ieee")
-    var_u = tl.dot(square_u, band, input_precision="ieee") - mean_u * mean_u
-    var_v = tl.dot(square_v, band, input_precision="ieee") - mean_v * mean_v
-    inverse = 1 / (var_u + var_v + 2 * c2)
-    share = var_v * inverse
-    down, right = height - TAPS + 1, width - TAPS + 1
-    r = top + row
-    valid = (r < down) & (column < right) & (column < left + STEP)
-    du = share * inverse
-    dv = du - inverse
-    mu, mv = mean_u * du, mean_v * dv
-    value = share
-    if LAST:
-        bright = mean_u + span
-        energy = (bright * bright + mean_v * mean_v) / 2 + c1
-        dark = mean_v * mean_v / energy
-        contrast = 1 - 2 * share
-        value = contrast * (1 - dark)
-        slope = contrast / energy / 4
-        du, dv = du * (1 - dark), dv * (1 - dark)
-        mu = mean_u * du - slope * dark * bright
-        mv = mean_v * dv + slope * mean_v * (2 - dark)
-    total = tl.sum(tl.sum(tl.where(valid, value, 0.0), 1), 0)
-    tl.store(partial + (plane * scales + scale) * most_tiles + tile, total)
-    if WANT_X or WANT_Y:
-        offset = plane * down * right + r * right + column
-        tl.store(by_u + offset, du, valid)
-        tl.store(by_v + offset, dv, valid)
-        if WANT_X and WANT_Y:
-            tl.store(m + offset, mu, valid)
-            tl.store(n + offset, mv, valid)
-        elif WANT_X:
-            tl.store(m + offset, mu + mv, valid)
-        else:
-            tl.store(m + offset, mu - mv, valid)
-    if not LAST:
-        half_h, half_w = (height + 1) // 2, (width + 1) // 2
-        r = top // 2 + tl.arange(0, BLOCK // 2)[:, None]
-        c = left // 2 + tl.arange(0, WIDTH // 2)[None, :]
-        sum_x = tl.zeros((BLOCK // 2, WIDTH // 2), tl.float32)
-        sum_y = tl.zeros((BLOCK // 2, WIDTH // 2), tl.float32)
-        for i in tl.static_range(2):
-            for j in tl.static_range(2):
-                mask = (2 * r + i < height) & (2 * c + j < width)
-                sum_x += tl.load(x + (2 * r + i) * x_h + (2 * c + j) * x_w, mask, 0.0).to(tl.float32)
-                sum_y += tl.load(y + (2 * r + i) * y_h + (2 * c + j) * y_w, mask, 0.0).to(tl.float32)
-        count = tl.where(2 * r + 1 < height, 2.0, 1.0) * tl.where(2 * c + 1 < width, 2.0, 1.0)
-        offset = plane * half_h * half_w + r * half_w + c
-        visible = (r < half_h) & (c < half_w) & (c < (left + STEP) // 2)
-        tl.store(small_x + offset, sum_x / count, visible)
-        tl.store(small_y + offset, sum_y / count, visible)
+    """The sum of a strip's similarities, and the maps of their derivatives.
+
+    These are half those by Var u and by Var v, and a quarter of those by the means: of u and of v where both gradients are
+    wanted, else their sum for x and their difference for y.
+    """
+    plane, stack = (tl.program_id(0) // tiles).to(tl.int64), stack.to(tl.int64)
+    scale, top, left, h, w, start = find_tile(tl.program_id(0) % tiles, height, width, TAPS - 1, TAPS, ROWS, COLUMNS)
+    pitch, down, right, last = (w + TAPS + 1) // 2, h - TAPS + 1, w - TAPS + 1, scale == scales - 1
+    lane, side = tl.arange(0, COLUMNS // 2).to(tl.int64)[:, None], tl.arange(0, 2).to(tl.int64)[None, :]
+    start += plane * area + top * pitch
+    # the last lanes repeat a pair, so that all they read exists
+    at = images + (2 * (start + tl.minimum(left // 2 + lane, (right - 1) // 2)) + side)
+    out = maps + (2 * (start + TAPS // 2 + left // 2 + lane) + side)
+    column, inside, margin = left + 2 * lane + side, left + 2 * lane < right, 2 * lane + side
+    margins = maps + (2 * start + tl.where(margin < TAPS - 1, margin, right + margin))
+    mean_u, mean_v = no_rows(TAPS, COLUMNS), no_rows(TAPS, COLUMNS)
+    square_u, square_v = no_rows(TAPS, COLUMNS), no_rows(TAPS, COLUMNS)
+    total = tl.zeros((COLUMNS // 2, 2), tl.float32)
+    first = top + TAPS - 1
+    for row in range(top, tl.minimum(top + ROWS, down) + TAPS - 1):
+        u_1, u_2 = blurred_row(at, WINDOW, TAPS, True)
+        v_1, v_2 = blurred_row(at + 2 * stack, WINDOW, TAPS, True)
+        at += 2 * pitch
+        m_u, mean_u = add_row(mean_u, u_1, WINDOW, TAPS)
+        m_v, mean_v = add_row(mean_v, v_1, WINDOW, TAPS)
+        s_u, square_u = add_row(square_u, u_2, WINDOW, TAPS)
+        s_v, square_v = add_row(square_v, v_2, WINDOW, TAPS)
+        if row >= first:
+            var_v = s_v - m_v * m_v
+            inverse = 1 / (s_u - m_u * m_u + var_v + 2 * c2)
+            share = var_v * inverse
+            value, by_u = share, share * inverse
+            by_v = by_u - inverse
+            by_mean_u, by_mean_v = m_u * by_u, m_v * by_v
+            if last:
+                bright = m_u + span
+                energy = (bright * bright + m_v * m_v) / 2 + c1
+                dark = m_v * m_v / energy
+                contrast = 1 - 2 * share
+                value = contrast * (1 - dark)
+                slope = contrast / energy / 4
+                by_u, by_v = by_u * (1 - dark), by_v * (1 - dark)
+                by_mean_u = m_u * by_u - slope * dark * bright
+                by_mean_v = m_v * by_v + slope * m_v * (2 - dark)
+            total += value
+            if WANT_X or WANT_Y:
+                of_means = by_mean_u + by_mean_v if WANT_X else by_mean_u - by_mean_v
+                if WANT_X and WANT_Y:
+                    of_means = by_mean_u
+                    tl.store(out + 6 * stack, tl.where(column < right, by_mean_v, 0.0), inside)
+                tl.store(out, tl.where(column < right, by_u, 0.0), inside)
+                tl.store(out + 2 * stack, tl.where(column < right, by_v, 0.0), inside)
+                tl.store(out + 4 * stack, tl.where(column < right, of_means, 0.0), inside)
+                if left == 0:
+                    for which in tl.static_range(4 if WANT_X and WANT_Y else 3):
+                        tl.store(margins + 2 * which * stack, 0.0, margin <= 2 * (TAPS - 1))
+                out += 2 * pitch
+                margins += 2 * pitch
+    total = tl.sum(tl.sum(tl.where(column < right, total, 0.0), 1), 0)
+    tl.store(
+        partial + ((plane * scales + scale) * most_tiles + top // ROWS * tl.cdiv(right, COLUMNS) + left // COLUMNS),
+        total,
+    )
 
 
-@triton.jit
+@kernel
 def _product(
     partial, values, factors, channels, height, width, scales, most_tiles,
-    EXPONENTS: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr, STEP: tl.constexpr, PADDED: tl.constexpr,
+    EXPONENTS: tl.constexpr, TAPS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, PADDED: tl.constexpr,
     CHUNK: tl.constexpr, FLOOR: tl.constexpr,
 ):  # fmt: skip
     """The similarity of one image, and what the derivatives of every scale and channel are multiplied by."""
     image = tl.program_id(0).to(tl.int64)
     scale = tl.arange(0, PADDED).to(tl.int64)
     h, w = (height + (1 << scale) - 1) >> scale, (width + (1 << scale) - 1) >> scale
-    tiles = tl.where(scale < scales, tl.cdiv(h, BLOCK) * tl.cdiv(w, STEP), 0)
-    windows = tl.where(scale < scales, (h - TAPS + 1) * (w - TAPS + 1), 1).to(tl.float32)
+    down, right = h - TAPS + 1, w - TAPS + 1
+    tiles = tl.where(scale < scales, tl.cdiv(down, ROWS) * tl.cdiv(right, COLUMNS), 0)
+    windows = tl.where(scale < scales, down * right, 1).to(tl.float32)
     exponent = tl.zeros((PADDED,), tl.float32)
     for k in tl.static_range(len(EXPONENTS)):
         exponent = tl.where(scale == k, EXPONENTS[k], exponent)
@@ -160,76 +135,42 @@ def _product(
     tl.store(values + image, value / channels)
 
 
-@triton.jit
+@kernel
 def _gradient(
-    x, y, m, n, by_u, by_v, factors, coarse_x, coarse_y, grad_x, grad_y,
-    channels, height, width, x_n, x_c, x_h, x_w, y_n, y_c, y_h, y_w, middle,
-    scale, scales,
-    WINDOW: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr, WIDTH: tl.constexpr, LAST: tl.constexpr,
+    images, maps, gradients, height, width, area, stack, tiles,
+    WINDOW: tl.constexpr, TAPS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
     WANT_X: tl.constexpr, WANT_Y: tl.constexpr,
 ):  # fmt: skip
-    """One scale backward: the adjoint blurs, and what comes down from the coarser scale."""
-    STEP: tl.constexpr = WIDTH - TAPS + 1
-    across = tl.cdiv(width, STEP)
-    tiles = tl.cdiv(height, BLOCK) * across
-    plane, tile = tl.program_id(0).to(tl.int64) // tiles, tl.program_id(0).to(tl.int64) % tiles
-    top, left = tile // across * BLOCK, tile % across * STEP
-    down, right = height - TAPS + 1, width - TAPS + 1
-    row, column = tl.arange(0, BLOCK)[:, None], left - (TAPS - 1) + tl.arange(0, WIDTH)[None, :]
-    sum_u = tl.zeros((BLOCK, WIDTH), tl.float32)
-    sum_v = tl.zeros((BLOCK, WIDTH), tl.float32)
-    sum_m = tl.zeros((BLOCK, WIDTH), tl.float32)
-    sum_n = tl.zeros((BLOCK, WIDTH), tl.float32)
-    for k in tl.static_range(TAPS):
-        r = top + row - k
-        mask = (r >= 0) & (r < down) & (column >= 0) & (column < right)
-        offset = plane * down * right + r * right + column
-        sum_u += WINDOW[k] * tl.load(by_u + offset, mask, 0.0)
-        sum_v += WINDOW[k] * tl.load(by_v + offset, mask, 0.0)
-        sum_m += WINDOW[k] * tl.load(m + offset, mask, 0.0)
+    """The adjoint blurs of a scale's maps, and with its pixels its own gradient, before it is multiplied by its factor."""
+    plane, stack = (tl.program_id(0) // tiles).to(tl.int64), stack.to(tl.int64)
+    _, top, left, h, w, start = find_tile(tl.program_id(0) % tiles, height, width, 0, TAPS, ROWS, COLUMNS)
+    pitch, down = (w + TAPS + 1) // 2, h - TAPS + 1
+    lane, side = tl.arange(0, COLUMNS // 2).to(tl.int64)[:, None], tl.arange(0, 2).to(tl.int64)[None, :]
+    pair, inside = plane * area + start + tl.minimum(left // 2 + lane, (w - 1) // 2), left + 2 * lane < w
+    pixel = 2 * (pair + top * pitch) + side
+    sums_u, sums_v = no_rows(TAPS, COLUMNS), no_rows(TAPS, COLUMNS)
+    sums_m, sums_n = no_rows(TAPS, COLUMNS), no_rows(TAPS, COLUMNS)
+    for row in range(tl.maximum(top - (TAPS - 1), 0), tl.minimum(top + ROWS, h)):
+        line = maps + (2 * (pair + tl.minimum(row, down - 1) * pitch) + side)
+        of_u = blurred_row(line, WINDOW, TAPS, False)[0]
+        of_v = blurred_row(line + 2 * stack, WINDOW, TAPS, False)[0]
+        of_m = blurred_row(line + 4 * stack, WINDOW, TAPS, False)[0]
+        by_u, sums_u = add_row(sums_u, tl.where(row < down, of_u, 0.0), WINDOW, TAPS)
+        by_v, sums_v = add_row(sums_v, tl.where(row < down, of_v, 0.0), WINDOW, TAPS)
+        by_m, sums_m = add_row(sums_m, tl.where(row < down, of_m, 0.0), WINDOW, TAPS)
         if WANT_X and WANT_Y:
-            sum_n += WINDOW[k] * tl.load(n + offset, mask, 0.0)
-    band = _band(WINDOW, WIDTH, TAPS, True)
-    sum_u = tl.dot(sum_u, band, input_precision="ieee")
-    sum_v = tl.dot(sum_v, band, input_precision="ieee")
-    sum_m = tl.dot(sum_m, band, input_precision="ieee")
-    r, column = top + row, left + tl.arange(0, WIDTH)[None, :]
-    visible = (r < height) & (column < width) & (column < left + STEP)
-    x += plane // channels * x_n + plane % channels * x_c
-    y += plane // channels * y_n + plane % channels * y_c
-    a = tl.load(x + r * x_h + column * x_w, visible, 0.0).to(tl.float32)
-    b = tl.load(y + r * y_h + column * y_w, visible, 0.0).to(tl.float32)
-    u, v = (a + b - middle) * sum_u, (a - b) * sum_v
-    factor = tl.load(factors + (plane * scales + scale))
-    offset = plane * height * width + r * width + column
-    half_h, half_w = (height + 1) // 2, (width + 1) // 2
-    above = plane * half_h * half_w + r // 2 * half_w + column // 2
-    # a pixel's share of the mean above it: a quarter, or more where the border leaves fewer than four
-    share = tl.where((r == height - 1) & (height % 2 == 1), 1.0, 0.5)
-    share *= tl.where((column == width - 1) & (width % 2 == 1), 1.0, 0.5)
-    if WANT_X and WANT_Y:
-        sum_n = tl.dot(sum_n, band, input_precision="ieee")
-        pixel_x, pixel_y = (u - sum_m) + (v - sum_n), (u - sum_m) - (v - sum_n)
-    else:
-        pixel_x, pixel_y = u + v - sum_m, u - v - sum_m
-    if WANT_X:
-        pixel_x *= factor
-        if not LAST:
-            pixel_x += share * tl.load(coarse_x + above, visible, 0.0)
-        tl.store(grad_x + offset, pixel_x, visible)
-    if WANT_Y:
-        pixel_y *= factor
-        if not LAST:
-            pixel_y += share * tl.load(coarse_y + above, visible, 0.0)
-        tl.store(grad_y + offset, pixel_y, visible)
-
-
-class _Scale(NamedTuple):
-    """What the way down from a scale needs: its images and the maps of its derivatives."""
-
-    x: Tensor
-    y: Tensor
-    maps: Tensor
+            of_n = blurred_row(line + 6 * stack, WINDOW, TAPS, False)[0]
+            by_n, sums_n = add_row(sums_n, tl.where(row < down, of_n, 0.0), WINDOW, TAPS)
+        if row >= top:
+            u, v = tl.load(images + pixel) * by_u, tl.load(images + (2 * stack + pixel)) * by_v
+            if WANT_X and WANT_Y:
+                tl.store(gradients + pixel, (u - by_m) + (v - by_n), inside)
+                tl.store(gradients + (2 * stack + pixel), (u - by_m) - (v - by_n), inside)
+            elif WANT_X:
+                tl.store(gradients + pixel, u + v - by_m, inside)
+            else:
+                tl.store(gradients + pixel, u - v - by_m, inside)
+            pixel += 2 * pitch
 
 
 def similarity_and_gradients(
@@ -240,48 +181,64 @@ def similarity_and_gradients(
     window: Sequence[float],
     exponents: Sequence[float],
     wanted: Sequence[bool],
-) -> tuple[Tensor, list[Tensor | None]]:
-    """As :func:`asymkit.ops.eager.ssim.similarity_and_gradients`, for CUDA tensors of any strides."""
+) -> tuple[Tensor, list[Tensor]]:
+    """As :func:`asymkit.ops.eager.ssim.similarity_and_gradients`, for CUDA tensors of any strides and types.
+
+    Returns:
+        Similarities, (N,), and if any gradient is wanted those of every scale and their factors, for :func:`chain`.
+    """
     (n, channels, height, width), scales, taps = x.shape, max(len(exponents), 1), len(window)
-    block_width = max(32, triton.next_power_of_2(2 * taps))
-    step, planes = block_width - taps + 1, n * channels
-    # what every launch is given
-    tile = {"TAPS": taps, "BLOCK": ROWS, "WIDTH": block_width, "WINDOW": tuple(window)}
-    want = {"WANT_X": wanted[0], "WANT_Y": wanted[1]}
+    planes, counted = n * channels, sum(wanted)
+    sides = [(-(-height // 2**scale), -(-width // 2**scale)) for scale in range(scales)]
+    area = sum(h * ((w + taps + 1) // 2) for h, w in sides)
+    of_windows = [_tiles(h - taps + 1, w - taps + 1, STRIP) for h, w in sides]
 
     def new(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=torch.float32, device=x.device)
 
-    most_tiles = triton.cdiv(height, ROWS) * triton.cdiv(width, step)
-    partial, factors = new(planes, scales, most_tiles), new(planes, scales)
-    values, middle = new(n), 2 * low + span
-    levels: list[_Scale] = []
-    for scale in range(scales):
-        h, w = x.shape[2:]
-        maps = new(2 + sum(wanted) if any(wanted) else 0, planes, h - taps + 1, w - taps + 1)
-        small = new(2, n, channels, (h + 1) // 2, (w + 1) // 2)
-        by_u, by_v, of_mean_u, of_mean_v = maps[0:1], maps[1:2], maps[2:3], maps[-1:]
-        _statistics[(planes * triton.cdiv(h, ROWS) * triton.cdiv(w, step),)](
-            x, y, of_mean_u, of_mean_v, by_u, by_v, partial, small[0], small[1], channels, h, w, *x.stride(),
-            *y.stride(), middle, span,
-            (K1 * span) ** 2, (K2 * span) ** 2, scale, scales, most_tiles,
-            **tile, **want, LAST=scale == scales - 1,
-        )  # fmt: skip
-        levels.append(_Scale(x, y, maps))
-        x, y = small
-    _product[n,](
-        partial, values, factors, channels, height, width, scales, most_tiles, EXPONENTS=tuple(exponents), TAPS=taps,
-        BLOCK=ROWS, STEP=step, PADDED=MOST_SCALES, CHUNK=128, FLOOR=POWER_FLOOR,
+    images, maps, own = (
+        new(2, planes, area, 2),
+        new(2 + counted if counted else 0, planes, area, 2),
+        new(counted, planes, area, 2),
+    )
+    partial, factors, values = new(planes, scales, of_windows[0]), new(planes, scales), new(n)
+    size, blur = (height, width, area, planes * area), {"WINDOW": tuple(window), "TAPS": taps, **STRIP}
+    want = {"WANT_X": wanted[0], "WANT_Y": wanted[1]}
+    pyramid[planes * _tiles(height, width, BLOCK),](
+        x, y, images, channels, *size, *x.stride(), *y.stride(), 2 * low + span, SCALES=scales, TAPS=taps, **BLOCK
+    )
+    _statistics[planes * sum(of_windows),](
+        images, maps, partial, *size, sum(of_windows), of_windows[0], scales, span, (K1 * span) ** 2, (K2 * span) ** 2,
+        **blur, **want,
     )  # fmt: skip
-    coarse: list[Tensor] = [values, values]  # unused by the coarsest scale
-    if any(wanted):
-        for scale in reversed(range(scales)):
-            a, b, maps = levels[scale]
-            h, w = a.shape[2:]
-            fine = [new(*(a.shape if wants else (0,))) for wants in wanted]
-            _gradient[(planes * triton.cdiv(h, ROWS) * triton.cdiv(w, step),)](
-                a, b, maps[2:3], maps[-1:], maps[0:1], maps[1:2], factors, *coarse, *fine, channels, h, w, *a.stride(),
-                *b.stride(), middle, scale, scales, **tile, **want, LAST=scale == scales - 1,
-            )  # fmt: skip
-            coarse = fine
-    return values, [gradient if wants else None for gradient, wants in zip(coarse, wanted, strict=True)]
+    _product[n,](
+        partial, values, factors, channels, height, width, scales, of_windows[0], EXPONENTS=tuple(exponents),
+        TAPS=taps, ROWS=STRIP["ROWS"], COLUMNS=STRIP["COLUMNS"], PADDED=MOST_SCALES, CHUNK=128, FLOOR=POWER_FLOOR,
+    )  # fmt: skip
+    if counted:
+        tiles = sum(_tiles(h, w, STRIP) for h, w in sides)
+        _gradient[planes * tiles,](images, maps, own, *size, tiles, **blur, **want)
+    return values, [own, factors] if counted else []
+
+
+def chain(
+    gradients: Sequence[Tensor], grad: Tensor, images: Sequence[Tensor], window: Sequence[float], wanted: Sequence[bool]
+) -> list[Tensor | None]:
+    """The chain rule: what :func:`similarity_and_gradients` found, times the gradient by the similarities, (N,).
+
+    Returns:
+        For each image that wants one its gradient, in its type and memory layout.
+    """
+    (own, factors), (n, channels, height, width) = gradients, images[0].shape
+    out = [torch.empty_like(image) if wants else image for image, wants in zip(images, wanted, strict=True)]
+    gather[n * channels * _tiles(height, width, BLOCK),](
+        own, factors, grad, *out, channels, height, width, own.shape[2], own.shape[1] * own.shape[2],
+        grad.stride(0), *out[0].stride(), *out[1].stride(), SCALES=factors.shape[1], TAPS=len(window),
+        WANT_X=wanted[0], WANT_Y=wanted[1], **BLOCK,
+    )  # fmt: skip
+    return [image if wants else None for image, wants in zip(out, wanted, strict=True)]
+
+
+def _tiles(height: int, width: int, tile: dict[str, int]) -> int:
+    """How many tiles cover a map."""
+    return cdiv(height, tile["ROWS"]) * cdiv(width, tile["COLUMNS"])
