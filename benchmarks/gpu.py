@@ -72,8 +72,8 @@ def steps(cpu: bool, results: Path) -> list[Step]:
     uncached = {"PYTORCH_NO_CUDA_MEMORY_CACHING": "1"}
     pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", "filterwarnings=default", *spread]
     found = [
-        Step("0 card", script("card"), 12, ("card",), quick=True),
-        Step("1 tests on the card", [*pytest, "tests/test_cuda.py"], 83, quick=True, environment=threads),
+        Step("0 card", script("card"), 10, ("card",), quick=True),
+        Step("1 tests on the card", [*pytest, "tests/test_cuda.py"], 70, quick=True, environment=threads),
         Step(
             "2 launches",
             script(
@@ -81,7 +81,7 @@ def steps(cpu: bool, results: Path) -> list[Step]:
                 *("--no-graphs", *ops),
                 rehearsed=[*tiny, "--no-graphs", "--step-size", "32", "--step-width", "4", "--step-blocks", "1"],
             ),
-            50,
+            46,
             ("launches", "kernels"),
             quick=True,
         ),
@@ -90,11 +90,11 @@ def steps(cpu: bool, results: Path) -> list[Step]:
             script(
                 "ops", "--methods", "not compiled", *ops, rehearsed=[*tiny, "--methods", "not compiled"], seconds="0.05"
             ),
-            80,
+            60,
             ("ops",),
         ),
     ]
-    for batch, budget in (("1", 25), ("8", 25), ("16", 30)):
+    for batch, budget in (("1", 20), ("8", 20), ("16", 22)):
         size = "32" if cpu else "256"
         found.append(
             Step(
@@ -104,7 +104,7 @@ def steps(cpu: bool, results: Path) -> list[Step]:
                 (f"train_step-{size}-{batch}",),
             )
         )
-    for mode, budget in (("default", 75), ("reduce-overhead", 45)):
+    for mode, budget in (("default", 60), ("reduce-overhead", 60)):
         found.append(
             Step(
                 f"5 torch.compile of the plain step, {mode}",

@@ -30,7 +30,8 @@ WHOLE = 16384
 def _part(channels, PARTS: tl.constexpr, TILE_C: tl.constexpr, SECOND: tl.constexpr):
     """Image, channels and part of the maps that this program works on, int64.
 
-    A SECOND launch begins with what the first read last, which the cache still holds.
+    A SECOND launch begins with what the first read last, which the cache still holds: the first asks it to keep the maps
+    (evict_last), the second lets go of what it has read (evict_first).
     """
     program, parts = tl.program_id(0).to(tl.int64), tl.maximum(PARTS, 1)
     if SECOND:
@@ -59,7 +60,7 @@ def _moments(x, means, deviations, channels, pixels, step_c, step_p, part_size,
     for start in range(part * part_size, end, TILE_P):
         p = start + tl.arange(0, TILE_P)[:, None].to(tl.int64)
         mask = (p < end) & channel_mask[None, :]
-        value = tl.load(x + base + p * step_p, mask, 0.0).to(tl.float32)
+        value = tl.load(x + base + p * step_p, mask, 0.0, eviction_policy="evict_last").to(tl.float32)
         seen, count = start - part * part_size, tl.minimum(end - start, TILE_P)
         part_mean = tl.sum(value, 0) / count
         off = tl.where(mask, value - part_mean[None, :], 0.0)
@@ -77,7 +78,7 @@ def _write(value, mean, factor, bias, slope, residual, out, offset, mask, RESIDU
     y = (value - mean[None, :]) * factor[None, :] + bias[None, :]
     y = tl.where(y > 0, y, slope * y)
     if RESIDUAL:
-        y += tl.load(residual + offset, mask, 0.0).to(tl.float32)
+        y += tl.load(residual + offset, mask, 0.0, eviction_policy="evict_first").to(tl.float32)
     tl.store(out + offset, y, mask)
 
 
@@ -111,7 +112,7 @@ def _apply(x, scale, shift, residual, means, deviations, out, mean_out, rstd_out
         for start in range(part * part_size, end, TILE_P):
             p = start + tl.arange(0, TILE_P)[:, None].to(tl.int64)
             offset, mask = base + p * step_p, (p < end) & channel_mask[None, :]
-            value = tl.load(x + offset, mask, 0.0).to(tl.float32)
+            value = tl.load(x + offset, mask, 0.0, eviction_policy="evict_first").to(tl.float32)
             _write(value, mean, weight * rstd, bias, slope, residual, out, offset, mask, RESIDUAL)
     if part == 0:
         tl.store(mean_out + row, mean, channel_mask)
@@ -144,8 +145,12 @@ def _sums(grad, x, scale, shift, means, rstds, grad_shift, grad_scale, channels,
         p = start + tl.arange(0, TILE_P)[:, None].to(tl.int64)
         mask = (p < end) & channel_mask[None, :]
         offset = image * channels * pixels + c[None, :] * step_c + p * step_p
-        normed = (tl.load(x + offset, mask, 0.0).to(tl.float32) - mean[None, :]) * rstd[None, :]
-        g = _active(tl.load(grad + offset, mask, 0.0).to(tl.float32), normed, weight, bias, slope)
+        normed = (tl.load(x + offset, mask, 0.0, eviction_policy="evict_last").to(tl.float32) - mean[None, :]) * rstd[
+            None, :
+        ]
+        g = _active(
+            tl.load(grad + offset, mask, 0.0, eviction_policy="evict_last").to(tl.float32), normed, weight, bias, slope
+        )
         plain += tl.sum(g, 0)
         weighted += tl.sum(g * normed, 0)
     tl.store(grad_shift + row * PARTS + part, plain, channel_mask)
@@ -180,8 +185,16 @@ def _gradient(grad, x, scale, shift, means, rstds, part_shifts, part_scales, gra
         for start in range(part * part_size, end, TILE_P):
             p = start + tl.arange(0, TILE_P)[:, None].to(tl.int64)
             offset, mask = base + p * step_p, (p < end) & channel_mask[None, :]
-            normed = (tl.load(x + offset, mask, 0.0).to(tl.float32) - mean[None, :]) * rstd[None, :]
-            g = _active(tl.load(grad + offset, mask, 0.0).to(tl.float32), normed, weight, bias, slope)
+            normed = (
+                tl.load(x + offset, mask, 0.0, eviction_policy="evict_first").to(tl.float32) - mean[None, :]
+            ) * rstd[None, :]
+            g = _active(
+                tl.load(grad + offset, mask, 0.0, eviction_policy="evict_first").to(tl.float32),
+                normed,
+                weight,
+                bias,
+                slope,
+            )
             _store_grad_x(g, normed, plain / pixels, weighted / pixels, factor, grad_x, offset, mask)
     if part == 0:
         tl.store(grad_shift + row, plain, channel_mask)

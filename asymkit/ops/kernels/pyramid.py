@@ -11,7 +11,7 @@ import triton.language as tl
 
 from asymkit.ops.kernels.strips import kernel
 
-BLOCK = {"ROWS": 16, "COLUMNS": 64, "num_warps": 2}
+BLOCK = {"ROWS": 16, "COLUMNS": 32, "num_warps": 1}
 """The part of a program at the finest scale: both sides can be halved four times, for five scales."""
 
 

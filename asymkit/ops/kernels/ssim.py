@@ -18,8 +18,10 @@ from asymkit.ops.kernels.integers import cdiv
 from asymkit.ops.kernels.pyramid import BLOCK, gather, pyramid
 from asymkit.ops.kernels.strips import add_row, blurred_row, find_tile, kernel, no_rows
 
-STRIP = {"ROWS": 32, "COLUMNS": 64, "num_warps": 1}
-"""What a program blurs: more rows would leave a GPU idle on few images, fewer would be read more often."""
+STRIP_COLUMNS = 64
+STRIP_ROWS = (32, 16, 8)
+ENOUGH_STRIPS = 1500
+"""A program blurs a strip: of more rows, fewer are read twice; of fewer, there are enough for every multiprocessor."""
 
 MOST_SCALES = 8
 
@@ -191,7 +193,8 @@ def similarity_and_gradients(
     planes, counted = n * channels, sum(wanted)
     sides = [(-(-height // 2**scale), -(-width // 2**scale)) for scale in range(scales)]
     area = sum(h * ((w + taps + 1) // 2) for h, w in sides)
-    of_windows = [_tiles(h - taps + 1, w - taps + 1, STRIP) for h, w in sides]
+    strip = _strip(planes, height, width)
+    of_windows = [_tiles(h - taps + 1, w - taps + 1, strip) for h, w in sides]
 
     def new(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=torch.float32, device=x.device)
@@ -202,7 +205,7 @@ def similarity_and_gradients(
         new(counted, planes, area, 2),
     )
     partial, factors, values = new(planes, scales, of_windows[0]), new(planes, scales), new(n)
-    size, blur = (height, width, area, planes * area), {"WINDOW": tuple(window), "TAPS": taps, **STRIP}
+    size, blur = (height, width, area, planes * area), {"WINDOW": tuple(window), "TAPS": taps, **strip}
     want = {"WANT_X": wanted[0], "WANT_Y": wanted[1]}
     pyramid[planes * _tiles(height, width, BLOCK),](
         x, y, images, channels, *size, *x.stride(), *y.stride(), 2 * low + span, SCALES=scales, TAPS=taps, **BLOCK
@@ -213,10 +216,10 @@ def similarity_and_gradients(
     )  # fmt: skip
     _product[n,](
         partial, values, factors, channels, height, width, scales, of_windows[0], EXPONENTS=tuple(exponents),
-        TAPS=taps, ROWS=STRIP["ROWS"], COLUMNS=STRIP["COLUMNS"], PADDED=MOST_SCALES, CHUNK=128, FLOOR=POWER_FLOOR,
+        TAPS=taps, ROWS=strip["ROWS"], COLUMNS=strip["COLUMNS"], PADDED=MOST_SCALES, CHUNK=128, FLOOR=POWER_FLOOR,
     )  # fmt: skip
     if counted:
-        tiles = sum(_tiles(h, w, STRIP) for h, w in sides)
+        tiles = sum(_tiles(h, w, strip) for h, w in sides)
         _gradient[planes * tiles,](images, maps, own, *size, tiles, **blur, **want)
     return values, [own, factors] if counted else []
 
@@ -237,6 +240,13 @@ def chain(
         WANT_X=wanted[0], WANT_Y=wanted[1], **BLOCK,
     )  # fmt: skip
     return [image if wants else None for image, wants in zip(out, wanted, strict=True)]
+
+
+def _strip(planes: int, height: int, width: int) -> dict[str, int]:
+    """What a program blurs of maps of this size."""
+    across = planes * cdiv(width, STRIP_COLUMNS)
+    rows = next((rows for rows in STRIP_ROWS if across * cdiv(height, rows) >= ENOUGH_STRIPS), STRIP_ROWS[-1])
+    return {"ROWS": rows, "COLUMNS": STRIP_COLUMNS, "num_warps": 1}
 
 
 def _tiles(height: int, width: int, tile: dict[str, int]) -> int:
