@@ -127,7 +127,12 @@ def steps(cpu: bool, results: Path) -> list[Step]:
         ),
         Step(
             "7 AsymGAN demo",
-            script("demo", rehearsed=["--size", "16", "--width", "4", "--batch", "2", "--minutes", "None"]),
+            script(
+                "demo",
+                "--minutes",
+                "0.8",
+                rehearsed=["--size", "16", "--width", "4", "--batch", "2", "--minutes", "None"],
+            ),
             85,
             ("demo",),
         ),
