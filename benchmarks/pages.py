@@ -183,7 +183,9 @@ def add(path: Path, folder: Path = RESULTS) -> Path:
                 f"{path}: {name} was measured with another state of asymkit/, {about.get('package')}; this one is "
                 f"{package()}. Check out commit {about['commit']}, or measure again"
             )
-        if about["commit"] == "unknown":  # measured without git, and the same by its hash
+        if about["commit"] == "unknown" or about["commit"].endswith(
+            "+"
+        ):  # without git or in a copy, the same by its hash
             about["commit"] = commit()
     target = folder / file_name(entries["steps"]["machine"])
     write_entries(target, entries)

@@ -15,6 +15,7 @@ import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from time import monotonic
 from typing import Any, Literal
 
 import measure
@@ -191,7 +192,7 @@ def graph_pool() -> Any:
 def main(options: Options) -> None:
     """Time every variant, print and write the table; what cannot run is named in it and fails at the end."""
     torch.manual_seed(0)
-    device = torch.device(options.device)
+    begin, device = monotonic(), torch.device(options.device)
     steps: dict[str, Callable[[], None]] = {}
     failed: dict[str, str] = {}
     chosen = variants(options)
@@ -205,7 +206,8 @@ def main(options: Options) -> None:
             steps[name] = step
     if not steps or next(iter(steps)) != "plain":
         raise SystemExit(f"the plain step, which all others are compared with, {failed['plain']}")
-    found = options.times(steps)
+    left = replace(options, limit=max(1.0, options.limit - (monotonic() - begin)))  # building took its part of it
+    found = left.times(steps)
     mode = "" if options.compile == "no" else f"-{options.compile}"
     report = Report(f"train_step-{options.size}-{options.batch}{mode}", options, COLUMNS)
     for name, seconds in found.items():
