@@ -106,7 +106,7 @@ def steps(cpu: bool, results: Path) -> list[Step]:
                 (f"train_step-{size}-{batch}",),
             )
         )
-    for mode, budget in (("default", 70), ("reduce-overhead", 50)):
+    for mode, budget in (("default", 65), ("reduce-overhead", 50)):
         found.append(
             Step(
                 f"5 torch.compile of the plain step, {mode}",
@@ -124,7 +124,7 @@ def steps(cpu: bool, results: Path) -> list[Step]:
         Step(
             "6 S2 against one generator",
             script("presets", "--batch", "16", rehearsed=["--size", "64", "--width", "4"]),
-            20,
+            18,
             ("presets-64-1" if cpu else "presets-128-16",),
         ),
         Step(
