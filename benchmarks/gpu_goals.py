@@ -80,15 +80,16 @@ def gpu_goals(results: Results, kind: str = "cuda") -> str:
         ratio = _times(fastest(name), figure(name, "× faster", variant="plain, compiled"))
         path, goal = f"CycleGAN step, batch 1, against torch.compile of the plain one, {mode}", "≥ 1×"
         rows.append(_row(path, goal, why_not(name), _least(ratio, 1, "{:.3g}×")))
-    half = "asymkit, bfloat16" if figure(f"{step}-1", "ms", variant="asymkit, bfloat16") else "asymkit"
+    of_step = partial(figure, "launches", what="step")
+    half = "asymkit, bfloat16" if of_step("GPU µs", method="asymkit, bfloat16") else "asymkit"
     last = f"{half}, channels-last"
-    ratio = _times(figure(f"{step}-1", "ms", variant=last), figure(f"{step}-1", "ms", variant=half))
-    copies = figure("launches", "layout copies", what="step", method=last)
+    ratio = _times(of_step("GPU µs", method=last), of_step("GPU µs", method=half))
+    copies = of_step("layout copies", method=last)
     rows.append(
         _row(
-            f"step in channels-last, against NCHW ({half})",
+            f"GPU time of the step in channels-last, against NCHW ({half})",
             "< 1, no layout copies",
-            why_not(f"{step}-1"),
+            why_not("launches"),
             Figure(ratio, "{:.3g}", ratio is not None and ratio < 1),
             _most(copies, 0, "{} layout copies"),
         )
