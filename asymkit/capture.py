@@ -46,7 +46,7 @@ class CapturedStep:
     only: DistributedDataParallel needs more than this.
 
     Args:
-        step: called with tensors. Gradients must be zeroed inside it, before ``backward()``.
+        step: called with tensors. Gradients must be zeroed inside it, before ``backward()`` or after the step.
         optimizers: all that it steps, with the option ``capturable``, which is turned on: Adam and AdamW, best with
             ``fused=True``, and others of PyTorch.
         guards: all :class:`asymkit.StepGuard` that it asks.

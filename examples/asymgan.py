@@ -20,7 +20,6 @@ from support.run.run import Run
 from support.run.settings import Upsampling
 from support.run.start import vgg_features
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 import asymkit
 from asymkit.objectives import asymgan
@@ -99,25 +98,24 @@ def main(settings: Settings) -> None:
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
 
     measured, shown = data.fresh(64, None, run.device), data.fresh(8, settings.picture_size, run.device)
-    page = Page("AsymGAN", [source, *notes], lambda model: look_at_asymgan(model, measured, shown))
-    translators = run.prepare(model)  # on the device, on several wrapped
-    judges = asymgan.Critics(*(run.prepare(critic) for critic in critics.children()))
+    page = Page("AsymGAN", [source, *notes], lambda shown_model: look_at_asymgan(shown_model, measured, shown))
+    translators = run.prepare(model)  # the same weights on the device, on several GPUs wrapped
+    judges = asymgan.Critics(**{name: run.prepare(critic) for name, critic in critics.named_children()})
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    run.saves(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.keeps(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def step(x: Tensor, y: Tensor) -> None:  # x rich, y poor, unpaired
         cycles = translators(x, y)
         with asymkit.frozen(judges):
             generator_terms = asymgan.generator_terms(cycles, judges, content, style)
             run.backward(settings.weights.total(generator_terms))
-        discriminator_terms = asymgan.discriminator_terms(pools(cycles), judges)
+        discriminator_terms = asymgan.discriminator_terms(pools(cycles), judges)  # detached, some of them earlier ones
         run.backward(settings.weights.total(discriminator_terms))
         run.log(generator_terms, discriminator_terms)
-        if run.ends_step:  # after --accumulate batches
+        if run.ends_step:  # after the last of --accumulate batches
             guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
             guard_d.step(optimizer_d, discriminator_terms)
             optimizer_g.zero_grad()
@@ -125,10 +123,11 @@ def main(settings: Settings) -> None:
 
     step = run.captured(step, optimizer_g, optimizer_d)  # one CUDA graph, with --graph
     for x, y in run.batches(page):
+        decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
+        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_generators
+        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_critics
         step(x, y)
         if run.ends_step:
-            for decay in decays:
-                decay.step()
             average.update()
 
 

@@ -22,7 +22,6 @@ from support.run.command import command
 from support.run.run import Run
 from support.run.settings import RunSettings, Upsampling
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 import asymkit
 from asymkit.networks.dual import Preset, Sharing
@@ -107,8 +106,7 @@ def main(settings: Settings) -> None:
     structure = asymkit.MSSSIMLoss(scales=scales_that_fit(settings.size, settings.size))
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
-    translators = run.prepare(model)  # on the device, on several wrapped
+    translators = run.prepare(model)  # the same weights on the device, on several GPUs wrapped
     judges = nn.ModuleList(run.prepare(critic) for critic in critics)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
@@ -119,8 +117,8 @@ def main(settings: Settings) -> None:
 
     measured, shown = (held_out.of_each(n, side, run.device) for n, side in ((32, None), (2, settings.picture_size)))
     look = functools.partial(look_at_domains, names=data.names, measured=measured, shown=shown)
-    page = Page("AsymmetricGAN, domains", [source], lambda model: look(model, classifier()))
-    run.saves(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    page = Page("AsymmetricGAN, domains", [source], lambda shown_model: look(shown_model, classifier()))
+    run.keeps(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def step(x: Tensor, domain_x: Tensor, y: Tensor, domain_y: Tensor) -> None:  # images, and the domains they are of
         cycle = translators(x, domain_x, y, domain_y)
@@ -130,7 +128,7 @@ def main(settings: Settings) -> None:
         discriminator_terms = unsupervised.discriminator_terms(cycle.detach(), judges)
         run.backward(settings.weights.total(discriminator_terms))
         run.log(generator_terms, discriminator_terms)
-        if run.ends_step:  # after --accumulate batches
+        if run.ends_step:  # after the last of --accumulate batches
             guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
             guard_d.step(optimizer_d, discriminator_terms)
             optimizer_g.zero_grad()
@@ -138,10 +136,11 @@ def main(settings: Settings) -> None:
 
     step = run.captured(step, optimizer_g, optimizer_d)  # one CUDA graph, with --graph
     for x, domain_x, y, domain_y in run.batches(page):
+        decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
+        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_generators
+        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_critics
         step(x, domain_x, y, domain_y)
         if run.ends_step:
-            for decay in decays:
-                decay.step()
             average.update()
 
 

@@ -20,7 +20,6 @@ from support.run.run import Run
 from support.run.settings import RunSettings, Upsampling
 from support.run.start import vgg_features
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 import asymkit
 from asymkit.objectives.asymmetricgan import supervised
@@ -105,14 +104,13 @@ def main(settings: Settings) -> None:
     )
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
-    translators = run.prepare(model)  # on the device, on several wrapped
-    judges = supervised.Critics(*(run.prepare(critic) for critic in critics.children()))
+    translators = run.prepare(model)  # the same weights on the device, on several GPUs wrapped
+    judges = supervised.Critics(**{name: run.prepare(critic) for name, critic in critics.named_children()})
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     shown = held_out.head(32, run.device)
-    page = Page("AsymmetricGAN, gestures", [source, *notes], lambda model: look_at_gestures(model, shown))
-    run.saves(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    page = Page("AsymmetricGAN, gestures", [source, *notes], lambda shown_model: look_at_gestures(shown_model, shown))
+    run.keeps(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def step(
         x: Tensor, skeleton_x: Tensor, y: Tensor, skeleton_y: Tensor
@@ -124,7 +122,7 @@ def main(settings: Settings) -> None:
         discriminator_terms = supervised.discriminator_terms(cycles.detach(), judges)
         run.backward(settings.weights.total(discriminator_terms))
         run.log(generator_terms, discriminator_terms)
-        if run.ends_step:  # after --accumulate batches
+        if run.ends_step:  # after the last of --accumulate batches
             guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
             guard_d.step(optimizer_d, discriminator_terms)
             optimizer_g.zero_grad()
@@ -132,10 +130,11 @@ def main(settings: Settings) -> None:
 
     step = run.captured(step, optimizer_g, optimizer_d)  # one CUDA graph, with --graph
     for x, skeleton_x, y, skeleton_y in run.batches(page):
+        decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
+        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_generators
+        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_critics
         step(x, skeleton_x, y, skeleton_y)
         if run.ends_step:
-            for decay in decays:
-                decay.step()
             average.update()
 
 

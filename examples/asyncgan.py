@@ -21,7 +21,6 @@ from support.run.plan import Plan
 from support.run.run import Run
 from support.run.settings import Upsampling
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 import asymkit
 from asymkit.objectives import asyncgan
@@ -33,7 +32,7 @@ PAPERS = {"cyclegan": (9, 3, 0), "highres": (8, 4, 0), "asymgan": (6, 3, 8)}  # 
 class Settings(UnpairedSettings):
     """Train a cycle model asynchronously."""
 
-    FIXED = frozenset({"epochs"})  # when a run is resumed
+    FIXED = frozenset({"epochs", "picture_size"})  # when a run is resumed
     out: Path = Path("runs/asyncgan")  # folder of the run
     base: Literal["cyclegan", "highres", "asymgan"] = "cyclegan"  # highres: the paper's networks, for 512² and more
     epochs: int = 100  # half of them joint, then joint and partial in turn
@@ -90,14 +89,13 @@ def main(settings: Settings) -> None:
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
-    translators = run.prepare(model)  # on the device, on several wrapped
-    judges = asyncgan.Critics(*(run.prepare(critic) for critic in critics.children()))
+    translators = run.prepare(model)  # the same weights on the device, on several GPUs wrapped
+    judges = asyncgan.Critics(**{name: run.prepare(critic) for name, critic in critics.named_children()})
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     def update(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
         run.log(generator_terms, discriminator_terms)
-        if run.ends_step:  # after --accumulate batches
+        if run.ends_step:  # after the last of --accumulate batches
             guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
             guard_d.step(optimizer_d, discriminator_terms)
             optimizer_g.zero_grad()
@@ -108,7 +106,9 @@ def main(settings: Settings) -> None:
         with asymkit.frozen(judges):
             generator_terms = asyncgan.joint_generator_terms(cycles, judges)
             run.backward(settings.weights.total(generator_terms))
-        discriminator_terms = asyncgan.joint_discriminator_terms(pools(cycles), judges)
+        discriminator_terms = asyncgan.joint_discriminator_terms(
+            pools(cycles), judges
+        )  # detached, some of them earlier ones
         run.backward(settings.weights.total(discriminator_terms))
         update(generator_terms, discriminator_terms)
 
@@ -126,16 +126,19 @@ def main(settings: Settings) -> None:
     scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step)  # steps of joint and of partial epochs
     shown = data.fresh(6, settings.picture_size, run.device)
-    page = Page("Async-GAN", [source, plan.note()], lambda model: look_at_asyncgan(model, shown, plan.moments))
-    run.saves(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    page = Page(
+        "Async-GAN", [source, plan.note()], lambda shown_model: look_at_asyncgan(shown_model, shown, plan.moments)
+    )
+    run.keeps(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
+        decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
+        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_generators
+        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_critics
         scheduler.set_epoch(plan.epoch(run.step))
         scheduler(x, y)  # joint or partial
         if run.ends_step:
-            for decay in decays:
-                decay.step()
             average.update()
-            plan.keep_moment(run.step, model, *shown)  # at the end of a phase
+            plan.keep_moment(run.step, average.model, *shown)  # at the end of a phase
 
 
 if __name__ == "__main__":

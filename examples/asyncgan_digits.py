@@ -23,7 +23,6 @@ from support.run.plan import Plan
 from support.run.run import Run
 from support.run.settings import Upsampling
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
 import asymkit
 from asymkit.objectives import asyncgan
@@ -35,7 +34,7 @@ VARIANTS = {"cyclegan": "CycleGAN", "async": "Async-CycleGAN"}
 class Settings(DigitSettings):
     """Train CycleGAN and Async-CycleGAN between two sets of digits, and score both by a classifier of real ones."""
 
-    FIXED = frozenset({"epochs"})  # when a run is resumed
+    FIXED = frozenset({"epochs", "picture_size"})  # when a run is resumed
     out: Path = Path("runs/digits")  # folder of the runs
     samples: int = 1200  # images of each set in an epoch
     batch: int = 8
@@ -69,14 +68,13 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
-    translators = run.prepare(model)  # on the device, on several wrapped
-    judges = asyncgan.Critics(*(run.prepare(critic) for critic in critics.children()))
+    translators = run.prepare(model)  # the same weights on the device, on several GPUs wrapped
+    judges = asyncgan.Critics(**{name: run.prepare(critic) for name, critic in critics.named_children()})
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     def update(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
         run.log(generator_terms, discriminator_terms)
-        if run.ends_step:  # after --accumulate batches
+        if run.ends_step:  # after the last of --accumulate batches
             guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
             guard_d.step(optimizer_d, discriminator_terms)
             optimizer_g.zero_grad()
@@ -87,7 +85,9 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
         with asymkit.frozen(judges):
             generator_terms = asyncgan.joint_generator_terms(cycles, judges)
             run.backward(settings.weights.total(generator_terms))
-        discriminator_terms = asyncgan.joint_discriminator_terms(pools(cycles), judges)
+        discriminator_terms = asyncgan.joint_discriminator_terms(
+            pools(cycles), judges
+        )  # detached, some of them earlier ones
         run.backward(settings.weights.total(discriminator_terms))
         update(generator_terms, discriminator_terms)
 
@@ -107,17 +107,18 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, asynchronous=variant == "async")
     shown = rich.test.images[:8].to(run.device), poor.test.images[:8].to(run.device)
     notes = [f"rich: {rich}; poor: {poor}", plan.note()]
-    page = Page(VARIANTS[variant], notes, lambda model: look_at_asyncgan(model, shown, plan.moments))
-    run.saves(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    page = Page(VARIANTS[variant], notes, lambda shown_model: look_at_asyncgan(shown_model, shown, plan.moments))
+    run.keeps(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
+        decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
+        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_generators
+        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_critics
         scheduler.set_epoch(plan.epoch(run.step))
         step(x, y)
         if run.ends_step:
-            for decay in decays:
-                decay.step()
             average.update()
-            plan.keep_moment(run.step, model, *shown)  # at the end of a phase
-    return None if run.stopped else model.cpu()
+            plan.keep_moment(run.step, average.model, *shown)  # at the end of a phase
+    return None if run.stopped else average.model.cpu()
 
 
 if __name__ == "__main__":

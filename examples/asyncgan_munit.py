@@ -20,7 +20,6 @@ from support.run.command import command
 from support.run.plan import Plan
 from support.run.run import Run
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 
 import asymkit
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
@@ -44,7 +43,7 @@ class Weights(TermWeights):
 class Settings(UnpairedSettings):
     """Train a compact MUNIT asynchronously."""
 
-    FIXED = frozenset({"epochs"})  # when a run is resumed
+    FIXED = frozenset({"epochs", "picture_size"})  # when a run is resumed
     out: Path = Path("runs/munit")  # folder of the run
     epochs: int = 100  # half of them joint, then joint and partial in turn
     period: int = 10  # epochs of a cycle, whose first half is joint
@@ -63,7 +62,10 @@ class Settings(UnpairedSettings):
 
 SMALL: dict[str, Any] = {"size": 48, "picture_size": 96, "batch": 2, "width": 16, "blocks": 2, "critic_layers": 2}
 DEMO = Settings(epochs=12, period=2, lr_generators=5e-4, lr_critics=1e-4, workers=0, **SMALL)
-PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
+PRESETS = {
+    "paper": ("MUNIT's weights and Async-GAN's epochs; networks of our own.", Settings()),
+    "demo": ("Minutes on a CPU.", DEMO),
+}
 
 
 class Decoder(nn.Module):
@@ -190,8 +192,7 @@ def main(settings: Settings) -> None:
     critics = nn.ModuleList(asymkit.PatchDiscriminator(**size) for _ in range(2))  # of rich and of poor images
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    decays = [LambdaLR(o, lambda _: asymkit.linear_decay(run.progress())) for o in (optimizer_g, optimizer_d)]
-    translators = run.prepare(model)  # on the device, on several wrapped
+    translators = run.prepare(model)  # the same weights on the device, on several GPUs wrapped
     judges = [run.prepare(critic) for critic in critics]
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
@@ -202,7 +203,7 @@ def main(settings: Settings) -> None:
         of_discriminators = discriminator_terms(made, x, y, *judges)
         run.backward(settings.weights.total(of_discriminators))
         run.log(of_generators, of_discriminators)
-        if run.ends_step:  # after --accumulate batches
+        if run.ends_step:  # after the last of --accumulate batches
             guard_g.step(optimizer_g, of_generators)  # optimizer_g.step(), unless something is not finite
             guard_d.step(optimizer_d, of_discriminators)
             optimizer_g.zero_grad()
@@ -217,16 +218,19 @@ def main(settings: Settings) -> None:
     )
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step)  # steps of joint and of partial epochs
     shown = data.fresh(6, settings.picture_size, run.device)
-    page = Page("Async-MUNIT", [source, plan.note()], lambda model: look_at_munit(model, shown, plan.moments))
-    run.saves(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    page = Page(
+        "Async-MUNIT", [source, plan.note()], lambda shown_model: look_at_munit(shown_model, shown, plan.moments)
+    )
+    run.keeps(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
+        decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
+        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_generators
+        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_critics
         scheduler.set_epoch(plan.epoch(run.step))
         scheduler(x, y)  # joint or partial
         if run.ends_step:
-            for decay in decays:
-                decay.step()
             average.update()
-            plan.keep_moment(run.step, model, *shown)  # at the end of a phase
+            plan.keep_moment(run.step, average.model, *shown)  # at the end of a phase
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -100,6 +101,9 @@ def test_chosen_steps_are_found_by_number_or_name(tmp_path: Path, monkeypatch: p
         gpu.main(["--cpu", "--out", str(tmp_path), "--steps", "9"])
 
 
+@pytest.mark.skipif(
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN, reason="started to ignore SIGINT, as its children are"
+)
 def test_a_step_that_is_stopped_says_where_it_was(tmp_path: Path) -> None:
     options = measure.Options("cpu", out=tmp_path / "results.json")
     gpu.take([step("sleeps", "import time; time.sleep(600)", 1.0)], options, limit=3.0)

@@ -180,7 +180,12 @@ def test_an_example_is_read_top_to_bottom(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     # MUNIT is no part of asymkit: its networks and losses stand in the example
     assert len(text.splitlines()) <= (240 if path.stem == "asyncgan_munit" else 150)
-    for line in ("run.backward(settings.weights.total(", "guard_g.step(optimizer_g, ", "zero_grad()", "decay.step()"):
+    for line in (
+        "run.backward(settings.weights.total(",
+        "guard_g.step(optimizer_g, ",
+        "zero_grad()",
+        "linear_decay(run.progress)",
+    ):
         assert line in text, line
     names = {node.module for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)}
     assert not names & {other.stem for other in EXAMPLE_FILES}

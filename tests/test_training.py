@@ -345,13 +345,13 @@ def test_learning_rates_are_constant_for_half_of_the_run_then_fall_to_zero(
 
 
 def test_a_timed_run_follows_the_clock(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a clock that goes on by a second whenever somebody looks at it; the rate is a step behind."""
+    """On a clock that goes on by a second whenever somebody looks at it."""
     ticks, seconds, rates = itertools.count(), list[float](), list[float]()
 
     def kept(path: Path, step: int, done: float, parts: Any, *rest: Any) -> None:
         save_checkpoint(path, step, done, parts, *rest)
         seconds.append(done)
-        rates.append(parts["optimizer_g"].state_dict()["param_groups"][0]["lr"])  # of the next step
+        rates.append(parts["optimizer_g"].state_dict()["param_groups"][0]["lr"])
 
     monkeypatch.setattr(loop, "monotonic", lambda: float(next(ticks)))
     monkeypatch.setattr(loop, "save_checkpoint", kept)
@@ -367,6 +367,33 @@ def test_a_timed_run_follows_the_clock(tmp_path: Path, data: Path, monkeypatch: 
     assert len(seconds) > 4
     before = [0.0, *seconds[:-1]]
     assert rates == pytest.approx([1e-3 * min(1, 2 * (1 - done / 30)) for done in before])
+
+
+def test_epochs_that_end_before_the_minutes_let_rates_fall_too(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a run that is made longer goes on at the rate of where it is, not at that of its end, zero."""
+    step, rates = StepGuard.step, list[float]()
+
+    def taken(self: StepGuard, optimizer: torch.optim.Optimizer, terms: Any) -> Any:
+        rates.append(optimizer.param_groups[0]["lr"])
+        return step(self, optimizer, terms)
+
+    monkeypatch.setattr(StepGuard, "step", taken)
+    example: Any = importlib.import_module("asymgan")
+    monkeypatch.setattr(example, "look_at_asymgan", lambda *_: Look({}, {}))
+    small: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "critic_layers": 1, "batch": 1}
+    course: dict[str, Any] = {"minutes": 60.0, "epochs": 2, "features": "random", "tensorboard": False}
+    settings = replace(ASYMGAN_DEMO, data=data, out=tmp_path, lr_generators=1e-3, lr_critics=1e-3, **small, **course)
+    example.main(settings)
+    steps = len(rates) // 2
+    factors = [min(1.0, 2 * (1 - done / steps)) for done in range(steps)]
+    assert rates[::2] == rates[1::2] == pytest.approx([1e-3 * factor for factor in factors])
+    rates.clear()
+    AcceleratorState._reset_state(reset_partial_state=True)
+    example.main(replace(settings, epochs=4, resume=True))
+    factors = [min(1.0, 2 * (1 - done / (2 * steps))) for done in range(steps, 2 * steps)]
+    assert rates[::2] == pytest.approx([1e-3 * factor for factor in factors])
 
 
 class Anything:

@@ -698,14 +698,14 @@ EXAMPLES = [
     ),
     Mutation(
         "examples/asyncgan.py",
-        "                decay.step()\n",
-        "                pass\n",
+        "asymkit.linear_decay(run.progress)",
+        "1.0",
         f"tests/test_training.py::{RATES}",
     ),
     Mutation(
         "examples/asyncgan.py",
-        "critics.parameters(), settings.lr_critics",
-        "critics.parameters(), settings.lr_generators",
+        "decay * settings.lr_critics",
+        "decay * settings.lr_generators",
         f"tests/test_training.py::{RATES}",
     ),
     Mutation(

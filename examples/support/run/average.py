@@ -21,7 +21,7 @@ class MovingAverage:
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self._source, self._decay = model, decay
+        self._source, self._decay, self._steps = model, decay, 0
         self._average = AveragedModel(model, multi_avg_fn=self._blend).requires_grad_(False) if decay else None
 
     @property
@@ -32,6 +32,7 @@ class MovingAverage:
     def update(self) -> None:
         """Take the model's weights into the average, after a step."""
         if self._average is not None:
+            self._steps = int(self._average.n_averaged)  # on the CPU; what _blend is given may be on the device
             self._average.update_parameters(self._source)
 
     def state_dict(self) -> dict[str, Any]:
@@ -43,7 +44,7 @@ class MovingAverage:
         if self._average is not None:
             self._average.load_state_dict(state)
 
-    def _blend(self, kept: Weights, new: Weights, steps: Tensor | int) -> None:
-        decay = min(self._decay, (1 + int(steps)) / (10 + int(steps)))
+    def _blend(self, kept: Weights, new: Weights, _: Tensor | int) -> None:
+        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
         for average, weight in zip(kept, new, strict=True):
             average.lerp_(weight, 1 - decay)

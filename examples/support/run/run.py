@@ -36,18 +36,18 @@ class Run:
         run = Run(settings, data)
         translators = run.prepare(model)
         average = run.average(model)
-        run.saves(model=model, optimizer=optimizer)
+        run.keeps(model=model, optimizer=optimizer)
         for x, y in run.batches(page):
             loss = ...
             run.backward(loss)
-            run.log(terms)
+            run.log(generator_terms, discriminator_terms)
             if run.ends_step:
                 optimizer.step()
                 optimizer.zero_grad()
                 average.update()
 
-    It knows no networks, losses or optimizers, only their states. A run ends after the epochs or the minutes of its
-    settings, or by a signal such as Ctrl-C, always with a checkpoint and a report.
+    It never sees the objective. A run ends after the epochs or the minutes of its settings, or by a signal such as Ctrl-C,
+    always with a checkpoint and a report.
 
     Args:
         settings: of the run, whose folder it takes.
@@ -80,11 +80,11 @@ class Run:
         return prepared
 
     def guard(self) -> StepGuard:
-        """A guard for one optimizer, whose skipped steps the report counts."""
+        """A guard for one optimizer, whose skipped steps since this start the report counts."""
         self._guards.append(StepGuard(self.settings.skips))
         return self._guards[-1]
 
-    def saves(self, **states: Stateful) -> None:
+    def keeps(self, **states: Stateful) -> None:
         """What a checkpoint holds, by name; of networks themselves, since wrappers change the names of parameters."""
         self.states |= states
 
@@ -119,16 +119,15 @@ class Run:
         for name, term in terms.items():
             self._means[name] = self._means.get(name, 0) + term.detach() / self.settings.accumulate
 
+    @property
     def progress(self) -> float:
-        """The part of the training that is done after the step at hand, by steps or by the clock; for the learning rate."""
-        return self._progress(self.step + 1)
+        """The part of the training that is done before this step, by steps or by the clock, whichever is more."""
+        return self._progress(self.step)
 
     def _progress(self, step: int) -> float:
-        if step >= self._steps:
-            return 1.0
-        if self.settings.minutes:
-            return min(self.seconds / (60 * self.settings.minutes), 1.0)
-        return step / self._steps if self._plan is None else self._plan.progress(step)
+        by_steps = step / self._steps if self._plan is None else self._plan.progress(step)
+        by_clock = self.seconds / (60 * self.settings.minutes) if self.settings.minutes else 0.0
+        return min(max(by_steps, by_clock), 1.0)
 
     def batches(self, page: Page, plan: Plan | None = None) -> Iterator[Any]:
         """Batches until the run ends, ``--accumulate`` of them to a step, the last of which finds ``ends_step`` set.
@@ -265,19 +264,27 @@ class Run:
         told = torch.tensor(mine, dtype=torch.float32, device=self.accelerator.device)
         return [answer > 0 for answer in self.accelerator.reduce(told, "sum").tolist()]
 
-    def _end(self, seconds: float) -> None:
-        """A step is done."""
+    def _forget_nonfinite(self) -> None:
+        """Drop images of steps that were left out; what a CUDA device counts is read now."""
+        for guard in self._guards:
+            guard.read()
         skipped = sum(guard.skipped for guard in self._guards)
-        if skipped > self._skipped:  # on a CUDA device, up to ten steps ago
+        if skipped > self._skipped:
             self._skipped = skipped
             for state in self.states.values():
                 if isinstance(state, KeepsImages):
                     state.forget_nonfinite()
+
+    def _end(self, seconds: float) -> None:
+        """A step is done."""
+        if sum(guard.skipped for guard in self._guards) > self._skipped:  # on a CUDA device, up to ten steps ago
+            self._forget_nonfinite()
         if self._dry is not None:
             self._dry.add(self.step, seconds)
         self.step, self.seconds, self._since = self.step + 1, self.seconds + seconds, self._since + seconds
 
     def _save(self, last: bool = False) -> None:
+        self._forget_nonfinite()
         if not self.main or self._saved == self.step:
             return
         try:
@@ -295,8 +302,6 @@ class Run:
         self._report()
 
     def _report(self) -> None:
-        for guard in self._guards:
-            guard.read()
         waiting = self._waited / max(self._since, 1e-9)
         self.record.warn(self.record.health.waiting(waiting if self._since > 60 else 0.0))
         figures: dict[str, float] = {"done": self._progress(self.step), "steps": self.step, "seconds": self.seconds}
