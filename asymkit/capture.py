@@ -42,6 +42,10 @@ class CapturedStep:
     :class:`asymkit.CapturableImagePool`. Learning rates become tensors on the device: schedulers of PyTorch, and
     ``group["lr"] = 1e-4``, go on to work; other options of an optimizer stay as they were at the capture.
 
+    Training states hold ``capturable=True`` from then on: an optimizer that is not ``fused`` refuses them on a CPU until its
+    groups are told ``group["capturable"] = False``. Options that schedulers change beside the rate, such as OneCycleLR's
+    momentum, stay as they were at the capture.
+
     Weights, optimizers and pools that are loaded from a training state have to be so before the first call. One process
     only: DistributedDataParallel needs more than this.
 
@@ -103,9 +107,9 @@ class CapturedStep:
                 self._capture()
             self._graph.replay()
             result = self._result
-            for guard in self.guards:
-                guard.replayed()
-        self.steps += 1
+        replayed, self.steps = self.steps >= WARM_UP, self.steps + 1
+        for guard in self.guards if replayed else ():
+            guard.replayed()
         return result
 
     def _take(self, inputs: tuple[Tensor, ...]) -> None:
@@ -198,12 +202,18 @@ def _device_of(optimizers: list[torch.optim.Optimizer]) -> torch.device:
 
 def _made_capturable(optimizer: torch.optim.Optimizer, device: torch.device) -> list[tuple[dict[str, Any], Tensor]]:
     """Its groups with their learning rates, now tensors; what it counts is on the device."""
+    given: set[int] = set()
     for group in optimizer.param_groups:
         group["capturable"] = True
         rate = group["lr"]
         rate = rate if isinstance(rate, Tensor) else torch.full((), rate)
-        group["lr"] = rate.to(device, torch.float32)
+        shared = id(rate) in given
+        given.add(id(rate))
+        group["lr"] = rate.to(
+            device, torch.float32, copy=shared
+        )  # one tensor given to all groups would follow the last
     for parameter, state in optimizer.state.items():
-        if isinstance(state.get("step"), Tensor):
-            state["step"] = state["step"].to(parameter.device)
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.ndim == 0:  # what it counts
+                state[name] = value.to(parameter.device)
     return [(group, group["lr"]) for group in optimizer.param_groups]

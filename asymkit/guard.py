@@ -25,7 +25,7 @@ class StepGuard:
         self.guard.step(self.optimizer_G, {"cycle": self.loss_cycle_A, "gan": self.loss_G_A})  # after
 
     A skipped step leaves weights and the optimizer's averages as they are and forgets the gradients. Where several
-    processes train together, all skip or none does.
+    processes train together, all skip or none does. Each optimizer has a guard of its own, asked once a step.
 
     On a CUDA device, ``torch.optim.Adam(..., fused=True)`` and ``AdamW`` decide on the device, by the ``found_inf`` of
     ``torch.amp.GradScaler``'s protocol: no step waits for the device, and a CUDA graph can hold it
@@ -140,10 +140,12 @@ class StepGuard:
         if self._counts is None or unread == 0:
             return
         skipped, self.in_a_row, longest = map(int, self._counts.tolist())
+        if longest != self.in_a_row:
+            self._counts[2] = self.in_a_row
         if skipped == 0:
             return
         self.skipped += skipped
-        self._counts[0], self._counts[2] = 0, self.in_a_row
+        self._counts[0] = 0
         values: dict[str, float] = {}
         for names, kept in self._values.items():
             found = zip(names, kept.tolist(), strict=True)
@@ -167,7 +169,9 @@ class StepGuard:
             seen = [_on_device(term, device) for term in named.values()]
             gradients = [gradient for gradient in gradients if gradient.numel()]
             if gradients:
-                seen.append(torch.nn.utils.get_total_norm(gradients, math.inf).float())
+                norm = torch.nn.utils.get_total_norm(gradients, math.inf).to(device)
+                # whether it is finite in its own type, which may be wider than float32
+                seen.append(torch.where(norm.isfinite(), 0.0, math.inf).float())
             looked = torch.stack(seen) if seen else torch.zeros(1, device=device)
             fine = (looked.abs() < math.inf).all()  # a NaN is not below infinity either
             skipped = (~fine).float()
@@ -179,7 +183,7 @@ class StepGuard:
         try:
             optimizer.step()
         finally:
-            del fused.found_inf  # type: ignore[attr-defined]
+            vars(fused).pop("found_inf", None)
         if not _capturing(device):
             self.replayed()
         return fine
@@ -234,6 +238,8 @@ def _fused(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer | None:
 
     A fused SGD honours it as well, but leaves its momentum uninitialised where the very first step is left out.
     """
+    if getattr(optimizer, "scaler", None) is not None:  # accelerate's wrapper, whose scaler uses found_inf itself
+        return None
     inner = getattr(optimizer, "optimizer", optimizer)
     plain = type(inner) in (torch.optim.Adam, torch.optim.AdamW)  # no subclass, whose step may do anything
     return inner if plain and all(group["fused"] for group in inner.param_groups) else None
@@ -242,7 +248,9 @@ def _fused(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer | None:
 def _on_device(term: Tensor | float, device: torch.device) -> Tensor:
     """A scalar in float32; a number without a copy from the host."""
     if not isinstance(term, Tensor):
-        return torch.full((), term, device=device)
+        most = torch.finfo(torch.float32).max
+        number = max(-most, min(term, most)) if math.isfinite(term) else term
+        return torch.full((), number, device=device)
     term = term.detach().float().to(device)
     return term.sum() if term.ndim else term
 

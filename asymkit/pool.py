@@ -174,9 +174,10 @@ class CapturableImagePool(ImagePool):
     def _allocated(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Memory for such images, which stays where it is, as graphs need it."""
         if self._rows is None or self._count is None:
-            rows = like.new_zeros(self.size + 1, *like.shape[1:])
-            self._rows = rows.contiguous(memory_format=layout_of(like))
-            self._count = torch.zeros((), dtype=torch.int64, device=like.device)
+            with torch.inference_mode(False):  # memory that later batches are written into
+                rows = torch.zeros(self.size + 1, *like.shape[1:], dtype=like.dtype, device=like.device)
+                self._rows = rows.contiguous(memory_format=layout_of(like))
+                self._count = torch.zeros((), dtype=torch.int64, device=like.device)
         if self._rows.shape[1:] != like.shape[1:]:
             raise ValueError(
                 f"images must be of the size of those in the pool, {tuple(self._rows.shape[1:])}, got "
@@ -186,7 +187,7 @@ class CapturableImagePool(ImagePool):
 
     def _exchanged(self, images: Tensor, rows: Tensor, count: Tensor) -> Tensor:
         n, device = len(images), images.device
-        finite = images.abs().amax((1, 2, 3)) < math.inf
+        finite = images.to(rows.dtype).abs().amax((1, 2, 3)) < math.inf  # as they would be kept
         place = count + finite.cumsum(0) - 1  # while there is room, images go to one row after the other
         fills = finite & (place < self.size)
         swaps = finite & ~fills & (torch.rand(n, device=device) < 0.5)

@@ -6,7 +6,7 @@ import copy
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -299,8 +299,49 @@ def test_calls_in_one_batch_equal_one_call_each() -> None:
             found.append([parts, [p.grad.clone() for p in network.parameters() if p.grad is not None]])
             assert isinstance(made["a"], type(network(x)))
         torch.testing.assert_close(found[0], found[1])
-    with pytest.raises(ValueError, match="the same number of arguments for each call"):
-        in_one_batch(nn.Identity(), {})
+
+
+@pytest.mark.parametrize(
+    ("calls", "message"),
+    [
+        ({}, "the same number of arguments for each call"),
+        ({"a": (images_like(2, 3, 8, 8), torch.zeros(1, 4))}, r"calls\['a'\] must have one batch size, got \[2, 1\]"),
+        ({"a": ()}, "must be a tuple of batches"),
+        ({"a": images_like(2, 3, 8, 8), "b": images_like(2, 3, 8, 8)}, "must be a tuple of batches"),
+        (
+            {"a": (images_like(2, 3, 8, 8),), "b": (images_like(2, 3, 8, 9),)},
+            "differ from the others in the batch size only",
+        ),
+        ({"a": (images_like(2, 3, 8, 8),), "b": (images_like(2, 3, 8, 8).float(),)}, "in the batch size only"),
+    ],
+)
+def test_calls_that_do_not_fit_into_one_batch_are_refused(calls: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        in_one_batch(nn.Identity(), calls)
+
+
+def test_what_a_network_gives_is_taken_apart() -> None:
+    class Scores(NamedTuple):
+        patches: Tensor
+        logits: Tensor
+
+    x, y = images_like(1, 3, 8, 8), images_like(2, 3, 8, 8)
+    made = in_one_batch(lambda image: Scores(image, image.mean((1, 2, 3))), {"a": (x,), "b": (y,)})
+    assert isinstance(made["b"], Scores)
+    assert torch.equal(made["b"].logits, y.mean((1, 2, 3)))
+    with pytest.raises(ValueError, match="network must give a tensor, or tuples and lists of them, got dict"):
+        in_one_batch(lambda image: {"score": image}, {"a": (x,), "b": (y,)})
+
+
+def test_one_rate_given_to_all_groups_is_one_for_each(without_graphs: list[str]) -> None:
+    layers = [nn.Linear(1, 1), nn.Linear(1, 1)]
+    groups = [{"params": layer.parameters()} for layer in layers]
+    optimizer = torch.optim.Adam(groups, lr=torch.tensor(0.1), fused=True)
+    step = CapturedStep(lambda x: None, [optimizer])
+    step(torch.ones(1))
+    optimizer.param_groups[0]["lr"] = 0.01
+    step(torch.ones(1))
+    assert [round(float(group["lr"]), 6) for group in optimizer.param_groups] == [0.01, 0.1]
 
 
 def test_the_page_on_speed_shows_a_step_that_trains(

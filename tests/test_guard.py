@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
 from torch import nn
 from waits import NoWaiting
 
@@ -364,3 +365,40 @@ def test_no_gradients_and_no_terms_are_a_step_on_the_device_too() -> None:
     assert not bool(guard.step(optimizer, {"off": 10**400}))
     with pytest.warns(UserWarning, match="step 3 was not taken: off is inf"):
         guard.read()
+
+
+def test_a_wrapper_with_a_scaler_is_left_to_it() -> None:
+    """accelerate's, in float16: the scaler uses found_inf itself, so that the guard has to wait for its answer."""
+    layer, optimizer = fused()
+    wrapped = AcceleratedOptimizer(optimizer, scaler=torch.amp.GradScaler("cpu", init_scale=1.0))
+    guard = StepGuard(read_every=2)
+    for value, message in ((1.0, None), (NAN, "step 2 was not taken: gan is nan")):
+        wrapped.scaler.scale(layer(torch.ones(1, 2)).sum()).backward()
+        before = layer.weight.detach().clone()
+        with pytest.warns(UserWarning, match=message) if message else nullcontext():
+            taken = guard.step(wrapped, {"gan": torch.tensor(value)})
+        assert taken is (value == 1.0)
+        assert torch.equal(before, layer.weight) != taken
+
+
+def test_a_row_that_was_given_up_does_not_count_again() -> None:
+    layer, optimizer = fused()
+    guard = StepGuard(limit=4, read_every=2)
+    for value in [NAN] * 3:
+        with pytest.warns(UserWarning, match="2 of steps 1 to 2") if guard.steps == 1 else nullcontext():
+            step(layer, optimizer, guard, value)
+    with pytest.raises(FloatingPointError, match="that makes 4 in a row"):
+        step(layer, optimizer, guard, NAN)
+    for value in [1.0] * 8 + [NAN]:
+        step(layer, optimizer, guard, value)
+    with pytest.warns(UserWarning, match="1 of steps 13 to 14 was not taken"):
+        step(layer, optimizer, guard, 1.0)
+
+
+def test_numbers_beyond_float32_are_finite_on_the_device_too() -> None:
+    layer, optimizer = fused()
+    assert bool(StepGuard(read_every=2).step(optimizer, {"large": 1e39, "small": -1e300}))
+    layer = layer.double()
+    optimizer = torch.optim.Adam(layer.parameters(), fused=True)
+    (layer(torch.ones(1, 2).double()).sum() * 1e200).backward()
+    assert bool(StepGuard(read_every=2).step(optimizer, {"gan": torch.tensor(1.0)}))

@@ -18,6 +18,7 @@ from asymkit.ops import backend
 from asymkit.ops.backend import Backend
 from asymkit.ops.eager import norm as eager_norm
 from asymkit.ops.eager import ssim as eager_ssim
+from asymkit.ops.padding import reflect_pad
 from asymkit.ops.ssim import LARGEST_KERNEL_WINDOW, gaussian_window, scale_weights
 
 pytest.importorskip("triton", reason="Triton is not installed")
@@ -390,3 +391,19 @@ def test_norms_without_scale_and_shift(monkeypatch: pytest.MonkeyPatch) -> None:
             leaves = [t for t in (leaf, scale, shift) if t is not None]
             results.append([value, *torch.autograd.grad(value.square().sum(), leaves)])
         torch.testing.assert_close(*results, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.usefixtures("_kernels_everywhere")
+@pytest.mark.parametrize("name", ["norm", "similarity", "padding"])
+def test_a_batch_of_gradients_is_that_of_each(name: str) -> None:
+    """As torch.autograd.functional.jacobian(vectorize=True) asks for."""
+    x = torch.rand(1, 2, 12, 13, device=DEVICE, requires_grad=True)
+    value = {
+        "norm": lambda: ops.instance_norm(x, activation="relu"),
+        "similarity": lambda: ops.ssim(x, x.detach().flip(3), (0, 1)),
+        "padding": lambda: reflect_pad(x, 1),
+    }[name]()
+    directions = torch.rand(3, *value.shape, device=DEVICE)
+    (batched,) = torch.autograd.grad(value, x, directions, is_grads_batched=True, retain_graph=True)
+    each = [torch.autograd.grad(value, x, direction, retain_graph=True)[0] for direction in directions]
+    torch.testing.assert_close(batched, torch.stack(each), rtol=1e-4, atol=1e-5)

@@ -284,3 +284,12 @@ def test_a_capturable_pool_answers_in_the_type_it_is_asked_in() -> None:
     assert {pool(torch.rand(2, 3, 4, 4)).dtype for _ in range(20)} == {torch.float32}
     returned = [pool(torch.rand(1, 3, 4, 4, device="meta")) for _ in range(2)]  # as after a checkpoint
     assert {image.device.type for image in returned} == {"meta"}
+
+
+def test_a_capturable_pool_keeps_what_its_type_can_hold_and_may_begin_in_inference_mode() -> None:
+    pool = CapturableImagePool(4)
+    with torch.inference_mode():
+        pool(torch.zeros(1, 3, 4, 4, dtype=torch.float16))
+    pool(torch.full((1, 3, 4, 4), 1e6))  # infinite in float16
+    pool(torch.ones(1, 3, 4, 4))
+    assert [image.max().item() for image in pool.images] == [0.0, 1.0]

@@ -82,13 +82,14 @@ def in_one_batch(network: Callable[..., Any], calls: Mapping[str, tuple[Tensor, 
 
     Args:
         network: a generator, an encoder or a discriminator; it gives a tensor, or tuples and lists of them.
-        calls: the arguments of each call, tensors that differ in nothing but the batch size from those of the others.
+        calls: the arguments of each call, a tuple of batches of one size that differ in nothing but that from the others'.
 
     Returns:
         What each call gives, by its name.
 
     Raises:
-        ValueError: no calls, or calls with other numbers of arguments.
+        ValueError: no calls, calls with other numbers of arguments, batches of several sizes in one call, or of other shapes
+            and types than in the others; a network that gives something else than tensors.
 
     Example:
         >>> from asymkit import ResnetGenerator
@@ -98,10 +99,26 @@ def in_one_batch(network: Callable[..., Any], calls: Mapping[str, tuple[Tensor, 
         >>> made["fake_y"].shape, made["identity_y"].shape
         (torch.Size([1, 3, 16, 16]), torch.Size([2, 3, 16, 16]))
     """
-    if not calls or len({len(arguments) for arguments in calls.values()}) > 1:
+    for name, arguments in calls.items():
+        tensors = arguments if isinstance(arguments, (tuple, list)) else ()
+        if not tensors or not all(isinstance(tensor, Tensor) and tensor.ndim for tensor in tensors):
+            raise ValueError(
+                f"calls[{name!r}] must be a tuple of batches, such as (images, z), got {described(arguments)}"
+            )
+    if len({len(arguments) for arguments in calls.values()}) != 1:
         raise ValueError(
             f"calls must hold the same number of arguments for each call, got { {n: len(a) for n, a in calls.items()} }"
         )
+    first = next(iter(calls.values()))
+    for name, arguments in calls.items():
+        if len({len(tensor) for tensor in arguments}) > 1:
+            raise ValueError(f"calls[{name!r}] must have one batch size, got {[len(tensor) for tensor in arguments]}")
+        for tensor, like in zip(arguments, first, strict=True):
+            if (tensor.shape[1:], tensor.dtype) != (like.shape[1:], like.dtype):
+                raise ValueError(
+                    f"calls[{name!r}] must differ from the others in the batch size only, got {described(tensor)} beside "
+                    f"{described(like)}"
+                )
     sizes = [len(arguments[0]) for arguments in calls.values()]
     made = network(*(torch.cat(tensors) for tensors in zip(*calls.values(), strict=True)))
     return dict(zip(calls, _split(made, sizes), strict=True))
@@ -111,7 +128,10 @@ def _split(made: Any, sizes: list[int]) -> list[Any]:
     """The parts of a batch, also of tuples and lists of tensors, as discriminators of several scales give them."""
     if isinstance(made, Tensor):
         return list(made.split(sizes))
-    return [type(made)(parts) for parts in zip(*(_split(each, sizes) for each in made), strict=True)]
+    if not isinstance(made, (tuple, list)) or not made:
+        raise ValueError(f"network must give a tensor, or tuples and lists of them, got {described(made)}")
+    build = getattr(made, "_make", type(made))  # a NamedTuple's constructor takes its fields one by one
+    return [build(parts) for parts in zip(*(_split(each, sizes) for each in made), strict=True)]
 
 
 def check_pair(x: Tensor, y: Tensor) -> None:

@@ -137,12 +137,20 @@ def needs_plain_formula(*tensors: Tensor | None, compiled: bool = True) -> bool:
     )
 
 
+def needs_plain_backward(grad: Tensor) -> bool:
+    """Whether a hand-written backward pass would not do: under ``create_graph=True``, or for a batch of gradients.
+
+    The latter are those of ``torch.autograd.grad(..., is_grads_batched=True)``, which have no memory of their own.
+    """
+    return torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(grad)
+
+
 def differentiable_backward(
     formula: Callable[..., Tensor], inputs: Sequence[Tensor | None], wanted: Sequence[bool], grad: Tensor
 ) -> list[Tensor | None]:
     """The gradients of a plain formula in operations that autograd can follow once more.
 
-    The backward passes of hand-written ops return these under ``create_graph=True``, for gradient penalties.
+    The backward passes of hand-written ops return these where :func:`needs_plain_backward`, for gradient penalties.
 
     Args:
         formula: computes the op from ``inputs``.
@@ -153,6 +161,13 @@ def differentiable_backward(
     Returns:
         A gradient for each input that wants one.
     """
+    with torch.enable_grad():  # also for a batch of gradients
+        return _differentiated(formula, inputs, wanted, grad)
+
+
+def _differentiated(
+    formula: Callable[..., Tensor], inputs: Sequence[Tensor | None], wanted: Sequence[bool], grad: Tensor
+) -> list[Tensor | None]:
     # views, because the same tensor may have been given twice
     views = [t.view_as(t) if t is not None and wants else t for t, wants in zip(inputs, wanted, strict=True)]
     variables = [t for t, wants in zip(views, wanted, strict=True) if t is not None and wants]

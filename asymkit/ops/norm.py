@@ -16,7 +16,13 @@ from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
 from asymkit.checks import check_images, check_tensor, number, one_of
-from asymkit.ops.backend import differentiable_backward, kernels_for, needs_plain_formula, tracing
+from asymkit.ops.backend import (
+    differentiable_backward,
+    kernels_for,
+    needs_plain_backward,
+    needs_plain_formula,
+    tracing,
+)
 from asymkit.ops.eager import norm as eager
 
 Activation = Literal["relu", "leaky_relu"]
@@ -176,7 +182,7 @@ class _InstanceNorm(torch.autograd.Function):
         grad_residual = grad.to(ctx.residual_dtype) if wanted[3] else None
         if not any(wanted[:3]):
             return None, None, None, grad_residual, None, None
-        if torch.is_grad_enabled():  # create_graph=True
+        if needs_plain_backward(grad):
             formula = partial(eager.instance_norm, residual=None, slope=ctx.slope, eps=ctx.eps)
             gradients = differentiable_backward(formula, (x, scale, shift), wanted[:3], grad)
         else:

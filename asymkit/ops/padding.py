@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from asymkit.ops.backend import differentiable_backward, needs_plain_formula, takes_kernels
+from asymkit.ops.backend import differentiable_backward, needs_plain_backward, needs_plain_formula, takes_kernels
 from asymkit.ops.eager.norm import layout_of
 
 
@@ -60,7 +60,7 @@ def replicate_pad(x: Tensor) -> Tensor:
 
 
 def _takes_kernels(x: Tensor) -> bool:
-    return not needs_plain_formula(x) and takes_kernels(x.device, x.dtype)
+    return x.ndim == 4 and x.numel() > 0 and not needs_plain_formula(x) and takes_kernels(x.device, x.dtype)
 
 
 def _plain(x: Tensor, margin: int, edge: int) -> Tensor:
@@ -85,8 +85,8 @@ class _Pad(torch.autograd.Function):
 
         if grad is None:
             return None, None, None
-        if torch.is_grad_enabled():  # create_graph=True; padding is linear, so that any maps will do
-            maps = grad.new_zeros(ctx.shape, requires_grad=True)
+        if needs_plain_backward(grad):  # padding is linear, so that any maps will do
+            maps = torch.zeros(ctx.shape, dtype=grad.dtype, device=grad.device, requires_grad=True)
 
             def formula(x: Tensor) -> Tensor:
                 return _plain(x, ctx.margin, ctx.edge)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from asymkit.checks import at_least, check_image_pair, number, range_of, sizes, widen_pair
-from asymkit.ops.backend import differentiable_backward, kernels_for, needs_plain_formula
+from asymkit.ops.backend import differentiable_backward, kernels_for, needs_plain_backward, needs_plain_formula
 from asymkit.ops.eager import ssim as eager
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -223,7 +223,7 @@ class _Similarity(torch.autograd.Function):
             ctx.images = None
         if grad is None:
             return (None,) * 5
-        if not torch.is_grad_enabled():
+        if not needs_plain_backward(grad):
             with torch.cuda.device_of(grad):
                 grad_x, grad_y = ctx.module.chain(saved, grad, images, ctx.options[2], ctx.wanted)
             return grad_x, grad_y, None, None, None

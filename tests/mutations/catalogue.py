@@ -588,8 +588,8 @@ TRAINING = [
     Mutation("asymkit/guard.py", "            kept.zero_()\n", "", "tests/test_guard.py"),
     Mutation(
         "asymkit/guard.py",
-        "torch.full((), term, device=device)",
-        "torch.tensor(term, device=device)",
+        "torch.full((), number, device=device)",
+        "torch.tensor(number, device=device)",
         "tests/test_capture.py",
     ),
     Mutation("asymkit/guard.py", "if not _capturing(device):", "if True:", "tests/test_capture.py"),
@@ -609,9 +609,7 @@ TRAINING = [
     Mutation(
         "asymkit/capture.py", '                group["lr"] = rate\n', "                pass\n", "tests/test_capture.py"
     ),
-    Mutation(
-        "asymkit/capture.py", "                guard.replayed()\n", "                pass\n", "tests/test_capture.py"
-    ),
+    Mutation("asymkit/capture.py", "            guard.replayed()\n", "                pass\n", "tests/test_capture.py"),
     Mutation("asymkit/capture.py", "self.steps < WARM_UP", "self.steps <= WARM_UP", "tests/test_capture.py"),
     Mutation("asymkit/guard.py", "ReduceOp.MIN", "ReduceOp.MAX", "tests/test_guard.py"),
     Mutation("asymkit/guard.py", "        optimizer.zero_grad(set_to_none=True)\n", "", "tests/test_guard.py"),
