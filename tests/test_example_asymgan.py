@@ -82,8 +82,8 @@ from dataclasses import replace
 from pathlib import Path
 import torch
 import asymgan
+from support.data import unpaired as sets
 from support.report import record
-from asymgan import DEMO as ASYMGAN_DEMO
 
 kept = []
 
@@ -92,18 +92,18 @@ class Remembered(asymgan.asymgan.Translators):
         super().__init__(**networks)
         kept.append(self)
 
-whole_epoch = asymgan.unpaired
+whole_epoch = sets.unpaired
 
 def short_epoch(*arguments):
     data, source = whole_epoch(*arguments)
     data.epoch = 16
     return data, source
 
-asymgan.unpaired, asymgan.asymgan.Translators = short_epoch, Remembered
+sets.unpaired, asymgan.asymgan.Translators = short_epoch, Remembered
 record.write_report = lambda *_: None
 photos, out, resume = sys.argv[1:]
 asymgan.main(replace(
-    ASYMGAN_DEMO, data=Path(photos), out=Path(out), resume=bool(int(resume)), minutes=None, epochs=1 + int(resume), size=32,
+    asymgan.DEMO, data=Path(photos), out=Path(out), resume=bool(int(resume)), minutes=None, epochs=1 + int(resume), size=32,
     width=4, pool=3, features="random", picture_size=None, tensorboard=False,
 ))
 seen = {"weights": kept[0].state_dict(), "random": torch.get_rng_state()}
@@ -134,18 +134,18 @@ import os, signal, sys
 from pathlib import Path
 import asyncgan
 from support.report import record
-from support.run import run as loop
+from support.run.run import Run
 from tiny import tiny
 
 data, out = sys.argv[1:]
-step_critics, record.write_report = loop.Training.step_critics, lambda *_: None
+log, record.write_report = Run.log, lambda *_: None
 
-def told(training, *terms):
-    step_critics(training, *terms)
-    if training.step == 3 and os.environ["RANK"] == "1":
+def told(run, *terms):
+    log(run, *terms)
+    if run.step == 3 and os.environ["RANK"] == "1":
         os.killpg(0, signal.SIGTERM)  # as schedulers do: the processes that load images are told too
 
-loop.Training.step_critics = told
+Run.log = told
 asyncgan.main(tiny(Path(out), Path(data), epochs=40, workers=1))
 """
 
@@ -171,7 +171,3 @@ def test_problems_are_one_clear_line(tmp_path: Path) -> None:
     result = run(tmp_path / "run", "--poor", "gray")
     assert result.returncode != 0
     assert "grey" in result.stdout + result.stderr
-
-
-def test_the_loop_is_short_enough_to_read() -> None:
-    assert len((ROOT / "examples" / "asymgan.py").read_text(encoding="utf-8").splitlines()) < 150
