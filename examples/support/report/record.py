@@ -22,7 +22,7 @@ DISCRIMINATOR = "critic_"
 
 
 SHOWN = 4
-"""The generators' first losses, for which there is room beside the progress bar."""
+"""The generators' losses for which there is room beside the progress bar, adversarial ones last: they tell least."""
 
 
 class Record:
@@ -52,7 +52,8 @@ class Record:
         """The losses of a step; those that are not finite are left out, the guard has named them."""
         latest = {name: value for name, value in losses.items() if math.isfinite(value)}
         self._latest |= latest
-        shown = [name for name in latest if not name.startswith(DISCRIMINATOR)][:SHOWN]
+        of_generators = [name for name in latest if not name.startswith(DISCRIMINATOR)]
+        shown = sorted(of_generators, key=lambda name: name.startswith("adversarial"))[:SHOWN]
         self._latest["images_per_second"] = self.bar.show(done, self._latest, shown)
         self.warn(self.health.losses(step, latest))
         with self.spared(f"losses.csv of step {step}"):
