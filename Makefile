@@ -28,7 +28,7 @@ test-all: lint types
 	OMP_NUM_THREADS=1 $(BIN)/python $(PYTEST) $(ARGS)
 
 # the tests of `make test` with the lowest versions that pyproject.toml declares, in an environment of its own (6 GB) that is removed
-# afterwards, part of .ci/run; those versions warn of what later ones changed, which is no error here
+# afterwards; those versions warn of what later ones changed, which is no error here
 test-oldest:
 	set -e; oldest=$$(mktemp -d); trap 'rm -rf "$$oldest"' EXIT; \
 	$(PYTHON) -m venv "$$oldest"; \
