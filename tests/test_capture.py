@@ -51,6 +51,11 @@ PATCH: dict[str, Any] = {"width": 4, "layers": 1}
 def on_fake_cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Tensors that say they are on a GPU and compute nothing."""
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
+    with FakeTensorMode():
+        try:
+            torch.ones(1).to("cuda")
+        except RuntimeError:  # PyTorch 2.9
+            pytest.skip("this PyTorch looks for a driver even for tensors that compute nothing")
     with FakeTensorMode(), torch.device("cuda"):
         yield
 
