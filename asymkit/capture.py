@@ -102,15 +102,15 @@ class CapturedStep:
         self._follow_rates()
         if self.steps < WARM_UP:
             result = self._warm_up()
-        else:
-            if self._graph is None:
-                self._capture()
-            self._graph.replay()
-            result = self._result
-        replayed, self.steps = self.steps >= WARM_UP, self.steps + 1
-        for guard in self.guards if replayed else ():
+            self.steps += 1
+            return result
+        if self._graph is None:
+            self._capture()
+        self._graph.replay()
+        self.steps += 1
+        for guard in self.guards:
             guard.replayed()
-        return result
+        return self._result
 
     def _take(self, inputs: tuple[Tensor, ...]) -> None:
         """Copy the inputs into the memory that the graph reads."""

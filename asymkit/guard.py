@@ -102,7 +102,8 @@ class StepGuard:
             self._every = every
             return self._step_on_device(optimizer, fused, named, gradients, device)
         self.steps += 1
-        if self._finite(named, [] if scaler is not None else gradients, device):
+        fine, values = _look(named, [] if scaler is not None else gradients, device)
+        if bool(fine):
             self.in_a_row = 0
             scaler.step(optimizer) if scaler is not None else optimizer.step()
             return True
@@ -111,11 +112,8 @@ class StepGuard:
             with suppress(RuntimeError):  # of a scaler that unscaled these gradients before, to clip them
                 scaler.unscale_(optimizer)  # it wants to have looked before it is asked to update
         optimizer.zero_grad(set_to_none=True)
-        values = {
-            name: float(term.detach().float().sum() if isinstance(term, Tensor) else term)
-            for name, term in named.items()
-        }
-        self._tell(f"step {self.steps} was not taken: {_bad(values)}", self.in_a_row)
+        bad = _bad(dict(zip(named, values.tolist(), strict=True)))
+        self._tell(f"step {self.steps} was not taken: {bad}", self.in_a_row)
         return False
 
     def replayed(self) -> None:
@@ -165,20 +163,10 @@ class StepGuard:
         device: torch.device,
     ) -> Tensor:
         """Step without reading whether: the fused optimizer leaves all as it is where ``found_inf`` is 1."""
+        fine, values = _look(named, gradients, device)
+        skipped = (~fine).float()
         with torch.no_grad():
-            seen = [_on_device(term, device) for term in named.values()]
-            gradients = [gradient for gradient in gradients if gradient.numel()]
-            if gradients:
-                norm = torch.nn.utils.get_total_norm(gradients, math.inf).to(device)
-                # whether it is finite in its own type, which may be wider than float32
-                seen.append(torch.where(norm.isfinite(), 0.0, math.inf).float())
-            looked = torch.stack(seen) if seen else torch.zeros(1, device=device)
-            fine = (looked.abs() < math.inf).all()  # a NaN is not below infinity either
-            skipped = (~fine).float()
-            if _several():
-                torch.distributed.all_reduce(skipped, torch.distributed.ReduceOp.MAX)
-                fine = skipped == 0
-            self._count_on_device(skipped, looked[: len(named)], tuple(named))
+            self._count_on_device(skipped, values, tuple(named))
         fused.found_inf = skipped  # type: ignore[attr-defined]
         try:
             optimizer.step()
@@ -210,27 +198,25 @@ class StepGuard:
             )
         warnings.warn(f"{message}; {self.skipped} skipped so far", stacklevel=3)
 
-    @staticmethod
-    def _finite(named: Mapping[str, Tensor | float], gradients: list[Tensor], device: torch.device) -> bool:
-        """One answer for all processes, read from the device once."""
-        numbers = all(math.isfinite(value) for value in named.values() if not isinstance(value, Tensor))
-        looked = [value.detach().float().sum() for value in named.values() if isinstance(value, Tensor)]
+
+def _look(named: Mapping[str, Tensor | float], gradients: list[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Whether all is finite, the same answer for all processes, and the terms, both on the device and not read."""
+    with torch.no_grad():
+        terms = [_on_device(term, device) for term in named.values()]
+        looked = list(terms)
         # the norm of sparse gradients is that of their values, summed where an index came twice
         values = [grad.coalesce().values() if grad.is_sparse else grad for grad in gradients]
         values = [value for value in values if value.numel()]  # nothing has no largest value
         if values:
-            looked.append(torch.nn.utils.get_total_norm(values, float("inf")))
-        several = _several()
-        if not looked and not several:
-            return numbers
-        fine = torch.tensor(numbers, device=device)
-        if looked:
-            fine = torch.stack([value.to(device).isfinite() for value in looked]).all() & fine
-        if several:  # also where this process has no losses and no gradients: the others wait for its answer
+            norm = torch.nn.utils.get_total_norm(values, math.inf).to(device)
+            # whether it is finite in its own type, which may be wider than float32
+            looked.append(torch.where(norm.isfinite(), 0.0, math.inf).float())
+        fine = torch.stack(looked).isfinite().all() if looked else torch.ones((), dtype=torch.bool, device=device)
+        if _several():  # also where this process has no losses and no gradients: the others wait for its answer
             everywhere = fine.float()
             torch.distributed.all_reduce(everywhere, torch.distributed.ReduceOp.MIN)
-            return bool(everywhere)
-        return bool(fine)
+            fine = everywhere > 0
+        return fine, torch.stack(terms) if terms else fine.new_zeros(0, dtype=torch.float32)
 
 
 def _fused(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer | None:

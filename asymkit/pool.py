@@ -187,7 +187,8 @@ class CapturableImagePool(ImagePool):
 
     def _exchanged(self, images: Tensor, rows: Tensor, count: Tensor) -> Tensor:
         n, device = len(images), images.device
-        finite = images.to(rows.dtype).abs().amax((1, 2, 3)) < math.inf  # as they would be kept
+        kept = images.to(rows.dtype)
+        finite = kept.abs().amax((1, 2, 3)) < math.inf
         place = count + finite.cumsum(0) - 1  # while there is room, images go to one row after the other
         fills = finite & (place < self.size)
         swaps = finite & ~fills & (torch.rand(n, device=device) < 0.5)
@@ -199,7 +200,7 @@ class CapturableImagePool(ImagePool):
             earlier = torch.where(same.tril(-1), number, -1).amax(1)
             stored = torch.where(_each(earlier >= 0), images.index_select(0, earlier.clamp_min(0)), stored)
             place = torch.where(same.triu(1).any(1), self.size, place)
-        rows.index_copy_(0, place, images.to(rows.dtype))
+        rows.index_copy_(0, place, kept)
         count.add_(fills.sum())
         return torch.where(_each(swaps), stored, images).contiguous(memory_format=layout_of(images))
 

@@ -145,6 +145,7 @@ def needs_plain_backward(grad: Tensor) -> bool:
     return torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(grad)
 
 
+@torch.enable_grad()  # also for a batch of gradients, which is asked for without a graph
 def differentiable_backward(
     formula: Callable[..., Tensor], inputs: Sequence[Tensor | None], wanted: Sequence[bool], grad: Tensor
 ) -> list[Tensor | None]:
@@ -161,13 +162,6 @@ def differentiable_backward(
     Returns:
         A gradient for each input that wants one.
     """
-    with torch.enable_grad():  # also for a batch of gradients
-        return _differentiated(formula, inputs, wanted, grad)
-
-
-def _differentiated(
-    formula: Callable[..., Tensor], inputs: Sequence[Tensor | None], wanted: Sequence[bool], grad: Tensor
-) -> list[Tensor | None]:
     # views, because the same tensor may have been given twice
     views = [t.view_as(t) if t is not None and wants else t for t, wants in zip(inputs, wanted, strict=True)]
     variables = [t for t, wants in zip(views, wanted, strict=True) if t is not None and wants]

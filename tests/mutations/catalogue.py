@@ -523,7 +523,7 @@ OBJECTIVES = [
 
 TRAINING = [
     Mutation("asymkit/augment.py", "side - hole // 2 + 1", "side - hole + 1", "tests/test_augment.py"),
-    Mutation("asymkit/guard.py", 'float("inf"))', "2.0)", "tests/test_guard.py"),
+    Mutation("asymkit/guard.py", "(values, math.inf)", "(values, 2.0)", "tests/test_guard.py"),
     Mutation("asymkit/schedule.py", "layer.training = False\n", "pass\n", "tests/test_schedule.py"),
     Mutation("asymkit/pool.py", "torch.rand(()) < 0.5", "torch.rand(()) < 0.7", "tests/test_pool.py"),
     Mutation("asymkit/pool.py", "images = images.detach()", "images = images", "tests/test_pool.py"),

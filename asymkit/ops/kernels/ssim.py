@@ -191,7 +191,7 @@ def similarity_and_gradients(
     """
     (n, channels, height, width), scales, taps = x.shape, max(len(exponents), 1), len(window)
     planes, counted = n * channels, sum(wanted)
-    sides = [(-(-height // 2**scale), -(-width // 2**scale)) for scale in range(scales)]
+    sides = [(cdiv(height, 2**scale), cdiv(width, 2**scale)) for scale in range(scales)]
     area = sum(h * ((w + taps + 1) // 2) for h, w in sides)
     strip = _strip(planes, height, width)
     of_windows = [_tiles(h - taps + 1, w - taps + 1, strip) for h, w in sides]
