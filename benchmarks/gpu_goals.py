@@ -52,6 +52,11 @@ def gpu_goals(results: Results, kind: str = "cuda") -> str:
             default=None,
         )
 
+    def table_of(batch: int) -> str:
+        """That of the step, or where it was not measured the one beside ``torch.compile``, which has the same variants."""
+        name, beside = f"{step}-{batch}", f"{step}-{batch}-default"
+        return beside if fastest(name) is None and fastest(beside) is not None else name
+
     step, ops = f"train_step-{size}", partial(figure, "ops", method="asymkit")
     microseconds = _times(ops("GPU ms", op="MS-SSIM"), 1e-3)
     launches = figure("launches", "launches", what="MS-SSIM", method="asymkit")
@@ -70,9 +75,7 @@ def gpu_goals(results: Results, kind: str = "cuda") -> str:
         path, goal = f"CIN+ReLU+residual, forward, {layout}", f"≥ {least} % of the bandwidth measured"
         rows.append(_row(path, goal, why_not("ops"), _least(share, least, "{:.0f} %")))
     for batch, gain in ((1, 3.0), (8, 2.3)):
-        name = f"{step}-{batch}"
-        if batch == 1 and fastest(name) is None and fastest(f"{name}-default") is not None:
-            name = f"{name}-default"  # the same variants, beside a compiled one
+        name = table_of(batch)
         path, goal = f"CycleGAN step, batch {batch}, fastest variant", f"≥ {gain:g}× plain, eager"
         rows.append(_row(path, goal, why_not(name), _least(fastest(name), gain, "{:.3g}×")))
     for mode in ("default", "reduce-overhead"):
@@ -104,9 +107,7 @@ def gpu_goals(results: Results, kind: str = "cuda") -> str:
         )
     )
     for batch in (1, 8, 16):
-        name = f"{step}-{batch}"
-        if batch == 1 and fastest(name) is None and fastest(f"{name}-default") is not None:
-            name = f"{name}-default"
+        name = table_of(batch)
         found = results.get(name, {}).get(kind, {}).get("rows", [])
         rates = [row["images/s"] for row in found if row["variant"].startswith("asymkit") and "images/s" in row]
         path, rate = f"images/s of the step, batch {batch}, fastest variant", max(rates, default=None)
