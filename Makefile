@@ -47,6 +47,7 @@ docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -W -b html docs docs/_build/html
 
 # docs/benchmarks.md measured on this machine, a CPU takes about three quarters of an hour; bench-docs writes the page from all results
+bench: export PYTHONPATH := examples
 bench: $(VENV)/.bench
 	$(KEEP_MEMORY) $(BIN)/python benchmarks/model_size.py --out $(RESULTS)
 	$(KEEP_MEMORY) $(BIN)/python benchmarks/ops.py --out $(RESULTS)
@@ -55,7 +56,7 @@ bench: $(VENV)/.bench
 	$(KEEP_MEMORY) $(BIN)/python benchmarks/presets.py --out $(RESULTS)
 	$(KEEP_MEMORY) $(BIN)/python benchmarks/train_step.py --size 128 --out $(RESULTS)
 	$(KEEP_MEMORY) $(BIN)/python benchmarks/train_step.py --size 256 --out $(RESULTS)
-	PYTHONPATH=examples $(KEEP_MEMORY) $(BIN)/python benchmarks/data_loading.py --out $(RESULTS)
+	$(KEEP_MEMORY) $(BIN)/python benchmarks/data_loading.py --out $(RESULTS)
 	$(MAKE) bench-docs
 
 bench-docs: $(VENV)/.bench

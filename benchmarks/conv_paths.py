@@ -1,6 +1,6 @@
 """Every network and its parts, forward and backward, by precision and memory layout, as shares of the convolution peak.
 
-    python benchmarks/conv_paths.py --size 128 --out benchmarks/results
+    PYTHONPATH=examples python benchmarks/conv_paths.py --size 128 --out benchmarks/results
 
 A share is the operations of the convolutions and products, counted by PyTorch's flop counter, over the time and over
 the rate of the best direct convolution measured in the same run and precision; Winograd's algorithm does a quarter of
@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import measure
-import plain
 import torch
 import tyro
 from report import Report
+from support.cyclegan import Block, define_G
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode, register_flop_formula
 
@@ -115,7 +115,7 @@ def networks(options: Options) -> Iterator[tuple[str, Callable[[], nn.Module], t
     yield "generator III, width 4", lambda: WithZ(StarGenerator(7, width=4), label), image
     yield "ResNet generator, 6 blocks", lambda: ResnetGenerator(blocks=6), image
     yield "ResNet generator, 9 blocks", lambda: ResnetGenerator(blocks=9), image
-    yield "plain ResNet generator, 9 blocks", lambda: plain.generator(blocks=9), image
+    yield "plain ResNet generator, 9 blocks", lambda: define_G(64, 9), image
     yield "ResNet generator, 9 blocks, width 4", lambda: ResnetGenerator(blocks=9, width=4), image
     yield "aux generator, 6 blocks", lambda: WithZ(AuxGenerator(), z), image
     yield "high-resolution generator", HighResGenerator, image
@@ -123,7 +123,7 @@ def networks(options: Options) -> Iterator[tuple[str, Callable[[], nn.Module], t
     yield "multiscale critic", lambda: MultiscaleDiscriminator(layers=3), image
     yield "domain critic", lambda: DomainDiscriminator(7, options.size), image
     yield "residual block, no norm", lambda: PlainResidualBlock(256), features
-    yield "residual block, nn.InstanceNorm2d", lambda: plain.Block(256), features
+    yield "residual block, nn.InstanceNorm2d", lambda: Block(256), features
     yield "residual block, instance norm", lambda: ResidualBlock(256), features
     yield "residual block, conditional norm", lambda: WithZ(ConditionalResidualBlock(256, 8), z), features
     yield "down-sampling, 3×3", lambda: conv3x3(256, 256, stride=2), features

@@ -1,6 +1,6 @@
 """A CycleGAN step of this library beside the same step as one writes it: images per second, ratio, peak memory.
 
-    python benchmarks/train_step.py --size 256 --batch 1 --out benchmarks/results
+    PYTHONPATH=examples python benchmarks/train_step.py --size 256 --batch 1 --out benchmarks/results
 
 Both generators (nine blocks), both critics, image pools, identity losses, both optimizers. "plain" is eager PyTorch
 with ``nn.InstanceNorm2d`` in float32 and NCHW. This library's variants compute each identity image in the batch of the
@@ -19,11 +19,11 @@ from time import monotonic
 from typing import Any, Literal
 
 import measure
-import plain
 import torch
 import torch.nn.functional as F
 import tyro
 from report import Report
+from support.cyclegan import define_D, define_G
 from torch import Tensor, nn
 
 from asymkit import (
@@ -112,8 +112,8 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
         generators = [to_device(ResnetGenerator(width=options.width, blocks=options.blocks)) for _ in range(2)]
         critics = [to_device(PatchDiscriminator(width=options.width)) for _ in range(2)]
     else:
-        generators = [to_device(plain.generator(options.width, options.blocks)) for _ in range(2)]
-        critics = [to_device(plain.critic(options.width)) for _ in range(2)]
+        generators = [to_device(define_G(options.width, options.blocks)) for _ in range(2)]
+        critics = [to_device(define_D(options.width, 3)) for _ in range(2)]
     if variant.checkpointed:
         for network in generators:
             checkpoint_blocks(network)

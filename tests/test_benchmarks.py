@@ -14,7 +14,6 @@ import measure
 import model_size
 import ops as bench_ops
 import pages
-import plain
 import presets
 import pytest
 import report
@@ -22,6 +21,7 @@ import scaling
 import torch
 import train_step
 from rivals import RIVALS, rivals_of
+from support.cyclegan import define_D, define_G
 from torch import Tensor
 from waits import graphs_rerun
 
@@ -173,8 +173,8 @@ def test_what_is_compared_is_the_same() -> None:
 
 def test_the_plain_networks_are_those_of_the_library() -> None:
     for theirs, ours in (
-        (plain.generator(8, 2), ResnetGenerator(width=8, blocks=2)),
-        (plain.critic(8), PatchDiscriminator(width=8)),
+        (define_G(8, 2), ResnetGenerator(width=8, blocks=2)),
+        (define_D(8, 3), PatchDiscriminator(width=8)),
     ):
         ours.load_state_dict(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)))
         x = torch.rand(1, 3, 32, 32)
@@ -234,19 +234,19 @@ def test_a_step_in_one_batch_makes_fewer_calls(
     """Identity images with the translations, real images with generated ones; the plain step calls one by one."""
     calls: list[str] = []
 
-    def counted(holder: Any, name: str, kind: str) -> None:
-        make = getattr(holder, name)
+    def counted(name: str, kind: str) -> None:
+        make = getattr(train_step, name)
 
         def made(*args: Any, **options: Any) -> torch.nn.Module:
             network: torch.nn.Module = make(*args, **options)
             network.register_forward_hook(lambda *_: calls.append(kind))
             return network
 
-        monkeypatch.setattr(holder, name, made)
+        monkeypatch.setattr(train_step, name, made)
 
-    for holder, names in ((train_step, ("ResnetGenerator", "PatchDiscriminator")), (plain, ("generator", "critic"))):
+    for names in (("ResnetGenerator", "PatchDiscriminator"), ("define_G", "define_D")):
         for name, kind in zip(names, ("generator", "discriminator"), strict=True):
-            counted(holder, name, kind)
+            counted(name, kind)
     few: dict[str, Any] = {"device": "cpu", "size": 32, "width": 8, "blocks": 1}
     train_step.build(
         train_step.variants(options := train_step.Options(**few))["asymkit" if ours else "plain"], options

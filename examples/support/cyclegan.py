@@ -25,7 +25,7 @@ class Block(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for _ in range(2):
-            layers += [nn.ReflectionPad2d(1), nn.Conv2d(dim, dim, 3), nn.InstanceNorm2d(dim), nn.ReLU()]
+            layers += [nn.ReflectionPad2d(1), nn.Conv2d(dim, dim, 3), nn.InstanceNorm2d(dim), nn.ReLU(True)]
         self.conv_block = nn.Sequential(*layers[:-1])
 
     def forward(self, x: Tensor) -> Tensor:
@@ -36,25 +36,25 @@ class Block(nn.Module):
 
 def define_G(ngf: int, n_blocks: int) -> nn.Module:
     """A ResNet."""
-    layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(3, ngf, 7), nn.InstanceNorm2d(ngf), nn.ReLU()]
+    layers: list[nn.Module] = [nn.ReflectionPad2d(3), nn.Conv2d(3, ngf, 7), nn.InstanceNorm2d(ngf), nn.ReLU(True)]
     for wide in (2 * ngf, 4 * ngf):
-        layers += [nn.Conv2d(wide // 2, wide, 3, 2, 1), nn.InstanceNorm2d(wide), nn.ReLU()]
+        layers += [nn.Conv2d(wide // 2, wide, 3, 2, 1), nn.InstanceNorm2d(wide), nn.ReLU(True)]
     layers += [Block(4 * ngf) for _ in range(n_blocks)]
     for wide in (2 * ngf, ngf):
-        layers += [nn.ConvTranspose2d(2 * wide, wide, 3, 2, 1, 1), nn.InstanceNorm2d(wide), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(2 * wide, wide, 3, 2, 1, 1), nn.InstanceNorm2d(wide), nn.ReLU(True)]
     return init_net(nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(ngf, 3, 7), nn.Tanh()))
 
 
 def define_D(ndf: int, n_layers: int) -> nn.Module:
     """A PatchGAN."""
-    layers: list[nn.Module] = [nn.Conv2d(3, ndf, 4, 2, 1), nn.LeakyReLU(0.2)]
+    layers: list[nn.Module] = [nn.Conv2d(3, ndf, 4, 2, 1), nn.LeakyReLU(0.2, True)]
     wide = ndf
     for i in range(1, n_layers + 1):
         narrow, wide = wide, ndf * min(2**i, 8)
         layers += [
             nn.Conv2d(narrow, wide, 4, 2 if i < n_layers else 1, 1),
             nn.InstanceNorm2d(wide),
-            nn.LeakyReLU(0.2),
+            nn.LeakyReLU(0.2, True),
         ]
     return init_net(nn.Sequential(*layers, nn.Conv2d(wide, 1, 4, 1, 1)))
 
