@@ -17,11 +17,11 @@ from support.report.looks import look_at_asymgan
 from support.report.page import Page
 from support.run.command import command
 from support.run.run import Run
-from support.run.settings import Upsampling
 from support.run.start import vgg_features
 from torch import Tensor
 
 import asymkit
+from asymkit.layers import Upsampling
 from asymkit.objectives import asymgan
 
 

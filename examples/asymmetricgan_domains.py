@@ -20,10 +20,11 @@ from support.report.looks import look_at_domains
 from support.report.page import Page
 from support.run.command import command
 from support.run.run import Run
-from support.run.settings import RunSettings, Upsampling
+from support.run.settings import RunSettings
 from torch import Tensor, nn
 
 import asymkit
+from asymkit.layers import Upsampling
 from asymkit.networks.dual import Preset, Sharing
 from asymkit.objectives.asymmetricgan import unsupervised
 from asymkit.ops.ssim import scales_that_fit

@@ -17,11 +17,12 @@ from support.report.looks import look_at_gestures
 from support.report.page import Page
 from support.run.command import command
 from support.run.run import Run
-from support.run.settings import RunSettings, Upsampling
+from support.run.settings import RunSettings
 from support.run.start import vgg_features
 from torch import Tensor
 
 import asymkit
+from asymkit.layers import Upsampling
 from asymkit.objectives.asymmetricgan import supervised
 
 

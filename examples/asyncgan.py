@@ -19,10 +19,10 @@ from support.report.page import Page
 from support.run.command import command
 from support.run.plan import Plan
 from support.run.run import Run
-from support.run.settings import Upsampling
 from torch import Tensor, nn
 
 import asymkit
+from asymkit.layers import Upsampling
 from asymkit.objectives import asyncgan
 
 PAPERS = {"cyclegan": (9, 3, 0), "highres": (8, 4, 0), "asymgan": (6, 3, 8)}  # residual blocks, layers, length of z

@@ -21,10 +21,10 @@ from support.report.page import Page
 from support.run.command import command
 from support.run.plan import Plan
 from support.run.run import Run
-from support.run.settings import Upsampling
 from torch import Tensor
 
 import asymkit
+from asymkit.layers import Upsampling
 from asymkit.objectives import asyncgan
 
 VARIANTS = {"cyclegan": "CycleGAN", "async": "Async-CycleGAN"}

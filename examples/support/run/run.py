@@ -70,7 +70,7 @@ class Run:
         self._skipped = 0
         self._graph_memory = torch.cuda.graph_pool_handle() if settings.graph else None  # one step runs at a time
         self.states: dict[str, Stateful] = {}
-        self._saved = -1
+        self._checkpoint, self._saved = self.folder / "checkpoint.pt", -1
         self._means: dict[str, Tensor] = {}
         self._waited = self._since = 0.0  # seconds of this start, in all and for images
 
@@ -167,10 +167,6 @@ class Run:
         ended = "stopped, --resume goes on" if self.stopped else whole
         where = self.folder / "report.html"
         self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s of training; open {where}")
-
-    @property
-    def _checkpoint(self) -> Any:
-        return self.folder / "checkpoint.pt"
 
     def _introduce(self, page: Page) -> None:
         """Say what is trained on and how, before the bar appears."""

@@ -9,7 +9,6 @@ from typing import ClassVar, Literal
 from asymkit.checks import at_least
 
 Precision = Literal["auto", "no", "bf16"]
-Upsampling = Literal["transposed", "resize"]
 
 
 @dataclass(frozen=True)
