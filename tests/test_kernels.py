@@ -407,3 +407,8 @@ def test_a_batch_of_gradients_is_that_of_each(name: str) -> None:
     (batched,) = torch.autograd.grad(value, x, directions, is_grads_batched=True, retain_graph=True)
     each = [torch.autograd.grad(value, x, direction, retain_graph=True)[0] for direction in directions]
     torch.testing.assert_close(batched, torch.stack(each), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("planes", "side", "rows"), [(3, 256, 8), (24, 256, 16), (96, 256, 32), (3, 2048, 32)])
+def test_strips_are_as_long_as_there_is_enough_work_for_a_gpu(planes: int, side: int, rows: int) -> None:
+    assert ssim_kernels._strip(planes, side, side)["ROWS"] == rows

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from support.run.average import MovingAverage
 from support.run.best import Best
 from support.run.checkpoint import load_checkpoint, save_checkpoint
 from support.run.durable import write_checked
+from support.run.plan import Plan
 from support.run.start import start
 from support.run.stop import SIGNALS
 from tiny import FIRST_PARTIAL, STEPS, cyclegan_folder, tiny
@@ -137,6 +139,13 @@ def test_a_planned_run_cannot_be_made_longer(tmp_path: Path, data: Path) -> None
         asyncgan.main(tiny(tmp_path, data, epochs=6, resume=True))
 
 
+def test_pictures_of_every_phase_are_of_one_size(tmp_path: Path, data: Path) -> None:
+    """Those of earlier phases are in the checkpoint."""
+    asyncgan.main(tiny(tmp_path, data))
+    with pytest.raises(ValueError, match="had other settings; add --picture-size None"):
+        asyncgan.main(tiny(tmp_path, data, picture_size=32, resume=True))
+
+
 @pytest.mark.parametrize("change", [{"batch": 3}, {"best": "fid"}])
 def test_a_refused_start_leaves_the_settings_of_the_run(tmp_path: Path, data: Path, change: dict[str, Any]) -> None:
     asyncgan.main(tiny(tmp_path, data))
@@ -211,6 +220,30 @@ def test_images_that_are_not_finite_do_not_stay_in_the_pool(
     assert all(image.isfinite().all() for pool in pools.values() for image in pool["images"])
     counts = {kind: len(pool["images"]) for kind, pool in pools.items()}
     assert counts == {"fake_poor": FIRST_PARTIAL, "fake_rich": FIRST_PARTIAL - 1, "resampled": 0, "encoded": 0}
+
+
+def test_a_checkpoint_is_not_written_before_it_is_known_what_was_skipped(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards that are read every ten steps, as on a CUDA device, and a checkpoint after the third."""
+    forward, calls = asyncgan.asyncgan.Translators.forward, iter(range(100))
+
+    def overflows(self: nn.Module, *arguments: Any, **options: Any) -> Any:
+        cycles = forward(self, *arguments, **options)
+        return cycles._replace(fake_rich=cycles.fake_rich * torch.inf) if next(calls) == 1 else cycles
+
+    def interrupted(path: Path, step: int, *rest: Any) -> None:
+        save_checkpoint(path, step, *rest)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncgan.asyncgan.Translators, "forward", overflows)
+    monkeypatch.setattr(loop, "StepGuard", partial(StepGuard, read_every=10))
+    monkeypatch.setattr(loop, "save_checkpoint", interrupted)
+    with pytest.warns(UserWarning, match="1 of steps 1 to 3 was not taken"), pytest.raises(KeyboardInterrupt):
+        asyncgan.main(tiny(tmp_path, data, pool=50, report_every=3))
+    pools = saved(tmp_path)["parts"]["pools"]
+    assert len(pools["fake_poor"]["images"]) == 3
+    assert all(image.isfinite().all() for pool in pools.values() for image in pool["images"])
 
 
 def test_a_run_that_stays_broken_ends_with_its_last_good_weights(
@@ -290,8 +323,16 @@ def test_the_average_is_what_is_shown(tmp_path: Path, data: Path, monkeypatch: p
         seen.append(model)
         return {}
 
+    keep = Plan.keep_moment
+
+    def kept(plan: Plan, step: int, model: nn.Module, *images: Tensor) -> None:
+        keep(plan, step, model, *images)
+        seen.append(model)
+
     monkeypatch.setattr(looks, "cycle_figures", looked)
+    monkeypatch.setattr(Plan, "keep_moment", kept)
     asyncgan.main(tiny(tmp_path, data, ema=0.9))
+    assert len({id(model) for model in seen}) == 1  # the pictures at the ends of phases too
     parts = saved(tmp_path)["parts"]
     shown = seen[-1].state_dict()
     assert all(torch.equal(value, parts["average"][f"module.{name}"]) for name, value in shown.items())
