@@ -19,7 +19,9 @@ WARM_UP = 3
 
 
 class CapturedStep:
-    """A training step, optimizers included, that is captured in a CUDA graph and replayed from then on::
+    """A training step, optimizers included, that is captured in a CUDA graph and replayed from then on.
+
+    For example::
 
         optimizer = torch.optim.Adam(network.parameters(), 2e-4, fused=True)
         guard = StepGuard()

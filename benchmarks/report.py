@@ -187,12 +187,14 @@ def table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def cell(value: Any) -> str:
-    """Three digits of a number."""
+    """Three digits of a number; names of kernels as code, whose <...> a page would take for links."""
     if value is None:
         return "–"
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    return f"`{value}`" if re.search(r"<\S", str(value)) else str(value)
 
 
 def newest(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:

@@ -158,6 +158,11 @@ def test_layout_copies_are_known_by_name(kernel: str, copies: bool) -> None:
     assert launches.is_layout_copy(kernel) == copies
 
 
+def test_names_of_kernels_are_code_on_a_page() -> None:
+    row = {"kernel": "void add<c10::BFloat16>", "goal": "< 1, no copies"}
+    assert report.table(("kernel", "goal"), [row]).splitlines()[-1] == "| `void add<c10::BFloat16>` | < 1, no copies |"
+
+
 def test_input_sets_are_alike_and_apart() -> None:
     inputs = torch.rand(1, 2, 4, 4).contiguous(memory_format=torch.channels_last).requires_grad_(), torch.rand(3)
     sets = measure.input_sets(inputs, CPU)
