@@ -5,7 +5,7 @@
 Both generators (nine blocks), both critics, image pools, identity losses, both optimizers. "plain" is eager PyTorch
 with ``nn.InstanceNorm2d`` in float32 and NCHW. This library's variants compute each identity image in the batch of the
 translation by the same generator, real and generated images in one discriminator call, and guard both optimizers against
-steps that are not finite. Every other variant adds one option, which are few lines each: see ``build``. All variants run
+steps that are not finite. Every other variant changes one option, which are few lines each: see ``build``. All variants run
 in turn in one process; a ratio is the median of the ratios of neighbouring steps.
 """
 
@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Literal
+from unittest import mock
 
 import measure
 import torch
@@ -40,7 +41,9 @@ from asymkit import (
 from asymkit.capture import WARM_UP
 from asymkit.console import print_in_any_encoding
 from asymkit.objectives.terms import in_one_batch
+from asymkit.ops import convolution
 
+DIRECT = "asymkit, without Winograd's algorithm"
 COLUMNS = ("variant", "ms", "images/s", "× faster", "peak MiB", "rounds")
 
 
@@ -69,6 +72,8 @@ class Variant:
     """The mode of torch.compile."""
     graphed: bool = False
     checkpointed: bool = False
+    winograd: bool = True
+    """Winograd's algorithm for 3×3 convolutions where the library takes it."""
     in_one_batch: bool = True
     """Identity images in the batches of the translations, real and generated images in one discriminator call."""
 
@@ -80,6 +85,7 @@ def variants(options: Options) -> dict[str, Variant]:
     found = {
         "plain": Variant(ours=False, in_one_batch=False),
         "asymkit": Variant(),
+        **({} if convolution.machine_obstacle() or device.type != "cpu" else {DIRECT: Variant(winograd=False)}),
         "asymkit, channels-last": Variant(channels_last=True),
         "asymkit, checkpointed blocks": Variant(checkpointed=True),
     }
@@ -172,6 +178,9 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
             judgement.backward()
         guards[1].step(optimizer_d, judgement) if guards else optimizer_d.step()
 
+    if not variant.winograd:
+        direct = mock.patch.object(convolution, "MACHINE_OBSTACLE", "switched off to measure what it gives")
+        return lambda: direct(step)(x, y)
     if not variant.graphed:
         return lambda: step(x, y)
     captured = CapturedStep(step, [optimizer_g, optimizer_d], guards, graph_pool())

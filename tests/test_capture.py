@@ -315,14 +315,23 @@ def test_calls_in_one_batch_equal_one_call_each() -> None:
         ({"a": images_like(2, 3, 8, 8), "b": images_like(2, 3, 8, 8)}, "must be a tuple of batches"),
         (
             {"a": (images_like(2, 3, 8, 8),), "b": (images_like(2, 3, 8, 9),)},
-            "differ from the others in the batch size only",
+            "differ from the others in the batch size and",
         ),
-        ({"a": (images_like(2, 3, 8, 8),), "b": (images_like(2, 3, 8, 8).float(),)}, "in the batch size only"),
+        ({"a": (images_like(2, 3, 8, 8),), "b": (images_like(2, 3, 8, 8).int(),)}, "the floating-point type only"),
     ],
 )
 def test_calls_that_do_not_fit_into_one_batch_are_refused(calls: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         in_one_batch(nn.Identity(), calls)
+
+
+def test_half_precision_images_beside_float32_ones_lose_nothing() -> None:
+    """Autocast makes bfloat16 images, which a discriminator compares with real ones in float32."""
+    real, fake = images_like(2, 3, 8, 8).float(), images_like(1, 3, 8, 8).bfloat16()
+    for calls in ({"real": (real,), "fake": (fake,)}, {"fake": (fake,), "real": (real,)}):
+        made = in_one_batch(nn.Identity(), calls)
+        assert torch.equal(made["real"], real)
+        assert torch.equal(made["fake"], fake.float())
 
 
 def test_what_a_network_gives_is_taken_apart() -> None:

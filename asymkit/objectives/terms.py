@@ -82,7 +82,8 @@ def in_one_batch(network: Callable[..., Any], calls: Mapping[str, tuple[Tensor, 
 
     Args:
         network: a generator, an encoder or a discriminator; it gives a tensor, or tuples and lists of them.
-        calls: the arguments of each call, a tuple of batches of one size that differ in nothing but that from the others'.
+        calls: the arguments of each call, a tuple of batches of one size that differ from the others' in that only.
+            Floating-point types may differ, as autocast makes them; the widest is taken.
 
     Returns:
         What each call gives, by its name.
@@ -114,10 +115,12 @@ def in_one_batch(network: Callable[..., Any], calls: Mapping[str, tuple[Tensor, 
         if len({len(tensor) for tensor in arguments}) > 1:
             raise ValueError(f"calls[{name!r}] must have one batch size, got {[len(tensor) for tensor in arguments]}")
         for tensor, like in zip(arguments, first, strict=True):
-            if (tensor.shape[1:], tensor.dtype) != (like.shape[1:], like.dtype):
+            # autocast makes half-precision images beside float32 ones: cat takes the wider type, which loses nothing
+            alike = tensor.dtype == like.dtype or (tensor.is_floating_point() and like.is_floating_point())
+            if tensor.shape[1:] != like.shape[1:] or not alike:
                 raise ValueError(
-                    f"calls[{name!r}] must differ from the others in the batch size only, got {described(tensor)} beside "
-                    f"{described(like)}"
+                    f"calls[{name!r}] must differ from the others in the batch size and the floating-point type only, got "
+                    f"{described(tensor)} beside {described(like)}"
                 )
     sizes = [len(arguments[0]) for arguments in calls.values()]
     made = network(*(torch.cat(tensors) for tensors in zip(*calls.values(), strict=True)))
