@@ -4,7 +4,7 @@ Networks, losses and the schedule are here; objectives in :mod:`asymkit.objectiv
 :mod:`asymkit.ops`.
 """
 
-from asymkit.augment import CriticAugmentation
+from asymkit.augment import DiscriminatorAugmentation
 from asymkit.blocks import checkpoint_blocks
 from asymkit.capture import CapturedStep
 from asymkit.checkpoints import (
@@ -64,7 +64,7 @@ __all__ = [
     "CapturedStep",
     "ColorCycleLoss",
     "ContentLoss",
-    "CriticAugmentation",
+    "DiscriminatorAugmentation",
     "DomainClassificationLoss",
     "DomainDiscriminator",
     "DualGenerator",

@@ -1,4 +1,4 @@
-"""What critics of small data sets are shown: images changed at random, real and fake alike, gradients going through."""
+"""What discriminators of small data sets are shown: images changed at random, real and fake alike, gradients going through."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from torch.utils.hooks import RemovableHandle
 from asymkit.checks import check_images, modules, number
 
 
-class CriticAugmentation(nn.Module):
-    """Random colours, shifts and holes for everything a critic sees (DiffAugment, Zhao et al. 2020).
+class DiscriminatorAugmentation(nn.Module):
+    """Random colours, shifts and holes for everything a discriminator sees (DiffAugment, Zhao et al. 2020).
 
-    With few images a critic learns them by heart. It cannot where it never sees one twice alike, and generators learn
+    With few images a discriminator learns them by heart. It cannot where it never sees one twice alike, and generators learn
     nothing of the changes as their images are changed too, differentiably. Every image is changed in its own way.
 
-        CriticAugmentation().attach(self.netD_A)  # the one line more; the handle it returns takes it off again
+        DiscriminatorAugmentation().attach(self.netD_A)  # the one line more; the handle it returns takes it off again
 
     Args:
         brightness: up to this is added or taken off.
@@ -31,12 +31,12 @@ class CriticAugmentation(nn.Module):
 
     Example:
         >>> from asymkit import PatchDiscriminator
-        >>> critic, image = PatchDiscriminator(width=4), torch.randn(2, 3, 64, 64)
-        >>> handle = CriticAugmentation().attach(critic)
-        >>> bool((critic(image) == critic(image)).all())
+        >>> discriminator, image = PatchDiscriminator(width=4), torch.randn(2, 3, 64, 64)
+        >>> handle = DiscriminatorAugmentation().attach(discriminator)
+        >>> bool((discriminator(image) == discriminator(image)).all())
         False
         >>> handle.remove()
-        >>> bool((critic(image) == critic(image)).all())
+        >>> bool((discriminator(image) == discriminator(image)).all())
         True
     """
 
@@ -67,20 +67,20 @@ class CriticAugmentation(nn.Module):
             image = self._moved(self._moved(image, 2), 3)
         return self._holed(image) if self.cutout else image
 
-    def attach(self, critic: nn.Module) -> RemovableHandle:
-        """Change the first argument of every call of a critic from now on, in train and eval mode alike.
+    def attach(self, discriminator: nn.Module) -> RemovableHandle:
+        """Change the first argument of every call of a discriminator from now on, in train and eval mode alike.
 
-        A generator's step often holds the critic in eval mode, and must see changed images as well. The critic's state
+        A generator's step often holds the discriminator in eval mode, and must see changed images as well. The discriminator's state
         dict stays as it is. Attach before wrapping in DistributedDataParallel.
 
         Returns:
             A handle, whose ``remove()`` takes it off.
 
         Raises:
-            ValueError: the critic is no network.
+            ValueError: the discriminator is no network.
         """
-        modules(critic=critic)
-        return critic.register_forward_pre_hook(self._changed, with_kwargs=True)
+        modules(discriminator=discriminator)
+        return discriminator.register_forward_pre_hook(self._changed, with_kwargs=True)
 
     def _changed(
         self, _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]

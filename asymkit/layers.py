@@ -305,5 +305,5 @@ def check_vector(z: Tensor, name: str, length: int, batch: int | None = None, li
     elif shape == (length,):
         hint = "; for a single vector use unsqueeze(0)"
     elif z.ndim == 2 and shape[1] != length:
-        hint = "; generator, encoder and critic of z need the same aux_channels"
+        hint = "; generator, encoder and discriminator of z need the same aux_channels"
     raise ValueError(f"{name} must be floating point, one vector for each image, {wanted}, got {z.dtype} {shape}{hint}")

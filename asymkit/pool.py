@@ -77,7 +77,7 @@ class ImagePool:
         return kept.to(image)  # those of a training state come back on the CPU; autocast gives more than one type
 
     def forget_nonfinite(self) -> None:
-        """Drop images that hold NaN or infinity, after a step that went wrong: critics would meet them for long."""
+        """Drop images that hold NaN or infinity, after a step that went wrong: discriminators would meet them for long."""
         self.images = [image for image in self.images if bool(image.isfinite().all())]
 
     def state_dict(self) -> dict[str, list[Tensor]]:

@@ -36,11 +36,11 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
 
     Example:
         >>> import torch
-        >>> critic = nn.Linear(2, 1)
+        >>> discriminator = nn.Linear(2, 1)
         >>> x = torch.ones(1, 2, requires_grad=True)
-        >>> with frozen(critic):
-        ...     critic(x).sum().backward()
-        >>> critic.weight.grad is None, x.grad is None, critic.weight.requires_grad
+        >>> with frozen(discriminator):
+        ...     discriminator(x).sum().backward()
+        >>> discriminator.weight.grad is None, x.grad is None, discriminator.weight.requires_grad
         (True, False, True)
     """
     for module in modules:
@@ -77,9 +77,9 @@ class AsyncScheduler:
 
     Args:
         joint: a training step of any cycle model, optimizers included.
-        partial: a training step of the hard direction and its critic on pseudo pairs; takes what ``joint`` takes.
+        partial: a training step of the hard direction and its discriminator on pseudo pairs; takes what ``joint`` takes.
         frozen: modules, or parts of them, that partial steps leave alone: the easy direction and the poor domain's
-            critic. They may share one optimizer with all others.
+            discriminator. They may share one optimizer with all others.
         total_epochs: N, epochs or iterations: whatever is given to :meth:`set_epoch`; at most 100 million.
         period: T, in the same unit; N / 10 and N / 6 did best in the paper.
         rule: "text", what the paper's text says: of every T epochs the first half is joint. "algorithm1" is the printed
@@ -121,7 +121,7 @@ class AsyncScheduler:
         if not held or not all(isinstance(module, nn.Module) for module in held):
             raise ValueError(
                 f"frozen must be a list of modules to hold still in partial steps, got {_kind(frozen, held)}; "
-                "e.g. [rich_to_poor, poor_critic]"
+                "e.g. [rich_to_poor, poor_discriminator]"
             )
         total_epochs = at_least("total_epochs", total_epochs, most=MOST_EPOCHS)
         period = at_least("period", period, most=MOST_EPOCHS)

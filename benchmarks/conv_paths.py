@@ -119,9 +119,9 @@ def networks(options: Options) -> Iterator[tuple[str, Callable[[], nn.Module], t
     yield "ResNet generator, 9 blocks, width 4", lambda: ResnetGenerator(blocks=9, width=4), image
     yield "aux generator, 6 blocks", lambda: WithZ(AuxGenerator(), z), image
     yield "high-resolution generator", HighResGenerator, image
-    yield "PatchGAN critic", PatchDiscriminator, image
-    yield "multiscale critic", lambda: MultiscaleDiscriminator(layers=3), image
-    yield "domain critic", lambda: DomainDiscriminator(7, options.size), image
+    yield "PatchGAN discriminator", PatchDiscriminator, image
+    yield "multiscale discriminator", lambda: MultiscaleDiscriminator(layers=3), image
+    yield "domain discriminator", lambda: DomainDiscriminator(7, options.size), image
     yield "residual block, no norm", lambda: PlainResidualBlock(256), features
     yield "residual block, nn.InstanceNorm2d", lambda: Block(256), features
     yield "residual block, instance norm", lambda: ResidualBlock(256), features
@@ -160,7 +160,7 @@ def runs(network: nn.Module, variant: Variant, x: Tensor) -> tuple[Callable[[], 
 
 
 def first(out: Tensor | list[Tensor] | tuple[Tensor, ...]) -> Tensor:
-    """The scores of a critic that gives more, of all its scales."""
+    """The scores of a discriminator that gives more, of all its scales."""
     return out if isinstance(out, Tensor) else torch.cat([each.flatten() for each in out])
 
 

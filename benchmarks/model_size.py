@@ -31,7 +31,7 @@ def rows() -> list[tuple[str, str, str, int]]:
     def dual(name: str, sharing: str = "none") -> DualGenerator:
         return DualGenerator.preset(name, domains=7, sharing=sharing)  # type: ignore[arg-type]
 
-    critic = DomainDiscriminator(domains=7, image_size=128)
+    discriminator = DomainDiscriminator(domains=7, image_size=128)
     pair = DualGenerator.supervised()
     found = [("8", "StarGAN, StarGAN++", "8.4M", weights(StarGenerator(domains=7)))]
     for name, printed in (("S1", "2.9K"), ("S2", "1.3M"), ("S3", "8.4M")):
@@ -39,7 +39,9 @@ def rows() -> list[tuple[str, str, str, int]]:
         found.append(("8", f"{name}: Gᵗ", "8.4M", weights(preset.translator)))
         found.append(("8", f"{name}: Gʳ", printed, weights(preset.reconstructor)))
     for sharing, printed in (("full", "53.2M"), ("partial", "53.8M"), ("none", "61.6M")):
-        found.append(("10", f"S3 and critic, sharing {sharing}", printed, weights(dual("S3", sharing), critic)))
+        found.append(
+            ("10", f"S3 and discriminator, sharing {sharing}", printed, weights(dual("S3", sharing), discriminator))
+        )
     found.append(("11", "supervised Gᵗ", "11.388M", weights(pair.translator)))
     found.append(("11", "supervised Gʳ", "0.046M", weights(pair.reconstructor)))
     return found

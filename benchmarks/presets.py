@@ -41,21 +41,21 @@ def step_of(variant: str, options: Options) -> Callable[[], None]:
     device, size = torch.device(options.device), options.size
     dual = DualGenerator.preset(name, options.domains, sharing, options.width)  # type: ignore[arg-type]
     model = unsupervised.Translators(dual).to(device)
-    critic = DomainDiscriminator(options.domains, size, options.width).to(device)
+    discriminator = DomainDiscriminator(options.domains, size, options.width).to(device)
     structure, weights = MSSSIMLoss(scales=scales_that_fit(size, size)), unsupervised.Weights()
     optimizer_g = torch.optim.Adam(model.parameters(), 2e-4, betas=(0.5, 0.999), fused=True)
-    optimizer_d = torch.optim.Adam(critic.parameters(), 2e-4, betas=(0.5, 0.999), fused=True)
+    optimizer_d = torch.optim.Adam(discriminator.parameters(), 2e-4, betas=(0.5, 0.999), fused=True)
     x, y = (torch.rand(options.batch, 3, size, size, device=device) * 2 - 1 for _ in range(2))
     source, target = (torch.randint(options.domains, (options.batch,), device=device) for _ in range(2))
 
     def step() -> None:
         cycle = model(x, source, y, target)
-        with frozen(critic):
-            loss = weights.total(unsupervised.generator_terms(cycle, critic, structure=structure))
+        with frozen(discriminator):
+            loss = weights.total(unsupervised.generator_terms(cycle, discriminator, structure=structure))
             optimizer_g.zero_grad()
             loss.backward()
             optimizer_g.step()
-        loss = weights.total(unsupervised.discriminator_terms(cycle.detach(), critic))
+        loss = weights.total(unsupervised.discriminator_terms(cycle.detach(), discriminator))
         optimizer_d.zero_grad()
         loss.backward()
         optimizer_d.step()

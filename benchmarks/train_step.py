@@ -2,7 +2,7 @@
 
     PYTHONPATH=examples python benchmarks/train_step.py --size 256 --batch 1 --out benchmarks/results
 
-Both generators (nine blocks), both critics, image pools, identity losses, both optimizers. "plain" is eager PyTorch
+Both generators (nine blocks), both discriminators, image pools, identity losses, both optimizers. "plain" is eager PyTorch
 with ``nn.InstanceNorm2d`` in float32 and NCHW. This library's variants compute each identity image in the batch of the
 translation by the same generator, real and generated images in one discriminator call, and guard both optimizers against
 steps that are not finite. Every other variant changes one option, which are few lines each: see ``build``. All variants run
@@ -116,20 +116,20 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
 
     if variant.ours:
         generators = [to_device(ResnetGenerator(width=options.width, blocks=options.blocks)) for _ in range(2)]
-        critics = [to_device(PatchDiscriminator(width=options.width)) for _ in range(2)]
+        discriminators = [to_device(PatchDiscriminator(width=options.width)) for _ in range(2)]
     else:
         generators = [to_device(define_G(options.width, options.blocks)) for _ in range(2)]
-        critics = [to_device(define_D(options.width, 3)) for _ in range(2)]
+        discriminators = [to_device(define_D(options.width, 3)) for _ in range(2)]
     if variant.checkpointed:
         for network in generators:
             checkpoint_blocks(network)
-    both = nn.ModuleList(generators), nn.ModuleList(critics)
+    both = nn.ModuleList(generators), nn.ModuleList(discriminators)
     fused = {"fused": True} if variant.ours else {}
     optimizer_g, optimizer_d = (torch.optim.Adam(m.parameters(), 2e-4, betas=(0.5, 0.999), **fused) for m in both)
     guards = [StepGuard(), StepGuard()] if variant.ours else []
-    to_y, to_x, judge_y, judge_x = (
+    to_y, to_x, d_y, d_x = (
         torch.compile(network, mode=variant.compiled) if variant.compiled else network
-        for network in (*generators, *critics)
+        for network in (*generators, *discriminators)
     )
     pools = [CapturableImagePool(50) if variant.graphed else ImagePool(50) for _ in range(2)]
     loss = LeastSquaresLoss()
@@ -141,10 +141,10 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
     def precision() -> AbstractContextManager[object]:
         return torch.autocast(device.type, torch.bfloat16) if variant.bfloat16 else nullcontext()
 
-    def judged(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    def d_loss(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
         if not variant.in_one_batch:
-            return loss.discriminator_loss(critic(real), critic(fake)) / 2
-        scores = in_one_batch(critic, {"real": (real,), "fake": (fake,)})
+            return loss.discriminator_loss(discriminator(real), discriminator(fake)) / 2
+        scores = in_one_batch(discriminator, {"real": (real,), "fake": (fake,)})
         return loss.discriminator_loss(scores["real"], scores["fake"]) / 2
 
     def translated(generator: Callable[[Tensor], Tensor], image: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
@@ -161,8 +161,8 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
             (fake_y, identity_y), (fake_x, identity_x) = translated(to_y, x, y), translated(to_x, y, x)
             cycles = 10 * (F.l1_loss(to_x(fake_y), x) + F.l1_loss(to_y(fake_x), y))
             identities = 5 * (F.l1_loss(identity_x, x) + F.l1_loss(identity_y, y))
-            with frozen(critics[0], critics[1]):
-                adversarial = loss.generator_loss(judge_y(fake_y)) + loss.generator_loss(judge_x(fake_x))
+            with frozen(discriminators[0], discriminators[1]):
+                adversarial = loss.generator_loss(d_y(fake_y)) + loss.generator_loss(d_x(fake_x))
                 total = adversarial + cycles + identities
                 optimizer_g.zero_grad()
                 total.backward()
@@ -170,13 +170,11 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
         with precision():
             # copies where the next graph of "reduce-overhead" would write over them
             fakes = (f.detach().clone() if variant.compiled else f.detach() for f in (fake_y, fake_x))
-            real_and_fake = zip(
-                (judge_y, judge_x), (y, x), (p(f) for p, f in zip(pools, fakes, strict=True)), strict=True
-            )
+            real_and_fake = zip((d_y, d_x), (y, x), (p(f) for p, f in zip(pools, fakes, strict=True)), strict=True)
             optimizer_d.zero_grad()
-            judgement = torch.stack([judged(*each) for each in real_and_fake]).sum()
-            judgement.backward()
-        guards[1].step(optimizer_d, judgement) if guards else optimizer_d.step()
+            total_d = torch.stack([d_loss(*each) for each in real_and_fake]).sum()
+            total_d.backward()
+        guards[1].step(optimizer_d, total_d) if guards else optimizer_d.step()
 
     if not variant.winograd:
         direct = mock.patch.object(convolution, "MACHINE_OBSTACLE", "switched off to measure what it gives")

@@ -32,11 +32,11 @@ class Settings(UnpairedSettings):
     out: Path = Path("runs/asymgan")  # folder of the run
     blocks: int = 6  # residual blocks of a generator
     aux_channels: int = 8  # length of z
-    critic_layers: int = 3  # how often a discriminator halves its image
+    discriminator_layers: int = 3  # how often a discriminator halves its image
     upsampling: Upsampling = "transposed"  # as in the paper; or resize, which leaves no checkerboard
-    lr_generators: float = 2e-4
+    lr_g: float = 2e-4
     """Learning rate of generators and encoder, for the first half of the run; then it falls to zero."""
-    lr_critics: float = 1e-4  # the same of the discriminators
+    lr_d: float = 1e-4  # the same of the discriminators
     pool: int = 50  # earlier fakes that the discriminators are shown again
     features: str = "imagenet"
     """Of the VGG16 behind content and style: imagenet, random, a file, or auto: imagenet where it can be downloaded."""
@@ -46,8 +46,8 @@ class Settings(UnpairedSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_integers("blocks", "aux_channels", "critic_layers")
-        self.check_sides(halvings=self.critic_layers)
+        self.check_integers("blocks", "aux_channels", "discriminator_layers")
+        self.check_sides(halvings=self.discriminator_layers)
 
 
 DEMO = Settings(
@@ -59,9 +59,9 @@ DEMO = Settings(
     width=16,
     blocks=3,
     aux_channels=3,
-    critic_layers=2,
+    discriminator_layers=2,
     upsampling="resize",
-    lr_generators=1e-3,
+    lr_g=1e-3,
     features="auto",
     content_layer="relu1_1",
     style_layers=("relu1_1",),
@@ -89,30 +89,32 @@ def main(settings: Settings) -> None:
         encoder=asymkit.AuxEncoder(aux_channels=settings.aux_channels, width=settings.width),
         extended=True,
     )
-    patches = {"width": settings.width, "layers": settings.critic_layers}
-    critics = asymgan.Critics(
+    patches = {"width": settings.width, "layers": settings.discriminator_layers}
+    discriminators = asymgan.Discriminators(
         asymkit.PatchDiscriminator(**patches),
         asymkit.PatchDiscriminator(**patches),
         asymkit.AuxDiscriminator(settings.aux_channels),
     )
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
-    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
-    optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
+    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
+    optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
 
     measured, shown = data.fresh(64, None, run.device), data.fresh(8, settings.picture_size, run.device)
     page = Page("AsymGAN", [source, *notes], lambda shown_model: look_at_asymgan(shown_model, measured, shown))
-    translators = run.prepare(model)  # the same weights on the device, on several GPUs wrapped
-    judges = asymgan.Critics(**{name: run.prepare(critic) for name, critic in critics.named_children()})
+    ddp_model = run.prepare(model)  # on the device; on several GPUs in DistributedDataParallel
+    ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    run.keeps(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.keeps(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def step(x: Tensor, y: Tensor) -> None:  # x rich, y poor, unpaired
-        cycles = translators(x, y)
-        with asymkit.frozen(judges):
-            generator_terms = asymgan.generator_terms(cycles, judges, content, style)
+        cycles = ddp_model(x, y)
+        with asymkit.frozen(ddp_discriminators):
+            generator_terms = asymgan.generator_terms(cycles, ddp_discriminators, content, style)
             run.backward(settings.weights.total(generator_terms))
-        discriminator_terms = asymgan.discriminator_terms(pools(cycles), judges)  # detached, some of them earlier ones
+        discriminator_terms = asymgan.discriminator_terms(
+            pools(cycles), ddp_discriminators
+        )  # detached, some of them earlier ones
         run.backward(settings.weights.total(discriminator_terms))
         run.log(generator_terms, discriminator_terms)
         if run.ends_step:  # after the last of --accumulate batches
@@ -124,8 +126,8 @@ def main(settings: Settings) -> None:
     step = run.captured(step, optimizer_g, optimizer_d)  # one CUDA graph, with --graph
     for x, y in run.batches(page):
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
-        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_generators
-        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_critics
+        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
+        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         step(x, y)
         if run.ends_step:
             average.update()

@@ -46,19 +46,19 @@ class Settings(RunSettings):
     picture_size: int | None = None
     """Side of the crops in the report's pictures, if not that of training; those need a label embedding to look right."""
     label_embedding: int | None = None  # length of the label's linear embedding; None: one-hot label planes
-    critics: Literal[1, 2] = 1  # 2 for the paper's double discriminators, the second with a layer less
-    critic_width: int = 64  # channels of a discriminator's first layer
-    critic_layers: int = 6  # how often a discriminator halves its image
+    discriminators: Literal[1, 2] = 1  # 2 for the paper's double discriminators, the second with a layer less
+    discriminator_width: int = 64  # channels of a discriminator's first layer
+    discriminator_layers: int = 6  # how often a discriminator halves its image
     upsampling: Upsampling = "transposed"  # as in the paper; or resize, which leaves no checkerboard
-    lr_generators: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
-    lr_critics: float = 2e-4  # the same of the discriminators
-    classifier_steps: int = 400  # training steps of the classifier that judges translated images in the report
+    lr_g: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
+    lr_d: float = 2e-4  # the same of the discriminators
+    classifier_steps: int = 400  # training steps of the classifier that scores translated images in the report
     weights: unsupervised.Weights = field(default_factory=unsupervised.Weights)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_integers("critic_width", "critic_layers", "classifier_steps")
-        self.check_side("size", least=2**self.critic_layers, multiple_of=max(4, 2**self.critic_layers))
+        self.check_integers("discriminator_width", "discriminator_layers", "classifier_steps")
+        self.check_side("size", least=2**self.discriminator_layers, multiple_of=max(4, 2**self.discriminator_layers))
         self.check_side("picture_size", least=8)
 
 
@@ -67,14 +67,14 @@ SMALL: dict[str, Any] = {
     "picture_size": 96,
     "batch": 2,
     "width": 16,
-    "critic_width": 16,
-    "critic_layers": 4,
+    "discriminator_width": 16,
+    "discriminator_layers": 4,
 }
 DEMO = Settings(
     minutes=4,
     label_embedding=64,
     upsampling="resize",
-    lr_generators=1e-3,
+    lr_g=1e-3,
     workers=0,
     report_every=2000,
     weights=unsupervised.Weights(identity=10.0),  # so short a training learns detail from the identity loss first
@@ -99,16 +99,16 @@ def main(settings: Settings) -> None:
         upsampling=settings.upsampling,
     )
     model = unsupervised.Translators(dual)
-    size: dict[str, Any] = {"width": settings.critic_width, "in_channels": settings.channels}
-    critics = nn.ModuleList(
-        asymkit.DomainDiscriminator(len(data.names), settings.size, layers=settings.critic_layers - i, **size)
-        for i in range(settings.critics)
+    size: dict[str, Any] = {"width": settings.discriminator_width, "in_channels": settings.channels}
+    discriminators = nn.ModuleList(
+        asymkit.DomainDiscriminator(len(data.names), settings.size, layers=settings.discriminator_layers - i, **size)
+        for i in range(settings.discriminators)
     )
     structure = asymkit.MSSSIMLoss(scales=scales_that_fit(settings.size, settings.size))
-    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
-    optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    translators = run.prepare(model)  # the same weights on the device, on several GPUs wrapped
-    judges = nn.ModuleList(run.prepare(critic) for critic in critics)
+    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
+    optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
+    ddp_model = run.prepare(model)  # on the device; on several GPUs in DistributedDataParallel
+    ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     @functools.cache
@@ -119,14 +119,14 @@ def main(settings: Settings) -> None:
     measured, shown = (held_out.of_each(n, side, run.device) for n, side in ((32, None), (2, settings.picture_size)))
     look = functools.partial(look_at_domains, names=data.names, measured=measured, shown=shown)
     page = Page("AsymmetricGAN, domains", [source], lambda shown_model: look(shown_model, classifier()))
-    run.keeps(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.keeps(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def step(x: Tensor, domain_x: Tensor, y: Tensor, domain_y: Tensor) -> None:  # images, and the domains they are of
-        cycle = translators(x, domain_x, y, domain_y)
-        with asymkit.frozen(judges):
-            generator_terms = unsupervised.generator_terms(cycle, judges, structure=structure)
+        cycle = ddp_model(x, domain_x, y, domain_y)
+        with asymkit.frozen(ddp_discriminators):
+            generator_terms = unsupervised.generator_terms(cycle, ddp_discriminators, structure=structure)
             run.backward(settings.weights.total(generator_terms))
-        discriminator_terms = unsupervised.discriminator_terms(cycle.detach(), judges)
+        discriminator_terms = unsupervised.discriminator_terms(cycle.detach(), ddp_discriminators)
         run.backward(settings.weights.total(discriminator_terms))
         run.log(generator_terms, discriminator_terms)
         if run.ends_step:  # after the last of --accumulate batches
@@ -138,8 +138,8 @@ def main(settings: Settings) -> None:
     step = run.captured(step, optimizer_g, optimizer_d)  # one CUDA graph, with --graph
     for x, domain_x, y, domain_y in run.batches(page):
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
-        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_generators
-        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_critics
+        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
+        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         step(x, domain_x, y, domain_y)
         if run.ends_step:
             average.update()

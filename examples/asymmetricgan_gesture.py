@@ -46,12 +46,12 @@ class Settings(RunSettings):
     epochs: int = 20
     blocks: int = 9  # residual blocks of a generator
     reconstructor_width: int = 4  # channels of the reconstruction generator's first layer
-    double_critics: bool = False  # add a second discriminator that does not see the skeleton, Eq. 9
-    critic_width: int = 64  # channels of a discriminator's first layer
-    critic_layers: int = 3  # how often a discriminator halves its image
+    double_discriminators: bool = False  # add a second discriminator that does not see the skeleton, Eq. 9
+    discriminator_width: int = 64  # channels of a discriminator's first layer
+    discriminator_layers: int = 3  # how often a discriminator halves its image
     upsampling: Upsampling = "transposed"  # as in the paper; or resize, which leaves no checkerboard
-    lr_generators: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
-    lr_critics: float = 2e-4  # the same of the discriminators
+    lr_g: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
+    lr_d: float = 2e-4  # the same of the discriminators
     features: str = "imagenet"
     """Of the VGG19 of the perceptual loss: imagenet, random, a file, or auto: imagenet where it can be downloaded."""
     feature_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -59,8 +59,8 @@ class Settings(RunSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_integers("blocks", "reconstructor_width", "critic_width", "critic_layers")
-        self.check_side("size", least=max(16, 3 * 2**self.critic_layers))
+        self.check_integers("blocks", "reconstructor_width", "discriminator_width", "discriminator_layers")
+        self.check_side("size", least=max(16, 3 * 2**self.discriminator_layers))
 
 
 DEMO = Settings(
@@ -69,10 +69,10 @@ DEMO = Settings(
     batch=2,
     width=16,
     blocks=3,
-    critic_width=16,
-    critic_layers=2,
+    discriminator_width=16,
+    discriminator_layers=2,
     upsampling="resize",
-    lr_generators=2e-3,
+    lr_g=2e-3,
     features="auto",
     feature_layers=("relu1_1",),
     workers=0,
@@ -98,29 +98,29 @@ def main(settings: Settings) -> None:
             settings.width, settings.reconstructor_width, settings.blocks, upsampling=settings.upsampling
         )
     )
-    size: dict[str, Any] = {"width": settings.critic_width, "layers": settings.critic_layers}
-    critics = supervised.Critics(
+    size: dict[str, Any] = {"width": settings.discriminator_width, "layers": settings.discriminator_layers}
+    discriminators = supervised.Discriminators(
         triplet=asymkit.PatchDiscriminator(in_channels=9, **size),
-        pair=asymkit.PatchDiscriminator(in_channels=6, **size) if settings.double_critics else None,
+        pair=asymkit.PatchDiscriminator(in_channels=6, **size) if settings.double_discriminators else None,
     )
-    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
-    optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    translators = run.prepare(model)  # the same weights on the device, on several GPUs wrapped
-    judges = supervised.Critics(**{name: run.prepare(critic) for name, critic in critics.named_children()})
+    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
+    optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
+    ddp_model = run.prepare(model)  # on the device; on several GPUs in DistributedDataParallel
+    ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     shown = held_out.head(32, run.device)
     page = Page("AsymmetricGAN, gestures", [source, *notes], lambda shown_model: look_at_gestures(shown_model, shown))
-    run.keeps(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.keeps(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def step(
         x: Tensor, skeleton_x: Tensor, y: Tensor, skeleton_y: Tensor
     ) -> None:  # two photos of a hand and their skeletons
-        cycles = translators(x, skeleton_x, y, skeleton_y)
-        with asymkit.frozen(judges):
-            generator_terms = supervised.generator_terms(cycles, judges, perceptual)
+        cycles = ddp_model(x, skeleton_x, y, skeleton_y)
+        with asymkit.frozen(ddp_discriminators):
+            generator_terms = supervised.generator_terms(cycles, ddp_discriminators, perceptual)
             run.backward(settings.weights.total(generator_terms))
-        discriminator_terms = supervised.discriminator_terms(cycles.detach(), judges)
+        discriminator_terms = supervised.discriminator_terms(cycles.detach(), ddp_discriminators)
         run.backward(settings.weights.total(discriminator_terms))
         run.log(generator_terms, discriminator_terms)
         if run.ends_step:  # after the last of --accumulate batches
@@ -132,8 +132,8 @@ def main(settings: Settings) -> None:
     step = run.captured(step, optimizer_g, optimizer_d)  # one CUDA graph, with --graph
     for x, skeleton_x, y, skeleton_y in run.batches(page):
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
-        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_generators
-        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_critics
+        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
+        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         step(x, skeleton_x, y, skeleton_y)
         if run.ends_step:
             average.update()

@@ -40,16 +40,16 @@ class Settings(UnpairedSettings):
     rule: Literal["text", "algorithm1"] = "text"  # what the paper says, or prints, with one joint epoch more in ten
     aux_channels: int | None = None  # length of z: None is 8 for asymgan and no z for highres, whose paper takes 128
     blocks: int | None = None  # residual blocks; None: 9 for cyclegan, 8 for highres, 6 for asymgan
-    critic_layers: int | None = None  # layers of stride 2 in the discriminators; None: 3, and 4 for highres
+    discriminator_layers: int | None = None  # layers of stride 2 in the discriminators; None: 3, and 4 for highres
     upsampling: Upsampling = "transposed"  # as in the papers; or resize, which leaves no checkerboard
-    lr_generators: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
-    lr_critics: float = 2e-4  # the same of the discriminators
+    lr_g: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
+    lr_d: float = 2e-4  # the same of the discriminators
     pool: int = 50  # earlier fakes that the discriminators are shown again in joint steps
     weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_plan("period", "blocks", "critic_layers", "aux_channels")
+        self.check_plan("period", "blocks", "discriminator_layers", "aux_channels")
         if self.aux_channels is not None and self.base == "cyclegan":
             raise ValueError("aux_channels: cyclegan has no z; take --base highres or --base asymgan")
         _, layers, _ = self.sizes
@@ -59,38 +59,38 @@ class Settings(UnpairedSettings):
     @property
     def sizes(self) -> tuple[int, ...]:
         """Blocks, layers and length of z, those of the base's paper where none are given; a z of 0: there is none."""
-        given = self.blocks, self.critic_layers, self.aux_channels
+        given = self.blocks, self.discriminator_layers, self.aux_channels
         return tuple(p if g is None else g for g, p in zip(given, PAPERS[self.base], strict=True))
 
 
-SMALL: dict[str, Any] = {"size": 48, "picture_size": 96, "batch": 2, "width": 16, "blocks": 3, "critic_layers": 2}
-DEMO = Settings(epochs=12, period=2, upsampling="resize", lr_generators=1e-3, lr_critics=1e-4, workers=0, **SMALL)
+SMALL: dict[str, Any] = {"size": 48, "picture_size": 96, "width": 16, "blocks": 3, "discriminator_layers": 2}
+DEMO = Settings(epochs=12, period=2, upsampling="resize", lr_g=1e-3, lr_d=1e-4, batch=2, workers=0, **SMALL)
 PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
 
 
-def networks(settings: Settings) -> tuple[asyncgan.Translators, asyncgan.Critics]:
+def networks(settings: Settings) -> tuple[asyncgan.Translators, asyncgan.Discriminators]:
     (blocks, layers, aux), width = settings.sizes, settings.width
     size: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": settings.upsampling}
     easy: nn.Module = asymkit.ResnetGenerator(**size)
     hard: nn.Module = asymkit.AuxGenerator(**size, aux_channels=aux) if aux else asymkit.ResnetGenerator(**size)
-    judges: list[nn.Module] = [asymkit.PatchDiscriminator(layers=layers, width=width) for _ in range(2)]
+    images: list[nn.Module] = [asymkit.PatchDiscriminator(layers=layers, width=width) for _ in range(2)]
     if settings.base == "highres":
         easy, hard = asymkit.HighResGenerator(**size), asymkit.HighResGenerator(**size, aux_channels=aux or None)
-        judges = [asymkit.MultiscaleDiscriminator(layers=layers, width=width) for _ in range(2)]
+        images = [asymkit.MultiscaleDiscriminator(layers=layers, width=width) for _ in range(2)]
     encoder = asymkit.AuxEncoder(aux_channels=aux, width=width) if aux else None
-    judge_of_z = asymkit.AuxDiscriminator(aux) if aux else None
-    return asyncgan.Translators(easy, hard, encoder), asyncgan.Critics(judges[0], judges[1], judge_of_z)
+    of_z = asymkit.AuxDiscriminator(aux) if aux else None
+    return asyncgan.Translators(easy, hard, encoder), asyncgan.Discriminators(images[0], images[1], of_z)
 
 
 def main(settings: Settings) -> None:
     data, source = settings.images()
     run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
-    model, critics = networks(settings)
+    model, discriminators = networks(settings)
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
-    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
-    optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    translators = run.prepare(model)  # the same weights on the device, on several GPUs wrapped
-    judges = asyncgan.Critics(**{name: run.prepare(critic) for name, critic in critics.named_children()})
+    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
+    optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
+    ddp_model = run.prepare(model)  # on the device; on several GPUs in DistributedDataParallel
+    ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     def update(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
@@ -102,38 +102,37 @@ def main(settings: Settings) -> None:
             optimizer_d.zero_grad()
 
     def joint(x: Tensor, y: Tensor) -> None:
-        cycles = translators(x, y)
-        with asymkit.frozen(judges):
-            generator_terms = asyncgan.joint_generator_terms(cycles, judges)
+        cycles = ddp_model(x, y)
+        with asymkit.frozen(ddp_discriminators):
+            generator_terms = asyncgan.joint_generator_terms(cycles, ddp_discriminators)
             run.backward(settings.weights.total(generator_terms))
-        discriminator_terms = asyncgan.joint_discriminator_terms(
-            pools(cycles), judges
-        )  # detached, some of them earlier ones
+        shown_again = pools(cycles)  # detached, some of them earlier ones
+        discriminator_terms = asyncgan.joint_discriminator_terms(shown_again, ddp_discriminators)
         run.backward(settings.weights.total(discriminator_terms))
         update(generator_terms, discriminator_terms)
 
     def partial(x: Tensor, _y: Tensor) -> None:
-        pairs = translators(x, phase="partial")
-        with asymkit.frozen(judges):
-            generator_terms = asyncgan.partial_generator_terms(pairs, judges)
+        pairs = ddp_model(x, phase="partial")
+        with asymkit.frozen(ddp_discriminators):
+            generator_terms = asyncgan.partial_generator_terms(pairs, ddp_discriminators)
             run.backward(settings.weights.total(generator_terms))
-        discriminator_terms = asyncgan.partial_discriminator_terms(pairs.detach(), judges)
+        discriminator_terms = asyncgan.partial_discriminator_terms(pairs.detach(), ddp_discriminators)
         run.backward(settings.weights.total(discriminator_terms))
         update(generator_terms, discriminator_terms)
 
     joint, partial = (run.captured(step, optimizer_g, optimizer_d) for step in (joint, partial))  # graphs, with --graph
-    easy = [model.rich_to_poor, critics.poor]
+    easy = [model.rich_to_poor, discriminators.poor]
     scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step)  # steps of joint and of partial epochs
     shown = data.fresh(6, settings.picture_size, run.device)
     page = Page(
         "Async-GAN", [source, plan.note()], lambda shown_model: look_at_asyncgan(shown_model, shown, plan.moments)
     )
-    run.keeps(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.keeps(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
-        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_generators
-        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_critics
+        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
+        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         scheduler.set_epoch(plan.epoch(run.step))
         scheduler(x, y)  # joint or partial
         if run.ends_step:

@@ -43,8 +43,8 @@ class Settings(DigitSettings):
     epochs: int = 12  # half of them joint, then joint and partial in turn
     period: int = 2  # epochs of a cycle, whose first half is joint
     upsampling: Upsampling = "resize"
-    lr_generators: float = 5e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
-    lr_critics: float = 2e-4  # the same of the discriminators
+    lr_g: float = 5e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
+    lr_d: float = 2e-4  # the same of the discriminators
     pool: int = 50  # earlier fakes that the discriminators are shown again in joint steps
     workers: int = 0
     report_every: int = 10_000
@@ -64,12 +64,14 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
     run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
     size: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
     model = asyncgan.Translators(asymkit.ResnetGenerator(**size), asymkit.ResnetGenerator(**size))
-    critics = asyncgan.Critics(*(asymkit.PatchDiscriminator(width=2 * settings.width, layers=2) for _ in range(2)))
+    discriminators = asyncgan.Discriminators(
+        *(asymkit.PatchDiscriminator(width=2 * settings.width, layers=2) for _ in range(2))
+    )
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
-    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
-    optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    translators = run.prepare(model)  # the same weights on the device, on several GPUs wrapped
-    judges = asyncgan.Critics(**{name: run.prepare(critic) for name, critic in critics.named_children()})
+    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
+    optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
+    ddp_model = run.prepare(model)  # on the device; on several GPUs in DistributedDataParallel
+    ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     def update(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
@@ -81,38 +83,37 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
             optimizer_d.zero_grad()
 
     def joint(x: Tensor, y: Tensor) -> None:
-        cycles = translators(x, y)
-        with asymkit.frozen(judges):
-            generator_terms = asyncgan.joint_generator_terms(cycles, judges)
+        cycles = ddp_model(x, y)
+        with asymkit.frozen(ddp_discriminators):
+            generator_terms = asyncgan.joint_generator_terms(cycles, ddp_discriminators)
             run.backward(settings.weights.total(generator_terms))
-        discriminator_terms = asyncgan.joint_discriminator_terms(
-            pools(cycles), judges
-        )  # detached, some of them earlier ones
+        shown_again = pools(cycles)  # detached, some of them earlier ones
+        discriminator_terms = asyncgan.joint_discriminator_terms(shown_again, ddp_discriminators)
         run.backward(settings.weights.total(discriminator_terms))
         update(generator_terms, discriminator_terms)
 
     def partial(x: Tensor, _y: Tensor) -> None:
-        pairs = translators(x, phase="partial")
-        with asymkit.frozen(judges):
-            generator_terms = asyncgan.partial_generator_terms(pairs, judges)
+        pairs = ddp_model(x, phase="partial")
+        with asymkit.frozen(ddp_discriminators):
+            generator_terms = asyncgan.partial_generator_terms(pairs, ddp_discriminators)
             run.backward(settings.weights.total(generator_terms))
-        discriminator_terms = asyncgan.partial_discriminator_terms(pairs.detach(), judges)
+        discriminator_terms = asyncgan.partial_discriminator_terms(pairs.detach(), ddp_discriminators)
         run.backward(settings.weights.total(discriminator_terms))
         update(generator_terms, discriminator_terms)
 
     joint, partial = (run.captured(step, optimizer_g, optimizer_d) for step in (joint, partial))  # graphs, with --graph
-    easy = [model.rich_to_poor, critics.poor]
+    easy = [model.rich_to_poor, discriminators.poor]
     scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period)
     step = scheduler if variant == "async" else joint
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, asynchronous=variant == "async")
     shown = rich.test.images[:8].to(run.device), poor.test.images[:8].to(run.device)
     notes = [f"rich: {rich}; poor: {poor}", plan.note()]
     page = Page(VARIANTS[variant], notes, lambda shown_model: look_at_asyncgan(shown_model, shown, plan.moments))
-    run.keeps(model=model, critics=critics, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.keeps(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
-        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_generators
-        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_critics
+        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
+        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         scheduler.set_epoch(plan.epoch(run.step))
         step(x, y)
         if run.ends_step:

@@ -49,19 +49,19 @@ class Settings(UnpairedSettings):
     period: int = 10  # epochs of a cycle, whose first half is joint
     blocks: int = 4  # residual blocks of each encoder and decoder
     style: int = 8  # length of a style
-    critic_layers: int = 3  # how often a discriminator halves its image
-    lr_generators: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
-    lr_critics: float = 2e-4  # the same of the discriminators
+    discriminator_layers: int = 3  # how often a discriminator halves its image
+    lr_g: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
+    lr_d: float = 2e-4  # the same of the discriminators
     weights: Weights = field(default_factory=Weights)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_plan("period", "blocks", "style", "critic_layers")
-        self.check_sides(self.critic_layers)
+        self.check_plan("period", "blocks", "style", "discriminator_layers")
+        self.check_sides(self.discriminator_layers)
 
 
-SMALL: dict[str, Any] = {"size": 48, "picture_size": 96, "batch": 2, "width": 16, "blocks": 2, "critic_layers": 2}
-DEMO = Settings(epochs=12, period=2, lr_generators=5e-4, lr_critics=1e-4, workers=0, **SMALL)
+SMALL: dict[str, Any] = {"size": 48, "picture_size": 96, "width": 16, "blocks": 2, "discriminator_layers": 2}
+DEMO = Settings(epochs=12, period=2, lr_g=5e-4, lr_d=1e-4, batch=2, workers=0, **SMALL)
 PRESETS = {
     "paper": ("MUNIT's weights and Async-GAN's epochs; networks of our own.", Settings()),
     "demo": ("Minutes on a CPU.", DEMO),
@@ -188,19 +188,19 @@ def main(settings: Settings) -> None:
     data, source = settings.images()
     run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
     model = Munit(settings.width, settings.blocks, settings.style)
-    size: dict[str, Any] = {"width": settings.width, "layers": settings.critic_layers}
-    critics = nn.ModuleList(asymkit.PatchDiscriminator(**size) for _ in range(2))  # of rich and of poor images
-    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_generators, betas=(0.5, 0.999), fused=True)
-    optimizer_d = torch.optim.Adam(critics.parameters(), settings.lr_critics, betas=(0.5, 0.999), fused=True)
-    translators = run.prepare(model)  # the same weights on the device, on several GPUs wrapped
-    judges = [run.prepare(critic) for critic in critics]
+    size: dict[str, Any] = {"width": settings.width, "layers": settings.discriminator_layers}
+    discriminators = nn.ModuleList(asymkit.PatchDiscriminator(**size) for _ in range(2))  # of rich and of poor images
+    optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
+    optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
+    ddp_model = run.prepare(model)  # on the device; on several GPUs in DistributedDataParallel
+    ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     def learn(made: Joint | Partial, x: Tensor, y: Tensor) -> None:
-        with asymkit.frozen(*judges):
-            of_generators = generator_terms(made, x, y, *judges)
+        with asymkit.frozen(*ddp_discriminators):
+            of_generators = generator_terms(made, x, y, *ddp_discriminators)
             run.backward(settings.weights.total(of_generators))
-        of_discriminators = discriminator_terms(made, x, y, *judges)
+        of_discriminators = discriminator_terms(made, x, y, *ddp_discriminators)
         run.backward(settings.weights.total(of_discriminators))
         run.log(of_generators, of_discriminators)
         if run.ends_step:  # after the last of --accumulate batches
@@ -210,9 +210,9 @@ def main(settings: Settings) -> None:
             optimizer_d.zero_grad()
 
     scheduler = asymkit.AsyncScheduler(
-        joint=run.captured(lambda x, y: learn(translators(x, y), x, y), optimizer_g, optimizer_d),  # with --graph
-        partial=run.captured(lambda x, y: learn(translators(x), x, y), optimizer_g, optimizer_d),
-        frozen=[model.rich.content, model.poor.decoder, critics[1]],
+        joint=run.captured(lambda x, y: learn(ddp_model(x, y), x, y), optimizer_g, optimizer_d),  # with --graph
+        partial=run.captured(lambda x, y: learn(ddp_model(x), x, y), optimizer_g, optimizer_d),
+        frozen=[model.rich.content, model.poor.decoder, discriminators[1]],
         total_epochs=settings.epochs,
         period=settings.period,
     )
@@ -221,11 +221,11 @@ def main(settings: Settings) -> None:
     page = Page(
         "Async-MUNIT", [source, plan.note()], lambda shown_model: look_at_munit(shown_model, shown, plan.moments)
     )
-    run.keeps(model=model, critics=critics, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.keeps(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
-        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_generators
-        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_critics
+        optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
+        optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         scheduler.set_epoch(plan.epoch(run.step))
         scheduler(x, y)  # joint or partial
         if run.ends_step:

@@ -33,7 +33,7 @@ import asymkit
 from asymkit.objectives.asyncgan import pseudo_pair
 
 Part = Literal[
-    "generator", "light", "aux", "critic", "gan_loss", "pool", "colour", "identity", "ms_ssim", "augment", "guard", "async",
+    "generator", "light", "aux", "discriminator", "gan_loss", "pool", "colour", "identity", "ms_ssim", "augment", "guard", "async",
 ]  # fmt: skip
 PARTS: tuple[Part, ...] = get_args(Part)
 
@@ -43,8 +43,8 @@ class Options:
     """A plain CycleGAN with parts of asymkit."""
 
     use: tuple[Part, ...] = ()
-    """Parts of asymkit to use: generator, light (reconstructors), aux (z, its encoder and discriminator), critic, gan_loss, pool,
-    colour (cycle loss), identity (loss), ms_ssim, augment (what critics see), guard, async."""
+    """Parts of asymkit to use: generator, light (reconstructors), aux (z, its encoder and discriminator), discriminator, gan_loss, pool,
+    colour (cycle loss), identity (loss), ms_ssim, augment (what discriminators see), guard, async."""
     each: bool = False
     """Train once without any and once with each of these alone, and write a table."""
     out: Path = Path("runs/dropin")
@@ -61,7 +61,7 @@ class Options:
     n_layers_D: int = 2
     aux_channels: int = 8
     lr: float = 1e-3
-    lr_critics: float = 2e-4
+    lr_d: float = 2e-4
     beta1: float = 0.5
     lambda_A: float = 10.0
     lambda_B: float = 10.0
@@ -91,14 +91,16 @@ class CycleGANModel:
         if "light" in opt.use:
             light: dict[str, Any] = {"width": opt.ngf // 4, "blocks": opt.n_blocks}
             self.netR_A, self.netR_B = (init_net(asymkit.ResnetGenerator(**light)) for _ in range(2))
-        critic: dict[str, Any] = {"width": opt.ndf, "layers": opt.n_layers_D}
+        discriminator: dict[str, Any] = {"width": opt.ndf, "layers": opt.n_layers_D}
         self.netD_A, self.netD_B = (
-            init_net(asymkit.PatchDiscriminator(**critic)) if "critic" in opt.use else define_D(opt.ndf, opt.n_layers_D)
+            init_net(asymkit.PatchDiscriminator(**discriminator))
+            if "discriminator" in opt.use
+            else define_D(opt.ndf, opt.n_layers_D)
             for _ in range(2)
         )
         if "augment" in opt.use:
             for netD in (self.netD_A, self.netD_B):
-                asymkit.CriticAugmentation(cutout=0.25).attach(netD)
+                asymkit.DiscriminatorAugmentation(cutout=0.25).attach(netD)
 
         pool: type[Any] = asymkit.ImagePool if "pool" in opt.use else ImagePool
         self.fake_A_pool, self.fake_B_pool = pool(opt.pool_size), pool(opt.pool_size)
@@ -114,8 +116,8 @@ class CycleGANModel:
         generators = nn.ModuleList([*networks, *([self.netE] if self.netE is not None else [])])
         self.optimizer_G = torch.optim.Adam(generators.parameters(), lr=opt.lr, betas=(opt.beta1, 0.999))
         self.discriminators = [self.netD_A, self.netD_B, *([self.netDZ] if self.netDZ is not None else [])]
-        critics = nn.ModuleList(self.discriminators).parameters()
-        self.optimizer_D = torch.optim.Adam(critics, lr=opt.lr_critics, betas=(opt.beta1, 0.999))
+        discriminators = nn.ModuleList(self.discriminators).parameters()
+        self.optimizer_D = torch.optim.Adam(discriminators, lr=opt.lr_d, betas=(opt.beta1, 0.999))
         self.guard = asymkit.StepGuard() if "guard" in opt.use else None
 
     def set_input(self, batch: dict[str, Tensor]) -> None:
@@ -231,7 +233,7 @@ def train(opt: Options, data: Unpaired) -> CycleGANModel:
         if scheduler is not None:
             scheduler.set_epoch(i)
         for optimizer in (model.optimizer_G, model.optimizer_D):
-            rate = opt.lr if optimizer is model.optimizer_G else opt.lr_critics
+            rate = opt.lr if optimizer is model.optimizer_G else opt.lr_d
             optimizer.param_groups[0]["lr"] = rate * asymkit.linear_decay(i / opt.steps)
         step()
     return model

@@ -398,10 +398,13 @@ def training() -> Iterator[tuple[str, Case]]:
     )
     strengths = {name: real(0.5, 0, 100) for name in ("brightness", "saturation", "contrast")}
     parts = {name: real(0.5, 0, 1) for name in ("translation", "cutout")}
-    yield "asymkit.CriticAugmentation", Case(asymkit.CriticAugmentation, strengths | parts)
-    augmentation = asymkit.CriticAugmentation()
-    yield "asymkit.CriticAugmentation.forward", Case(augmentation, {"image": tensor(IMAGE, any_images, alone=True)})
-    yield "asymkit.CriticAugmentation.attach", Case(augmentation.attach, {"critic": network(easy)})
+    yield "asymkit.DiscriminatorAugmentation", Case(asymkit.DiscriminatorAugmentation, strengths | parts)
+    augmentation = asymkit.DiscriminatorAugmentation()
+    yield (
+        "asymkit.DiscriminatorAugmentation.forward",
+        Case(augmentation, {"image": tensor(IMAGE, any_images, alone=True)}),
+    )
+    yield "asymkit.DiscriminatorAugmentation.attach", Case(augmentation.attach, {"discriminator": network(easy)})
     for pool in (asymkit.ImagePool, asymkit.CapturableImagePool):
         name = f"asymkit.{pool.__name__}"
         yield name, Case(pool, {"size": integer(50, 0)})
@@ -494,7 +497,7 @@ def measurements() -> Iterator[tuple[str, Case]]:
 def asymgan_entries() -> Iterator[tuple[str, Case]]:
     g, f = asymkit.ResnetGenerator(width=4, blocks=1), asymkit.AuxGenerator(width=4, blocks=1)
     e, d, dz = asymkit.AuxEncoder(width=4), asymkit.PatchDiscriminator(3, 4, 1), asymkit.AuxDiscriminator(8, width=4)
-    critics = asymgan.Critics(d, d, dz)
+    discriminators = asymgan.Discriminators(d, d, dz)
     losses = {name: optional(network(None)) for name in ("content", "style", "adversarial")}
     image, other = tensor(IMAGE, alias="image"), tensor(OTHER, alias="image")
     z = optional(tensor(Z, any_float(Z)))
@@ -535,18 +538,25 @@ def asymgan_entries() -> Iterator[tuple[str, Case]]:
             f"{name}.Translators.interpolate",
             Case(model.interpolate, {"y": tensor(IMAGE, alias="(image|condition)")} | ends),
         )
-        judges = {"rich": network(d), "poor": network(d), "aux": optional(network(dz))}
-        yield f"{name}.Critics", Case(module.Critics, judges)
-        yield f"{name}.aux_critic", Case(asymgan.aux_critic, {"critics": exactly(critics)})
+        networks = {"rich": network(d), "poor": network(d), "aux": optional(network(dz))}
+        yield f"{name}.Discriminators", Case(module.Discriminators, networks)
     cycles = asymgan.Translators(g, f, e, extended=True)(IMAGE, OTHER)
     for prefix in ("asymgan.", "asyncgan.joint_"):
-        given = {"cycles": exactly(cycles), "critics": exactly(critics)}
+        given = {"cycles": exactly(cycles), "discriminators": exactly(discriminators)}
         yield f"asymkit.objectives.{prefix}generator_terms", Case(asymgan.generator_terms, given | losses)
-        given = {"cycles": exactly(cycles.detach()), "critics": exactly(critics), "adversarial": losses["adversarial"]}
+        given = {
+            "cycles": exactly(cycles.detach()),
+            "discriminators": exactly(discriminators),
+            "adversarial": losses["adversarial"],
+        }
         yield f"asymkit.objectives.{prefix}discriminator_terms", Case(asymgan.discriminator_terms, given)
     pairs: Any = asyncgan.Translators(g, f, e)(IMAGE, phase="partial")
     for kind, given_pairs in (("generator", pairs), ("discriminator", pairs.detach())):
-        given = {"pairs": exactly(given_pairs), "critics": exactly(critics), "adversarial": losses["adversarial"]}
+        given = {
+            "pairs": exactly(given_pairs),
+            "discriminators": exactly(discriminators),
+            "adversarial": losses["adversarial"],
+        }
         name = f"partial_{kind}_terms"
         yield f"asymkit.objectives.asyncgan.{name}", Case(getattr(asyncgan, name), given)
     free = batch(IMAGE, 4, 8)._replace(alias="image")
@@ -562,14 +572,14 @@ def asymmetricgan_entries() -> Iterator[tuple[str, Case]]:
     call = supervised.Translators(dual)
     skeletons = {"skeleton_x": other, "skeleton_y": tensor(OTHER)}
     yield f"{place}.supervised.Translators.forward", Case(call, {"x": image, "y": other} | skeletons)
-    critic, second = asymkit.PatchDiscriminator(9, 4, 1), asymkit.PatchDiscriminator(6, 4, 1)
-    judges = {"triplet": network(critic), "pair": optional(network(second))}
-    yield f"{place}.supervised.Critics", Case(supervised.Critics, judges)
-    critics = supervised.Critics(critic, second)
+    discriminator, second = asymkit.PatchDiscriminator(9, 4, 1), asymkit.PatchDiscriminator(6, 4, 1)
+    networks = {"triplet": network(discriminator), "pair": optional(network(second))}
+    yield f"{place}.supervised.Discriminators", Case(supervised.Discriminators, networks)
+    discriminators = supervised.Discriminators(discriminator, second)
     given = {"image": image, "skeleton": other, "result": tensor(IMAGE)}
-    yield f"{place}.supervised.Critics.forward", Case(critics, given)
+    yield f"{place}.supervised.Discriminators.forward", Case(discriminators, given)
     cycles = call(IMAGE, OTHER, OTHER, IMAGE)
-    terms = {"critics": exactly(critics)} | adversarial
+    terms = {"discriminators": exactly(discriminators)} | adversarial
     perceptual = {"cycles": exactly(cycles), "perceptual": optional(network(None))}
     yield f"{place}.supervised.generator_terms", Case(supervised.generator_terms, terms | perceptual)
     detached = {"cycles": exactly(cycles.detach())}
@@ -588,7 +598,7 @@ def asymmetricgan_entries() -> Iterator[tuple[str, Case]]:
     yield f"{place}.unsupervised.Translators.forward", Case(model, {"x": image, "y": other} | own)
     domain_critic = asymkit.DomainDiscriminator(3, 32, 4, layers=2)
     cycle = model(IMAGE, LABELS, OTHER, LABELS)
-    options = {"critics": exactly(domain_critic), "classification": optional(network(None))} | adversarial
+    options = {"discriminators": exactly(domain_critic), "classification": optional(network(None))} | adversarial
     structure = {"cycle": exactly(cycle), "structure": optional(network(asymkit.SSIMLoss()))}
     yield f"{place}.unsupervised.generator_terms", Case(unsupervised.generator_terms, options | structure)
     held = {"cycle": exactly(cycle.detach())}

@@ -39,9 +39,9 @@ def translators(extended: bool = True, spatial: bool = False) -> asymgan.Transla
     ).double()
 
 
-def judges(spatial: bool = False) -> asymgan.Critics:
+def build_discriminators(spatial: bool = False) -> asymgan.Discriminators:
     rich, poor = (PatchDiscriminator(width=4, layers=2) for _ in range(2))
-    return asymgan.Critics(rich, poor, AuxDiscriminator(8, spatial=spatial, width=8)).double()
+    return asymgan.Discriminators(rich, poor, AuxDiscriminator(8, spatial=spatial, width=8)).double()
 
 
 @pytest.fixture
@@ -130,10 +130,10 @@ def test_a_z_of_another_type_is_brought_to_that_of_the_codes(pair: tuple[Tensor,
 
 
 def test_generator_terms_are_the_equations(pair: tuple[Tensor, Tensor]) -> None:
-    model, critics = translators(), judges()
+    model, discriminators = translators(), build_discriminators()
     content, style = perceptual()
     cycles = model(*pair)
-    terms = asymgan.generator_terms(cycles, critics, content, style)
+    terms = asymgan.generator_terms(cycles, discriminators, content, style)
     assert list(terms) == [n for n in EXTENDED if n in terms] + [n for n in terms if n not in EXTENDED]
     assert sorted(terms) == sorted(EXTENDED)
 
@@ -141,18 +141,18 @@ def test_generator_terms_are_the_equations(pair: tuple[Tensor, Tensor]) -> None:
         maps: Tensor = content.get_submodule("features")(image)["relu1_1"]
         return maps
 
-    assert critics.aux is not None
+    assert discriminators.aux is not None
     made = ("fake_poor", "rebuilt_rich", "resampled", "fake_rich", "rebuilt_poor", "encoded")
     images = [getattr(cycles, name) for name in made]
     expected = {
-        "adversarial_poor": reference.least_squares(critics.poor(cycles.fake_poor), True),
-        "adversarial_rich": reference.least_squares(critics.rich(cycles.fake_rich), True),
-        "adversarial_aux": reference.least_squares(critics.aux(cycles.code), True),
+        "adversarial_poor": reference.least_squares(discriminators.poor(cycles.fake_poor), True),
+        "adversarial_rich": reference.least_squares(discriminators.rich(cycles.fake_rich), True),
+        "adversarial_aux": reference.least_squares(discriminators.aux(cycles.code), True),
         "cycle_rich": reference.mean_l1(cycles.rebuilt_rich, cycles.x),
         "cycle_poor": reference.mean_l1(cycles.rebuilt_poor, cycles.y),
         "cycle_aux": reference.mean_l1(cycles.rebuilt_z, cycles.z),
-        "adversarial_resampled": reference.least_squares(critics.rich(cycles.resampled), True),
-        "adversarial_encoded": reference.least_squares(critics.rich(cycles.encoded), True),
+        "adversarial_resampled": reference.least_squares(discriminators.rich(cycles.resampled), True),
+        "adversarial_encoded": reference.least_squares(discriminators.rich(cycles.encoded), True),
         "content": reference.content(phi(cycles.encoded), phi(cycles.y)),
         "style": reference.style(phi(cycles.encoded), phi(cycles.x)),
         "total_variation": sum(reference.total_variation(image).mean().item() for image in images),
@@ -165,81 +165,83 @@ def test_generator_terms_are_the_equations(pair: tuple[Tensor, Tensor]) -> None:
 
 
 def test_discriminator_terms_are_the_equations(pair: tuple[Tensor, Tensor]) -> None:
-    cycles, critics = translators()(*pair).detach(), judges()
-    terms = asymgan.discriminator_terms(cycles, critics)
-    assert critics.aux is not None
-    real = reference.least_squares(critics.rich(cycles.x), True)
+    cycles, discriminators = translators()(*pair).detach(), build_discriminators()
+    terms = asymgan.discriminator_terms(cycles, discriminators)
+    assert discriminators.aux is not None
+    real = reference.least_squares(discriminators.rich(cycles.x), True)
     expected = {
-        "adversarial_poor": reference.least_squares(critics.poor(cycles.y), True)
-        + reference.least_squares(critics.poor(cycles.fake_poor), False),
-        "adversarial_rich": real + reference.least_squares(critics.rich(cycles.fake_rich), False),
-        "adversarial_aux": reference.least_squares(critics.aux(cycles.z), True)
-        + reference.least_squares(critics.aux(cycles.code), False),
-        "adversarial_resampled": real + reference.least_squares(critics.rich(cycles.resampled), False),
-        "adversarial_encoded": real + reference.least_squares(critics.rich(cycles.encoded), False),
+        "adversarial_poor": reference.least_squares(discriminators.poor(cycles.y), True)
+        + reference.least_squares(discriminators.poor(cycles.fake_poor), False),
+        "adversarial_rich": real + reference.least_squares(discriminators.rich(cycles.fake_rich), False),
+        "adversarial_aux": reference.least_squares(discriminators.aux(cycles.z), True)
+        + reference.least_squares(discriminators.aux(cycles.code), False),
+        "adversarial_resampled": real + reference.least_squares(discriminators.rich(cycles.resampled), False),
+        "adversarial_encoded": real + reference.least_squares(discriminators.rich(cycles.encoded), False),
     }
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected)
 
 
 def test_the_real_score_is_computed_once_and_weighted_one_plus_both_lambdas(pair: tuple[Tensor, Tensor]) -> None:
-    cycles, critics = translators()(*pair).detach(), judges()
+    cycles, discriminators = translators()(*pair).detach(), build_discriminators()
     calls: list[Tensor] = []
-    critics.rich.register_forward_pre_hook(lambda _, args: calls.append(args[0]))
+    discriminators.rich.register_forward_pre_hook(lambda _, args: calls.append(args[0]))
     weights = asymgan.Weights(adversarial_resampled=2.0, adversarial_encoded=3.0)
-    total = weights.total(asymgan.discriminator_terms(cycles, critics))
+    total = weights.total(asymgan.discriminator_terms(cycles, discriminators))
     assert sum(image is cycles.x for image in calls) == 1
     assert len(calls) == 4
-    aux_and_poor = asymgan.discriminator_terms(cycles._replace(resampled=None, encoded=None), critics)
-    real = reference.least_squares(critics.rich(cycles.x), True)
-    fakes = 2 * reference.least_squares(critics.rich(cycles.resampled), False)
-    fakes += 3 * reference.least_squares(critics.rich(cycles.encoded), False)
+    aux_and_poor = asymgan.discriminator_terms(cycles._replace(resampled=None, encoded=None), discriminators)
+    real = reference.least_squares(discriminators.rich(cycles.x), True)
+    fakes = 2 * reference.least_squares(discriminators.rich(cycles.resampled), False)
+    fakes += 3 * reference.least_squares(discriminators.rich(cycles.encoded), False)
     assert total.item() == pytest.approx(sum(t.item() for t in aux_and_poor.values()) + 5 * real + fakes)
 
 
 def test_logistic_adversarial_terms(pair: tuple[Tensor, Tensor]) -> None:
-    cycles, critics = translators()(*pair), judges()
-    terms = asymgan.generator_terms(cycles, critics, adversarial=LogisticLoss())
-    assert terms["adversarial_rich"].item() == pytest.approx(reference.logistic(critics.rich(cycles.fake_rich), True))
-    terms = asymgan.discriminator_terms(cycles.detach(), critics, LogisticLoss())
-    expected = reference.logistic(critics.poor(cycles.y), True) + reference.logistic(
-        critics.poor(cycles.fake_poor), False
+    cycles, discriminators = translators()(*pair), build_discriminators()
+    terms = asymgan.generator_terms(cycles, discriminators, adversarial=LogisticLoss())
+    assert terms["adversarial_rich"].item() == pytest.approx(
+        reference.logistic(discriminators.rich(cycles.fake_rich), True)
+    )
+    terms = asymgan.discriminator_terms(cycles.detach(), discriminators, LogisticLoss())
+    expected = reference.logistic(discriminators.poor(cycles.y), True) + reference.logistic(
+        discriminators.poor(cycles.fake_poor), False
     )
     assert terms["adversarial_poor"].item() == pytest.approx(expected)
 
 
 def test_base_and_baseline_objectives(pair: tuple[Tensor, Tensor]) -> None:
-    base = asymgan.generator_terms(translators(extended=False)(*pair), judges())
+    base = asymgan.generator_terms(translators(extended=False)(*pair), build_discriminators())
     assert sorted(base) == sorted(BASE)
     cyclegan = asymgan.Translators(ResnetGenerator(**SMALL), ResnetGenerator(**SMALL)).double()
     x, y = pair
     cycles = cyclegan(x, y)
     torch.testing.assert_close(cycles.rebuilt_rich, cyclegan.poor_to_rich(cyclegan.rich_to_poor(x)))
-    critics = asymgan.Critics(*(PatchDiscriminator(width=4, layers=2) for _ in range(2))).double()
-    terms = asymgan.generator_terms(cycles, critics)
+    discriminators = asymgan.Discriminators(*(PatchDiscriminator(width=4, layers=2) for _ in range(2))).double()
+    terms = asymgan.generator_terms(cycles, discriminators)
     assert sorted(terms) == sorted(BASELINE)
-    assert sorted(asymgan.discriminator_terms(cycles.detach(), critics)) == BASELINE[:2]
+    assert sorted(asymgan.discriminator_terms(cycles.detach(), discriminators)) == BASELINE[:2]
     expected = sum(terms[n].item() * w for n, w in zip(BASELINE, (1, 1, 10, 10), strict=True))
     assert asymgan.Weights().total(terms).item() == pytest.approx(expected)
 
 
 def test_a_spatial_z_goes_through_both_loops() -> None:
     x, y = images_like(1, 3, 64, 72), images_like(1, 3, 64, 72)
-    model, critics = translators(spatial=True), judges(spatial=True)
+    model, discriminators = translators(spatial=True), build_discriminators(spatial=True)
     cycles = model(x, y)
     assert cycles.z.shape == cycles.rebuilt_z.shape == (1, 8, 8, 9)
-    asymgan.Weights().total(asymgan.generator_terms(cycles, critics)).backward()
+    asymgan.Weights().total(asymgan.generator_terms(cycles, discriminators)).backward()
 
 
 def test_who_gets_gradients_from_what(pair: tuple[Tensor, Tensor]) -> None:
-    model, critics = translators(), judges()
+    model, discriminators = translators(), build_discriminators()
     assert model.encoder is not None
 
     def reached(term: Tensor, module: nn.Module) -> bool:
         gradients = torch.autograd.grad(term, list(module.parameters()), retain_graph=True, allow_unused=True)
         return any(g is not None and g.abs().sum() > 0 for g in gradients)
 
-    with frozen(critics):
-        terms = asymgan.generator_terms(model(*pair), critics)
+    with frozen(discriminators):
+        terms = asymgan.generator_terms(model(*pair), discriminators)
         assert reached(terms["cycle_aux"], model.encoder)  # Eq. 11 trains E and F together
         assert reached(terms["cycle_aux"], model.poor_to_rich)
         assert not reached(terms["cycle_aux"], model.rich_to_poor)
@@ -249,21 +251,21 @@ def test_who_gets_gradients_from_what(pair: tuple[Tensor, Tensor]) -> None:
         assert reached(terms["adversarial_encoded"], model.encoder)
         assert not reached(terms["adversarial_poor"], model.poor_to_rich)
         asymgan.Weights().total(terms).backward()
-    assert all(p.grad is None for p in critics.parameters())
+    assert all(p.grad is None for p in discriminators.parameters())
     assert all(p.grad is not None for p in model.parameters())
-    asymgan.Weights().total(asymgan.discriminator_terms(model(*pair).detach(), critics)).backward()
-    assert all(p.grad is not None for p in critics.parameters())
+    asymgan.Weights().total(asymgan.discriminator_terms(model(*pair).detach(), discriminators)).backward()
+    assert all(p.grad is not None for p in discriminators.parameters())
 
 
 def test_training_lowers_the_cycle_losses() -> None:
     """In 150 steps: z moves every picture from the first one, so that they fall later than they would with a mute z."""
-    model, critics = translators().float(), judges().float()
+    model, discriminators = translators().float(), build_discriminators().float()
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, betas=(0.5, 0.999))
     x, y = images_like(2, 3, 32, 32).float(), images_like(2, 3, 32, 32).float()
     losses = []
     for _ in range(150):
-        with frozen(critics):
-            terms = asymgan.generator_terms(model(x, y), critics)
+        with frozen(discriminators):
+            terms = asymgan.generator_terms(model(x, y), discriminators)
             optimizer.zero_grad()
             asymgan.Weights().total(terms).backward()
             optimizer.step()
@@ -293,9 +295,9 @@ def test_a_model_can_be_copied(pair: tuple[Tensor, Tensor]) -> None:
 
 def test_bad_input_is_refused(pair: tuple[Tensor, Tensor]) -> None:
     x, y = pair
-    model, critics = translators(), judges()
+    model, discriminators = translators(), build_discriminators()
     cycles = model(x, y)
-    without_aux = asymgan.Critics(critics.rich, critics.poor)
+    without_aux = asymgan.Discriminators(discriminators.rich, discriminators.poor)
     calls: list[tuple[Any, str]] = [
         (lambda: model(x, y[:1]), r"x and y must agree in batch, size.*\(2, 3, 32, 36\).*\(1, 3, 32, 36\)"),
         (lambda: model(x, y[..., :32]), "x and y must agree"),
@@ -312,12 +314,15 @@ def test_bad_input_is_refused(pair: tuple[Tensor, Tensor]) -> None:
             lambda: model.interpolate(y, torch.zeros(2, 8), torch.zeros(2, 8), 1),
             "steps must be an integer of at least 2, got 1",
         ),
-        (lambda: asymgan.generator_terms(cycles, without_aux), "critics.aux is missing"),
+        (lambda: asymgan.generator_terms(cycles, without_aux), "; aux is missing"),
         (
-            lambda: asymgan.discriminator_terms(cycles, critics),
-            r"give discriminator_terms\(cycles.detach\(\), critics\)",
+            lambda: asymgan.discriminator_terms(cycles, discriminators),
+            r"give discriminator_terms\(cycles.detach\(\), discriminators\)",
         ),
-        (lambda: asymgan.generator_terms(translators(extended=False)(x, y), critics, nn.L1Loss()), "extended=True"),
+        (
+            lambda: asymgan.generator_terms(translators(extended=False)(x, y), discriminators, nn.L1Loss()),
+            "extended=True",
+        ),
         (
             lambda: asymgan.Weights().total({"cycle_ritch": x.mean()}),
             "unknown 'cycle_ritch', did you mean 'cycle_rich'",

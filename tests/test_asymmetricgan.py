@@ -40,13 +40,13 @@ def cycles() -> supervised.Cycles:
     return made
 
 
-def critic() -> nn.Module:
+def build_discriminator() -> nn.Module:
     return DomainDiscriminator(domains=3, image_size=32, width=4, layers=3).double()
 
 
-def judges(pair: bool = False) -> supervised.Critics:
+def build_discriminators(pair: bool = False) -> supervised.Discriminators:
     second = PatchDiscriminator(6, width=4, layers=2) if pair else None
-    return supervised.Critics(PatchDiscriminator(9, width=4, layers=2), second).double()
+    return supervised.Discriminators(PatchDiscriminator(9, width=4, layers=2), second).double()
 
 
 def test_the_unsupervised_cycle_is_that_of_the_figure() -> None:
@@ -79,9 +79,9 @@ def mean_l1(a: Tensor, b: Tensor) -> Tensor:
 
 
 def test_unsupervised_terms_are_the_equations(cycle: unsupervised.Cycle) -> None:
-    judge = critic()
-    terms = unsupervised.generator_terms(cycle, judge, structure=MSSSIMLoss(scales=1))
-    scores, logits = judge(cycle.fake)
+    discriminators = build_discriminator()
+    terms = unsupervised.generator_terms(cycle, discriminators, structure=MSSSIMLoss(scales=1))
+    scores, logits = discriminators(cycle.fake)
     likelihoods = torch.softmax(logits, 1).log()
     torch.testing.assert_close(terms["adversarial"], (scores - 1).square().mean())
     torch.testing.assert_close(terms["classification"], -(likelihoods[0, 1] + likelihoods[1, 1]) / 2)
@@ -89,20 +89,20 @@ def test_unsupervised_terms_are_the_equations(cycle: unsupervised.Cycle) -> None
     torch.testing.assert_close(terms["structure"], MSSSIMLoss(scales=1)(cycle.rebuilt, cycle.x))
     torch.testing.assert_close(terms["identity"], mean_l1(cycle.same_x, cycle.x) + mean_l1(cycle.same_y, cycle.y))
     assert terms.keys() == vars(unsupervised.Weights()).keys()
-    judged = unsupervised.discriminator_terms(cycle.detach(), judge)
-    real, fake = judge(cycle.y)[0], judge(cycle.fake)[0]
-    known = torch.softmax(judge(cycle.x)[1], 1).log()
-    torch.testing.assert_close(judged["adversarial"], (real - 1).square().mean() + fake.square().mean())
-    torch.testing.assert_close(judged["classification"], -(known[0, 0] + known[1, 2]) / 2)
+    found = unsupervised.discriminator_terms(cycle.detach(), discriminators)
+    real, fake = discriminators(cycle.y)[0], discriminators(cycle.fake)[0]
+    known = torch.softmax(discriminators(cycle.x)[1], 1).log()
+    torch.testing.assert_close(found["adversarial"], (real - 1).square().mean() + fake.square().mean())
+    torch.testing.assert_close(found["classification"], -(known[0, 0] + known[1, 2]) / 2)
 
 
 def test_supervised_terms_are_the_equations(cycles: supervised.Cycles) -> None:
-    judge, c = judges(), cycles
+    discriminators, c = build_discriminators(), cycles
     perceptual = PerceptualLoss(VGGFeatures(["relu1_1"], None, net="vgg19"), [1.0]).double()
-    terms = supervised.generator_terms(c, judge, perceptual)
+    terms = supervised.generator_terms(c, discriminators, perceptual)
 
     def score(image: Tensor, skeleton: Tensor, result: Tensor) -> Tensor:
-        out: Tensor = torch.sigmoid(judge.triplet(torch.cat([image, skeleton, result], 1)))
+        out: Tensor = torch.sigmoid(discriminators.triplet(torch.cat([image, skeleton, result], 1)))
         return out
 
     adversarial = -score(c.x, c.skeleton_y, c.fake_y).log().mean() - score(c.y, c.skeleton_x, c.fake_x).log().mean()
@@ -116,12 +116,12 @@ def test_supervised_terms_are_the_equations(cycles: supervised.Cycles) -> None:
     rough = reference.total_variation(c.fake_y, 1, "sum") + reference.total_variation(c.fake_x, 1, "sum")
     torch.testing.assert_close(terms["total_variation"], rough.mean())
     assert terms.keys() == vars(supervised.Weights()).keys()
-    judged = supervised.discriminator_terms(c.detach(), judge)["adversarial"]
+    found = supervised.discriminator_terms(c.detach(), discriminators)["adversarial"]
     expected = sum(
         -score(image, skeleton, real).log().mean() - (1 - score(image, skeleton, fake)).log().mean()
         for image, skeleton, real, fake in [(c.x, c.skeleton_y, c.y, c.fake_y), (c.y, c.skeleton_x, c.x, c.fake_x)]
     )
-    torch.testing.assert_close(judged, expected)
+    torch.testing.assert_close(found, expected)
 
 
 def test_the_papers_weights() -> None:
@@ -133,61 +133,65 @@ def test_the_papers_weights() -> None:
 
 
 def test_double_discriminators_are_averaged(cycle: unsupervised.Cycle, cycles: supervised.Cycles) -> None:
-    one, other = critic(), critic()
+    one, other = build_discriminator(), build_discriminator()
     structure = MSSSIMLoss(scales=1)
 
-    def generator(critics: nn.Module) -> dict[str, Tensor]:
-        return unsupervised.generator_terms(cycle, critics, structure=structure)
+    def generators_terms(discriminators: nn.Module) -> dict[str, Tensor]:
+        return unsupervised.generator_terms(cycle, discriminators, structure=structure)
 
-    def discriminator(critics: nn.Module) -> dict[str, Tensor]:
-        return unsupervised.discriminator_terms(cycle.detach(), critics)
+    def discriminators_terms(discriminators: nn.Module) -> dict[str, Tensor]:
+        return unsupervised.discriminator_terms(cycle.detach(), discriminators)
 
-    for terms_of in (generator, discriminator):
+    for terms_of in (generators_terms, discriminators_terms):
         both, first, second = terms_of(nn.ModuleList([one, other])), terms_of(one), terms_of(other)
         for name in ("adversarial", "classification"):
             torch.testing.assert_close(both[name], (first[name] + second[name]) / 2)
-    judge, gan = judges(pair=True), LeastSquaresLoss()
-    assert judge.pair is not None
+    discriminators, gan = build_discriminators(pair=True), LeastSquaresLoss()
+    assert discriminators.pair is not None
+    triplet, pair = discriminators.triplet, discriminators.pair
     expected = [
-        (gan.generator_loss(judge.triplet(torch.cat([a, s, b], 1))) + gan.generator_loss(judge.pair(torch.cat([a, b], 1)))) / 2
+        (gan.generator_loss(triplet(torch.cat([a, s, b], 1))) + gan.generator_loss(pair(torch.cat([a, b], 1)))) / 2
         for a, s, b in [
             (cycles.x, cycles.skeleton_y, cycles.fake_y), (cycles.y, cycles.skeleton_x, cycles.fake_x),
         ]
     ]  # fmt: skip
-    terms = supervised.generator_terms(cycles, judge, adversarial=gan)
+    terms = supervised.generator_terms(cycles, discriminators, adversarial=gan)
     torch.testing.assert_close(terms["adversarial"], expected[0] + expected[1])
 
 
 def test_the_triplet_sees_the_skeleton(cycles: supervised.Cycles) -> None:
     skeleton = cycles.skeleton_y.clone().requires_grad_()
     seen = cycles.detach()._replace(skeleton_y=skeleton)
-    supervised.generator_terms(seen, judges())["adversarial"].backward()
+    supervised.generator_terms(seen, build_discriminators())["adversarial"].backward()
     assert skeleton.grad is not None
     assert skeleton.grad.abs().sum() > 0
 
 
 def test_unsupervised_gradients_go_where_they_should(cycle: unsupervised.Cycle) -> None:
-    model, judge = unsupervised.Translators(DualGenerator.preset("S2", domains=3, width=4)).double(), critic()
-    with frozen(judge):
-        terms = unsupervised.generator_terms(model(*cycle[:4]), judge, structure=MSSSIMLoss(scales=1))
+    model, discriminators = (
+        unsupervised.Translators(DualGenerator.preset("S2", domains=3, width=4)).double(),
+        build_discriminator(),
+    )
+    with frozen(discriminators):
+        terms = unsupervised.generator_terms(model(*cycle[:4]), discriminators, structure=MSSSIMLoss(scales=1))
         unsupervised.Weights().total(terms).backward()
-    assert_gradients(model, judge)
-    unsupervised.Weights().total(unsupervised.discriminator_terms(cycle.detach(), judge)).backward()
-    assert all(p.grad is not None for p in judge.parameters())
+    assert_gradients(model, discriminators)
+    unsupervised.Weights().total(unsupervised.discriminator_terms(cycle.detach(), discriminators)).backward()
+    assert all(p.grad is not None for p in discriminators.parameters())
 
 
 def test_supervised_gradients_go_where_they_should(cycles: supervised.Cycles) -> None:
     dual = DualGenerator.supervised(width=4, reconstructor_width=2, blocks=1)
-    model, judge = supervised.Translators(dual).double(), judges()
-    with frozen(judge):
-        supervised.Weights().total(supervised.generator_terms(model(*cycles[:4]), judge)).backward()
-    assert_gradients(model, judge)
-    supervised.Weights().total(supervised.discriminator_terms(cycles.detach(), judge)).backward()
-    assert all(p.grad is not None for p in judge.parameters())
+    model, discriminators = supervised.Translators(dual).double(), build_discriminators()
+    with frozen(discriminators):
+        supervised.Weights().total(supervised.generator_terms(model(*cycles[:4]), discriminators)).backward()
+    assert_gradients(model, discriminators)
+    supervised.Weights().total(supervised.discriminator_terms(cycles.detach(), discriminators)).backward()
+    assert all(p.grad is not None for p in discriminators.parameters())
 
 
-def assert_gradients(model: nn.Module, judge: nn.Module) -> None:
-    assert all(p.grad is None for p in judge.parameters())
+def assert_gradients(model: nn.Module, discriminators: nn.Module) -> None:
+    assert all(p.grad is None for p in discriminators.parameters())
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in model.parameters())
 
 
@@ -211,8 +215,8 @@ LABELS = torch.tensor([0, 1])
         ),
         (lambda u, s: s(X, None, X, X), "skeleton_x must be a tensor of images"),
         (
-            lambda u, s: unsupervised.generator_terms(u(X, LABELS, X, LABELS), cast(Any, [critic()])),
-            "critics must be a module, or nn.Mod",
+            lambda u, s: unsupervised.generator_terms(u(X, LABELS, X, LABELS), cast(Any, [build_discriminator()])),
+            "discriminators must be a module, or nn.Mod",
         ),
         (lambda u, s: u(X, LABELS + 5, X, LABELS), "domains are numbered 0 to 2"),
         (lambda u, s: u(X, X, X, X), "one label for each of the 2 images"),
@@ -229,8 +233,8 @@ def test_bad_input_is_refused(call: Callable[[Any, Any], object], message: str) 
         call(u, s)
 
 
-def test_critics_refuse_a_graph(cycle: unsupervised.Cycle, cycles: supervised.Cycles) -> None:
+def test_discriminators_refuse_a_graph(cycle: unsupervised.Cycle, cycles: supervised.Cycles) -> None:
     with pytest.raises(ValueError, match="still carry the generators' graph"):
-        unsupervised.discriminator_terms(cycle, critic())
+        unsupervised.discriminator_terms(cycle, build_discriminator())
     with pytest.raises(ValueError, match="still carry the generators' graph"):
-        supervised.discriminator_terms(cycles, judges(), LogisticLoss())
+        supervised.discriminator_terms(cycles, build_discriminators(), LogisticLoss())

@@ -145,25 +145,25 @@ def test_a_person_can_read_it() -> None:
 
 
 class Model(nn.Module):
-    """Two directions and two critics; buffers in those that get frozen."""
+    """Two directions and two discriminators; buffers in those that get frozen."""
 
     def __init__(self) -> None:
         super().__init__()
         self.easy = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Conv2d(4, 3, 1))
         self.hard = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 3, 1))
-        self.rich_critic = nn.Conv2d(3, 1, 3)
-        self.poor_critic = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1))
+        self.rich_discriminator = nn.Conv2d(3, 1, 3)
+        self.poor_discriminator = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2), nn.Conv2d(2, 1, 1))
 
     def forward(self, x: Tensor, phase: str = "joint") -> Tensor:
         if phase == "partial":
             with torch.no_grad():
                 poor = self.easy(x)
             rich = self.hard(poor)
-            partial: Tensor = (rich - x).abs().mean() + self.rich_critic(rich).square().mean()
+            partial: Tensor = (rich - x).abs().mean() + self.rich_discriminator(rich).square().mean()
             return partial
         poor = self.easy(x)
         rich = self.hard(poor)
-        scores = self.rich_critic(rich).square().mean() + self.poor_critic(poor).square().mean()
+        scores = self.rich_discriminator(rich).square().mean() + self.poor_discriminator(poor).square().mean()
         joint: Tensor = (rich - x).abs().mean() + scores
         return joint
 
@@ -192,17 +192,17 @@ def trained(model: Model, call: Any, set_to_none: bool, held_of: Any = state) ->
 
         return step
 
-    parts = [model.easy, model.poor_critic]
+    parts = [model.easy, model.poor_discriminator]
     step = AsyncScheduler(step_of("joint"), step_of("partial"), parts, total_epochs=4, period=2)
-    model.poor_critic[1].eval()  # a mode of one's own comes back as it was
+    model.poor_discriminator[1].eval()  # a mode of one's own comes back as it was
     modes, required = [m.training for m in model.modules()], [p.requires_grad for p in model.parameters()]
     for epoch in (0, 3):
-        held, moving = held_of(*parts), state(model.hard, model.rich_critic)
+        held, moving = held_of(*parts), state(model.hard, model.rich_discriminator)
         step.set_epoch(epoch)
         for _ in range(50):
             step(torch.randn(2, 3, 8, 8))
         assert same(held, held_of(*parts)) == (epoch == 3)
-        assert not same(moving, state(model.hard, model.rich_critic))
+        assert not same(moving, state(model.hard, model.rich_discriminator))
         assert [m.training for m in model.modules()] == modes
         assert [p.requires_grad for p in model.parameters()] == required
 

@@ -106,7 +106,7 @@ def test_partial_phases_are_marked_on_the_curves(tmp_path: Path) -> None:
 def test_every_base_has_the_depth_of_its_paper(base: Any, blocks: int, layers: int) -> None:
     paper = ASYNCGAN_PRESETS["paper"][1]
     assert replace(paper, base=base).sizes[:2] == (blocks, layers)  # what --base after the preset does
-    assert replace(paper, base=base, blocks=2, critic_layers=1).sizes[:2] == (2, 1)
+    assert replace(paper, base=base, blocks=2, discriminator_layers=1).sizes[:2] == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_every_base_has_the_depth_of_its_paper(base: Any, blocks: int, layers: i
         (ASYNCGAN_DEMO, {"aux_channels": 8}, "cyclegan has no z"),
         (ASYNCGAN_DEMO, {"period": 0}, "period must be"),
         (ASYNCGAN_DEMO, {"base": "highres", "size": 52}, "size must be divisible by 8 and at least 24"),
-        (ASYNCGAN_DEMO, {"critic_layers": 5}, "size must be divisible by 4 and at least 96"),
+        (ASYNCGAN_DEMO, {"discriminator_layers": 5}, "size must be divisible by 4 and at least 96"),
         (MUNIT_DEMO, {"style": 0}, "style must be"),
         (MUNIT_DEMO, {"picture_size": 50}, "picture_size must be divisible by 4"),
         (DigitSettings(), {"seeds": 0}, "seeds must be"),
@@ -128,25 +128,25 @@ def test_settings_that_cannot_work_are_refused_at_once(settings: Any, change: di
 
 
 def test_munit_trains_parts_only_in_a_partial_step() -> None:
-    model, critics = munit.Munit(4, 1, 3), [PatchDiscriminator(width=4, layers=1) for _ in range(2)]
+    model, discriminators = munit.Munit(4, 1, 3), [PatchDiscriminator(width=4, layers=1) for _ in range(2)]
     x, y = torch.randn(2, 3, 16, 16).tanh(), torch.randn(2, 3, 16, 16).tanh()
     joint, partial = model(x, y), model(x)
     assert isinstance(joint, munit.Joint)
     assert isinstance(partial, munit.Partial)
     assert not partial.poor.requires_grad
     weights, easy = munit.Weights(), [model.rich.content, model.poor.decoder]
-    with frozen(*critics):
-        weights.total(munit.generator_terms(joint, x, y, *critics)).backward()
+    with frozen(*discriminators):
+        weights.total(munit.generator_terms(joint, x, y, *discriminators)).backward()
         assert all(p.grad is not None for p in model.parameters())
         model.zero_grad()
         with frozen(*easy):
-            weights.total(munit.generator_terms(model(x), x, y, *critics)).backward()
+            weights.total(munit.generator_terms(model(x), x, y, *discriminators)).backward()
     trained = [model.poor.content, model.rich.decoder, model.rich.style]
     assert all(p.grad is not None for part in trained for p in part.parameters())
     assert all(p.grad is None for part in easy for p in part.parameters())
-    weights.total(munit.discriminator_terms(partial, x, y, *critics)).backward()
-    assert all(p.grad is not None for p in critics[0].parameters())
-    assert all(p.grad is None for p in critics[1].parameters())
+    weights.total(munit.discriminator_terms(partial, x, y, *discriminators)).backward()
+    assert all(p.grad is not None for p in discriminators[0].parameters())
+    assert all(p.grad is None for p in discriminators[1].parameters())
 
 
 def mean_l1(*pairs: tuple[Tensor, Tensor]) -> Tensor:
@@ -202,8 +202,8 @@ def test_munits_partial_step_is_its_equations() -> None:
     }
     torch.testing.assert_close(munit.generator_terms(made, x, x, rich, poor), expected)
     fakes = (rich(rebuilt).square().mean() + rich(fake).square().mean()) / 2
-    judged = {"adversarial_rich": (rich(x) - 1).square().mean() + fakes}
-    torch.testing.assert_close(munit.discriminator_terms(made, x, x, rich, poor), judged)
+    expected = {"adversarial_rich": (rich(x) - 1).square().mean() + fakes}
+    torch.testing.assert_close(munit.discriminator_terms(made, x, x, rich, poor), expected)
 
 
 def test_a_munit_style_changes_the_image() -> None:

@@ -1,4 +1,4 @@
-"""What critics are shown."""
+"""What discriminators are shown."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from asymkit import CriticAugmentation, DomainDiscriminator, PatchDiscriminator, frozen
+from asymkit import DiscriminatorAugmentation, DomainDiscriminator, PatchDiscriminator, frozen
 from conftest import images_like
 
 OFF: dict[str, Any] = {"brightness": 0, "saturation": 0, "contrast": 0, "translation": 0, "cutout": 0}
 
 
-def only(**strengths: float) -> CriticAugmentation:
-    return CriticAugmentation(**(OFF | strengths))
+def only(**strengths: float) -> DiscriminatorAugmentation:
+    return DiscriminatorAugmentation(**(OFF | strengths))
 
 
 def test_colours_change_within_their_bounds() -> None:
@@ -64,7 +64,7 @@ def test_holes_are_squares_of_the_side() -> None:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_gradients_are_right(channels: int) -> None:
     image = images_like(2, channels, 6, 7).requires_grad_()
-    augmentation = CriticAugmentation()
+    augmentation = DiscriminatorAugmentation()
 
     def seeded(x: torch.Tensor) -> torch.Tensor:
         torch.manual_seed(1)
@@ -74,22 +74,22 @@ def test_gradients_are_right(channels: int) -> None:
     assert torch.autograd.gradcheck(seeded, (image,))
 
 
-def test_a_critic_sees_changed_images_in_both_steps_and_keeps_its_names() -> None:
-    critic, image = PatchDiscriminator(width=4), torch.randn(2, 3, 32, 32, requires_grad=True)
-    names, plain = list(critic.state_dict()), critic(image)
-    handle = CriticAugmentation().attach(critic)
-    with frozen(critic):
-        score = critic(image)
+def test_a_discriminator_sees_changed_images_in_both_steps_and_keeps_its_names() -> None:
+    discriminator, image = PatchDiscriminator(width=4), torch.randn(2, 3, 32, 32, requires_grad=True)
+    names, plain = list(discriminator.state_dict()), discriminator(image)
+    handle = DiscriminatorAugmentation().attach(discriminator)
+    with frozen(discriminator):
+        score = discriminator(image)
         assert not torch.equal(score, plain)
         score.sum().backward()
     assert image.grad is not None
-    assert list(critic.state_dict()) == names
-    assert not torch.equal(critic(image=image), plain)
-    pickle.loads(pickle.dumps(critic))
+    assert list(discriminator.state_dict()) == names
+    assert not torch.equal(discriminator(image=image), plain)
+    pickle.loads(pickle.dumps(discriminator))
     handle.remove()
-    assert torch.equal(critic(image), plain)
+    assert torch.equal(discriminator(image), plain)
     domains = DomainDiscriminator(3, 64, width=4)
-    CriticAugmentation().attach(domains)
+    DiscriminatorAugmentation().attach(domains)
     assert domains(torch.randn(2, 3, 64, 64))[1].shape == (2, 3)
 
 
@@ -97,6 +97,6 @@ def test_off_is_off_and_mistakes_are_named() -> None:
     image = torch.randn(2, 3, 8, 8)
     assert torch.equal(only()(image), image)
     with pytest.raises(ValueError, match="cutout must be a number from 0 to 1, got 2"):
-        CriticAugmentation(cutout=2)
+        DiscriminatorAugmentation(cutout=2)
     with pytest.raises(ValueError, match=r"brightness must be a number from 0 to 100, got -1"):
-        CriticAugmentation(brightness=-1)
+        DiscriminatorAugmentation(brightness=-1)

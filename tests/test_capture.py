@@ -21,7 +21,7 @@ from asymkit import (
     CapturedStep,
     ColorCycleLoss,
     ContentLoss,
-    CriticAugmentation,
+    DiscriminatorAugmentation,
     DomainDiscriminator,
     DualGenerator,
     GramStyleLoss,
@@ -85,7 +85,9 @@ def stepped(model: nn.Module, terms: dict[str, Tensor], guard: StepGuard) -> Non
 
 def test_a_step_of_asymgan_and_asyncgan_neither_waits_nor_copies(on_fake_cuda: None) -> None:
     model = asyncgan.Translators(ResnetGenerator(**SMALL), AuxGenerator(**SMALL), AuxEncoder(width=4), extended=True)
-    critics = asymgan.Critics(PatchDiscriminator(**PATCH), PatchDiscriminator(**PATCH), AuxDiscriminator(8))
+    discriminators = asymgan.Discriminators(
+        PatchDiscriminator(**PATCH), PatchDiscriminator(**PATCH), AuxDiscriminator(8)
+    )
     content, style = (loss(VGGFeatures(["relu2_2"], None)) for loss in (ContentLoss, GramStyleLoss))
     color, similarity, guard = ColorCycleLoss([1, 2, 3]), MSSSIMLoss(scales=1), StepGuard()
     pools = ImagePools(4, capturable=True)
@@ -93,15 +95,15 @@ def test_a_step_of_asymgan_and_asyncgan_neither_waits_nor_copies(on_fake_cuda: N
     for _ in range(2):
         with torch.device("cpu"), NoWaiting():  # as in training: what is made without a device is on the CPU
             cycles = model(x, y)
-            with frozen(critics):
-                terms = asymgan.generator_terms(cycles, critics, content, style)
+            with frozen(discriminators):
+                terms = asymgan.generator_terms(cycles, discriminators, content, style)
             asymgan.Weights().total(terms)
-            asymgan.discriminator_terms(pools(cycles), critics)
+            asymgan.discriminator_terms(pools(cycles), discriminators)
             terms["color"] = color(cycles.rebuilt_rich, x)
             terms["structure"] = similarity(cycles.rebuilt_poor, y) + SSIMLoss()(cycles.rebuilt_poor, y)
             pairs = model(x, phase="partial")
-            asyncgan.Weights().total(asyncgan.partial_generator_terms(pairs, critics, LogisticLoss()))
-            asyncgan.partial_discriminator_terms(pairs.detach(), critics)
+            asyncgan.Weights().total(asyncgan.partial_generator_terms(pairs, discriminators, LogisticLoss()))
+            asyncgan.partial_discriminator_terms(pairs.detach(), discriminators)
             ops.color_l1(x, y, torch.ones(3, device="cuda"))
     fake_cuda(*terms.values())
     stepped(model, terms, guard)
@@ -109,16 +111,16 @@ def test_a_step_of_asymgan_and_asyncgan_neither_waits_nor_copies(on_fake_cuda: N
 
 def test_a_step_of_asymmetricgan_neither_waits_nor_copies(on_fake_cuda: None) -> None:
     model = unsupervised.Translators(DualGenerator.preset("S2", 3, "none", 4))
-    critics = nn.ModuleList([DomainDiscriminator(3, 32, 4, layers=2)])
+    discriminators = nn.ModuleList([DomainDiscriminator(3, 32, 4, layers=2)])
     multiscale = MultiscaleDiscriminator(scales=2, layers=1, width=4)
-    CriticAugmentation().attach(multiscale)
+    DiscriminatorAugmentation().attach(multiscale)
     x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
     source, target = torch.zeros(2, dtype=torch.int64), torch.ones(2, dtype=torch.int64)
     with torch.device("cpu"), NoWaiting():
         cycle = model(x, source, y, target)
-        terms = unsupervised.generator_terms(cycle, critics, structure=MSSSIMLoss(scales=1))
+        terms = unsupervised.generator_terms(cycle, discriminators, structure=MSSSIMLoss(scales=1))
         unsupervised.Weights().total(terms)
-        unsupervised.discriminator_terms(cycle.detach(), critics)
+        unsupervised.discriminator_terms(cycle.detach(), discriminators)
         LogisticLoss().discriminator_loss(multiscale(x), multiscale(y))
     stepped(model, terms, StepGuard())
 

@@ -112,16 +112,16 @@ def test_weights_that_differ_are_not_shared(tmp_path: Path, suffix: str) -> None
 
 
 def test_weights_of_another_module_change_nothing(tmp_path: Path) -> None:
-    save_weights(DomainDiscriminator(3, 64, width=4), tmp_path / "critic.safetensors")
-    critic = DomainDiscriminator(5, 64, width=4)
-    before = {name: value.clone() for name, value in critic.state_dict().items()}
+    save_weights(DomainDiscriminator(3, 64, width=4), tmp_path / "discriminator.safetensors")
+    discriminator = DomainDiscriminator(5, 64, width=4)
+    before = {name: value.clone() for name, value in discriminator.state_dict().items()}
     with pytest.raises(
         ValueError, match=r"no weights of this DomainDiscriminator: .* 'to_domain.weight', of shape \(3, "
     ):
-        load_weights(critic, tmp_path / "critic.safetensors")
-    assert all(torch.equal(before[name], value) for name, value in critic.state_dict().items())
+        load_weights(discriminator, tmp_path / "discriminator.safetensors")
+    assert all(torch.equal(before[name], value) for name, value in discriminator.state_dict().items())
     with pytest.raises(ValueError, match="no folder"):
-        save_weights(critic, tmp_path / "nowhere" / "critic.pt")
+        save_weights(discriminator, tmp_path / "nowhere" / "discriminator.pt")
 
 
 SUFFIXES = [".pt", ".safetensors"]

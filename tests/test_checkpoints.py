@@ -66,7 +66,7 @@ CASES |= {
         load_stargan_generator,
         {},
     ),
-    "StarGAN critic": (lambda _: published.StarGANDiscriminator(64, 8), load_stargan_discriminator, {}),
+    "StarGAN discriminator": (lambda _: published.StarGANDiscriminator(64, 8), load_stargan_discriminator, {}),
     "AsymmetricGAN I": (
         lambda statistics: published.PlainGAN(statistics=statistics),
         lambda state: (

@@ -46,7 +46,7 @@ def test_settings_come_back_from_their_file(tmp_path: Path, settings: Any) -> No
         ('{"width": "wide"}', "width: expected int, got 'wide'"),
         ('{"width": 4.9}', "width: expected int, got 4.9"),
         ('{"tensorboard": "no"}', "tensorboard: expected bool, got 'no'"),
-        ('{"lr_critics": true}', "lr_critics: expected float, got True"),
+        ('{"lr_d": true}', "lr_d: expected float, got True"),
         ('{"weights": {"style": "much"}}', "weights.style: expected float, got 'much'"),
         ('{"width": 0}', "width must be an integer of at least 1"),
     ],

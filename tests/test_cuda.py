@@ -382,12 +382,16 @@ class WholeStep:
         self.model = asymgan.Translators(
             ResnetGenerator(width=8, blocks=1), AuxGenerator(width=8, blocks=1), AuxEncoder(width=8), extended=True
         ).to(DEVICE)
-        critics = PatchDiscriminator(width=8, layers=1), PatchDiscriminator(width=8, layers=1), AuxDiscriminator(8)
-        self.critics = asymgan.Critics(*critics).to(DEVICE)
+        discriminators = (
+            PatchDiscriminator(width=8, layers=1),
+            PatchDiscriminator(width=8, layers=1),
+            AuxDiscriminator(8),
+        )
+        self.discriminators = asymgan.Discriminators(*discriminators).to(DEVICE)
         # eps far above the noise of gradients that are zero but for rounding, which Adam would make whole steps of
         self.optimizers = [
             torch.optim.Adam(part.parameters(), 2e-4, betas=(0.5, 0.999), eps=1e-2, fused=True)
-            for part in (self.model, self.critics)
+            for part in (self.model, self.discriminators)
         ]
         self.schedules = [
             torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: linear_decay(step / 10, 0.2))
@@ -398,20 +402,20 @@ class WholeStep:
         self.structure = MSSSIMLoss(scales=1)
 
     def parameters(self) -> list[Tensor]:
-        return [p.detach().clone() for part in (self.model, self.critics) for p in part.parameters()]
+        return [p.detach().clone() for part in (self.model, self.discriminators) for p in part.parameters()]
 
     def step(self, x: Tensor, y: Tensor, z: Tensor) -> dict[str, Tensor]:
         cycles = self.model(x, y, z)
-        with frozen(self.critics):
-            terms = asymgan.generator_terms(cycles, self.critics)
+        with frozen(self.discriminators):
+            terms = asymgan.generator_terms(cycles, self.discriminators)
             loss = asymgan.Weights().total(terms) + self.structure(cycles.rebuilt_rich, x)
             self.optimizers[0].zero_grad()
             loss.backward()
             self.guards[0].step(self.optimizers[0], terms)
-        judged = asymgan.discriminator_terms(self.pools(cycles), self.critics)
+        terms_d = asymgan.discriminator_terms(self.pools(cycles), self.discriminators)
         self.optimizers[1].zero_grad()
-        asymgan.Weights().total(judged).backward()
-        self.guards[1].step(self.optimizers[1], judged)
+        asymgan.Weights().total(terms_d).backward()
+        self.guards[1].step(self.optimizers[1], terms_d)
         return {name: term.detach() for name, term in terms.items()}
 
     def batch(self) -> list[Tensor]:

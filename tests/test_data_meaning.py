@@ -217,7 +217,7 @@ def test_a_run_of_renamed_domains_does_not_go_on(tmp_path: Path, monkeypatch: py
         picture_size=None,
         width=4,
         label_embedding=None,
-        critic_width=4,
+        discriminator_width=4,
         classifier_steps=1,
         tensorboard=False,
     )

@@ -29,7 +29,7 @@ def both(dual: DualGenerator) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("name", "sharing", "generators", "with_critic"),
+    ("name", "sharing", "generators", "with_discriminator"),
     [
         ("S1", "none", 8_429_376 + 2_898, None),  # Table 8: 8.4M + 2.9K
         ("S2", "none", 8_429_376 + 1_351_488, None),  # 8.4M + 1.3M
@@ -39,11 +39,11 @@ def both(dual: DualGenerator) -> tuple[Tensor, Tensor]:
         ("S3", "full", 8_429_376, 53_207_808),  # 53.2M
     ],
 )
-def test_counts_of_the_paper(name: Preset, sharing: Sharing, generators: int, with_critic: int | None) -> None:
+def test_counts_of_the_paper(name: Preset, sharing: Sharing, generators: int, with_discriminator: int | None) -> None:
     dual = DualGenerator.preset(name, domains=7, sharing=sharing)
     assert sum(p.numel() for p in dual.parameters() if p.ndim > 1) == generators
-    if with_critic is not None:
-        assert generators + sum(p.numel() for p in DomainDiscriminator(7).parameters()) == with_critic
+    if with_discriminator is not None:
+        assert generators + sum(p.numel() for p in DomainDiscriminator(7).parameters()) == with_discriminator
 
 
 @pytest.mark.parametrize("name", ["S1", "S2", "S3"])

@@ -25,7 +25,7 @@ SMALL = Options(steps=20, crop_size=32, ngf=4, ndf=4, n_blocks=1, batch_size=1)
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*scales:UserWarning")
 @pytest.mark.parametrize(
-    "use", [(), *((part,) for part in PARTS), ("aux", "async", "colour", "ms_ssim", "guard", "critic")]
+    "use", [(), *((part,) for part in PARTS), ("aux", "async", "colour", "ms_ssim", "guard", "discriminator")]
 )
 def test_every_part_trains(use: tuple[Part, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     data, _ = unpaired(None, "grey", "A", SMALL.crop_size, 0)

@@ -5,25 +5,27 @@ from __future__ import annotations
 from support.report.health import WATCHED, Health
 
 
-def told(critic: float, times: int, name: str = "critic_adversarial_rich") -> tuple[Health, list[str]]:
-    health = Health("critic_")
+def told(discriminator: float, times: int, name: str = "discriminator_adversarial_rich") -> tuple[Health, list[str]]:
+    health = Health("discriminator_")
     return health, [
-        text for step in range(times) for text in health.losses(10 * step + 1, {name: critic, "cycle": 0.0})
+        text for step in range(times) for text in health.losses(10 * step + 1, {name: discriminator, "cycle": 0.0})
     ]
 
 
-def test_critics_that_win_are_said_once() -> None:
+def test_discriminators_that_win_are_said_once() -> None:
     health, said = told(0.004, 3 * WATCHED)
     assert len(said) == 1
-    assert "critic_adversarial_rich has long been near zero, 0.004 at step 991: the critic wins" in said[0]
+    assert (
+        "discriminator_adversarial_rich has long been near zero, 0.004 at step 991: the discriminator wins" in said[0]
+    )
     assert list(health.warnings.values()) == said
     assert told(0.004, WATCHED - 1)[1] == []
     assert told(0.1, 3 * WATCHED)[1] == []
-    assert told(0.0, 3 * WATCHED, "critic_classification")[1] == []  # a classifier may be right
+    assert told(0.0, 3 * WATCHED, "discriminator_classification")[1] == []  # a classifier may be right
 
 
 def test_z_that_is_forgotten_is_said_once() -> None:
-    health = Health("critic_")
+    health = Health("discriminator_")
     assert health.figures(1000, {"z_diversity": 0.001}) == []  # first weights
     assert health.figures(2000, {"z_diversity": 0.1}) == []
     assert health.figures(3000, {"z_diversity": 0.001}) == []
@@ -36,7 +38,7 @@ def test_z_that_is_forgotten_is_said_once() -> None:
 
 
 def test_waiting_for_images_is_said_once() -> None:
-    health = Health("critic_")
+    health = Health("discriminator_")
     assert health.waiting(0.1) == []
     assert health.waiting(0.31) == [
         "31% of the time is spent waiting for images: take more --workers, or store smaller images"

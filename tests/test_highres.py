@@ -88,22 +88,22 @@ def test_wrong_input_is_refused() -> None:
             HighResGenerator(**{"width": 4, "blocks": 1, **change})
 
 
-def test_each_scale_is_a_critic_of_half_the_size() -> None:
-    critic = MultiscaleDiscriminator(scales=3, layers=1, width=4)
+def test_each_scale_is_a_discriminator_of_half_the_size() -> None:
+    discriminator = MultiscaleDiscriminator(scales=3, layers=1, width=4)
     image = torch.randn(2, 3, 32, 32)
-    scores = critic(image)
-    assert all(isinstance(part, PatchDiscriminator) for part in critic.critics)
+    scores = discriminator(image)
+    assert all(isinstance(part, PatchDiscriminator) for part in discriminator.discriminators)
     half = F.avg_pool2d(F.pad(image, (1, 1, 1, 1)), 3, 2) / F.avg_pool2d(
         F.pad(torch.ones_like(image), (1, 1, 1, 1)), 3, 2
     )
-    torch.testing.assert_close(scores[1], critic.critics[1](half))
+    torch.testing.assert_close(scores[1], discriminator.discriminators[1](half))
     assert len(scores) == 3
 
 
 def test_too_small_for_the_smallest_scale_is_refused() -> None:
-    critic = MultiscaleDiscriminator(width=4)
-    assert [tuple(score.shape) for score in critic(torch.zeros(1, 3, 96, 96))] == [(1, 1, 4, 4), (1, 1, 1, 1)]
+    discriminator = MultiscaleDiscriminator(width=4)
+    assert [tuple(score.shape) for score in discriminator(torch.zeros(1, 3, 96, 96))] == [(1, 1, 4, 4), (1, 1, 1, 1)]
     with pytest.raises(ValueError, match="96"):
-        critic(torch.zeros(1, 3, 95, 96))
+        discriminator(torch.zeros(1, 3, 95, 96))
     with pytest.raises(ValueError, match="scales"):
         MultiscaleDiscriminator(scales=0)

@@ -1,4 +1,4 @@
-"""Generators told by a label where to go, and the critic that tells domains apart."""
+"""Generators told by a label where to go, and the discriminator that tells domains apart."""
 
 from __future__ import annotations
 
@@ -97,9 +97,9 @@ def test_labels_follow_the_images_type(dtype: torch.dtype) -> None:
 
 
 def test_the_class_head_sees_the_whole_image() -> None:
-    critic = DomainDiscriminator(domains=3, image_size=32, width=8, layers=3)
+    discriminator = DomainDiscriminator(domains=3, image_size=32, width=8, layers=3)
     image = torch.rand(1, 3, 32, 32, requires_grad=True)
-    scores, logits = critic(image)
+    scores, logits = discriminator(image)
     assert scores.shape == (1, 1, 4, 4)
     assert logits.shape == (1, 3)
     (gradient,) = torch.autograd.grad(logits[0, 1], image, retain_graph=True)

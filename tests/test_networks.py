@@ -41,7 +41,7 @@ def forward(network: nn.Module, x: Tensor) -> Tensor:
 
 
 def assert_near(out: Tensor, expected: Tensor) -> None:
-    """Within a thousandth of the output's own size: freshly made critics score 1e-6."""
+    """Within a thousandth of the output's own size: freshly made discriminators score 1e-6."""
     assert (out - expected).norm() < 1e-3 * expected.norm()
 
 

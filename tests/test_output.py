@@ -88,7 +88,7 @@ def test_a_stream_that_is_closed_meanwhile_is_dropped_too(monkeypatch: pytest.Mo
 
 
 def test_lost_messages_are_said_once_in_the_report() -> None:
-    health = Health("critic_")
+    health = Health("discriminator_")
     assert health.output(None) == []
     assert health.output("stdout: [Errno 32] Broken pipe") == [
         "some messages of the run could not be written and are lost: stdout: [Errno 32] Broken pipe"

@@ -150,14 +150,14 @@ def test_an_objective_trains_on_photographs_of_any_size() -> None:
     """Pools of several sizes, through an objective's own discriminator terms."""
     pools = ImagePools(size=2)
     patch = {"width": 4, "layers": 1}
-    critics = asymgan.Critics(PatchDiscriminator(**patch), PatchDiscriminator(**patch))
+    discriminators = asymgan.Discriminators(PatchDiscriminator(**patch), PatchDiscriminator(**patch))
     sizes = [(8, 12), (12, 8), (8, 8)]
     seen = set()
     for i in range(20):
         x, y = (torch.rand(1, 3, *sizes[(i + shift) % 3]) for shift in (0, 1))
         cycles = pools(asymgan.Cycles(x, y, y, x, x, y))
         seen.add((x.shape, cycles.fake_poor.shape))
-        terms = asymgan.discriminator_terms(cycles, critics)
+        terms = asymgan.discriminator_terms(cycles, discriminators)
         assert torch.stack(list(terms.values())).isfinite().all()
     assert len(seen) > 3
 

@@ -39,7 +39,7 @@ record.write_report = lambda *_: None
 for run in runs:
     batch, accumulate = map(int, run.split("x"))
     # of gradients that should be zero Adam makes steps of noise, in proportion to the rate
-    exact = {"pool": 0, "lr_generators": 2e-5, "report_every": FIRST_PARTIAL}
+    exact = {"pool": 0, "lr_g": 2e-5, "report_every": FIRST_PARTIAL}
     exact["resume"] = (Path(out) / run / "checkpoint.pt").exists()
     asyncgan.main(tiny(Path(out) / run, Path(data), batch=batch, accumulate=accumulate, **exact))
     torch.save(kept.pop().state_dict(), Path(out) / run / f"rank{rank}.pt")
@@ -94,13 +94,16 @@ def ends_of(folder: Path, data: Path, processes: int, *runs: str) -> list[dict[s
         saved = torch.load(folder / run / "checkpoint.pt", weights_only=True)
         joint = torch.load(folder / run / "checkpoint.previous.pt", weights_only=True)
         assert (joint["step"], saved["step"]) == (FIRST_PARTIAL, STEPS)
-        for part, easy in (("model", "rich_to_poor."), ("critics", "poor.")):  # partial steps froze the easy direction
+        for part, easy in (
+            ("model", "rich_to_poor."),
+            ("discriminators", "poor."),
+        ):  # partial steps froze the easy direction
             same = {
                 name: torch.equal(value, joint["parts"][part][name]) for name, value in saved["parts"][part].items()
             }
             assert all(same[name] for name in same if name.startswith(easy))
             assert not all(same.values())
-        found.append(saved["parts"]["model"] | saved["parts"]["critics"])
+        found.append(saved["parts"]["model"] | saved["parts"]["discriminators"])
     return found
 
 

@@ -59,7 +59,7 @@ def page_of_a_run(folder: Path) -> Path:
     """Three reports of one run, as a training writes them."""
     log = LossLog(folder / "losses.csv")
     for step in range(1, 100, 10):
-        log.write(step, {"cycle": 1 / step, "critic_adversarial": 0.5} if step < 60 else {"pseudo": 0.1})
+        log.write(step, {"cycle": 1 / step, "discriminator_adversarial": 0.5} if step < 60 else {"pseudo": 0.1})
     for step in (40, 80, 99):
         look = Look(
             {"Cycle: <x>, G(x)": grid(step / 99), "Wide": grid(0.3, 3000)},

@@ -16,19 +16,19 @@ def network() -> Any:
 
 
 def test_frozen_parameters_do_not_move_and_gradients_flow_through() -> None:
-    critic, generator = network(), nn.Conv2d(3, 3, 1)
-    optimizer = torch.optim.Adam([*critic.parameters(), *generator.parameters()], weight_decay=0.1)
+    discriminator, generator = network(), nn.Conv2d(3, 3, 1)
+    optimizer = torch.optim.Adam([*discriminator.parameters(), *generator.parameters()], weight_decay=0.1)
     x = torch.randn(2, 3, 8, 8)
-    critic(generator(x)).sum().backward()
+    discriminator(generator(x)).sum().backward()
     optimizer.step()  # momentum has built up, and gradients are still there
-    before = [t.clone() for t in critic.state_dict().values()]
+    before = [t.clone() for t in discriminator.state_dict().values()]
     moved = generator.weight.clone()
     for _ in range(3):
-        with frozen(critic):
+        with frozen(discriminator):
             generator.zero_grad()
-            critic(generator(x)).sum().backward()
+            discriminator(generator(x)).sum().backward()
             optimizer.step()
-    assert all(torch.equal(a, b) for a, b in zip(before, critic.state_dict().values(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(before, discriminator.state_dict().values(), strict=True))
     assert not torch.equal(moved, generator.weight)
 
 

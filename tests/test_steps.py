@@ -1,4 +1,4 @@
-"""What the step of every example leaves alone, and what its critics are shown."""
+"""What the step of every example leaves alone, and what its discriminators are shown."""
 
 from __future__ import annotations
 
@@ -27,9 +27,21 @@ from torch import Tensor
 from asymkit import StepGuard
 
 SMALL: dict[str, Any] = {"size": 16, "width": 4, "batch": 1, "workers": 0, "tensorboard": False, "minutes": None}
-UNPAIRED: dict[str, Any] = {"picture_size": None, "blocks": 1, "critic_layers": 1, **SMALL}
-DOMAINS: dict[str, Any] = {"picture_size": None, "critic_layers": 2, "critic_width": 4, "classifier_steps": 1, **SMALL}
-GESTURES: dict[str, Any] = {"features": "random", "blocks": 1, "critic_layers": 1, "critic_width": 4, **SMALL}
+UNPAIRED: dict[str, Any] = {"picture_size": None, "blocks": 1, "discriminator_layers": 1, **SMALL}
+DOMAINS: dict[str, Any] = {
+    "picture_size": None,
+    "discriminator_layers": 2,
+    "discriminator_width": 4,
+    "classifier_steps": 1,
+    **SMALL,
+}
+GESTURES: dict[str, Any] = {
+    "features": "random",
+    "blocks": 1,
+    "discriminator_layers": 1,
+    "discriminator_width": 4,
+    **SMALL,
+}
 EXAMPLES: dict[str, Any] = {
     "asymgan": replace(ASYMGAN_DEMO, features="random", **UNPAIRED),
     "asyncgan": replace(ASYNCGAN_DEMO, base="asymgan", **UNPAIRED),
@@ -91,13 +103,13 @@ def test_each_step_moves_its_own_networks_only(name: str, tmp_path: Path, monkey
 MUNIT = {f"{side}.{part}" for side in ("rich", "poor") for part in ("content", "style", "decoder")}
 MOVES = {
     "asyncgan": (
-        {"rich_to_poor", "poor_to_rich", "encoder", "critics.rich", "critics.poor", "critics.aux"},
-        {"poor_to_rich", "encoder", "critics.rich", "critics.aux"},
+        {"rich_to_poor", "poor_to_rich", "encoder", "discriminators.rich", "discriminators.poor", "discriminators.aux"},
+        {"poor_to_rich", "encoder", "discriminators.rich", "discriminators.aux"},
     ),
     # a partial step has no use for the style of a poor image
     "asyncgan_munit": (
-        {*MUNIT, "critics.0", "critics.1"},
-        {"poor.content", "rich.style", "rich.decoder", "critics.0"},
+        {*MUNIT, "discriminators.0", "discriminators.1"},
+        {"poor.content", "rich.style", "rich.decoder", "discriminators.0"},
     ),
 }
 """What moves in joint steps, and in partial ones."""
@@ -122,7 +134,7 @@ def test_partial_steps_leave_the_easy_direction_alone(
         (run,), (plan,) = runs, plans
 
         def weights() -> dict[str, Tensor]:
-            parts: dict[str, Any] = {"": run.states["model"], "critics.": run.states["critics"]}
+            parts: dict[str, Any] = {"": run.states["model"], "discriminators.": run.states["discriminators"]}
             return {f"{of}{n}": p.detach().clone() for of, part in parts.items() for n, p in part.named_parameters()}
 
         before = weights()
@@ -142,12 +154,12 @@ def test_partial_steps_leave_the_easy_direction_alone(
 @pytest.mark.parametrize(
     ("name", "terms"), [("asymgan", "discriminator_terms"), ("asyncgan", "joint_discriminator_terms")]
 )
-def test_critics_are_shown_earlier_fakes(
+def test_discriminators_are_shown_earlier_fakes(
     name: str, terms: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     example: Any = importlib.import_module(name)
     objective: Any = getattr(example, name)
-    forward, judge = objective.Translators.forward, getattr(objective, terms)
+    forward, terms_of = objective.Translators.forward, getattr(objective, terms)
     made: list[Any] = []
     ages: list[int] = []
 
@@ -156,15 +168,15 @@ def test_critics_are_shown_earlier_fakes(
         made.extend([cycles] if isinstance(cycles, objective.Cycles) else [])
         return cycles
 
-    def judged(cycles: Any, critics: Any) -> Any:
+    def watched(cycles: Any, discriminators: Any) -> Any:
         for kind in ("fake_poor", "fake_rich"):
             shown = getattr(cycles, kind)
             ages.append([torch.equal(shown, getattr(each, kind)) for each in reversed(made)].index(True))
         assert torch.equal(cycles.x, made[-1].x)
-        return judge(cycles, critics)
+        return terms_of(cycles, discriminators)
 
     monkeypatch.setattr(objective.Translators, "forward", made_by)
-    monkeypatch.setattr(objective, terms, judged)
+    monkeypatch.setattr(objective, terms, watched)
     settings = replace(EXAMPLES[name], data=cyclegan_folder(tmp_path / "data"), out=tmp_path / "run", pool=1, epochs=12)
     example.main(replace(settings, **({"period": 4} if name == "asyncgan" else {})))
     assert len(ages) >= 24

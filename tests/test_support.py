@@ -296,7 +296,7 @@ def test_no_other_option_may_change(tmp_path: Path, settings: Any) -> None:
     before = as_plain(settings)
     free = FREE - settings.FIXED
     fixed = before.keys() - free
-    assert {"lr_generators", "lr_critics", "ema", "seed", "width", "pool", "weights"} <= fixed
+    assert {"lr_g", "lr_d", "ema", "seed", "width", "pool", "weights"} <= fixed
     for name in fixed:
         save_checkpoint(tmp_path / "checkpoint.pt", 1, 0.0, {}, settings=before | {name: "another"})
         with pytest.raises(ValueError, match=rf"had other settings; add --{name.replace('_', '-')} another;"):
@@ -323,12 +323,12 @@ def test_data_may_move_but_not_come_or_go(tmp_path: Path, capsys: pytest.Capture
     [
         ({"size": 50}, "size must be divisible by 4 and at least 16, got 50"),
         ({"picture_size": 12}, "picture_size must be divisible by 4 and at least 16, got 12"),
-        ({"critic_layers": 4}, "size must be divisible by 4 and at least 48, got 40"),
+        ({"discriminator_layers": 4}, "size must be divisible by 4 and at least 48, got 40"),
         ({"minutes": 0}, "minutes must be above 0"),
         ({"epochs": 0}, "epochs must be an integer of at least 1"),
         ({"batch": 0}, "batch must be"),
         ({"seed": -1}, "seed must be an integer of at least 0"),
-        ({"lr_critics": -1.0}, "lr_critics must be above 0"),
+        ({"lr_d": -1.0}, "lr_d must be above 0"),
     ],
 )
 def test_settings_that_cannot_work_are_refused_at_once(setting: dict[str, Any], message: str) -> None:

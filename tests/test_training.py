@@ -112,7 +112,14 @@ def test_resumed_at_any_step_a_run_goes_on_to_the_bit(
 def test_asymgan_goes_on_to_the_bit(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The extended objective, with content and style."""
     example = importlib.import_module("asymgan")
-    size: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "critic_layers": 1, "batch": 1}
+    size: dict[str, Any] = {
+        "size": 16,
+        "picture_size": None,
+        "width": 4,
+        "blocks": 1,
+        "discriminator_layers": 1,
+        "batch": 1,
+    }
     course: dict[str, Any] = {"minutes": None, "epochs": 2, "pool": 3, "features": "random", "tensorboard": False}
     settings = replace(ASYMGAN_DEMO, data=data, out=tmp_path / "whole", report_every=4, **size, **course)
     with monkeypatch.context() as patch:
@@ -215,7 +222,9 @@ def test_images_that_are_not_finite_do_not_stay_in_the_pool(
     monkeypatch.setattr(asyncgan.asyncgan.Translators, "forward", overflows)
     with pytest.warns(UserWarning, match="step 3 was not taken") as said:
         asyncgan.main(tiny(tmp_path, data, pool=50))
-    assert len([one for one in said if "was not taken" in str(one.message)]) == 2  # generators and critics, and no more
+    assert (
+        len([one for one in said if "was not taken" in str(one.message)]) == 2
+    )  # generators and discriminators, and no more
     pools = saved(tmp_path)["parts"]["pools"]
     assert all(image.isfinite().all() for pool in pools.values() for image in pool["images"])
     counts = {kind: len(pool["images"]) for kind, pool in pools.items()}
@@ -260,7 +269,7 @@ def test_a_run_that_stays_broken_ends_with_its_last_good_weights(
     assert all(value.isfinite().all() for value in state["parts"]["model"].values())
 
 
-EXACT: dict[str, Any] = {"pool": 0, "lr_generators": 2e-5}
+EXACT: dict[str, Any] = {"pool": 0, "lr_g": 2e-5}
 
 
 def test_gradients_are_averaged_over_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +289,7 @@ def test_gradients_are_averaged_over_batches(tmp_path: Path, monkeypatch: pytest
     finally:
         torch.set_default_dtype(torch.float32)
     one, other = (saved(tmp_path / name)["parts"] for name in ("4", "1"))
-    for part in ("model", "critics"):
+    for part in ("model", "discriminators"):
         for name, value in one[part].items():
             torch.testing.assert_close(other[part][name], value, rtol=0, atol=1e-10)
     rows = [read_losses(tmp_path / name / "losses.csv") for name in ("4", "1")]
@@ -379,7 +388,7 @@ def test_learning_rates_are_constant_for_half_of_the_run_then_fall_to_zero(
         return step(self, optimizer, terms)
 
     monkeypatch.setattr(StepGuard, "step", taken)
-    asyncgan.main(tiny(tmp_path, data, lr_generators=1e-3, lr_critics=1e-5))
+    asyncgan.main(tiny(tmp_path, data, lr_g=1e-3, lr_d=1e-5))
     factors = [1, 1, 1, 1, 1, 3 / 4, 1 / 2, 1 / 3, 1 / 6]
     for found, rate in zip(rates.values(), (1e-3, 1e-5), strict=True):
         assert found == pytest.approx([rate * factor for factor in factors])
@@ -396,9 +405,16 @@ def test_a_timed_run_follows_the_clock(tmp_path: Path, data: Path, monkeypatch: 
 
     monkeypatch.setattr(loop, "monotonic", lambda: float(next(ticks)))
     monkeypatch.setattr(loop, "save_checkpoint", kept)
-    small: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "critic_layers": 1, "batch": 1}
+    small: dict[str, Any] = {
+        "size": 16,
+        "picture_size": None,
+        "width": 4,
+        "blocks": 1,
+        "discriminator_layers": 1,
+        "batch": 1,
+    }
     course: dict[str, Any] = {"minutes": 0.5, "features": "random", "tensorboard": False, "report_every": 1}
-    settings = replace(ASYMGAN_DEMO, data=data, out=tmp_path, lr_generators=1e-3, **small, **course)
+    settings = replace(ASYMGAN_DEMO, data=data, out=tmp_path, lr_g=1e-3, **small, **course)
     example: Any = importlib.import_module("asymgan")
     monkeypatch.setattr(example, "look_at_asymgan", lambda *_: Look({}, {}))
     example.main(settings)
@@ -423,9 +439,16 @@ def test_epochs_that_end_before_the_minutes_let_rates_fall_too(
     monkeypatch.setattr(StepGuard, "step", taken)
     example: Any = importlib.import_module("asymgan")
     monkeypatch.setattr(example, "look_at_asymgan", lambda *_: Look({}, {}))
-    small: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "critic_layers": 1, "batch": 1}
+    small: dict[str, Any] = {
+        "size": 16,
+        "picture_size": None,
+        "width": 4,
+        "blocks": 1,
+        "discriminator_layers": 1,
+        "batch": 1,
+    }
     course: dict[str, Any] = {"minutes": 60.0, "epochs": 2, "features": "random", "tensorboard": False}
-    settings = replace(ASYMGAN_DEMO, data=data, out=tmp_path, lr_generators=1e-3, lr_critics=1e-3, **small, **course)
+    settings = replace(ASYMGAN_DEMO, data=data, out=tmp_path, lr_g=1e-3, lr_d=1e-3, **small, **course)
     example.main(settings)
     steps = len(rates) // 2
     factors = [min(1.0, 2 * (1 - done / steps)) for done in range(steps)]
@@ -552,9 +575,12 @@ def test_tensorboard_has_losses_figures_and_pictures(tmp_path: Path, data: Path)
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     tags = events.Tags()
-    assert {"losses/cycle_rich", "losses/critic_adversarial_rich", "losses/pseudo", "figures/z_diversity"} <= set(
-        tags["scalars"]
-    )
+    assert {
+        "losses/cycle_rich",
+        "losses/discriminator_adversarial_rich",
+        "losses/pseudo",
+        "figures/z_diversity",
+    } <= set(tags["scalars"])
     assert {"Rich → poor → rich", "Sampled z"} <= set(tags["images"])
     assert [event.step for event in events.Scalars("losses/adversarial_rich")] == list(range(1, STEPS + 1))
     assert [event.step for event in events.Images("Sampled z")][:2] == [4, 8]
@@ -745,7 +771,7 @@ def test_steps_taken_by_graphs_train_as_steps_that_are_called(
     assert {"pseudo", "cycle_poor"} <= {name for row in graph for name in row}
     assert graph == called
     state, expected = saved(tmp_path / "graph"), saved(tmp_path / "called")
-    for part in ("model", "critics", "pools"):
+    for part in ("model", "discriminators", "pools"):
         leaves_of_both = (torch.utils._pytree.tree_leaves(each["parts"][part]) for each in (state, expected))
         assert all(map(torch.equal, *leaves_of_both)), part
     assert isinstance(state["parts"]["optimizer_g"]["param_groups"][0]["lr"], Tensor)

@@ -66,10 +66,10 @@ def stargan_generator(blocks: int) -> Layout:
 
 
 def stargan_discriminator(layers: int) -> Layout:
-    """StarGAN's critic, which AsymmetricGAN took over."""
+    """StarGAN's discriminator, which AsymmetricGAN took over."""
     keys = _with({f"main.{2 * i}": f"convs.{i}" for i in range(layers)}, "weight bias")
     keys |= {"conv1.weight": "to_score.weight", "conv2.weight": "to_domain.weight"}
-    return Layout(f"StarGAN's critic with {layers} layers", "load_stargan_discriminator", keys, {})
+    return Layout(f"StarGAN's discriminator with {layers} layers", "load_stargan_discriminator", keys, {})
 
 
 def plain_generator() -> Layout:

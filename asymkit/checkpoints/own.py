@@ -149,7 +149,7 @@ def _patch(shapes: Shapes) -> dict[str, Any]:
 
 
 def _multiscale(shapes: Shapes) -> dict[str, Any]:
-    begin, scales = "critics.0.", len(numbers(shapes, r"critics\.(\d+)\."))
+    begin, scales = "discriminators.0.", len(numbers(shapes, r"discriminators\.(\d+)\."))
     first = {name.removeprefix(begin): shape for name, shape in shapes.items() if name.startswith(begin)}
     return _patch(first) | {"scales": scales}
 

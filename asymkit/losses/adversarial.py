@@ -1,4 +1,4 @@
-"""Adversarial losses: what critics and generators say of a critic's scores."""
+"""Adversarial losses: what discriminators and generators say of a discriminator's scores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from asymkit.checks import FLOATING, check_dense, described, flags, widen
 
 Scores: TypeAlias = "Tensor | Sequence[Scores]"
-"""A tensor of scores, or a list of them, one per scale, nested as deep as a critic likes."""
+"""A tensor of scores, or a list of them, one per scale, nested as deep as a discriminator likes."""
 
 
 class AdversarialLoss(nn.Module):
@@ -39,7 +39,7 @@ class AdversarialLoss(nn.Module):
         return self(fake, True)
 
     def discriminator_loss(self, real: Scores, fake: Scores) -> Tensor:
-        """What a critic minimises, both halves added; CycleGAN's code multiplies this by a half."""
+        """What a discriminator minimises, both halves added; CycleGAN's code multiplies this by a half."""
         return self(real, True) + self(fake, False)
 
     def _distance(self, scores: Tensor, real: bool) -> Tensor:

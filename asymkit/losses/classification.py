@@ -11,7 +11,7 @@ from asymkit.labels import label_vectors
 
 
 class DomainClassificationLoss(nn.Module):
-    """−log D_c(z | x) of a critic's domain logits [AsymmetricGAN Eq. 7].
+    """−log D_c(z | x) of a discriminator's domain logits [AsymmetricGAN Eq. 7].
 
     Args:
         multi_label: False where each image is of one domain: cross-entropy. True where domains are attributes of which

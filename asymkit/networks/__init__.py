@@ -1,4 +1,4 @@
-"""Generators, critics, encoders and frozen feature networks."""
+"""Generators, discriminators, encoders and frozen feature networks."""
 
 from asymkit.networks.any_size import AnySize
 from asymkit.networks.discriminators import (

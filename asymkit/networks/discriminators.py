@@ -1,4 +1,4 @@
-"""Critics: scores of how real an image, or an auxiliary variable, looks."""
+"""Discriminators: scores of how real an image, or an auxiliary variable, looks."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class MultiscaleDiscriminator(nn.Module):
     def __init__(self, in_channels: int = 3, scales: int = 2, layers: int = 4, width: int = 64) -> None:
         super().__init__()
         in_channels, scales, layers = sizes(in_channels=in_channels, scales=scales, layers=layers)
-        self.critics = nn.ModuleList(PatchDiscriminator(in_channels, width, layers) for _ in range(scales))
+        self.discriminators = nn.ModuleList(PatchDiscriminator(in_channels, width, layers) for _ in range(scales))
         self.in_channels, self.least_side = in_channels, 3 * 2 ** (layers + scales - 1)
 
     def forward(self, image: Tensor) -> list[Tensor]:
@@ -99,21 +99,21 @@ class MultiscaleDiscriminator(nn.Module):
             image: (N, in_channels, H, W), in [-1, 1], sides at least 3·2^(layers + scales − 1).
 
         Returns:
-            Scores of every critic, largest image first; the adversarial losses take the list as it is.
+            Scores of every discriminator, largest image first; the adversarial losses take the list as it is.
 
         Raises:
             ValueError: wrong channels or too small.
         """
         check_images(image, "image", channels=self.in_channels, least_side=self.least_side)
         scores = []
-        for critic in self.critics:
-            scores.append(critic(image))
+        for discriminator in self.discriminators:
+            scores.append(discriminator(image))
             image = F.avg_pool2d(image, kernel_size=3, stride=2, padding=1, count_include_pad=False)
         return scores
 
 
 class DomainDiscriminator(nn.Module):
-    """StarGAN's critic: patch scores D_s, and logits D_c of the domain of the whole image [AsymmetricGAN §3.1].
+    """StarGAN's discriminator: patch scores D_s, and logits D_c of the domain of the whole image [AsymmetricGAN §3.1].
 
     4×4 convolutions of stride 2 without norms, LeakyReLU 0.01, then two heads: 3×3 for the scores, and one as large as
     the last map for the domains.
@@ -190,8 +190,8 @@ class AuxDiscriminator(nn.Module):
     """D_Z: does this z come from N(0, I)? [AsymGAN Eq. 7].
 
     For a vector an MLP, for a map a PatchGAN that sees exactly 20×20. Neither normalises: mean and spread of z are
-    what it has to judge, and with a batch norm it could not judge one image at a time. Weights start as in He et al. 2015
-    and keep that start in CycleGAN code, see :class:`asymkit.initialisation.HeStart`.
+    what it has to tell apart, and with a batch norm the score of one image would depend on the others. Weights start
+    as in He et al. 2015 and keep that start in CycleGAN code, see :class:`asymkit.initialisation.HeStart`.
 
     Args:
         aux_channels: length of z, at most 4,096.

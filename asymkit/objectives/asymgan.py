@@ -4,7 +4,7 @@ Li et al., Asymmetric GAN for Unpaired Image-to-image Translation, TIP 2019. Its
 
     X, Y   rich and poor images            G    rich_to_poor: X → Y
     z      auxiliary variable, N(0, I)     F    poor_to_rich: (Y, z) → X
-    E      encoder: X → z                  D    critics: rich, poor, aux
+    E      encoder: X → z                  D    discriminators: rich, poor, aux
 
 A forward pass of :class:`Translators` gives every image of both loops of Fig. 2, :func:`generator_terms` and
 :func:`discriminator_terms` the unweighted terms of the objective, :class:`Weights` the paper's λ.
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import at_least, check_together, flags, instance_of, modules, optional_modules
+from asymkit.checks import at_least, check_together, flags, modules, optional_modules
 from asymkit.losses import LeastSquaresLoss, TotalVariationLoss
 from asymkit.losses.adversarial import AdversarialLoss
 from asymkit.objectives.terms import (
@@ -49,9 +49,8 @@ class Cycles(NamedTuple):
     encoded: Tensor | None = None  # F(y, E(x)), extended objective
 
     def detach(self) -> Cycles:
-        """The same without a graph, for the critics' step."""
-        held = {name: tensor.detach() for name, tensor in self._asdict().items() if tensor is not None}
-        return Cycles(**held)
+        """The same without a graph, for the discriminators' step."""
+        return Cycles(**{name: tensor.detach() for name, tensor in self._asdict().items() if tensor is not None})
 
 
 class Translators(nn.Module):
@@ -117,9 +116,8 @@ class Translators(nn.Module):
         code = self.encoder(x)
         z = torch.randn_like(code) if z is None else checked_aux(z, code)
         calls = {"rebuilt_rich": (fake_poor, code), "fake_rich": (y, z)}
-        if self.extended:
-            calls |= {"resampled": (fake_poor, z), "encoded": (y, code)}
-        rich = in_one_batch(self.poor_to_rich, calls)
+        more = {"resampled": (fake_poor, z), "encoded": (y, code)} if self.extended else {}
+        rich = in_one_batch(self.poor_to_rich, calls | more)  # one call of F, equal to one each
         rebuilt_poor = self.rich_to_poor(rich["fake_rich"])
         rebuilt_z = self.encoder(rich["fake_rich"])
         return Cycles(x, y, fake_poor=fake_poor, rebuilt_poor=rebuilt_poor, z=z, code=code, rebuilt_z=rebuilt_z, **rich)
@@ -160,7 +158,7 @@ class Translators(nn.Module):
         )
 
 
-class Critics(nn.Module):
+class Discriminators(nn.Module):
     """D_X, D_Y and D_Z.
 
     Args:
@@ -175,6 +173,18 @@ class Critics(nn.Module):
         optional_modules(aux=aux)
         self.rich, self.poor, self.aux = rich, poor, aux
 
+    def score_aux(self, z: Tensor) -> Tensor:
+        """D_Z(z).
+
+        Raises:
+            ValueError: there is no D_Z.
+        """
+        if self.aux is None:
+            raise ValueError(
+                "cycles with z need Discriminators(..., aux=AuxDiscriminator(aux_channels)); aux is missing"
+            )
+        return self.aux(z)
+
 
 @dataclass(frozen=True)
 class Weights(TermWeights):
@@ -185,31 +195,22 @@ class Weights(TermWeights):
         tensor(10.2000)
     """
 
-    adversarial_poor: float = 1.0
-    adversarial_rich: float = 1.0
-    adversarial_aux: float = 1.0
-    """λ₁."""
-    cycle_rich: float = 10.0
-    """λ₂."""
-    cycle_poor: float = 10.0
-    """λ₃."""
-    cycle_aux: float = 10.0
-    """λ₄."""
-    adversarial_resampled: float = 1.0
-    """λ₅."""
-    adversarial_encoded: float = 1.0
-    """λ₆."""
-    content: float = 0.2
-    """λ₇."""
-    style: float = 0.1
-    """λ₈."""
-    total_variation: float = 10.0
-    """λ₉."""
+    adversarial_poor: float = 1.0  # G(x) looks like poor images
+    adversarial_rich: float = 1.0  # F(y, z) looks like rich images
+    adversarial_aux: float = 1.0  # λ₁: E(x) is distributed as z is
+    cycle_rich: float = 10.0  # λ₂: F(G(x), E(x)) is x
+    cycle_poor: float = 10.0  # λ₃: G(F(y, z)) is y
+    cycle_aux: float = 10.0  # λ₄: E(F(y, z)) is z
+    adversarial_resampled: float = 1.0  # λ₅: F(G(x), z) looks like rich images
+    adversarial_encoded: float = 1.0  # λ₆: F(y, E(x)) looks like rich images
+    content: float = 0.2  # λ₇: F(y, E(x)) shows what y shows
+    style: float = 0.1  # λ₈: colours and textures of F(y, E(x)) are those of x
+    total_variation: float = 10.0  # λ₉: images that are generated are smooth
 
 
 def generator_terms(
     cycles: Cycles,
-    critics: Critics,
+    discriminators: Discriminators,
     content: nn.Module | None = None,
     style: nn.Module | None = None,
     adversarial: AdversarialLoss | None = None,
@@ -221,7 +222,7 @@ def generator_terms(
 
     Args:
         cycles: of :class:`Translators`.
-        critics: D; hold them still with :func:`asymkit.frozen`.
+        discriminators: D; hold them still with :func:`asymkit.frozen`.
         content: images, target to a scalar, e.g. :class:`asymkit.ContentLoss`; extended objective only.
         style: images, target to a scalar, e.g. :class:`asymkit.GramStyleLoss`; extended objective only.
         adversarial: None for least squares, or :class:`asymkit.LogisticLoss`.
@@ -230,16 +231,18 @@ def generator_terms(
         Scalars by the names of :class:`Weights`.
 
     Raises:
-        ValueError: cycles with z but critics without ``aux``; content or style without extended cycles.
+        ValueError: cycles with z but discriminators without ``aux``; content or style without extended cycles.
     """
-    check_step("cycles", cycles, Cycles, critics, Critics, adversarial=adversarial, content=content, style=style)
+    check_step(
+        "cycles", cycles, Cycles, discriminators, Discriminators, adversarial=adversarial, content=content, style=style
+    )
     gan = adversarial or LeastSquaresLoss()
     terms = {
-        "adversarial_poor": gan.generator_loss(critics.poor(cycles.fake_poor)),  # Eq. 1
-        "adversarial_rich": gan.generator_loss(critics.rich(cycles.fake_rich)),  # Eq. 2, 9
+        "adversarial_poor": gan.generator_loss(discriminators.poor(cycles.fake_poor)),  # Eq. 1
+        "adversarial_rich": gan.generator_loss(discriminators.rich(cycles.fake_rich)),  # Eq. 2, 9
     }
     if cycles.code is not None:
-        terms["adversarial_aux"] = gan.generator_loss(aux_critic(critics)(cycles.code))  # Eq. 7
+        terms["adversarial_aux"] = gan.generator_loss(discriminators.score_aux(cycles.code))  # Eq. 7
     terms["cycle_rich"] = l1(cycles.rebuilt_rich, cycles.x)  # Eq. 3, 8
     terms["cycle_poor"] = l1(cycles.rebuilt_poor, cycles.y)  # Eq. 4, 10
     if cycles.z is not None and cycles.rebuilt_z is not None:
@@ -248,68 +251,50 @@ def generator_terms(
         if content is not None or style is not None:
             raise ValueError("content and style compare F(y, E(x)): build Translators(..., extended=True) to have it")
         return terms
-    terms["adversarial_resampled"] = gan.generator_loss(critics.rich(cycles.resampled))  # Eq. 13
-    terms["adversarial_encoded"] = gan.generator_loss(critics.rich(cycles.encoded))  # Eq. 14
+    terms["adversarial_resampled"] = gan.generator_loss(discriminators.rich(cycles.resampled))  # Eq. 13
+    terms["adversarial_encoded"] = gan.generator_loss(discriminators.rich(cycles.encoded))  # Eq. 14
     if content is not None:
         terms["content"] = content(cycles.encoded, cycles.y)  # Eq. 15
     if style is not None:
         terms["style"] = style(cycles.encoded, cycles.x)  # Eq. 16
-    synthesised = (
-        cycles.fake_poor,
-        cycles.rebuilt_rich,
-        cycles.resampled,
-        cycles.fake_rich,
-        cycles.rebuilt_poor,
-        cycles.encoded,
-    )
-    terms["total_variation"] = torch.stack([TotalVariationLoss()(image) for image in synthesised]).sum()  # Eq. 18
+    roughness, c = TotalVariationLoss(), cycles
+    synthesised = c.fake_poor, c.rebuilt_rich, c.resampled, c.fake_rich, c.rebuilt_poor, c.encoded
+    terms["total_variation"] = torch.stack([roughness(image) for image in synthesised]).sum()  # Eq. 18
     return terms
 
 
 def discriminator_terms(
-    cycles: Cycles, critics: Critics, adversarial: AdversarialLoss | None = None
+    cycles: Cycles, discriminators: Discriminators, adversarial: AdversarialLoss | None = None
 ) -> dict[str, Tensor]:
-    """What the critics minimise, unweighted [AsymGAN Eq. 1, 2, 7, 9, 13, 14].
+    """What the discriminators minimise, unweighted [AsymGAN Eq. 1, 2, 7, 9, 13, 14].
 
     Equations 9, 13 and 14 each contain D_X(x); its score is computed once and stands in all three terms, so that the
     sum weights it 1 + λ₅ + λ₆. No term carries CycleGAN's factor of a half.
 
     Args:
         cycles: detached, ``cycles.detach()``, or what :class:`asymkit.ImagePools` gives.
-        critics: D.
+        discriminators: D.
         adversarial: None for least squares, or :class:`asymkit.LogisticLoss`.
 
     Returns:
         Scalars by the names of :class:`Weights`.
 
     Raises:
-        ValueError: cycles that still carry a graph; cycles with z but critics without ``aux``.
+        ValueError: cycles that still carry a graph; cycles with z but discriminators without ``aux``.
     """
-    check_step("cycles", cycles, Cycles, critics, Critics, adversarial=adversarial)
+    check_step("cycles", cycles, Cycles, discriminators, Discriminators, adversarial=adversarial)
     gan = adversarial or LeastSquaresLoss()
     refuse_graph(cycles[2:])  # a gradient penalty may need one at the real images
-    real_rich = gan(critics.rich(cycles.x), True)
+    rich, poor, aux = discriminators.rich, discriminators.poor, discriminators.score_aux
+    real_rich = gan(rich(cycles.x), True)
     terms = {
-        "adversarial_poor": gan.discriminator_loss(critics.poor(cycles.y), critics.poor(cycles.fake_poor)),  # Eq. 1
-        "adversarial_rich": real_rich + gan(critics.rich(cycles.fake_rich), False),  # Eq. 2, 9
+        "adversarial_poor": gan.discriminator_loss(poor(cycles.y), poor(cycles.fake_poor)),  # Eq. 1
+        "adversarial_rich": real_rich + gan(rich(cycles.fake_rich), False),  # Eq. 2, 9
     }
     if cycles.code is not None and cycles.z is not None:
-        aux = aux_critic(critics)
         terms["adversarial_aux"] = gan.discriminator_loss(aux(cycles.z), aux(cycles.code))  # Eq. 7
     if cycles.resampled is not None:
-        terms["adversarial_resampled"] = real_rich + gan(critics.rich(cycles.resampled), False)  # Eq. 13
+        terms["adversarial_resampled"] = real_rich + gan(rich(cycles.resampled), False)  # Eq. 13
     if cycles.encoded is not None:
-        terms["adversarial_encoded"] = real_rich + gan(critics.rich(cycles.encoded), False)  # Eq. 14
+        terms["adversarial_encoded"] = real_rich + gan(rich(cycles.encoded), False)  # Eq. 14
     return terms
-
-
-def aux_critic(critics: Critics) -> nn.Module:
-    """D_Z.
-
-    Raises:
-        ValueError: there is none.
-    """
-    instance_of("critics", critics, Critics, "such as Critics(rich, poor, aux)")
-    if critics.aux is None:
-        raise ValueError("critics.aux is missing: cycles with z need Critics(..., aux=AuxDiscriminator(aux_channels))")
-    return critics.aux

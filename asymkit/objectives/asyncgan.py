@@ -5,7 +5,7 @@ Its letters here:
 
     X, Y   rich and poor images              F    rich_to_poor: X → Y, the easy direction
     ȳ_t    F(x) with F frozen                G    poor_to_rich: Y → X, the hard one
-    z      latent code of §IV-E, N(0, I)     D    critics: rich, poor, aux
+    z      latent code of §IV-E, N(0, I)     D    discriminators: rich, poor, aux
 
 Joint steps are those of any cycle model, here :func:`joint_generator_terms` and :func:`joint_discriminator_terms`;
 partial ones :func:`partial_generator_terms` and :func:`partial_discriminator_terms`.
@@ -24,13 +24,13 @@ from asymkit.checks import check_images, modules, one_of
 from asymkit.losses import LeastSquaresLoss
 from asymkit.losses.adversarial import AdversarialLoss
 from asymkit.objectives import asymgan
-from asymkit.objectives.asymgan import Critics, Cycles, aux_critic
+from asymkit.objectives.asymgan import Cycles, Discriminators
 from asymkit.objectives.terms import aux_l1, check_step, checked_aux, in_one_batch, l1, refuse_graph
 from asymkit.schedule import Phase
 
 __all__ = [
-    "Critics",
     "Cycles",
+    "Discriminators",
     "PseudoPairs",
     "Translators",
     "Weights",
@@ -57,7 +57,7 @@ class PseudoPairs(NamedTuple):
     rebuilt_z: Tensor | None = None  # ẑ = E(G(ȳ_t, z))
 
     def detach(self) -> PseudoPairs:
-        """The same without a graph, for the critics' step."""
+        """The same without a graph, for the discriminators' step."""
         return PseudoPairs(**{name: tensor.detach() for name, tensor in self._asdict().items() if tensor is not None})
 
 
@@ -142,67 +142,63 @@ class Weights(asymgan.Weights):
         tensor(6.)
     """
 
-    pseudo: float = 10.0
-    """γ."""
+    pseudo: float = 10.0  # γ: in partial steps G makes x of ȳ_t, the poor half of the pseudo pair
 
 
 def partial_generator_terms(
-    pairs: PseudoPairs, critics: Critics, adversarial: AdversarialLoss | None = None
+    pairs: PseudoPairs, discriminators: Discriminators, adversarial: AdversarialLoss | None = None
 ) -> dict[str, Tensor]:
     """What the hard direction minimises in a partial step, unweighted [Async-GAN Eq. 4].
 
     With z, the pair is (ȳ_t, E(x)) → x: asked to give x for a sampled z, G would learn to ignore z. Sampled ones enter
-    the adversarial term, averaged with the other, and the reconstruction of z; the critic of z stays on.
+    the adversarial term, averaged with the other, and the reconstruction of z; the discriminator of z stays on.
 
     Args:
         pairs: of :class:`Translators` with ``phase="partial"``.
-        critics: D; hold them still with :func:`asymkit.frozen`.
+        discriminators: D; hold them still with :func:`asymkit.frozen`.
         adversarial: None for least squares, or :class:`asymkit.LogisticLoss`.
 
     Returns:
         Scalars by the names of :class:`Weights`.
 
     Raises:
-        ValueError: pairs with z but critics without ``aux``.
+        ValueError: pairs with z but discriminators without ``aux``.
     """
-    check_step("pairs", pairs, PseudoPairs, critics, Critics, adversarial=adversarial)
+    check_step("pairs", pairs, PseudoPairs, discriminators, Discriminators, adversarial=adversarial)
     gan = adversarial or LeastSquaresLoss()
     terms = {
-        "adversarial_rich": gan.generator_loss([critics.rich(fake) for fake in _fakes(pairs)]),
+        "adversarial_rich": gan.generator_loss([discriminators.rich(fake) for fake in _fakes(pairs)]),
         "pseudo": l1(pairs.rebuilt, pairs.x),
     }
     if pairs.code is not None and pairs.z is not None and pairs.rebuilt_z is not None:
-        terms["adversarial_aux"] = gan.generator_loss(aux_critic(critics)(pairs.code))
+        terms["adversarial_aux"] = gan.generator_loss(discriminators.score_aux(pairs.code))
         terms["cycle_aux"] = aux_l1(pairs.rebuilt_z, pairs.z)
     return terms
 
 
 def partial_discriminator_terms(
-    pairs: PseudoPairs, critics: Critics, adversarial: AdversarialLoss | None = None
+    pairs: PseudoPairs, discriminators: Discriminators, adversarial: AdversarialLoss | None = None
 ) -> dict[str, Tensor]:
-    """What the rich domain's critic, and that of z, minimise in a partial step, unweighted [Async-GAN Eq. 4].
+    """What the rich domain's discriminator, and that of z, minimise in a partial step, unweighted [Async-GAN Eq. 4].
 
     Args:
         pairs: detached.
-        critics: D; the poor domain's is not asked.
+        discriminators: D; the poor domain's is not asked.
         adversarial: as for the generator.
 
     Returns:
         Scalars by the names of :class:`Weights`.
 
     Raises:
-        ValueError: pairs that still carry a graph, pairs with z but critics without ``aux``.
+        ValueError: pairs that still carry a graph, pairs with z but discriminators without ``aux``.
     """
-    check_step("pairs", pairs, PseudoPairs, critics, Critics, adversarial=adversarial)
+    check_step("pairs", pairs, PseudoPairs, discriminators, Discriminators, adversarial=adversarial)
     refuse_graph(pairs[1:])
     gan = adversarial or LeastSquaresLoss()
-    terms = {
-        "adversarial_rich": gan.discriminator_loss(
-            critics.rich(pairs.x), [critics.rich(fake) for fake in _fakes(pairs)]
-        )
-    }
+    rich, aux = discriminators.rich, discriminators.score_aux
+    terms = {"adversarial_rich": gan.discriminator_loss(rich(pairs.x), [rich(fake) for fake in _fakes(pairs)])}
     if pairs.code is not None and pairs.z is not None:
-        terms["adversarial_aux"] = gan.discriminator_loss(aux_critic(critics)(pairs.z), aux_critic(critics)(pairs.code))
+        terms["adversarial_aux"] = gan.discriminator_loss(aux(pairs.z), aux(pairs.code))
     return terms
 
 

@@ -156,11 +156,11 @@ def checked_aux(z: Tensor, code: Tensor) -> Tensor:
 
 
 def check_step(
-    name: str, given: object, kind: type, critics: object, critics_kind: type, **losses: nn.Module | None
+    name: str, given: object, kind: type, discriminators: object, discriminators_kind: type, **losses: nn.Module | None
 ) -> None:
-    """Refuse what is not the images of this objective, its critics and losses."""
+    """Refuse what is not the images of this objective, its discriminators and losses."""
     instance_of(name, given, kind, "what Translators of the same module give")
-    instance_of("critics", critics, critics_kind, "of the same module")
+    instance_of("discriminators", discriminators, discriminators_kind, "of the same module")
     check_losses(**losses)
 
 
@@ -183,6 +183,8 @@ def check_losses(adversarial: nn.Module | None = None, **others: nn.Module | Non
 
 
 def refuse_graph(cycles: Iterable[Tensor | None]) -> None:
-    """Refuse cycles from which a critic's loss would reach the generators."""
+    """Refuse cycles from which a discriminator's loss would reach the generators."""
     if any(isinstance(tensor, Tensor) and tensor.requires_grad for tensor in cycles):
-        raise ValueError("cycles still carry the generators' graph; give discriminator_terms(cycles.detach(), critics)")
+        raise ValueError(
+            "cycles still carry the generators' graph; give discriminator_terms(cycles.detach(), discriminators)"
+        )

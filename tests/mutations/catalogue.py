@@ -145,19 +145,19 @@ NETWORKS = [
         "asymkit/networks/encoders.py",
         "z.mean((2, 3))",
         "z.amax((2, 3))",
-        "tests/test_critics_encoders.py::test_an_encoder_is_its_layers_one_after_the_other",
+        "tests/test_discriminators_encoders.py::test_an_encoder_is_its_layers_one_after_the_other",
     ),
     Mutation(
         "asymkit/networks/encoders.py",
         "(4 * width) for _ in range(3)]\n        else",
         "(4 * width) for _ in range(2)]\n        else",
-        "tests/test_critics_encoders.py::test_an_encoder_is_its_layers_one_after_the_other",
+        "tests/test_discriminators_encoders.py::test_an_encoder_is_its_layers_one_after_the_other",
     ),
     Mutation(
         "asymkit/networks/encoders.py",
         "F.relu(self.blocks(",
         "(self.blocks(",
-        "tests/test_critics_encoders.py::test_an_encoder_is_its_layers_one_after_the_other",
+        "tests/test_discriminators_encoders.py::test_an_encoder_is_its_layers_one_after_the_other",
     ),
     Mutation(
         "asymkit/networks/generators.py",
@@ -181,7 +181,7 @@ NETWORKS = [
         "asymkit/networks/generators.py",
         "-(-images.shape[-2] // 8)",
         "images.shape[-2] // 8",
-        "tests/test_critics_encoders.py::test_critics_and_encoders_take_odd_sizes",
+        "tests/test_discriminators_encoders.py::test_discriminators_and_encoders_take_odd_sizes",
     ),
     Mutation(
         "asymkit/networks/generators.py",
@@ -220,7 +220,7 @@ NETWORKS = [
         "asymkit/networks/discriminators.py",
         "zip(self.convs[1:], self.norms, strict=True)",
         "zip(self.convs[2:], self.norms[1:], strict=True)",
-        "tests/test_critics_encoders.py",
+        "tests/test_discriminators_encoders.py",
     ),
     Mutation(
         "asymkit/networks/dual.py",
@@ -435,8 +435,8 @@ OBJECTIVES = [
     Mutation(ASYMGAN, "aux(cycles.z), aux(cycles.code)", "aux(cycles.code), aux(cycles.z)", "tests/test_asymgan.py"),
     Mutation(
         ASYMGAN,
-        "real_rich + gan(critics.rich(cycles.encoded), False)",
-        "gan(critics.rich(cycles.encoded), False)",
+        "real_rich + gan(discriminators.rich(cycles.encoded), False)",
+        "gan(discriminators.rich(cycles.encoded), False)",
         "tests/test_asymgan.py",
     ),
     Mutation(
@@ -460,8 +460,8 @@ OBJECTIVES = [
     ),
     Mutation(
         ASYNCGAN,
-        "critics.rich(pairs.x), [",
-        "critics.poor(pairs.x), [",
+        "discriminators.rich(pairs.x), [",
+        "discriminators.poor(pairs.x), [",
         "tests/test_asyncgan.py",
     ),
     Mutation(
@@ -509,8 +509,8 @@ OBJECTIVES = [
     ),
     Mutation(
         SUPERVISED,
-        "critics(c.y, c.skeleton_x, c.x), critics",
-        "critics(c.y, c.skeleton_y, c.x), critics",
+        "discriminators(c.y, c.skeleton_x, c.x), discriminators",
+        "discriminators(c.y, c.skeleton_y, c.x), discriminators",
         "tests/test_asymmetricgan.py",
     ),
     Mutation(
@@ -657,7 +657,7 @@ CHECKPOINTS = [
 CROPS = "test_crops_come_from_everywhere_at_every_magnification_half_of_them_mirrored"
 CLOCK = "test_a_timed_run_follows_the_clock"
 EASY = "test_partial_steps_leave_the_easy_direction_alone"
-SHOWN, MOVED = "test_critics_are_shown_earlier_fakes", "test_each_step_moves_its_own_networks_only"
+SHOWN, MOVED = "test_discriminators_are_shown_earlier_fakes", "test_each_step_moves_its_own_networks_only"
 SYNCED = "test_contents_reach_the_disk_before_their_names_and_names_before_the_end"
 RATES = "test_learning_rates_are_constant_for_half_of_the_run_then_fall_to_zero"
 
@@ -702,8 +702,8 @@ EXAMPLES = [
     ),
     Mutation(
         "examples/asyncgan.py",
-        "decay * settings.lr_critics",
-        "decay * settings.lr_generators",
+        "decay * settings.lr_d",
+        "decay * settings.lr_g",
         f"tests/test_training.py::{RATES}",
     ),
     Mutation(
@@ -733,7 +733,7 @@ EXAMPLES = [
     Mutation(
         "examples/support/run/command.py",
         '"best", "best_is", "skips"',
-        '"best", "best_is", "skips", "lr_generators", "lr_critics"',
+        '"best", "best_is", "skips", "lr_g", "lr_d"',
         "tests/test_support.py",
     ),
     Mutation(
@@ -859,8 +859,8 @@ EXAMPLES = [
     ),
     Mutation(
         "examples/asyncgan_munit.py",
-        "[model.rich.content, model.poor.decoder, critics[1]]",
-        "[model.rich.content, model.rich.decoder, critics[1]]",
+        "[model.rich.content, model.poor.decoder, discriminators[1]]",
+        "[model.rich.content, model.rich.decoder, discriminators[1]]",
         f"tests/test_steps.py::{EASY}",
     ),
     Mutation(
@@ -876,30 +876,36 @@ EXAMPLES = [
         "tests/test_async_support.py::test_munits_partial_step_is_its_equations",
     ),
     Mutation(
-        "examples/asymgan.py", "pools(cycles), judges", "cycles.detach(), judges", f"tests/test_steps.py::{SHOWN}"
+        "examples/asymgan.py",
+        "pools(cycles), ddp_discriminators",
+        "cycles.detach(), ddp_discriminators",
+        f"tests/test_steps.py::{SHOWN}",
     ),
     Mutation(
-        "examples/asyncgan.py", "pools(cycles), judges", "cycles.detach(), judges", f"tests/test_steps.py::{SHOWN}"
+        "examples/asyncgan.py",
+        "shown_again = pools(cycles)",
+        "shown_again = cycles.detach()",
+        f"tests/test_steps.py::{SHOWN}",
     ),
     *(
         Mutation(
             f"examples/{name}.py",
-            f"        with asymkit.frozen({judges}):\n{more}",
+            f"        with asymkit.frozen({networks}):\n{more}",
             f"        if True:\n{more}",
             f"tests/test_steps.py::{MOVED}",
         )
-        for name, judges, more in (
-            ("asymgan", "judges", ""),
-            ("asyncgan", "judges", "            generator_terms = asyncgan.joint"),
-            ("asyncgan_munit", "*judges", ""),
-            ("asymmetricgan_domains", "judges", ""),
-            ("asymmetricgan_gesture", "judges", ""),
+        for name, networks, more in (
+            ("asymgan", "ddp_discriminators", ""),
+            ("asyncgan", "ddp_discriminators", "            generator_terms = asyncgan.joint"),
+            ("asyncgan_munit", "*ddp_discriminators", ""),
+            ("asymmetricgan_domains", "ddp_discriminators", ""),
+            ("asymmetricgan_gesture", "ddp_discriminators", ""),
         )
     ),
     Mutation(
         "examples/asyncgan.py",
-        "[model.rich_to_poor, critics.poor]",
-        "[model.poor_to_rich, critics.rich]",
+        "[model.rich_to_poor, discriminators.poor]",
+        "[model.poor_to_rich, discriminators.rich]",
         f"tests/test_steps.py::{EASY}",
     ),
     Mutation(

@@ -36,7 +36,7 @@ class Cycles(NamedTuple):
     same_y: Tensor  # Gᵗ(y, l_y)
 
     def detach(self) -> Cycles:
-        """The same without a graph, for the critics' step."""
+        """The same without a graph, for the discriminators' step."""
         return Cycles(*(tensor.detach() for tensor in self))
 
 
@@ -90,7 +90,7 @@ class Translators(nn.Module):
         return Cycles(x, skeleton_x, y, skeleton_y, **made, **rebuilt)
 
 
-class Critics(nn.Module):
+class Discriminators(nn.Module):
     """D of the supervised framework; with both, their losses are averaged [AsymmetricGAN Eq. 9, 10].
 
     Args:
@@ -105,7 +105,7 @@ class Critics(nn.Module):
         self.triplet, self.pair = triplet, pair
 
     def forward(self, image: Tensor, skeleton: Tensor, result: Tensor) -> list[Tensor]:
-        """Scores of every critic for (x, l_y, y) or (x, l_y, y').
+        """Scores of every discriminator for (x, l_y, y) or (x, l_y, y').
 
         Raises:
             ValueError: no batches of images, batches or sizes that differ.
@@ -119,22 +119,17 @@ class Critics(nn.Module):
 class Weights(TermWeights):
     """The paper's λ, by the term they weight [AsymmetricGAN Eq. 12]."""
 
-    adversarial: float = 1.0
-    color: float = 800.0
-    """λ_c."""
-    cycle: float = 0.1
-    """λ_cyc."""
-    identity: float = 0.01
-    """λ_id."""
-    perceptual: float = 1000.0
-    """λ_vgg."""
-    total_variation: float = 1e-6
-    """λ_tv, on a sum over pixels."""
+    adversarial: float = 1.0  # pairs of a photo and its translation look like pairs of photos
+    color: float = 800.0  # λ_c: the translation is the target, in each colour channel
+    cycle: float = 0.1  # λ_cyc: the photo comes back
+    identity: float = 0.01  # λ_id: with its own skeleton a photo stays as it is
+    perceptual: float = 1000.0  # λ_vgg: features of translation and target agree
+    total_variation: float = 1e-6  # λ_tv: translations are smooth, summed over pixels
 
 
 def generator_terms(
     cycles: Cycles,
-    critics: Critics,
+    discriminators: Discriminators,
     perceptual: nn.Module | None = None,
     adversarial: AdversarialLoss | None = None,
 ) -> dict[str, Tensor]:
@@ -142,19 +137,19 @@ def generator_terms(
 
     Args:
         cycles: of :class:`Translators`.
-        critics: D; hold them still with :func:`asymkit.frozen`.
+        discriminators: D; hold them still with :func:`asymkit.frozen`.
         perceptual: images, target to a scalar, e.g. :class:`asymkit.PerceptualLoss`; None leaves the term out.
         adversarial: None for the logistic loss of Eq. 9 and 10, or :class:`asymkit.LeastSquaresLoss`.
 
     Returns:
         Scalars by the names of :class:`Weights`.
     """
-    check_step("cycles", cycles, Cycles, critics, Critics, adversarial=adversarial, perceptual=perceptual)
+    check_step("cycles", cycles, Cycles, discriminators, Discriminators, adversarial=adversarial, perceptual=perceptual)
     gan, color, c = adversarial or LogisticLoss(), ColorCycleLoss(), cycles
     roughness = TotalVariationLoss(power=1, reduction="sum")
     terms = {
-        "adversarial": gan.generator_loss(critics(c.x, c.skeleton_y, c.fake_y))  # Eq. 9, 10
-        + gan.generator_loss(critics(c.y, c.skeleton_x, c.fake_x)),
+        "adversarial": gan.generator_loss(discriminators(c.x, c.skeleton_y, c.fake_y))  # Eq. 9, 10
+        + gan.generator_loss(discriminators(c.y, c.skeleton_x, c.fake_x)),
         "color": color(c.fake_y, c.y) + color(c.fake_x, c.x),  # Eq. 11
         "cycle": color(c.rebuilt_x, c.x) + color(c.rebuilt_y, c.y),  # Eq. 1, 2
         "identity": l1(c.same_x, c.x) + l1(c.same_y, c.y),  # Eq. 3
@@ -166,13 +161,13 @@ def generator_terms(
 
 
 def discriminator_terms(
-    cycles: Cycles, critics: Critics, adversarial: AdversarialLoss | None = None
+    cycles: Cycles, discriminators: Discriminators, adversarial: AdversarialLoss | None = None
 ) -> dict[str, Tensor]:
-    """What the critics minimise, unweighted; the two cycles are added [AsymmetricGAN Eq. 9, 10].
+    """What the discriminators minimise, unweighted; the two cycles are added [AsymmetricGAN Eq. 9, 10].
 
     Args:
         cycles: detached.
-        critics: D.
+        discriminators: D.
         adversarial: as for the generators.
 
     Returns:
@@ -181,9 +176,13 @@ def discriminator_terms(
     Raises:
         ValueError: cycles that still carry a graph.
     """
-    check_step("cycles", cycles, Cycles, critics, Critics, adversarial=adversarial)
+    check_step("cycles", cycles, Cycles, discriminators, Discriminators, adversarial=adversarial)
     refuse_graph(cycles)
     gan, c = adversarial or LogisticLoss(), cycles
-    towards_y = gan.discriminator_loss(critics(c.x, c.skeleton_y, c.y), critics(c.x, c.skeleton_y, c.fake_y))
-    towards_x = gan.discriminator_loss(critics(c.y, c.skeleton_x, c.x), critics(c.y, c.skeleton_x, c.fake_x))
+    towards_y = gan.discriminator_loss(
+        discriminators(c.x, c.skeleton_y, c.y), discriminators(c.x, c.skeleton_y, c.fake_y)
+    )
+    towards_x = gan.discriminator_loss(
+        discriminators(c.y, c.skeleton_x, c.x), discriminators(c.y, c.skeleton_x, c.fake_x)
+    )
     return {"adversarial": towards_y + towards_x}

@@ -4,7 +4,7 @@ Tang and Sebe, Asymmetric GANs for Image-to-Image Translation. Its letters here:
 
     x, source    images and their domains z_x        Gᵗ   dual.translate
     y, target    others and theirs, z_y              Gʳ   dual.reconstruct
-    D_s, D_c     scores and domain logits of critics
+    D_s, D_c     scores and domain logits of discriminators
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Cycle(NamedTuple):
     same_y: Tensor  # Gᵗ(y, z_y)
 
     def detach(self) -> Cycle:
-        """The same without a graph, for the critics' step."""
+        """The same without a graph, for the discriminators' step."""
         return Cycle(*(tensor.detach() for tensor in self))
 
 
@@ -95,20 +95,16 @@ class Translators(nn.Module):
 class Weights(TermWeights):
     """The paper's λ, by the term they weight [AsymmetricGAN Eq. 8]."""
 
-    adversarial: float = 1.0
-    classification: float = 1.0
-    """λ_c."""
-    cycle: float = 10.0
-    """λ_cyc, on a sum over three channels: 30 where a mean absolute difference is weighted."""
-    structure: float = 1.0
-    """λ_m."""
-    identity: float = 0.5
-    """λ_id."""
+    adversarial: float = 1.0  # translated images look like images of their domain
+    classification: float = 1.0  # λ_c: they are taken for images of that domain
+    cycle: float = 10.0  # λ_cyc: colours come back, summed over three channels; 30 where a mean is weighted
+    structure: float = 1.0  # λ_m: structure comes back, by MS-SSIM
+    identity: float = 0.5  # λ_id: an image stays as it is in its own domain
 
 
 def generator_terms(
     cycle: Cycle,
-    critics: nn.Module,
+    discriminators: nn.Module,
     classification: nn.Module | None = None,
     structure: nn.Module | None = None,
     adversarial: AdversarialLoss | None = None,
@@ -117,7 +113,7 @@ def generator_terms(
 
     Args:
         cycle: of :class:`Translators`.
-        critics: D, images to (scores, domain logits), or an ``nn.ModuleList`` of several whose losses are averaged
+        discriminators: D, images to (scores, domain logits), or an ``nn.ModuleList`` of several whose losses are averaged
             (the double discriminators of Table 9); hold them still with :func:`asymkit.frozen`.
         classification: None for :class:`asymkit.DomainClassificationLoss`.
         structure: None for :class:`asymkit.MSSSIMLoss`, which warns of images too small for all five scales.
@@ -126,12 +122,12 @@ def generator_terms(
     Returns:
         Scalars by the names of :class:`Weights`.
     """
-    _check(cycle, critics, classification=classification, structure=structure, adversarial=adversarial)
+    _check(cycle, discriminators, classification=classification, structure=structure, adversarial=adversarial)
     gan, classify = adversarial or LeastSquaresLoss(), classification or DomainClassificationLoss()
-    verdicts = [_judged_in_one_batch(critic, cycle.fake)[0] for critic in _each(critics)]
+    results = [_scores_in_one_batch(discriminator, cycle.fake)[0] for discriminator in _each(discriminators)]
     return {
-        "adversarial": _mean([gan.generator_loss(scores) for scores, _ in verdicts]),  # Eq. 4
-        "classification": _mean([classify(logits, cycle.target) for _, logits in verdicts]),  # Eq. 7
+        "adversarial": _mean([gan.generator_loss(scores) for scores, _ in results]),  # Eq. 4
+        "classification": _mean([classify(logits, cycle.target) for _, logits in results]),  # Eq. 7
         "cycle": ColorCycleLoss()(cycle.rebuilt, cycle.x),  # Eq. 1, 2
         "structure": (structure or MSSSIMLoss())(cycle.rebuilt, cycle.x),  # Eq. 5, 6
         "identity": l1(cycle.same_x, cycle.x) + l1(cycle.same_y, cycle.y),  # Eq. 3
@@ -140,15 +136,15 @@ def generator_terms(
 
 def discriminator_terms(
     cycle: Cycle,
-    critics: nn.Module,
+    discriminators: nn.Module,
     classification: nn.Module | None = None,
     adversarial: AdversarialLoss | None = None,
 ) -> dict[str, Tensor]:
-    """What the critics minimise, unweighted [AsymmetricGAN Eq. 4, 7].
+    """What the discriminators minimise, unweighted [AsymmetricGAN Eq. 4, 7].
 
     Args:
         cycle: detached.
-        critics: D, one or an ``nn.ModuleList``.
+        discriminators: D, one or an ``nn.ModuleList``.
         classification: as for the generators.
         adversarial: as for the generators.
 
@@ -158,42 +154,44 @@ def discriminator_terms(
     Raises:
         ValueError: a cycle that still carries a graph.
     """
-    _check(cycle, critics, classification=classification, adversarial=adversarial)
+    _check(cycle, discriminators, classification=classification, adversarial=adversarial)
     refuse_graph(cycle)
     gan, classify = adversarial or LeastSquaresLoss(), classification or DomainClassificationLoss()
     real, right = [], []
-    for critic in _each(critics):
-        of_x, of_y, of_fake = _judged_in_one_batch(critic, cycle.x, cycle.y, cycle.fake)
+    for discriminator in _each(discriminators):
+        of_x, of_y, of_fake = _scores_in_one_batch(discriminator, cycle.x, cycle.y, cycle.fake)
         real.append(gan.discriminator_loss(of_y.scores, of_fake.scores))  # Eq. 4
         right.append(classify(of_x.logits, cycle.source))  # Eq. 7
     return {"adversarial": _mean(real), "classification": _mean(right)}
 
 
-def _each(critics: nn.Module) -> Sequence[nn.Module]:
-    return list(critics) if isinstance(critics, nn.ModuleList) else [critics]
+def _each(discriminators: nn.Module) -> Sequence[nn.Module]:
+    return list(discriminators) if isinstance(discriminators, nn.ModuleList) else [discriminators]
 
 
-class _Verdict(NamedTuple):
+class _Result(NamedTuple):
     scores: Tensor  # D_s, per patch
     logits: Tensor  # D_c, of the domains
 
 
-def _judged_in_one_batch(critic: nn.Module, *images: Tensor) -> list[_Verdict]:
-    """What a critic says of several batches, in one call as :func:`in_one_batch`, equal to one each on its terms."""
-    result = critic(torch.cat(images))
+def _scores_in_one_batch(discriminator: nn.Module, *images: Tensor) -> list[_Result]:
+    """What a discriminator says of several batches, in one call as :func:`in_one_batch`, equal to one each on its terms."""
+    result = discriminator(torch.cat(images))
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise ValueError(
-            f"critics must give (scores, domain logits), as DomainDiscriminator does, got {described(result)}"
+            f"discriminators must give (scores, domain logits), as DomainDiscriminator does, got {described(result)}"
         )
-    return [_Verdict(*parts) for parts in zip(*(each.chunk(len(images)) for each in result), strict=True)]
+    return [_Result(*parts) for parts in zip(*(each.chunk(len(images)) for each in result), strict=True)]
 
 
 def _mean(losses: list[Tensor]) -> Tensor:
     return torch.stack(losses).mean()
 
 
-def _check(cycle: Cycle, critics: nn.Module, **losses: nn.Module | None) -> None:
+def _check(cycle: Cycle, discriminators: nn.Module, **losses: nn.Module | None) -> None:
     instance_of("cycle", cycle, Cycle, "what Translators give")
-    if not isinstance(critics, nn.Module):
-        raise ValueError(f"critics must be a module, or nn.ModuleList([...]) for several, got {described(critics)}")
+    if not isinstance(discriminators, nn.Module):
+        raise ValueError(
+            f"discriminators must be a module, or nn.ModuleList([...]) for several, got {described(discriminators)}"
+        )
     check_losses(**losses)

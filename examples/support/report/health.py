@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from statistics import mean
 
 WATCHED = 100
-"""Logged losses over which a critic is watched, a thousand steps."""
+"""Logged losses over which a discriminator is watched, a thousand steps."""
 
 WINS = 0.02
-"""A critic's loss below which it wins: undecided, least squares give 0.5 and the logistic loss 1.39."""
+"""A discriminator's loss below which it wins: undecided, least squares give 0.5 and the logistic loss 1.39."""
 
 SAME = 0.005
 """Mean difference of images for two z, of their range, below which z does not matter."""
@@ -23,11 +23,11 @@ class Health:
     """Watches losses and figures; what it warns of, it warns of once.
 
     Args:
-        critics: a prefix of the names of critics' losses.
+        discriminators: a prefix of the names of discriminators' losses.
     """
 
-    def __init__(self, critics: str) -> None:
-        self.critics = critics
+    def __init__(self, discriminators: str) -> None:
+        self.discriminators = discriminators
         self.warnings: dict[str, str] = {}
         self._losses: defaultdict[str, deque[float]] = defaultdict(lambda: deque(maxlen=WATCHED))
         self._alike = 0
@@ -36,14 +36,14 @@ class Health:
         """New warnings from the losses of a step."""
         found = []
         for name, value in losses.items():
-            if name.startswith(f"{self.critics}adversarial"):
+            if name.startswith(f"{self.discriminators}adversarial"):
                 latest = self._losses[name]
                 latest.append(value)
                 if len(latest) == WATCHED and mean(latest) < WINS:
                     found += self._once(
                         name,
-                        f"{name} has long been near zero, {mean(latest):.2g} at step {step}: the critic wins and has little "
-                        "left to teach; lower --lr-critics, raise --lr-generators, or raise the weights of adversarial terms",
+                        f"{name} has long been near zero, {mean(latest):.2g} at step {step}: the discriminator wins and has little "
+                        "left to teach; lower --lr-d, raise --lr-g, or raise the weights of adversarial terms",
                     )
         return found
 

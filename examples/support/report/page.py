@@ -51,7 +51,7 @@ class Page:
 
     title: str
     notes: list[str]
-    """What a reader must know to judge the pictures."""
+    """What a reader must know to understand the pictures."""
     look: Callable[[Any], Look]
     """Pictures and figures of the model, or of its moving average."""
 
@@ -89,7 +89,7 @@ def write_report(
         moment: when that is.
         metrics: figures by name, those of ``look`` not among them.
         settings: what the run was started with.
-        notes: what a reader must know to judge the pictures.
+        notes: what a reader must know to understand the pictures.
         warnings: what went wrong.
         partial: first and last steps of partial phases, shaded on the loss curves.
 

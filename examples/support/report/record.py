@@ -17,7 +17,7 @@ from support.run.config import as_plain
 from support.run.output import lost_output
 from support.run.settings import RunSettings
 
-DISCRIMINATOR = "critic_"
+DISCRIMINATOR = "discriminator_"
 """What the names of the discriminators' losses begin with."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from itertools import count
@@ -34,7 +35,7 @@ class Run:
     """What a training needs beside its method, which stays in the example's loop.
 
         run = Run(settings, data)
-        translators = run.prepare(model)
+        ddp_model = run.prepare(model)
         average = run.average(model)
         run.keeps(model=model, optimizer=optimizer)
         for x, y in run.batches(page):
@@ -77,6 +78,12 @@ class Run:
     def prepare(self, network: Network) -> Network:
         """The network on the device of this process: distributed over all processes, in the precision of the settings."""
         prepared: Network = self.accelerator.prepare(network)
+        return prepared
+
+    def prepare_each(self, networks: Network) -> Network:
+        """A module, such as a ModuleList, whose parts are prepared one by one, because each is called by itself."""
+        prepared = copy.copy(networks)
+        prepared._modules = {name: self.prepare(network) for name, network in networks.named_children()}
         return prepared
 
     def guard(self) -> StepGuard:

@@ -1,4 +1,4 @@
-"""What critics and encoders see, and at which sizes."""
+"""What discriminators and encoders see, and at which sizes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from conftest import images_like
 
 @given(h=st.integers(24, 60), w=st.integers(24, 60), n=st.integers(1, 2))
 @settings(deadline=None, max_examples=15)
-def test_critics_and_encoders_take_odd_sizes(h: int, w: int, n: int) -> None:
+def test_discriminators_and_encoders_take_odd_sizes(h: int, w: int, n: int) -> None:
     x = torch.randn(n, 3, h, w)
     assert PatchDiscriminator(width=4)(x).shape == (n, 1, h // 8 - 2, w // 8 - 2)
     assert AuxEncoder(width=4)(x).shape == (n, 8)
@@ -29,22 +29,22 @@ def test_critics_and_encoders_take_odd_sizes(h: int, w: int, n: int) -> None:
 
 def test_the_smallest_sizes_work_and_smaller_ones_are_refused() -> None:
     for layers in (1, 2, 3, 4):
-        critic = PatchDiscriminator(width=4, layers=layers)
+        discriminator = PatchDiscriminator(width=4, layers=layers)
         side = 3 * 2**layers
-        assert critic(torch.randn(1, 3, side, side)).shape == (1, 1, 1, 1)
+        assert discriminator(torch.randn(1, 3, side, side)).shape == (1, 1, 1, 1)
         with pytest.raises(ValueError, match=f"image is too small.* at least {side}"):
-            critic(torch.randn(1, 3, side - 1, side))
+            discriminator(torch.randn(1, 3, side - 1, side))
     assert ResnetGenerator(width=8, blocks=4)(torch.randn(1, 3, 8, 8)).shape == (1, 3, 8, 8)
     assert AuxEncoder(width=4, pooled=False)(torch.randn(1, 3, 16, 16)).shape == (1, 8, 2, 2)
 
 
-def receptive_field(critic: nn.Module, x: Tensor) -> tuple[int, int]:
+def receptive_field(discriminator: nn.Module, x: Tensor) -> tuple[int, int]:
     """Height and width of the pixels that the score in the middle depends on; norms would couple all of them."""
-    for layer in list(critic.modules()):
+    for layer in list(discriminator.modules()):
         if isinstance(layer, InstanceNorm2d):
             layer.forward = lambda x, activation=None, residual=None: x  # type: ignore[method-assign]
     x = x.requires_grad_()
-    scores = critic(x)
+    scores = discriminator(x)
     scores[0, 0, scores.shape[2] // 2, scores.shape[3] // 2].backward()
     assert x.grad is not None
     touched = x.grad[0].abs().sum(0) > 0
@@ -53,13 +53,13 @@ def receptive_field(critic: nn.Module, x: Tensor) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(("layers", "pixels"), [(1, 16), (2, 34), (3, 70), (4, 142)])
-def test_receptive_field_of_the_image_critic(layers: int, pixels: int) -> None:
-    critic = PatchDiscriminator(width=4, layers=layers).double()
+def test_receptive_field_of_the_image_discriminator(layers: int, pixels: int) -> None:
+    discriminator = PatchDiscriminator(width=4, layers=layers).double()
     x = torch.rand(1, 3, 320, 288).double()
-    assert receptive_field(critic, x) == (pixels, pixels)
+    assert receptive_field(discriminator, x) == (pixels, pixels)
 
 
-def test_receptive_field_of_the_spatial_aux_critic_is_exactly_20() -> None:
+def test_receptive_field_of_the_spatial_aux_discriminator_is_exactly_20() -> None:
     assert receptive_field(AuxDiscriminator(8, spatial=True, width=4).double(), torch.rand(1, 8, 64, 72).double()) == (
         20,
         20,
@@ -100,26 +100,28 @@ def test_an_encoder_is_its_layers_one_after_the_other(pooled: bool) -> None:
 
 
 @pytest.mark.parametrize("spatial", [False, True])
-def test_the_critic_of_z_is_its_layers_one_after_the_other(spatial: bool) -> None:
-    critic: Any = AuxDiscriminator(8, spatial, width=4).double()
-    for parameter in critic.parameters():
+def test_the_discriminator_of_z_is_its_layers_one_after_the_other(spatial: bool) -> None:
+    discriminator: Any = AuxDiscriminator(8, spatial, width=4).double()
+    for parameter in discriminator.parameters():
         nn.init.normal_(parameter, std=0.2)
     z = torch.randn(2, 8, 12, 9).double() if spatial else torch.randn(2, 8).double()
     hidden = z
-    for number, layer in enumerate(critic.layers):
+    for number, layer in enumerate(discriminator.layers):
         weights = (layer.weight, layer.bias)
         hidden = F.conv2d(hidden, *weights, layer.stride, padding=1) if spatial else F.linear(hidden, *weights)
         hidden = hidden if number == 3 else torch.where(hidden > 0, hidden, 0.2 * hidden)
-    torch.testing.assert_close(critic(z), hidden)
-    assert len(critic.layers) == 4
+    torch.testing.assert_close(discriminator(z), hidden)
+    assert len(discriminator.layers) == 4
 
 
-def test_a_critic_allows_a_gradient_penalty() -> None:
-    critic, x = PatchDiscriminator(width=4, layers=2), torch.rand(1, 3, 24, 24, requires_grad=True)
-    (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+def test_a_discriminator_allows_a_gradient_penalty() -> None:
+    discriminator, x = PatchDiscriminator(width=4, layers=2), torch.rand(1, 3, 24, 24, requires_grad=True)
+    (gradient,) = torch.autograd.grad(discriminator(x).sum(), x, create_graph=True)
     (gradient.norm() - 1).square().backward()
     assert all(
-        p.grad is not None and torch.isfinite(p.grad).all() for n, p in critic.named_parameters() if "weight" in n
+        p.grad is not None and torch.isfinite(p.grad).all()
+        for n, p in discriminator.named_parameters()
+        if "weight" in n
     )
 
 
