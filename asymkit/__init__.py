@@ -4,9 +4,7 @@ Networks, losses and the schedule are here; objectives in :mod:`asymkit.objectiv
 :mod:`asymkit.ops`.
 """
 
-from asymkit.augment import DiscriminatorAugmentation
 from asymkit.blocks import checkpoint_blocks
-from asymkit.capture import CapturedStep
 from asymkit.checkpoints import (
     load_asymmetricgan_generators,
     load_cyclegan_discriminator,
@@ -19,7 +17,7 @@ from asymkit.checkpoints import (
     save_weights,
     to_published,
 )
-from asymkit.guard import StepGuard
+from asymkit.inference import AnySize, Tiled
 from asymkit.losses import (
     ColorCycleLoss,
     ContentLoss,
@@ -34,7 +32,6 @@ from asymkit.losses import (
     TotalVariationLoss,
 )
 from asymkit.networks import (
-    AnySize,
     AuxDiscriminator,
     AuxEncoder,
     AuxGenerator,
@@ -46,11 +43,19 @@ from asymkit.networks import (
     PlainGenerator,
     ResnetGenerator,
     StarGenerator,
-    Tiled,
     VGGFeatures,
 )
-from asymkit.pool import CapturableImagePool, ImagePool, ImagePools
-from asymkit.schedule import AsyncScheduler, frozen, linear_decay
+from asymkit.training import (
+    AsyncScheduler,
+    CapturableImagePool,
+    CapturedStep,
+    DiscriminatorAugmentation,
+    ImagePool,
+    ImagePools,
+    StepGuard,
+    frozen,
+    linear_decay,
+)
 
 __version__ = "0.1.0"
 

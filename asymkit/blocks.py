@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from asymkit.checks import flags, modules
-from asymkit.layers import ConditionalInstanceNorm2d, HeKernel3x3, InstanceNorm2d, conv3x3, zero_padded_conv
+from asymkit.arguments import flags, modules
+from asymkit.layers import ConditionalInstanceNorm2d, HeKernel3x3, InstanceNorm2d, reflect_padded_conv, zero_padded_conv
 
 
 class _Block(nn.Module):
@@ -72,9 +72,9 @@ class ResidualBlock(_Block):
 
     def __init__(self, channels: int, affine: bool = False) -> None:
         super().__init__()
-        conv = zero_padded_conv if affine else conv3x3
+        conv = zero_padded_conv if affine else reflect_padded_conv
         self.conv1, self.conv2 = conv(channels, channels), conv(channels, channels)
-        self.norm1, self.norm2 = InstanceNorm2d(channels, affine), InstanceNorm2d(channels, affine)
+        self.norm1, self.norm2 = (InstanceNorm2d(channels, affine=affine) for _ in range(2))
 
     def residual(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Maps (N, C, H, W) in, the same shape out."""
@@ -92,7 +92,7 @@ class ConditionalResidualBlock(_Block):
 
     def __init__(self, channels: int, aux_channels: int) -> None:
         super().__init__()
-        self.conv1, self.conv2 = conv3x3(channels, channels), conv3x3(channels, channels)
+        self.conv1, self.conv2 = reflect_padded_conv(channels, channels), reflect_padded_conv(channels, channels)
         self.norm1 = ConditionalInstanceNorm2d(channels, aux_channels)
         self.norm2 = ConditionalInstanceNorm2d(channels, aux_channels)
 

@@ -1,30 +1,17 @@
-"""Checks of arguments, made once, at the public entry: of shapes, types and names, never of tensor values.
-
-Sizes have upper bounds so that a typo is refused before it fills the memory.
-"""
+"""Checks of tensors, made once, at the public entry: of shapes, types and devices, never of values."""
 
 from __future__ import annotations
 
-import difflib
-import operator
-import reprlib
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from numbers import Number, Real
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from asymkit.arguments import described
+from asymkit.precision import widen, widen_pair
+
 FLOATING = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-MOST_CHANNELS, MOST_WIDTH, MOST_BLOCKS, MOST_DOMAINS = 4096, 1024, 256, 10_000
-LIMITS = {
-    **dict.fromkeys(("in_channels", "out_channels", "aux_channels", "skeleton_channels"), MOST_CHANNELS),
-    **dict.fromkeys(("width", "reconstructor_width"), MOST_WIDTH),
-    **{"blocks": MOST_BLOCKS, "domains": MOST_DOMAINS, "layers": 8, "scales": 8, "window_size": 255},
-}
-"""The most of each size that a network or a window may have; the papers' are a tenth of it or less."""
 
 
 def check_images(
@@ -179,12 +166,6 @@ def check_image_pair(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y"), 
         )
 
 
-def widen_pair(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Both tensors in the wider type of the two, float32 or wider."""
-    dtype = torch.promote_types(torch.promote_types(x.dtype, y.dtype), torch.float32)
-    return x.to(dtype), y.to(dtype)
-
-
 def as_image_pair(
     x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y"), least_side: int = 1
 ) -> tuple[Tensor, Tensor]:
@@ -193,128 +174,23 @@ def as_image_pair(
     return widen_pair(x, y)
 
 
-def widen(x: Tensor) -> Tensor:
-    """The tensor in float32, or as it is where it is wider already."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def full_precision(x: Tensor) -> AbstractContextManager[object]:
-    """A context in which autocast leaves computations on x's device in the precision of their inputs."""
-    return nullcontext() if x.is_meta else torch.autocast(x.device.type, enabled=False)
-
-
-def described(value: object) -> str:
-    """What was given, short enough for a message; of tensors and arrays their form and never their values."""
-    if isinstance(value, Tensor):
-        return f"{value.dtype} of shape {tuple(value.shape)}" if value.layout is torch.strided else "a sparse tensor"
-    if isinstance(value, (str, Number)):
-        return reprlib.repr(value)
-    shown = f" {reprlib.repr(value)}" if isinstance(value, (list, tuple, dict, set)) else ""
-    return f"{type(value).__name__}{shown}"
-
-
-def one_of(name: str, value: object, valid: Sequence[str]) -> None:
-    """Refuse a name that is not among the valid ones, and say which of them comes closest.
-
-    Raises:
-        ValueError: with the argument, the value, the nearest valid name and all valid names.
-
-    Example:
-        >>> from asymkit.checks import one_of
-        >>> one_of("injection", "cinn", ["concat", "concat_all", "cin"])
-        Traceback (most recent call last):
-        ValueError: injection: unknown 'cinn', did you mean 'cin'? Valid: 'concat', 'concat_all', 'cin'
-    """
-    if isinstance(value, str) and value in valid:
+def check_vector(z: Tensor, name: str, length: int, batch: int | None = None, like: Tensor | None = None) -> None:
+    """Refuse a z that is not (batch, length), any batch where it is None, of the type of a weight."""
+    wanted = f"({'N' if batch is None else batch}, {length})"
+    check_dense(name, z, f"a floating point tensor {wanted}, one vector per image")
+    shape = tuple(z.shape)
+    fits = z.ndim == 2 and 0 not in shape and shape[1] == length and (batch is None or batch == shape[0])
+    if fits and z.dtype in FLOATING:
+        if like is not None:
+            check_like(name, z, like)
         return
-    near = difflib.get_close_matches(value, valid, n=1, cutoff=0.4) if isinstance(value, str) else []
-    guess = f", did you mean {near[0]!r}?" if near else "."
-    raise ValueError(f"{name}: unknown {described(value)}{guess} Valid: {', '.join(map(repr, valid))}")
-
-
-def names_of(name: str, value: object, valid: Sequence[str]) -> tuple[str, ...]:
-    """A list of different names, each among the valid ones."""
-    if isinstance(value, str) or not isinstance(value, Sequence) or not value:
-        raise ValueError(f"{name} must be a list of names such as [{valid[0]!r}], got {described(value)}")
-    for each in value:
-        one_of(name, each, valid)
-    if len(set(value)) < len(value):
-        raise ValueError(f"{name} must hold each name once, got {described(value)}")
-    return tuple(value)
-
-
-def at_least(name: str, value: object, least: int = 1, most: int | None = None) -> int:
-    """The value as an ``int``, refused where it is no integer, such as NumPy's, from ``least`` to ``most``."""
-    # no booleans, NumPy's of before 2.0 among them, and no tensors: reading one would make a GPU wait
-    other = isinstance(value, (bool, Tensor)) or type(value).__name__ == "bool_" or getattr(value, "shape", ()) != ()
-    whole = hasattr(type(value), "__index__") and not other
-    found = operator.index(value) if whole else None  # type: ignore[arg-type]  # as hasattr says
-    if found is None or found < least or (most is not None and found > most):
-        bound = f"at most {most}" if found is not None and found >= least else f"an integer of at least {least}"
-        raise ValueError(f"{name} must be {bound}, got {described(value)}")
-    return found
-
-
-def sizes(**given: object) -> tuple[int, ...]:
-    """The sizes as integers, each from 1 to its limit of :data:`LIMITS`, in the order given."""
-    return tuple(at_least(name, value, most=LIMITS[name]) for name, value in given.items())
-
-
-def number(name: str, value: object, least: float, most: float, why: str = "") -> float:
-    """The value as a ``float``, refused where it is no real number from ``least`` to ``most``, as NaN is not."""
-    try:
-        found = float(value) if isinstance(value, Real) and not isinstance(value, bool) else float("nan")
-    except OverflowError:  # an integer beyond all floats
-        found = float("nan")
-    if not least <= found <= most:
-        raise ValueError(f"{name} must be a number from {least:g} to {most:g}, got {described(value)}{why}")
-    return found
-
-
-def numbers(name: str, given: Any, what: str) -> tuple[float, ...]:
-    """A sequence of factors, each a number from 0 to 1e6."""
-    array = hasattr(given, "__array__") and not isinstance(given, Tensor) and getattr(given, "ndim", 0) == 1
-    if isinstance(given, (str, bytes)) or not (array or isinstance(given, Sequence)):
-        raise ValueError(f"{name} must hold {what}, got {described(given)}")
-    return tuple(number(f"{name}[{i}]", each, 0, 1e6) for i, each in enumerate(given))
-
-
-def flags(**given: object) -> tuple[bool, ...]:
-    """The switches as ``bool``, Python's and NumPy's, in the order given; refused where they are not True or False."""
-    for name, value in given.items():
-        if not isinstance(value, (bool, np.bool_)):
-            raise ValueError(f"{name} must be True or False, got {described(value)}")
-    return tuple(map(bool, given.values()))
-
-
-def modules(**given: object) -> None:
-    """Refuse anything but networks; one that may be missing is handed in only where it is there."""
-    for name, value in given.items():
-        if not isinstance(value, nn.Module):
-            raise ValueError(f"{name} must be a network (nn.Module), got {described(value)}")
-
-
-def optional_modules(**given: object) -> None:
-    """Refuse anything but networks and None."""
-    modules(**{name: value for name, value in given.items() if value is not None})
-
-
-def instance_of(name: str, value: object, kind: type, how: str) -> None:
-    """Refuse anything but an object of this class; ``how`` says where one comes from."""
-    if not isinstance(value, kind):
-        raise ValueError(f"{name} must be {kind.__name__}, {how}, got {described(value)}")
-
-
-def range_of(value_range: Any) -> tuple[float, float]:
-    """A value range (low, high) as floats, refused where it is none.
-
-    The bounds keep its square, by which similarities are stabilised, within float32.
-    """
-    pair = isinstance(value_range, (tuple, list)) and len(value_range) == 2
-    low, high = (number("value_range", each, -1e9, 1e9) for each in value_range) if pair else (0.0, 0.0)
-    if not high - low >= 1e-6:
-        raise ValueError(
-            f"value_range must be (low, high) with low < high, at least 1e-6 apart, got {described(value_range)}; "
-            "e.g. (-1, 1), (0, 1) or (0, 255)"
-        )
-    return low, high
+    hint = ""
+    if 0 in shape:
+        hint = "; it is empty"
+    elif z.dtype not in FLOATING:
+        hint = f"; for labels use torch.nn.functional.one_hot(labels, {length}).float()"
+    elif shape == (length,):
+        hint = "; for a single vector use unsqueeze(0)"
+    elif z.ndim == 2 and shape[1] != length:
+        hint = "; generator, encoder and discriminator of z need the same aux_channels"
+    raise ValueError(f"{name} must be floating point, one vector for each image, {wanted}, got {z.dtype} {shape}{hint}")

@@ -1,8 +1,8 @@
 """The generators and the encoder with Hugging Face's ``save_pretrained``, ``from_pretrained`` and ``push_to_hub``.
 
-The same classes as in :mod:`asymkit`, with ``huggingface_hub``'s mixin; import them from here instead. What they were
-built with goes into a ``config.json`` beside the weights. Of a :class:`asymkit.DualGenerator`, share the translator: the
-reconstructor is for training only.
+The classes of :mod:`asymkit` with ``huggingface_hub``'s mixin, under names of their own. What they were built with goes
+into a ``config.json`` beside the weights. Of a :class:`asymkit.DualGenerator`, share the translator: the reconstructor
+is for training only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,14 @@ try:
 except ImportError as error:
     raise ImportError('asymkit.hub needs: pip install "asymkit[hub]"') from error
 
-__all__ = ["AuxEncoder", "AuxGenerator", "HighResGenerator", "PlainGenerator", "ResnetGenerator", "StarGenerator"]
+__all__ = [
+    "HubAuxEncoder",
+    "HubAuxGenerator",
+    "HubHighResGenerator",
+    "HubPlainGenerator",
+    "HubResnetGenerator",
+    "HubStarGenerator",
+]
 
 CARD: dict[str, Any] = {
     "library_name": "asymkit",
@@ -29,7 +36,7 @@ CARD: dict[str, Any] = {
 }
 
 
-class _Strict(PyTorchModelHubMixin):
+class _HubMixin(PyTorchModelHubMixin):
     """Files that are written whole or not at all, and weights that are damaged or do not fit are an error.
 
     The mixin would leave a network with random weights, and the folder without its ``config.json`` on a full disk.
@@ -73,34 +80,34 @@ class _Strict(PyTorchModelHubMixin):
         return model.to(map_location).eval()
 
 
-class ResnetGenerator(asymkit.ResnetGenerator, _Strict, **CARD):
+class HubResnetGenerator(asymkit.ResnetGenerator, _HubMixin, **CARD):
     """:class:`asymkit.ResnetGenerator` for the hub.
 
     Example:
         >>> import tempfile
         >>> folder = tempfile.mkdtemp()
-        >>> ResnetGenerator(width=8, blocks=2).save_pretrained(folder)
-        >>> len(ResnetGenerator.from_pretrained(folder).blocks)
+        >>> HubResnetGenerator(width=8, blocks=2).save_pretrained(folder)
+        >>> len(HubResnetGenerator.from_pretrained(folder).blocks)
         Loading weights from local directory
         2
     """
 
 
-class AuxGenerator(asymkit.AuxGenerator, _Strict, **CARD):
+class HubAuxGenerator(asymkit.AuxGenerator, _HubMixin, **CARD):
     """:class:`asymkit.AuxGenerator` for the hub."""
 
 
-class AuxEncoder(asymkit.AuxEncoder, _Strict, **CARD):
-    """:class:`asymkit.AuxEncoder` for the hub, to go with an :class:`AuxGenerator`."""
+class HubAuxEncoder(asymkit.AuxEncoder, _HubMixin, **CARD):
+    """:class:`asymkit.AuxEncoder` for the hub, to go with an :class:`HubAuxGenerator`."""
 
 
-class HighResGenerator(asymkit.HighResGenerator, _Strict, **CARD):
+class HubHighResGenerator(asymkit.HighResGenerator, _HubMixin, **CARD):
     """:class:`asymkit.HighResGenerator` for the hub."""
 
 
-class StarGenerator(asymkit.StarGenerator, _Strict, **CARD):
+class HubStarGenerator(asymkit.StarGenerator, _HubMixin, **CARD):
     """:class:`asymkit.StarGenerator` for the hub."""
 
 
-class PlainGenerator(asymkit.PlainGenerator, _Strict, **CARD):
+class HubPlainGenerator(asymkit.PlainGenerator, _HubMixin, **CARD):
     """:class:`asymkit.PlainGenerator` for the hub."""

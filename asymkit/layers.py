@@ -1,4 +1,4 @@
-"""The bricks of the networks: instance norms, convolutions, up-sampling, and how z enters a feature map."""
+"""Layers of the networks: instance norms, convolutions, up-sampling, and how z enters a feature map."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asymkit import ops
-from asymkit.checks import FLOATING, check_dense, check_images, check_like, one_of, widen
+from asymkit.arguments import one_of
+from asymkit.checks import check_images, check_vector
 from asymkit.initialisation import HeDense, HeKernel2d, HeStart
 from asymkit.ops import conditional_instance_norm, instance_norm
 from asymkit.ops.eager.norm import layout_of
-from asymkit.ops.norm import Activation
+from asymkit.ops.norm import NEGATIVE_SLOPE, Activation
 from asymkit.ops.padding import reflect_pad, replicate_pad
+from asymkit.precision import widen
 
 Upsampling = Literal["transposed", "resize"]
 
@@ -25,20 +27,20 @@ class InstanceNorm2d(nn.Module):
     Keeps no running statistics, so train and eval mode give the same output.
 
     Args:
-        channels: feature maps of the input.
-        affine: learn one scale and one shift per channel.
+        num_features: feature maps of the input.
         eps: added to the variance.
+        affine: learn one scale and one shift per channel.
 
     Example:
         >>> InstanceNorm2d(3)(torch.randn(2, 3, 8, 8), activation="relu").shape
         torch.Size([2, 3, 8, 8])
     """
 
-    def __init__(self, channels: int, affine: bool = False, eps: float = 1e-5) -> None:
+    def __init__(self, num_features: int, eps: float = 1e-5, affine: bool = False) -> None:
         super().__init__()
-        self.channels, self.eps = channels, eps
-        self.weight = nn.Parameter(torch.empty(channels)) if affine else None
-        self.bias = nn.Parameter(torch.empty(channels)) if affine else None
+        self.num_features, self.eps = num_features, eps
+        self.weight = nn.Parameter(torch.empty(num_features)) if affine else None
+        self.bias = nn.Parameter(torch.empty(num_features)) if affine else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -47,14 +49,20 @@ class InstanceNorm2d(nn.Module):
             nn.init.ones_(self.weight)
             nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor, activation: Activation | None = None, residual: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        activation: Activation | None = None,
+        residual: Tensor | None = None,
+        negative_slope: float = NEGATIVE_SLOPE,
+    ) -> Tensor:
         """Maps (N, C, H, W) in, the same shape out."""
-        check_images(x, "x", channels=self.channels)
-        return instance_norm(x, self.weight, self.bias, activation, residual, self.eps)
+        check_images(x, "x", channels=self.num_features)
+        return instance_norm(x, self.weight, self.bias, activation, residual, self.eps, negative_slope)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
-        return f"{self.channels}, affine={self.weight is not None}, eps={self.eps}"
+        """The arguments it was built with, for ``print``."""
+        return f"{self.num_features}, eps={self.eps}, affine={self.weight is not None}"
 
 
 class ConditionalInstanceNorm2d(nn.Module):
@@ -64,34 +72,39 @@ class ConditionalInstanceNorm2d(nn.Module):
     :class:`asymkit.initialisation.HeStart`; with a bare γ features would lose their size in every block.
 
     Args:
-        channels: feature maps of the input.
+        num_features: feature maps of the input.
         aux_channels: length of z.
         eps: added to the variance.
 
     Example:
-        >>> norm = ConditionalInstanceNorm2d(channels=16, aux_channels=8)
+        >>> norm = ConditionalInstanceNorm2d(16, aux_channels=8)
         >>> norm(torch.randn(2, 16, 8, 8), torch.randn(2, 8)).shape
         torch.Size([2, 16, 8, 8])
     """
 
-    def __init__(self, channels: int, aux_channels: int, eps: float = 1e-5) -> None:
+    def __init__(self, num_features: int, aux_channels: int, eps: float = 1e-5) -> None:
         super().__init__()
-        self.channels, self.aux_channels, self.eps = channels, aux_channels, eps
-        self.gamma = HeDense(aux_channels, channels, nonlinearity="linear")
-        self.beta = HeDense(aux_channels, channels, nonlinearity="linear")
+        self.num_features, self.aux_channels, self.eps = num_features, aux_channels, eps
+        self.gamma = HeDense(aux_channels, num_features, nonlinearity="linear")
+        self.beta = HeDense(aux_channels, num_features, nonlinearity="linear")
 
     def forward(
-        self, x: Tensor, z: Tensor, activation: Activation | None = None, residual: Tensor | None = None
+        self,
+        x: Tensor,
+        z: Tensor,
+        activation: Activation | None = None,
+        residual: Tensor | None = None,
+        negative_slope: float = NEGATIVE_SLOPE,
     ) -> Tensor:
         """Maps (N, C, H, W) and z (N, aux_channels) in, maps of the same shape out."""
-        check_images(x, "x", channels=self.channels)
+        check_images(x, "x", channels=self.num_features)
         check_vector(z, "z", self.aux_channels, x.shape[0], like=self.gamma.weight)
         scale = 1 + widen(self.gamma(z))  # under autocast bfloat16 would round it to steps of 1/128
-        return conditional_instance_norm(x, scale, self.beta(z), activation, residual, self.eps)
+        return conditional_instance_norm(x, scale, self.beta(z), activation, residual, self.eps, negative_slope)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
-        return f"{self.channels}, aux_channels={self.aux_channels}, eps={self.eps}"
+        """The arguments it was built with, for ``print``."""
+        return f"{self.num_features}, aux_channels={self.aux_channels}, eps={self.eps}"
 
 
 class ConvNormReLU(nn.Module):
@@ -106,7 +119,7 @@ class ConvNormReLU(nn.Module):
     def __init__(self, conv: nn.Module, channels: int, affine: bool = False) -> None:
         super().__init__()
         self.conv = conv
-        self.norm = InstanceNorm2d(channels, affine)
+        self.norm = InstanceNorm2d(channels, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
         """Images or maps in, non-negative maps out."""
@@ -224,15 +237,15 @@ class AuxConcat(nn.Module):
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         """Maps (N, C, H, W) and z, (N, aux_channels) or (N, aux_channels, h, w), in, maps of x's shape out."""
         planes = z if z.ndim == 2 else F.interpolate(z, x.shape[2:], mode="bilinear")
-        mixed = F.relu(self.mix(tiled(x, planes)))
+        mixed = F.relu(self.mix(concat_planes(x, planes)))
         return mixed if self.norm is None else self.norm(mixed)
 
 
-def tiled(image: Tensor, label: Tensor) -> Tensor:
+def concat_planes(image: Tensor, label: Tensor) -> Tensor:
     """An image with one plane more for every value of its label, or with the planes given, in the image's layout.
 
     Example:
-        >>> tiled(torch.zeros(1, 1, 1, 2), torch.tensor([[0.0, 1.0]]))[0]
+        >>> concat_planes(torch.zeros(1, 1, 1, 2), torch.tensor([[0.0, 1.0]]))[0]
         tensor([[[0., 0.]],
                 [[0., 0.]],
                 [[1., 1.]]])
@@ -241,7 +254,7 @@ def tiled(image: Tensor, label: Tensor) -> Tensor:
     return torch.cat([image, planes.to(image.dtype).contiguous(memory_format=layout_of(image))], dim=1)
 
 
-def conv3x3(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+def reflect_padded_conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
     """A 3×3 convolution: reflect-padded at stride 1, zero-padded where it halves the size, as in CycleGAN."""
     if stride > 1:
         return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
@@ -285,25 +298,3 @@ def init_normal(module: nn.Module, std: float = 0.02) -> None:
             nn.init.normal_(layer.weight, 0.0, std)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-
-
-def check_vector(z: Tensor, name: str, length: int, batch: int | None = None, like: Tensor | None = None) -> None:
-    """Refuse a z that is not (batch, length), any batch where it is None, of the type of a weight."""
-    wanted = f"({'N' if batch is None else batch}, {length})"
-    check_dense(name, z, f"a floating point tensor {wanted}, one vector per image")
-    shape = tuple(z.shape)
-    fits = z.ndim == 2 and 0 not in shape and shape[1] == length and (batch is None or batch == shape[0])
-    if fits and z.dtype in FLOATING:
-        if like is not None:
-            check_like(name, z, like)
-        return
-    hint = ""
-    if 0 in shape:
-        hint = "; it is empty"
-    elif z.dtype not in FLOATING:
-        hint = f"; for labels use torch.nn.functional.one_hot(labels, {length}).float()"
-    elif shape == (length,):
-        hint = "; for a single vector use unsqueeze(0)"
-    elif z.ndim == 2 and shape[1] != length:
-        hint = "; generator, encoder and discriminator of z need the same aux_channels"
-    raise ValueError(f"{name} must be floating point, one vector for each image, {wanted}, got {z.dtype} {shape}{hint}")

@@ -36,7 +36,7 @@ from asymkit import (
 )
 from asymkit.blocks import ConditionalResidualBlock, PlainResidualBlock, ResidualBlock
 from asymkit.console import print_in_any_encoding
-from asymkit.layers import conv3x3, upsample2x
+from asymkit.layers import reflect_padded_conv, upsample2x
 
 COLUMNS = (
     "network",
@@ -121,12 +121,12 @@ def networks(options: Options) -> Iterator[tuple[str, Callable[[], nn.Module], t
     yield "high-resolution generator", HighResGenerator, image
     yield "PatchGAN discriminator", PatchDiscriminator, image
     yield "multiscale discriminator", lambda: MultiscaleDiscriminator(layers=3), image
-    yield "domain discriminator", lambda: DomainDiscriminator(7, options.size), image
+    yield "domain discriminator", lambda: DomainDiscriminator(7, image_size=options.size), image
     yield "residual block, no norm", lambda: PlainResidualBlock(256), features
     yield "residual block, nn.InstanceNorm2d", lambda: Block(256), features
     yield "residual block, instance norm", lambda: ResidualBlock(256), features
     yield "residual block, conditional norm", lambda: WithZ(ConditionalResidualBlock(256, 8), z), features
-    yield "down-sampling, 3×3", lambda: conv3x3(256, 256, stride=2), features
+    yield "down-sampling, 3×3", lambda: reflect_padded_conv(256, 256, stride=2), features
     yield "up-sampling, transposed 3×3", lambda: upsample2x(256, 128, "transposed"), features
     yield "up-sampling, transposed 4×4", lambda: upsample2x(256, 128, "transposed", 4), features
     yield "up-sampling, resize", lambda: upsample2x(256, 128, "resize"), features

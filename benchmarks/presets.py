@@ -41,7 +41,7 @@ def step_of(variant: str, options: Options) -> Callable[[], None]:
     device, size = torch.device(options.device), options.size
     dual = DualGenerator.preset(name, options.domains, sharing, options.width)  # type: ignore[arg-type]
     model = unsupervised.Translators(dual).to(device)
-    discriminator = DomainDiscriminator(options.domains, size, options.width).to(device)
+    discriminator = DomainDiscriminator(options.domains, image_size=size, width=options.width).to(device)
     structure, weights = MSSSIMLoss(scales=scales_that_fit(size, size)), unsupervised.Weights()
     optimizer_g = torch.optim.Adam(model.parameters(), 2e-4, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminator.parameters(), 2e-4, betas=(0.5, 0.999), fused=True)

@@ -38,10 +38,10 @@ from asymkit import (
     checkpoint_blocks,
     frozen,
 )
-from asymkit.capture import WARM_UP
 from asymkit.console import print_in_any_encoding
 from asymkit.objectives.terms import in_one_batch
 from asymkit.ops import convolution
+from asymkit.training.capture import WARM_UP
 
 DIRECT = "asymkit, without Winograd's algorithm"
 COLUMNS = ("variant", "ms", "images/s", "× faster", "peak MiB", "rounds")

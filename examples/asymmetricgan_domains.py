@@ -88,9 +88,10 @@ def main(settings: Settings) -> None:
         settings.data, settings.size, settings.channels, settings.seed, settings.value_range
     )
     run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
+    domains, width, layers = len(data.names), settings.discriminator_width, settings.discriminator_layers
     dual = asymkit.DualGenerator.preset(
         settings.preset,
-        domains=len(data.names),
+        domains=domains,
         sharing=settings.sharing,
         width=settings.width,
         in_channels=settings.channels,
@@ -99,9 +100,8 @@ def main(settings: Settings) -> None:
         upsampling=settings.upsampling,
     )
     model = unsupervised.Translators(dual)
-    size: dict[str, Any] = {"width": settings.discriminator_width, "in_channels": settings.channels}
     discriminators = nn.ModuleList(
-        asymkit.DomainDiscriminator(len(data.names), settings.size, layers=settings.discriminator_layers - i, **size)
+        asymkit.DomainDiscriminator(domains, settings.channels, width, layers - i, image_size=settings.size)
         for i in range(settings.discriminators)
     )
     structure = asymkit.MSSSIMLoss(scales=scales_that_fit(settings.size, settings.size))
@@ -114,7 +114,7 @@ def main(settings: Settings) -> None:
     @functools.cache
     def classifier() -> nn.Module:  # not trained before it is known that a run can go on
         images = with_bar(domain_batches(data, settings.classifier_steps), "classifier for the report", run.main)
-        return train_classifier(images, settings.channels, len(data.names), run.device)
+        return train_classifier(images, settings.channels, domains, run.device)
 
     measured, shown = (held_out.of_each(n, side, run.device) for n, side in ((32, None), (2, settings.picture_size)))
     look = functools.partial(look_at_domains, names=data.names, measured=measured, shown=shown)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 import asymkit
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
-from asymkit.layers import Conv7x7, ConvNormReLU, conv3x3, init_normal, upsample2x
+from asymkit.layers import Conv7x7, ConvNormReLU, init_normal, reflect_padded_conv, upsample2x
 from asymkit.objectives.terms import TermWeights, aux_l1, l1
 
 
@@ -93,7 +93,7 @@ class AutoEncoder(nn.Module):
 
     def __init__(self, width: int, blocks: int, style: int) -> None:
         super().__init__()
-        down = [ConvNormReLU(conv3x3(n * width, 2 * n * width, stride=2), 2 * n * width) for n in (1, 2)]
+        down = [ConvNormReLU(reflect_padded_conv(n * width, 2 * n * width, stride=2), 2 * n * width) for n in (1, 2)]
         same = [ResidualBlock(4 * width) for _ in range(blocks)]
         self.content = nn.Sequential(ConvNormReLU(Conv7x7(3, width), width), *down, *same)
         init_normal(self.content)

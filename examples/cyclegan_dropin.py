@@ -23,7 +23,7 @@ from support.cyclegan import GANLoss, ImagePool, define_D, define_G, init_net
 from support.data.unpaired import FRESH, Unpaired, unpaired
 from support.report.pictures import psnr
 from support.report.table import as_markdown
-from support.run.chance import looking
+from support.run.chance import seeded_inference
 from support.run.command import command
 from support.run.durable import write_durably, write_json
 from torch import Tensor, nn
@@ -256,7 +256,7 @@ def measure(model: CycleGANModel, data: Unpaired) -> dict[str, float]:
     """Both directions on crops never trained on: against the truth, which grey photographs have, and there and back."""
     real = [data.rich.crop(FRESH + i, 64, (data.seed, 0)) for i in range(24)]
     figures: dict[str, float] = {}
-    with looking():
+    with seeded_inference():
         x = torch.stack(real)
         fake_B = model.netG_A(x)
         code = () if model.netE is None else (model.netE(x),)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import asymkit
 from asymkit import ops
-from asymkit.checks import LIMITS
+from asymkit.arguments import LIMITS
 from asymkit.evaluation import entropy
 from asymkit.objectives import asymgan, asyncgan
 from asymkit.objectives.asymmetricgan import supervised, unsupervised
@@ -151,6 +151,7 @@ NORM = {
     "activation": optional(choice("relu", "leaky_relu")),
     "residual": optional(tensor(MAPS, any_float(MAPS))),
     "eps": real(1e-5, 1e-12, 1),
+    "negative_slope": real(0.2, 0, 1),
 }
 
 
@@ -217,7 +218,7 @@ def networks() -> Iterator[tuple[str, Case]]:
     yield "asymkit.PatchDiscriminator.forward", Case(asymkit.PatchDiscriminator(3, 4, 1), {"image": batch(IMAGE, 1, 6)})
     scales = {"scales": size("scales", 2), "layers": size("layers", 1)}
     yield "asymkit.MultiscaleDiscriminator", Case(asymkit.MultiscaleDiscriminator, small | scales)
-    many = asymkit.MultiscaleDiscriminator(3, 2, 1, 4)
+    many = asymkit.MultiscaleDiscriminator(scales=2, layers=1, width=4)
     yield "asymkit.MultiscaleDiscriminator.forward", Case(many, {"image": batch(IMAGE, 1, 12)})
     image_size = Kind(64, lambda v: integer(64, 4, 8192).fits(v) and int(v) % 4 == 0)
     of_domains = (
@@ -227,7 +228,7 @@ def networks() -> Iterator[tuple[str, Case]]:
     yield (
         "asymkit.DomainDiscriminator.forward",
         Case(
-            asymkit.DomainDiscriminator(3, 32, 4, layers=2),
+            asymkit.DomainDiscriminator(3, image_size=32, width=4, layers=2),
             {"image": tensor(IMAGE, lambda v: v.dtype == torch.float32 and v.shape[1:] == (3, 32, 32) and len(v) > 0)},
         ),
     )
@@ -540,6 +541,8 @@ def asymgan_entries() -> Iterator[tuple[str, Case]]:
         )
         networks = {"rich": network(d), "poor": network(d), "aux": optional(network(dz))}
         yield f"{name}.Discriminators", Case(module.Discriminators, networks)
+        vectors = tensor(Z, lambda v: v.dtype == torch.float32 and v.ndim == 2 and v.shape[1] == 8 and len(v) > 0)
+        yield f"{name}.Discriminators.score_aux", Case(discriminators.score_aux, {"z": vectors})
     cycles = asymgan.Translators(g, f, e, extended=True)(IMAGE, OTHER)
     for prefix in ("asymgan.", "asyncgan.joint_"):
         given = {"cycles": exactly(cycles), "discriminators": exactly(discriminators)}
@@ -596,7 +599,7 @@ def asymmetricgan_entries() -> Iterator[tuple[str, Case]]:
         for name in ("source", "target")
     }
     yield f"{place}.unsupervised.Translators.forward", Case(model, {"x": image, "y": other} | own)
-    domain_critic = asymkit.DomainDiscriminator(3, 32, 4, layers=2)
+    domain_critic = asymkit.DomainDiscriminator(3, image_size=32, width=4, layers=2)
     cycle = model(IMAGE, LABELS, OTHER, LABELS)
     options = {"discriminators": exactly(domain_critic), "classification": optional(network(None))} | adversarial
     structure = {"cycle": exactly(cycle), "structure": optional(network(asymkit.SSIMLoss()))}

@@ -85,7 +85,7 @@ def main() -> None:
         for dtype in TYPES:
             x = torch.zeros(2, 3, 200, 240, dtype=dtype)
             values, saved = ssim.similarity_and_gradients(x, x, -1, 2, window, SCALE_WEIGHTS, wanted)
-            ssim.chain(saved, values, (x, x), window, wanted)
+            ssim.backward(saved, values, (x, x), window, wanted)
     for layout in (torch.contiguous_format, torch.channels_last):
         for dtype in TYPES:
             for side in (16, 160):  # one tile for a whole map, and several

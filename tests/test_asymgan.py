@@ -314,7 +314,7 @@ def test_bad_input_is_refused(pair: tuple[Tensor, Tensor]) -> None:
             lambda: model.interpolate(y, torch.zeros(2, 8), torch.zeros(2, 8), 1),
             "steps must be an integer of at least 2, got 1",
         ),
-        (lambda: asymgan.generator_terms(cycles, without_aux), "; aux is missing"),
+        (lambda: asymgan.generator_terms(cycles, without_aux), "aux is missing"),
         (
             lambda: asymgan.discriminator_terms(cycles, discriminators),
             r"give discriminator_terms\(cycles.detach\(\), discriminators\)",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
 from asymkit import AsyncScheduler
-from asymkit.schedule import Rule
+from asymkit.training.schedule import Rule
 
 PLANS = [(100, 10), (120, 20), (100, 30), (100, 5), (100, 15), (4, 2), (3, 2), (1, 1)]
 

@@ -88,7 +88,7 @@ def test_a_discriminator_sees_changed_images_in_both_steps_and_keeps_its_names()
     pickle.loads(pickle.dumps(discriminator))
     handle.remove()
     assert torch.equal(discriminator(image), plain)
-    domains = DomainDiscriminator(3, 64, width=4)
+    domains = DomainDiscriminator(3, image_size=64, width=4)
     DiscriminatorAugmentation().attach(domains)
     assert domains(torch.randn(2, 3, 64, 64))[1].shape == (2, 3)
 

@@ -111,7 +111,7 @@ def test_a_step_of_asymgan_and_asyncgan_neither_waits_nor_copies(on_fake_cuda: N
 
 def test_a_step_of_asymmetricgan_neither_waits_nor_copies(on_fake_cuda: None) -> None:
     model = unsupervised.Translators(DualGenerator.preset("S2", 3, "none", 4))
-    discriminators = nn.ModuleList([DomainDiscriminator(3, 32, 4, layers=2)])
+    discriminators = nn.ModuleList([DomainDiscriminator(3, image_size=32, width=4, layers=2)])
     multiscale = MultiscaleDiscriminator(scales=2, layers=1, width=4)
     DiscriminatorAugmentation().attach(multiscale)
     x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
@@ -293,7 +293,7 @@ def test_calls_in_one_batch_equal_one_call_each() -> None:
         ResnetGenerator(**SMALL),
         PatchDiscriminator(**PATCH),
         MultiscaleDiscriminator(scales=2, layers=1, width=4),
-        DomainDiscriminator(3, 32, 4, layers=2),
+        DomainDiscriminator(3, image_size=32, width=4, layers=2),
     ):
         network.double()
         found = []

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.run.chance import looking, seeded
+from support.run.chance import seeded, seeded_inference
 from support.run.checkpoint import load_checkpoint, save_checkpoint
 from torch import Tensor
 
@@ -37,10 +37,10 @@ class Accelerator:
 
 
 @pytest.mark.parametrize("kind", ["cuda", "xpu", "mps"])
-def test_looking_takes_nothing_from_the_chance_of_an_accelerator(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+def test_inference_takes_nothing_from_the_chance_of_an_accelerator(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     device = Accelerator(monkeypatch, kind)
     for _ in range(2):
-        with looking():
+        with seeded_inference():
             assert device.state.item() == 0  # the same for every report
             device.state += 1
         assert device.state.item() == 3

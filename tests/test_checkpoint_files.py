@@ -112,8 +112,8 @@ def test_weights_that_differ_are_not_shared(tmp_path: Path, suffix: str) -> None
 
 
 def test_weights_of_another_module_change_nothing(tmp_path: Path) -> None:
-    save_weights(DomainDiscriminator(3, 64, width=4), tmp_path / "discriminator.safetensors")
-    discriminator = DomainDiscriminator(5, 64, width=4)
+    save_weights(DomainDiscriminator(3, image_size=64, width=4), tmp_path / "discriminator.safetensors")
+    discriminator = DomainDiscriminator(5, image_size=64, width=4)
     before = {name: value.clone() for name, value in discriminator.state_dict().items()}
     with pytest.raises(
         ValueError, match=r"no weights of this DomainDiscriminator: .* 'to_domain.weight', of shape \(3, "

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import asymkit
-from asymkit import AsyncScheduler, LPIPSLoss, checks, linear_decay, ops
+from asymkit import AsyncScheduler, LPIPSLoss, arguments, checks, linear_decay, ops
 from asymkit.objectives import asymgan
 from asymkit.objectives.asymmetricgan import supervised
 from asymkit.objectives.terms import aux_l1
@@ -73,7 +73,8 @@ def test_numpy_integers_are_sizes_and_epochs() -> None:
     generator = asymkit.AuxGenerator(width=four, blocks=np.int32(1), aux_channels=np.uint8(8))  # type: ignore[arg-type]
     assert type(generator.aux_channels) is int
     assert generator(IMAGE).shape == IMAGE.shape
-    assert asymkit.DomainDiscriminator(four, np.int64(64), four, layers=four)(torch.zeros(1, 3, 64, 64))  # type: ignore[arg-type]
+    discriminator = asymkit.DomainDiscriminator(four, width=four, layers=four, image_size=np.int64(64))  # type: ignore[arg-type]
+    assert discriminator(torch.zeros(1, 3, 64, 64))[1].shape == (1, 4)
     scheduler = AsyncScheduler(lambda: "joint", lambda: "partial", [nn.Linear(1, 1)], np.int64(8), four)  # type: ignore[arg-type]
     assert [scheduler.phase(epoch) for epoch in np.arange(8)] == 6 * ["joint"] + 2 * ["partial"]  # type: ignore[arg-type]
     scheduler.set_epoch(np.int64(7))  # type: ignore[arg-type]
@@ -90,14 +91,14 @@ def test_numpy_numbers_are_numbers() -> None:
 def test_numpy_booleans_are_booleans() -> None:
     """As a comparison of arrays gives them."""
     yes, no = np.bool_(True), np.bool_(False)
-    assert checks.flags(yes=yes, no=no, true=True) == (True, False, True)
+    assert arguments.flags(yes=yes, no=no, true=True) == (True, False, True)
     assert asymkit.DomainClassificationLoss(multi_label=yes).multi_label is True  # type: ignore[arg-type]
     assert asymkit.AuxEncoder(width=4, pooled=no).pooled is False  # type: ignore[arg-type]
     scores, loss = torch.rand(1, 1, 4, 4), asymkit.LeastSquaresLoss()
     assert loss(scores, yes) == loss(scores, True) != loss(scores, no)
     for bad in (1, "True", np.int64(1), np.array([True]), torch.tensor(True), None):
         with pytest.raises(ValueError, match=r"^pooled must be True or False, got "):
-            checks.flags(pooled=bad)
+            arguments.flags(pooled=bad)
 
 
 def test_random_lpips_is_the_same_in_every_object_and_leaves_random_numbers_alone() -> None:

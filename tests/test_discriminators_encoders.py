@@ -42,7 +42,7 @@ def receptive_field(discriminator: nn.Module, x: Tensor) -> tuple[int, int]:
     """Height and width of the pixels that the score in the middle depends on; norms would couple all of them."""
     for layer in list(discriminator.modules()):
         if isinstance(layer, InstanceNorm2d):
-            layer.forward = lambda x, activation=None, residual=None: x  # type: ignore[method-assign]
+            layer.forward = lambda x, **_: x  # type: ignore
     x = x.requires_grad_()
     scores = discriminator(x)
     scores[0, 0, scores.shape[2] // 2, scores.shape[3] // 2].backward()
@@ -101,7 +101,7 @@ def test_an_encoder_is_its_layers_one_after_the_other(pooled: bool) -> None:
 
 @pytest.mark.parametrize("spatial", [False, True])
 def test_the_discriminator_of_z_is_its_layers_one_after_the_other(spatial: bool) -> None:
-    discriminator: Any = AuxDiscriminator(8, spatial, width=4).double()
+    discriminator: Any = AuxDiscriminator(8, spatial=spatial, width=4).double()
     for parameter in discriminator.parameters():
         nn.init.normal_(parameter, std=0.2)
     z = torch.randn(2, 8, 12, 9).double() if spatial else torch.randn(2, 8).double()

@@ -16,7 +16,7 @@ from support.report.pictures import (
     munit_figures,
     psnr,
 )
-from support.run.chance import looking
+from support.run.chance import seeded_inference
 from torch import Tensor, nn
 
 from asymkit import AuxEncoder, AuxGenerator, DualGenerator, ResnetGenerator, ops
@@ -37,7 +37,7 @@ def near(value: Tensor | float) -> Any:
 def test_cycle_figures_are_mean_differences() -> None:
     model = asyncgan.Translators(ResnetGenerator(**SMALL), AuxGenerator(**SMALL), AuxEncoder(width=4))
     x, y = images(4), images(4)
-    with looking():
+    with seeded_inference():
         cycles: Any = model(x, y)
         other = model.to_rich(y, torch.randn(4, 8))
         code = model.get_submodule("encoder")(cycles.fake_rich)
@@ -67,7 +67,7 @@ def test_figures_of_several_batches_are_means_over_all_images() -> None:
 
 def test_munit_figures_are_mean_differences() -> None:
     model, x, y = Munit(4, 1, 3), images(2), images(2)
-    with looking():
+    with seeded_inference():
         one, other = model(x, y), model(x, y)
         same = model.rich.decoder(model.rich.content(x), model.rich.style(x))
         same_y = model.poor.decoder(model.poor.content(y), model.poor.style(y))

@@ -137,7 +137,7 @@ def test_all_changes_together_train_stop_go_on_and_test(form: str, tmp_path: Pat
     assert model.guard.steps > 0
     assert {"ssim", "z", "E", "DZ"} <= set(model.loss_names)
     assert model.model_names[-2:] == ["E", "DZ"]
-    assert type(model.fake_A_pool).__module__ == "asymkit.pool"
+    assert type(model.fake_A_pool).__module__ == "asymkit.training.image_pool"
     assert set(model.still) == set(range(15, 21))
     for epoch, still in model.still.items():
         assert still == (["netG_A", "netD_A"] if epoch > 15 else []), f"epoch {epoch}"

@@ -20,12 +20,16 @@ from asymkit import hub
 
 SMALL: dict[str, Any] = {"width": 4, "blocks": 1}
 CASES: list[tuple[Any, dict[str, Any], tuple[Any, ...]]] = [
-    (hub.ResnetGenerator, {"in_channels": 1, **SMALL, "upsampling": "resize"}, ()),
-    (hub.AuxGenerator, {"aux_channels": 5, "in_channels": 1, "injection": "concat_all", **SMALL}, (torch.randn(1, 5),)),
-    (hub.AuxEncoder, {"in_channels": 1, "aux_channels": 5, "pooled": False, "width": 4}, ()),
-    (hub.HighResGenerator, {"in_channels": 1, "aux_channels": 5, **SMALL}, (torch.randn(1, 5),)),
-    (hub.StarGenerator, {"domains": 3, "in_channels": 1, "label_embedding": 7, **SMALL}, (torch.tensor([2]),)),
-    (hub.PlainGenerator, {"domains": 3, "in_channels": 1}, (torch.tensor([2]),)),
+    (hub.HubResnetGenerator, {"in_channels": 1, **SMALL, "upsampling": "resize"}, ()),
+    (
+        hub.HubAuxGenerator,
+        {"aux_channels": 5, "in_channels": 1, "injection": "concat_all", **SMALL},
+        (torch.randn(1, 5),),
+    ),
+    (hub.HubAuxEncoder, {"in_channels": 1, "aux_channels": 5, "pooled": False, "width": 4}, ()),
+    (hub.HubHighResGenerator, {"in_channels": 1, "aux_channels": 5, **SMALL}, (torch.randn(1, 5),)),
+    (hub.HubStarGenerator, {"domains": 3, "in_channels": 1, "label_embedding": 7, **SMALL}, (torch.tensor([2]),)),
+    (hub.HubPlainGenerator, {"domains": 3, "in_channels": 1}, (torch.tensor([2]),)),
 ]
 
 
@@ -47,20 +51,20 @@ def test_a_network_comes_back_as_it_was_built(
     assert options.items() <= json.loads((tmp_path / "config.json").read_text(encoding="utf-8")).items()
     image = torch.randn(1, 1, 32, 32)
     loaded = network.from_pretrained(tmp_path)
-    assert isinstance(loaded, getattr(asymkit, network.__name__))
+    assert isinstance(loaded, getattr(asymkit, network.__name__.removeprefix("Hub")))
     assert torch.equal(loaded(image, *condition), built(image, *condition))
 
 
 def test_weights_that_do_not_fit_are_an_error(tmp_path: Path) -> None:
-    generator = hub.ResnetGenerator(**SMALL)
+    generator = hub.HubResnetGenerator(**SMALL)
     generator.save_pretrained(tmp_path)
     save_file(asymkit.to_published(generator), tmp_path / "model.safetensors")
     with pytest.raises(RuntimeError, match=r"encoder\.0\.conv\.weight"):
-        hub.ResnetGenerator.from_pretrained(tmp_path)
+        hub.HubResnetGenerator.from_pretrained(tmp_path)
 
 
 def test_a_full_disk_leaves_the_folder_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = hub.ResnetGenerator(**SMALL)
+    first = hub.HubResnetGenerator(**SMALL)
     first.save_pretrained(tmp_path)
     (tmp_path / "README.md").write_text("written by hand", encoding="utf-8")
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
@@ -71,36 +75,36 @@ def test_a_full_disk_leaves_the_folder_as_it_was(tmp_path: Path, monkeypatch: py
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
         with pytest.raises(OSError, match="No space left"):
-            hub.ResnetGenerator(width=8, blocks=2).save_pretrained(tmp_path)
+            hub.HubResnetGenerator(width=8, blocks=2).save_pretrained(tmp_path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
-    hub.ResnetGenerator(width=8, blocks=2).save_pretrained(tmp_path)
-    assert len(hub.ResnetGenerator.from_pretrained(tmp_path).blocks) == 2
+    hub.HubResnetGenerator(width=8, blocks=2).save_pretrained(tmp_path)
+    assert len(hub.HubResnetGenerator.from_pretrained(tmp_path).blocks) == 2
     assert (tmp_path / "README.md").read_text(encoding="utf-8") == "written by hand"
 
 
 def test_damaged_weights_are_an_error(tmp_path: Path) -> None:
-    generator = hub.ResnetGenerator(**SMALL)
+    generator = hub.HubResnetGenerator(**SMALL)
     generator.save_pretrained(tmp_path)
     path = tmp_path / "model.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     with pytest.raises(ValueError, match="damaged: its tensors are not those that were written, by their SHA-256"):
-        hub.ResnetGenerator.from_pretrained(tmp_path)
+        hub.HubResnetGenerator.from_pretrained(tmp_path)
     save_file({name: value / 0 for name, value in generator.state_dict().items()}, path)
     with pytest.raises(ValueError, match=r"model.safetensors': '.*' holds NaN or infinity"):
-        hub.ResnetGenerator.from_pretrained(tmp_path)
+        hub.HubResnetGenerator.from_pretrained(tmp_path)
 
 
 def test_the_weights_of_a_folder_are_read_without_the_hub_too(tmp_path: Path) -> None:
-    generator = hub.AuxGenerator(**SMALL)
+    generator = hub.HubAuxGenerator(**SMALL)
     generator.save_pretrained(tmp_path)
     loaded = asymkit.load_network(tmp_path / "model.safetensors")
     assert all(map(torch.equal, loaded.state_dict().values(), generator.state_dict().values()))
 
 
 def test_a_card_says_what_it_is(tmp_path: Path) -> None:
-    hub.ResnetGenerator(**SMALL).save_pretrained(tmp_path)
+    hub.HubResnetGenerator(**SMALL).save_pretrained(tmp_path)
     card = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert "library_name: asymkit" in card
     assert "image-to-image" in card

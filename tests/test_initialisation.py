@@ -82,7 +82,7 @@ def test_two_z_give_two_pictures(width: int, init_type: str | None, kind: str) -
 @pytest.mark.parametrize("spatial", [False, True])
 @pytest.mark.parametrize(("width", "init_type"), STARTS)
 def test_the_discriminator_of_z_tells_codes_apart(width: int, init_type: str | None, spatial: bool) -> None:
-    discriminator = started(AuxDiscriminator(8, spatial, width), init_type)
+    discriminator = started(AuxDiscriminator(8, spatial=spatial, width=width), init_type)
     with torch.no_grad():
         assert 0.2 < discriminator(torch.randn(64, 8, *((8, 8) if spatial else ()))).std() < 5
 

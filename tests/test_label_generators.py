@@ -168,7 +168,10 @@ STAR: Any = StarGenerator(4, blocks=1, width=4)
         (lambda: StarGenerator(3, upsampling="nearest"), "upsampling: unknown 'nearest'"),  # type: ignore[arg-type]
         (lambda: DomainDiscriminator(3, image_size=48), "image_size must be an integer of at least 64, got 48"),
         (lambda: DomainDiscriminator(3, image_size=100), "divisible by 64.*got 100; resize the images to 64 or 128"),
-        (lambda: DomainDiscriminator(3, 64, 4)(torch.rand(1, 3, 128, 128)), "image must be 64×64, got 128×128"),
+        (
+            lambda: DomainDiscriminator(3, image_size=64, width=4)(torch.rand(1, 3, 128, 128)),
+            "image must be 64×64, got 128×128",
+        ),
         (lambda: DomainClassificationLoss()(torch.rand(2, 3), torch.rand(2, 4)), r"\(2, 3\) floats.*\(2, 4\)"),
         (lambda: DomainClassificationLoss()(torch.rand(2, 3), torch.tensor([0, 3])), "domains are numbered 0 to 2"),
         (lambda: DomainClassificationLoss()(torch.rand(2, 3, 1, 1), torch.tensor([0, 1])), "logits must be"),

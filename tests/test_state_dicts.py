@@ -124,7 +124,7 @@ LOADERS: dict[str, tuple[Callable[[Any], nn.Module], Callable[[], nn.Module], Ca
     "StarGAN discriminator": (
         load_stargan_discriminator,
         lambda: published.StarGANDiscriminator(64, 4),
-        lambda: DomainDiscriminator(5, 64, 4),
+        lambda: DomainDiscriminator(5, image_size=64, width=4),
     ),
     "AsymmetricGAN": (
         lambda state: load_asymmetricgan_generators(state, state).reconstructor,

@@ -20,7 +20,7 @@ from asymkit import (
     StarGenerator,
     Tiled,
 )
-from asymkit.networks.watch import Moments, Reach
+from asymkit.inference.tracing import Moments, ReceptiveField
 from conftest import images_like
 
 SMALL: dict[str, Any] = {"width": 4, "blocks": 1}
@@ -227,7 +227,7 @@ def test_mistakes_are_named() -> None:
 def test_the_reach_is_never_too_short() -> None:
     """A pixel farther away than the reach has no gradient, where norms do not carry it."""
     network, (image,) = drawn("foreign")
-    with Reach(120) as reach:
+    with ReceptiveField(120) as reach:
         network(image)
     for norm in [m for m in network.modules() if isinstance(m, nn.InstanceNorm2d)]:
         norm.forward = lambda x: x  # type: ignore[method-assign, assignment]

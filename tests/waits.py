@@ -12,7 +12,8 @@ from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from asymkit import CapturedStep, capture
+from asymkit import CapturedStep
+from asymkit.training import capture
 
 READS = {"_local_scalar_dense", "equal", "nonzero", "is_nonzero", "masked_select", "item", "_unique2"}
 

@@ -55,7 +55,9 @@ def to_published(module: nn.Module, dropout: bool = False, running_statistics: b
     if running_statistics is None:
         running_statistics = isinstance(module, StarGenerator)
     if running_statistics:
-        norms = {name: layer.channels for name, layer in _layers(module).items() if isinstance(layer, InstanceNorm2d)}
+        norms = {
+            name: layer.num_features for name, layer in _layers(module).items() if isinstance(layer, InstanceNorm2d)
+        }
         for theirs, ours in layout.norms.items():
             if ours not in norms:
                 raise ValueError(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asymkit.checks import described, instance_of
+from asymkit.arguments import described, instance_of
 from asymkit.console import print_in_any_encoding
 from asymkit.ops import shannon_entropy
 

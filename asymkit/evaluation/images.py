@@ -15,7 +15,7 @@ try:
 except ImportError as error:
     raise ImportError('reading images needs Pillow; pip install "asymkit[evaluation]"', name="pillow") from error
 
-from asymkit.checks import range_of
+from asymkit.arguments import range_of
 
 FORMATS = {
     "BMP": (".bmp",),

@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asymkit.checks import FLOATING, check_dense, described, flags, widen
+from asymkit.arguments import described, flags
+from asymkit.checks import FLOATING, check_dense
+from asymkit.precision import widen
 
 Scores: TypeAlias = "Tensor | Sequence[Scores]"
 """A tensor of scores, or a list of them, one per scale, nested as deep as a discriminator likes."""

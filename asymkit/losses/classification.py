@@ -6,8 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asymkit.checks import FLOATING, check_dense, described, flags, widen
+from asymkit.arguments import described, flags
+from asymkit.checks import FLOATING, check_dense
 from asymkit.labels import label_vectors
+from asymkit.precision import widen
 
 
 class DomainClassificationLoss(nn.Module):
@@ -72,5 +74,5 @@ class DomainClassificationLoss(nn.Module):
             )
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return f"multi_label={self.multi_label}"

@@ -9,20 +9,11 @@ from typing import ClassVar, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import (
-    as_image_pair,
-    check_device,
-    check_images,
-    check_tensor,
-    described,
-    modules,
-    number,
-    numbers,
-    one_of,
-    widen,
-)
+from asymkit.arguments import described, modules, number, numbers, one_of
+from asymkit.checks import as_image_pair, check_device, check_images, check_tensor
 from asymkit.networks.features import WeightSource, freeze_into_buffers, state_dict_of
 from asymkit.ops import gram_matrix
+from asymkit.precision import widen
 
 Target: TypeAlias = Tensor | Mapping[str, Tensor]
 """Images, or their features as ``loss.features(images)`` gives them."""

@@ -7,16 +7,8 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from asymkit.checks import (
-    as_image_pair,
-    as_images,
-    check_image_pair,
-    full_precision,
-    numbers,
-    one_of,
-    range_of,
-    widen_pair,
-)
+from asymkit.arguments import numbers, one_of, range_of
+from asymkit.checks import as_image_pair, as_images, check_image_pair
 from asymkit.ops.pixel import Reduction, variation, variation_options, weighted_l1
 from asymkit.ops.ssim import (
     SCALE_WEIGHTS,
@@ -26,6 +18,7 @@ from asymkit.ops.ssim import (
     compare_scales,
     scale_weights,
 )
+from asymkit.precision import full_precision, widen_pair
 
 Backend = Literal["asymkit", "pytorch-msssim"]
 NAMES = ("prediction", "target")
@@ -54,7 +47,7 @@ class ColorCycleLoss(nn.Module):
         return weighted_l1(*as_image_pair(prediction, target, NAMES), self.channel_weights).mean()
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return "" if self.channel_weights is None else f"channel_weights={self.channel_weights}"
 
 
@@ -79,7 +72,7 @@ class TotalVariationLoss(nn.Module):
         return variation(as_images(image, "image", least_side=2), self.power, self.reduction).mean()
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return f"power={self.power}, reduction={self.reduction!r}"
 
 
@@ -117,7 +110,7 @@ class SSIMLoss(nn.Module):
         return 1 - (compare(*args) if self.backend == "asymkit" else _pytorch_msssim("ssim", *args)).mean()
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return f"value_range={self.value_range}, backend={self.backend!r}"
 
 
@@ -166,7 +159,7 @@ class MSSSIMLoss(nn.Module):
         return 1 - _pytorch_msssim("ms_ssim", *args, weights=scale_weights(self.scales or len(SCALE_WEIGHTS))).mean()
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return f"value_range={self.value_range}, scales={self.scales}, backend={self.backend!r}"
 
 

@@ -1,6 +1,5 @@
 """Generators, discriminators, encoders and frozen feature networks."""
 
-from asymkit.networks.any_size import AnySize
 from asymkit.networks.discriminators import (
     AuxDiscriminator,
     DomainDiscriminator,
@@ -13,10 +12,8 @@ from asymkit.networks.features import VGGFeatures
 from asymkit.networks.generators import AuxGenerator, ResnetGenerator
 from asymkit.networks.highres import HighResGenerator
 from asymkit.networks.label_generators import PlainGenerator, StarGenerator
-from asymkit.networks.tiled import Tiled
 
 __all__ = [
-    "AnySize",
     "AuxDiscriminator",
     "AuxEncoder",
     "AuxGenerator",
@@ -28,6 +25,5 @@ __all__ = [
     "PlainGenerator",
     "ResnetGenerator",
     "StarGenerator",
-    "Tiled",
     "VGGFeatures",
 ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asymkit.checks import at_least, check_images, flags, sizes, weight_of
+from asymkit.arguments import at_least, flags, sizes
+from asymkit.checks import check_images, check_vector, weight_of
 from asymkit.initialisation import HeDense, HeKernel2d
-from asymkit.layers import InstanceNorm2d, check_vector, init_normal
+from asymkit.layers import InstanceNorm2d, init_normal
 
 SLOPE = 0.2
 
@@ -64,7 +65,7 @@ class PatchDiscriminator(nn.Module):
         )
         hidden = F.leaky_relu(self.convs[0](image), SLOPE)
         for conv, norm in zip(self.convs[1:], self.norms, strict=True):
-            hidden = norm(conv(hidden), activation="leaky_relu")
+            hidden = norm(conv(hidden), activation="leaky_relu", negative_slope=SLOPE)
         return self.to_score(hidden)
 
 
@@ -73,9 +74,9 @@ class MultiscaleDiscriminator(nn.Module):
 
     Args:
         in_channels: of the images, at most 4,096.
-        scales: how many discriminators, two in the paper, at most 8.
-        layers: of stride 2 in each, one more than CycleGAN's, at most 8.
         width: feature maps after the first layer, at most 1,024.
+        layers: of stride 2 in each, one more than CycleGAN's, at most 8.
+        scales: how many discriminators, two in the paper, at most 8.
 
     Raises:
         ValueError: a size out of bounds.
@@ -86,7 +87,7 @@ class MultiscaleDiscriminator(nn.Module):
         [torch.Size([1, 1, 6, 6]), torch.Size([1, 1, 2, 2])]
     """
 
-    def __init__(self, in_channels: int = 3, scales: int = 2, layers: int = 4, width: int = 64) -> None:
+    def __init__(self, in_channels: int = 3, width: int = 64, layers: int = 4, scales: int = 2) -> None:
         super().__init__()
         in_channels, scales, layers = sizes(in_channels=in_channels, scales=scales, layers=layers)
         self.discriminators = nn.ModuleList(PatchDiscriminator(in_channels, width, layers) for _ in range(scales))
@@ -120,10 +121,10 @@ class DomainDiscriminator(nn.Module):
 
     Args:
         domains: how many domains there are, at most 10,000.
-        image_size: side of the square images, divisible by 2^layers, at most 8,192.
-        width: feature maps after the first layer, at most 1,024; doubled by every layer.
         in_channels: of the images, at most 4,096.
+        width: feature maps after the first layer, at most 1,024; doubled by every layer.
         layers: of stride 2, six in StarGAN, at most 8; images below 64 pixels need fewer.
+        image_size: side of the square images, divisible by 2^layers, at most 8,192.
 
     Raises:
         ValueError: a size out of bounds, an image size that does not fit the layers.
@@ -137,7 +138,7 @@ class DomainDiscriminator(nn.Module):
     SLOPE = 0.01
 
     def __init__(
-        self, domains: int, image_size: int = 128, width: int = 64, in_channels: int = 3, layers: int = 6
+        self, domains: int, in_channels: int = 3, width: int = 64, layers: int = 6, image_size: int = 128
     ) -> None:
         super().__init__()
         domains, width = sizes(domains=domains, width=width)
@@ -182,7 +183,7 @@ class DomainDiscriminator(nn.Module):
         return self.to_score(hidden), self.to_domain(hidden).flatten(1)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return f"domains={self.domains}, image_size={self.image_size}"
 
 
@@ -195,8 +196,8 @@ class AuxDiscriminator(nn.Module):
 
     Args:
         aux_channels: length of z, at most 4,096.
-        spatial: z is a map instead of a vector.
         width: features of the hidden layers (of the map's first one), at most 1,024.
+        spatial: z is a map instead of a vector.
 
     Raises:
         ValueError: a size out of bounds.
@@ -210,7 +211,7 @@ class AuxDiscriminator(nn.Module):
 
     LEAST_SIDE = 8
 
-    def __init__(self, aux_channels: int, spatial: bool = False, width: int = 64) -> None:
+    def __init__(self, aux_channels: int, width: int = 64, spatial: bool = False) -> None:
         super().__init__()
         aux_channels, width = sizes(aux_channels=aux_channels, width=width)
         (spatial,) = flags(spatial=spatial)
@@ -254,5 +255,5 @@ class AuxDiscriminator(nn.Module):
         return self.layers[-1](z)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return f"aux_channels={self.aux_channels}, spatial={self.spatial}"

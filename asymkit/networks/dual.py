@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from asymkit.checks import modules, one_of, sizes
+from asymkit.arguments import modules, one_of, sizes
 from asymkit.layers import Upsampling
 from asymkit.networks.generators import ResnetGenerator
 from asymkit.networks.label_generators import PlainGenerator, StarGenerator

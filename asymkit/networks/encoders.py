@@ -7,10 +7,11 @@ import itertools
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asymkit.arguments import flags, sizes
 from asymkit.blocks import PlainResidualBlock, ResidualBlock
-from asymkit.checks import check_images, flags, sizes, weight_of
+from asymkit.checks import check_images, weight_of
 from asymkit.initialisation import HeKernel2d
-from asymkit.layers import Conv7x7, ConvNormReLU, HeKernel7x7, conv3x3, init_normal
+from asymkit.layers import Conv7x7, ConvNormReLU, HeKernel7x7, init_normal, reflect_padded_conv
 
 
 class AuxEncoder(nn.Module):
@@ -55,7 +56,7 @@ class AuxEncoder(nn.Module):
         else:
             down = [
                 ConvNormReLU(Conv7x7(in_channels, width), width),
-                *(ConvNormReLU(conv3x3(i, o, stride=2), o) for i, o in itertools.pairwise(widths)),
+                *(ConvNormReLU(reflect_padded_conv(i, o, stride=2), o) for i, o in itertools.pairwise(widths)),
             ]
             blocks = [ResidualBlock(4 * width) for _ in range(3)]
         self.down = nn.Sequential(*down)
@@ -80,5 +81,5 @@ class AuxEncoder(nn.Module):
         return z.mean((2, 3)) if self.pooled else z
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return f"aux_channels={self.aux_channels}, pooled={self.pooled}"

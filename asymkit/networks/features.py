@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asymkit.checks import check_device, check_images, described, names_of, one_of
+from asymkit.arguments import described, names_of, one_of
+from asymkit.checks import check_device, check_images
 from asymkit.state_dicts import bare_state, check_weights
 from asymkit.weight_files import read_file
 
@@ -95,7 +96,7 @@ class VGGFeatures(nn.Module):
         return super().train(False)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return f"{list(self.layers)}, net={self.net!r}, weights={'pretrained' if self.pretrained else 'random'}"
 
 

@@ -8,9 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from asymkit.arguments import at_least, described, flags, one_of, sizes
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
-from asymkit.checks import at_least, check_images, check_input, described, flags, one_of, sizes, weight_of
-from asymkit.layers import AuxConcat, Conv7x7, ConvNormReLU, Upsampling, check_vector, conv3x3, init_normal, upsample2x
+from asymkit.checks import check_images, check_input, check_vector, weight_of
+from asymkit.layers import AuxConcat, Conv7x7, ConvNormReLU, Upsampling, init_normal, reflect_padded_conv, upsample2x
 
 Injection = Literal["concat", "concat_all", "cin"]
 
@@ -248,7 +249,7 @@ class AuxGenerator(nn.Module):
         return z
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return f"aux_channels={self.aux_channels}, injection={self.injection!r}, spatial={self.spatial}"
 
 
@@ -276,8 +277,8 @@ def aux_size(images: Tensor) -> tuple[int, int]:
 def _encoder(in_channels: int, width: int) -> nn.Sequential:
     return nn.Sequential(
         ConvNormReLU(Conv7x7(in_channels, width), width),
-        ConvNormReLU(conv3x3(width, 2 * width, stride=2), 2 * width),
-        ConvNormReLU(conv3x3(2 * width, 4 * width, stride=2), 4 * width),
+        ConvNormReLU(reflect_padded_conv(width, 2 * width, stride=2), 2 * width),
+        ConvNormReLU(reflect_padded_conv(2 * width, 4 * width, stride=2), 4 * width),
     )
 
 

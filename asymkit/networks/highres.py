@@ -7,9 +7,10 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from asymkit.arguments import MOST_CHANNELS, at_least, sizes
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
-from asymkit.checks import MOST_CHANNELS, at_least, check_input, sizes, weight_of
-from asymkit.layers import Conv7x7, ConvNormReLU, Upsampling, check_vector, init_normal, upsample2x
+from asymkit.checks import check_input, check_vector, weight_of
+from asymkit.layers import Conv7x7, ConvNormReLU, Upsampling, init_normal, upsample2x
 
 
 class HighResGenerator(nn.Module):
@@ -126,5 +127,5 @@ class HighResGenerator(nn.Module):
         return torch.randn(n, aux_channels, device=like.device, dtype=like.dtype)
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return f"aux_channels={self.aux_channels}"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from asymkit.arguments import MOST_BLOCKS, MOST_CHANNELS, at_least, sizes
 from asymkit.blocks import ResidualBlock
-from asymkit.checks import MOST_BLOCKS, MOST_CHANNELS, at_least, check_input, sizes
+from asymkit.checks import check_input
 from asymkit.labels import label_vectors
-from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, tiled, upsample2x, zero_padded_conv
+from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, concat_planes, upsample2x, zero_padded_conv
 
 
 class PlainGenerator(nn.Module):
@@ -65,10 +66,10 @@ class PlainGenerator(nn.Module):
         """
         check_input(self, image)
         label = label_vectors(condition, self.domains, image.shape[0], like=image).to(image)
-        return torch.tanh(self.to_image(self.encoder(tiled(image, self.embed(label)))))
+        return torch.tanh(self.to_image(self.encoder(concat_planes(image, self.embed(label)))))
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return f"domains={self.domains}, label_embedding={self.label_embedding}"
 
 
@@ -153,14 +154,14 @@ class StarGenerator(nn.Module):
         check_input(self, image)
         label = self.embed(label_vectors(condition, self.domains, image.shape[0], like=image).to(image))
         hidden = (
-            self.encoder(tiled(image, label))
+            self.encoder(concat_planes(image, label))
             if self.label_at_blocks is None
             else self.label_at_blocks(self.encoder(image), label)
         )
         return torch.tanh(self.to_image(self.decoder(self.blocks(hidden))))
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return f"domains={self.domains}, label_embedding={self.label_embedding}"
 
 

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import at_least, check_together, flags, modules, optional_modules
+from asymkit.arguments import at_least, flags, modules, optional_modules
+from asymkit.checks import check_together
 from asymkit.losses import LeastSquaresLoss, TotalVariationLoss
 from asymkit.losses.adversarial import AdversarialLoss
 from asymkit.objectives.terms import (
@@ -180,9 +181,7 @@ class Discriminators(nn.Module):
             ValueError: there is no D_Z.
         """
         if self.aux is None:
-            raise ValueError(
-                "cycles with z need Discriminators(..., aux=AuxDiscriminator(aux_channels)); aux is missing"
-            )
+            raise ValueError("aux is missing: z needs Discriminators(..., aux=AuxDiscriminator(aux_channels))")
         return self.aux(z)
 
 

@@ -20,13 +20,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import check_images, modules, one_of
+from asymkit.arguments import modules, one_of
+from asymkit.checks import check_images
 from asymkit.losses import LeastSquaresLoss
 from asymkit.losses.adversarial import AdversarialLoss
 from asymkit.objectives import asymgan
 from asymkit.objectives.asymgan import Cycles, Discriminators
 from asymkit.objectives.terms import aux_l1, check_step, checked_aux, in_one_batch, l1, refuse_graph
-from asymkit.schedule import Phase
+from asymkit.training.schedule import Phase
 
 __all__ = [
     "Cycles",

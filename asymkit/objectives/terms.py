@@ -9,19 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import (
-    FLOATING,
-    as_image_pair,
-    check_dense,
-    check_tensor,
-    check_together,
-    described,
-    instance_of,
-    number,
-    one_of,
-    optional_modules,
-    widen,
-)
+from asymkit.arguments import described, instance_of, number, one_of, optional_modules
+from asymkit.checks import FLOATING, as_image_pair, check_dense, check_tensor, check_together
+from asymkit.precision import widen
 
 
 @dataclass(frozen=True)

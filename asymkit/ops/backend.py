@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.forward_ad import unpack_dual
 
-from asymkit.checks import instance_of, one_of
+from asymkit.arguments import instance_of, one_of
 
 TRITON = ("conditional_instance_norm", "instance_norm", "ms_ssim", "ssim")
 """Ops that have Triton kernels."""

@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.grad import conv2d_weight
 
-from asymkit.checks import check_dense, check_images, check_like, check_tensor, one_of
+from asymkit.arguments import one_of
+from asymkit.checks import check_dense, check_images, check_like, check_tensor
 from asymkit.ops import winograd
 from asymkit.ops.backend import OFF, SWITCH, Backend, needs_plain_formula
 from asymkit.ops.eager.norm import layout_of

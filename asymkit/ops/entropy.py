@@ -7,7 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from asymkit.checks import as_images, range_of
+from asymkit.arguments import range_of
+from asymkit.checks import as_images
 
 LEVELS = 256
 

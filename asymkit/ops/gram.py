@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asymkit.checks import check_images, full_precision, widen
+from asymkit.checks import check_images
 from asymkit.ops.backend import needs_plain_formula
+from asymkit.precision import full_precision, widen
 
 
 def gram_matrix(features: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function
 
-from asymkit.checks import check_images, check_tensor, number, one_of
+from asymkit.arguments import number, one_of
+from asymkit.checks import check_images, check_tensor
 from asymkit.ops.backend import (
     differentiable_backward,
     kernels_for,
@@ -27,8 +28,8 @@ from asymkit.ops.eager import norm as eager
 
 Activation = Literal["relu", "leaky_relu"]
 
-SLOPES = {None: 1.0, "relu": 0.0, "leaky_relu": 0.2}
-"""What an activation multiplies negative values by."""
+NEGATIVE_SLOPE = 0.2
+"""Of LeakyReLU in CycleGAN's discriminators; PyTorch's own default is 0.01."""
 
 
 def conditional_instance_norm(
@@ -38,6 +39,7 @@ def conditional_instance_norm(
     activation: Activation | None = None,
     residual: Tensor | None = None,
     eps: float = 1e-5,
+    negative_slope: float = NEGATIVE_SLOPE,
 ) -> Tensor:
     """Each map of each image brought to mean 0 and variance 1, then scaled and shifted [AsymGAN Fig. 12].
 
@@ -48,9 +50,10 @@ def conditional_instance_norm(
         x: feature maps, (N, C, H, W), more than one pixel each.
         scale: the whole multiplier, (N, C); a layer conditioned on z passes 1 + γ(z).
         shift: what is added, (N, C).
-        activation: "relu", "leaky_relu" (slope 0.2) or None.
+        activation: "relu", "leaky_relu" or None.
         residual: added last, of x's shape.
         eps: added to the variance, 1e-12 to 1.
+        negative_slope: of "leaky_relu", 0 to 1.
 
     Returns:
         Maps of x's shape, dtype and memory layout.
@@ -70,7 +73,7 @@ def conditional_instance_norm(
     check_images(x, "x")
     for name, given in (("scale", scale), ("shift", shift)):
         check_tensor(name, given, x.shape[:2], x.device, "hold one value per image and channel")
-    return _norm(x, scale, shift, activation, residual, eps)
+    return _norm(x, scale, shift, activation, residual, eps, negative_slope)
 
 
 def instance_norm(
@@ -80,6 +83,7 @@ def instance_norm(
     activation: Activation | None = None,
     residual: Tensor | None = None,
     eps: float = 1e-5,
+    negative_slope: float = NEGATIVE_SLOPE,
 ) -> Tensor:
     """Instance norm with one scale and shift per channel, or none: ``nn.InstanceNorm2d`` with a bounded gradient.
 
@@ -87,9 +91,10 @@ def instance_norm(
         x: feature maps, (N, C, H, W), more than one pixel each.
         weight: multiplier per channel, (C,), or None for 1.
         bias: what is added per channel, (C,), or None for 0.
-        activation: "relu", "leaky_relu" (slope 0.2) or None.
+        activation: "relu", "leaky_relu" or None.
         residual: added last, of x's shape.
         eps: added to the variance, 1e-12 to 1.
+        negative_slope: of "leaky_relu", 0 to 1.
 
     Returns:
         Maps of x's shape, dtype and memory layout.
@@ -108,7 +113,7 @@ def instance_norm(
         if given is not None:
             check_tensor(name, given, x.shape[1:2], x.device, "hold one value per channel")
     scale, shift = (None if given is None else given.expand(x.shape[:2]) for given in (weight, bias))
-    return _norm(x, scale, shift, activation, residual, eps)
+    return _norm(x, scale, shift, activation, residual, eps, negative_slope)
 
 
 def _norm(
@@ -118,6 +123,7 @@ def _norm(
     activation: Activation | None,
     residual: Tensor | None,
     eps: float,
+    negative_slope: float,
 ) -> Tensor:
     if x.shape[2] * x.shape[3] < 2:
         raise ValueError(
@@ -129,9 +135,10 @@ def _norm(
     if activation is not None:
         one_of("activation", activation, ("relu", "leaky_relu"))
     eps = number("eps", eps, 1e-12, 1)
+    slope = {None: 1.0, "relu": 0.0, "leaky_relu": number("negative_slope", negative_slope, 0, 1)}[activation]
     wide = torch.promote_types(x.dtype, torch.float32)
     scale, shift = (None if given is None else given.to(wide) for given in (scale, shift))
-    return normalized(x, scale, shift, residual, SLOPES[activation], eps)
+    return normalized(x, scale, shift, residual, slope, eps)
 
 
 def normalized(

@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from asymkit.checks import as_image_pair, as_images, check_tensor, number, numbers, one_of
+from asymkit.arguments import number, numbers, one_of
+from asymkit.checks import as_image_pair, as_images, check_tensor
 
 Reduction = Literal["mean", "sum"]
 

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asymkit.checks import at_least, check_image_pair, number, range_of, sizes, widen_pair
+from asymkit.arguments import at_least, number, range_of, sizes
+from asymkit.checks import check_image_pair
 from asymkit.ops.backend import differentiable_backward, kernels_for, needs_plain_backward, needs_plain_formula
 from asymkit.ops.eager import ssim as eager
+from asymkit.precision import widen_pair
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of Wang et al. (2003), finest scale first."""
@@ -225,7 +227,7 @@ class _Similarity(torch.autograd.Function):
             return (None,) * 5
         if not needs_plain_backward(grad):
             with torch.cuda.device_of(grad):
-                grad_x, grad_y = ctx.module.chain(saved, grad, images, ctx.options[2], ctx.wanted)
+                grad_x, grad_y = ctx.module.backward(saved, grad, images, ctx.options[2], ctx.wanted)
             return grad_x, grad_y, None, None, None
         if ctx.versions != tuple(map(_version, images)):
             raise RuntimeError(

@@ -36,8 +36,8 @@ LAYERS = [
     ),
     Mutation(
         "asymkit/layers.py",
-        "F.relu(self.mix(tiled(x, planes)))",
-        "self.mix(tiled(x, planes))",
+        "F.relu(self.mix(concat_planes(x, planes)))",
+        "self.mix(concat_planes(x, planes))",
         "tests/test_generators.py::test_z_changes_the_output_at_initialisation",
     ),
     Mutation(
@@ -115,7 +115,7 @@ OPS = [
     ),
     Mutation("asymkit/ops/entropy.py", ".sum(1) / math.log(2)", ".sum(1)", "tests/test_gram_entropy.py"),
     Mutation("asymkit/ops/entropy.py", "(LEVELS - 1)).round()", "(LEVELS - 1)).floor()", "tests/test_gram_entropy.py"),
-    Mutation("asymkit/ops/norm.py", '"leaky_relu": 0.2', '"leaky_relu": 0.1', "tests/test_norm.py"),
+    Mutation("asymkit/ops/norm.py", "NEGATIVE_SLOPE = 0.2", "NEGATIVE_SLOPE = 0.1", "tests/test_norm.py"),
     Mutation(
         "asymkit/evaluation/entropy.py",
         "first.mean >= second.mean",
@@ -129,7 +129,7 @@ OPS = [
 
 NETWORKS = [
     Mutation(
-        "asymkit/networks/tiled.py",
+        "asymkit/inference/tiled.py",
         "(2 * fade)).clamp(0, 1) if self.first",
         "(fade)).clamp(0, 1) if self.first",
         "tests/test_tiled.py::test_too_little_context_is_faded",
@@ -262,31 +262,31 @@ NETWORKS = [
         "asymkit/networks/features.py", "F.max_pool2d(hidden, 2)", "F.avg_pool2d(hidden, 2)", "tests/test_features.py"
     ),
     Mutation(
-        "asymkit/networks/any_size.py", "(last - places).abs()", "(last - places + 1).abs()", "tests/test_any_size.py"
+        "asymkit/inference/any_size.py", "(last - places).abs()", "(last - places + 1).abs()", "tests/test_any_size.py"
     ),
     Mutation(
-        "asymkit/networks/any_size.py",
+        "asymkit/inference/any_size.py",
         "torch.arange(image.shape[dim], device",
         "torch.arange(1, image.shape[dim] + 1, device",
         "tests/test_any_size.py",
     ),
     Mutation(
-        "asymkit/networks/any_size.py",
+        "asymkit/inference/any_size.py",
         "return result * half + middle",
         "return result * half",
         "tests/test_any_size.py",
     ),
     Mutation(
-        "asymkit/networks/tiled.py",
+        "asymkit/inference/tiled.py",
         "reach = _up(network.pixels, self.multiple)",
         "reach = _up(network.pixels // 2, self.multiple)",
         "tests/test_tiled.py",
     ),
     Mutation(
-        "asymkit/networks/tiled.py", "min(side, b + overlap), a, b)", "min(side, b), a, b)", "tests/test_tiled.py"
+        "asymkit/inference/tiled.py", "min(side, b + overlap), a, b)", "min(side, b), a, b)", "tests/test_tiled.py"
     ),
     Mutation(
-        "asymkit/networks/watch.py",
+        "asymkit/inference/tracing.py",
         "apart.square() * share * (1 - share)",
         "apart.square() * share",
         "tests/test_tiled.py",
@@ -431,16 +431,16 @@ OBJECTIVES = [
         ASYMGAN, "content(cycles.encoded, cycles.y)", "content(cycles.encoded, cycles.x)", "tests/test_asymgan.py"
     ),
     Mutation(ASYMGAN, "style(cycles.encoded, cycles.x)", "style(cycles.encoded, cycles.y)", "tests/test_asymgan.py"),
-    Mutation(ASYMGAN, "        cycles.rebuilt_poor,\n", "", "tests/test_asymgan.py"),
+    Mutation(ASYMGAN, "c.rebuilt_poor, c.encoded", "c.encoded", "tests/test_asymgan.py"),
     Mutation(ASYMGAN, "aux(cycles.z), aux(cycles.code)", "aux(cycles.code), aux(cycles.z)", "tests/test_asymgan.py"),
     Mutation(
         ASYMGAN,
-        "real_rich + gan(discriminators.rich(cycles.encoded), False)",
-        "gan(discriminators.rich(cycles.encoded), False)",
+        "real_rich + gan(rich(cycles.encoded), False)",
+        "gan(rich(cycles.encoded), False)",
         "tests/test_asymgan.py",
     ),
     Mutation(
-        "asymkit/pool.py",
+        "asymkit/training/image_pool.py",
         '"fake_poor", "fake_rich", "resampled", "encoded")',
         '"fake_poor", "fake_rich", "resampled")',
         "tests/test_pool.py",
@@ -460,7 +460,7 @@ OBJECTIVES = [
     ),
     Mutation(
         ASYNCGAN,
-        "discriminators.rich(pairs.x), [",
+        "rich(pairs.x), [",
         "discriminators.poor(pairs.x), [",
         "tests/test_asyncgan.py",
     ),
@@ -522,105 +522,135 @@ OBJECTIVES = [
 ]
 
 TRAINING = [
-    Mutation("asymkit/augment.py", "side - hole // 2 + 1", "side - hole + 1", "tests/test_augment.py"),
-    Mutation("asymkit/guard.py", "(values, math.inf)", "(values, 2.0)", "tests/test_guard.py"),
-    Mutation("asymkit/schedule.py", "layer.training = False\n", "pass\n", "tests/test_schedule.py"),
-    Mutation("asymkit/pool.py", "torch.rand(()) < 0.5", "torch.rand(()) < 0.7", "tests/test_pool.py"),
-    Mutation("asymkit/pool.py", "images = images.detach()", "images = images", "tests/test_pool.py"),
-    Mutation("asymkit/pool.py", "self.images.append(image.clone())", "self.images.append(image)", "tests/test_pool.py"),
+    Mutation("asymkit/training/augment.py", "side - hole // 2 + 1", "side - hole + 1", "tests/test_augment.py"),
+    Mutation("asymkit/training/guard.py", "(values, math.inf)", "(values, 2.0)", "tests/test_guard.py"),
+    Mutation("asymkit/training/schedule.py", "layer.training = False\n", "pass\n", "tests/test_schedule.py"),
+    Mutation("asymkit/training/image_pool.py", "torch.rand(()) < 0.5", "torch.rand(()) < 0.7", "tests/test_pool.py"),
+    Mutation("asymkit/training/image_pool.py", "images = images.detach()", "images = images", "tests/test_pool.py"),
     Mutation(
-        "asymkit/pool.py",
+        "asymkit/training/image_pool.py",
+        "self.images.append(image.clone())",
+        "self.images.append(image)",
+        "tests/test_pool.py",
+    ),
+    Mutation(
+        "asymkit/training/image_pool.py",
         "self.images[place] = self.images[place], image.clone()",
         "self.images[0] = self.images[place], image.clone()",
         "tests/test_pool.py",
     ),
     Mutation(
-        "asymkit/schedule.py",
+        "asymkit/training/schedule.py",
         "2 * ((epoch - half) % period) >= period",
         "2 * ((epoch - half) % period) > period",
         "tests/test_async_scheduler.py",
     ),
-    Mutation("asymkit/schedule.py", "number = epoch + 1\n", "number = epoch\n", "tests/test_async_scheduler.py"),
     Mutation(
-        "asymkit/schedule.py",
+        "asymkit/training/schedule.py", "number = epoch + 1\n", "number = epoch\n", "tests/test_async_scheduler.py"
+    ),
+    Mutation(
+        "asymkit/training/schedule.py",
         "2 * (number % period) > period",
         "2 * (number % period) >= period",
         "tests/test_async_scheduler.py",
     ),
     Mutation(
-        "asymkit/schedule.py",
+        "asymkit/training/schedule.py",
         "period or self.period, math.ceil(self.total_epochs / 2)",
         "period or self.period, self.total_epochs // 2",
         "tests/test_async_scheduler.py",
     ),
     Mutation(
-        "asymkit/schedule.py",
+        "asymkit/training/schedule.py",
         "parameter.requires_grad_(required)",
         "parameter.requires_grad_(True)",
         "tests/test_schedule.py",
     ),
-    Mutation("asymkit/schedule.py", "layer.training = training", "layer.training = True", "tests/test_schedule.py"),
     Mutation(
-        "asymkit/schedule.py",
+        "asymkit/training/schedule.py", "layer.training = training", "layer.training = True", "tests/test_schedule.py"
+    ),
+    Mutation(
+        "asymkit/training/schedule.py",
         "            parameter.grad = None\n",
         "",
         "tests/test_schedule.py tests/test_async_scheduler.py",
     ),
     Mutation(
-        "asymkit/schedule.py",
+        "asymkit/training/schedule.py",
         "        with frozen(*self.frozen):\n            return",
         "        if True:\n            return",
         "tests/test_async_scheduler.py",
     ),
-    Mutation("asymkit/schedule.py", "if progress <= constant", "if progress <= constant / 2", "tests/test_schedule.py"),
-    Mutation("asymkit/schedule.py", "(1 - progress) / (1 - constant)", "1 - progress", "tests/test_schedule.py"),
-    Mutation("asymkit/guard.py", "self.in_a_row = 0\n", "pass\n", "tests/test_guard.py"),
-    Mutation("asymkit/guard.py", "in_a_row >= self.limit", "in_a_row > self.limit", "tests/test_guard.py"),
-    Mutation("asymkit/guard.py", "found_inf = skipped ", "found_inf = 0 * skipped ", "tests/test_guard.py"),
-    Mutation("asymkit/guard.py", "in_a_row.add_(1).mul_(skipped)", "in_a_row.add_(skipped)", "tests/test_guard.py"),
     Mutation(
-        "asymkit/guard.py",
+        "asymkit/training/schedule.py",
+        "if progress <= constant",
+        "if progress <= constant / 2",
+        "tests/test_schedule.py",
+    ),
+    Mutation(
+        "asymkit/training/schedule.py", "(1 - progress) / (1 - constant)", "1 - progress", "tests/test_schedule.py"
+    ),
+    Mutation("asymkit/training/guard.py", "self.in_a_row = 0\n", "pass\n", "tests/test_guard.py"),
+    Mutation("asymkit/training/guard.py", "in_a_row >= self.limit", "in_a_row > self.limit", "tests/test_guard.py"),
+    Mutation("asymkit/training/guard.py", "found_inf = skipped ", "found_inf = 0 * skipped ", "tests/test_guard.py"),
+    Mutation(
+        "asymkit/training/guard.py", "in_a_row.add_(1).mul_(skipped)", "in_a_row.add_(skipped)", "tests/test_guard.py"
+    ),
+    Mutation(
+        "asymkit/training/guard.py",
         "torch.maximum(longest, in_a_row, out=longest)",
         "longest.copy_(in_a_row)",
         "tests/test_guard.py",
     ),
-    Mutation("asymkit/guard.py", "torch.where(skipped > 0, values, kept)", "values", "tests/test_guard.py"),
-    Mutation("asymkit/guard.py", "            kept.zero_()\n", "", "tests/test_guard.py"),
+    Mutation("asymkit/training/guard.py", "torch.where(skipped > 0, values, kept)", "values", "tests/test_guard.py"),
+    Mutation("asymkit/training/guard.py", "            kept.zero_()\n", "", "tests/test_guard.py"),
     Mutation(
-        "asymkit/guard.py",
+        "asymkit/training/guard.py",
         "torch.full((), number, device=device)",
         "torch.tensor(number, device=device)",
         "tests/test_capture.py",
     ),
-    Mutation("asymkit/guard.py", "if not _capturing(device):", "if True:", "tests/test_capture.py"),
-    Mutation("asymkit/pool.py", "same.tril(-1)", "same.tril()", "tests/test_pool.py"),
-    Mutation("asymkit/pool.py", "same.triu(1)", "same.tril(-1)", "tests/test_pool.py"),
-    Mutation("asymkit/pool.py", "< math.inf", "<= math.inf", "tests/test_pool.py"),
-    Mutation("asymkit/pool.py", "swaps = finite & ~fills", "swaps = ~fills", "tests/test_pool.py"),
+    Mutation("asymkit/training/guard.py", "if not _capturing(device):", "if True:", "tests/test_capture.py"),
+    Mutation("asymkit/training/image_pool.py", "same.tril(-1)", "same.tril()", "tests/test_pool.py"),
+    Mutation("asymkit/training/image_pool.py", "same.triu(1)", "same.tril(-1)", "tests/test_pool.py"),
+    Mutation("asymkit/training/image_pool.py", "< math.inf", "<= math.inf", "tests/test_pool.py"),
+    Mutation("asymkit/training/image_pool.py", "swaps = finite & ~fills", "swaps = ~fills", "tests/test_pool.py"),
     Mutation(
-        "asymkit/pool.py",
+        "asymkit/training/image_pool.py",
         "self._rows[: int(self._count)].clone()",
         "self._rows[: int(self._count)]",
         "tests/test_pool.py",
     ),
     Mutation("asymkit/objectives/terms.py", "made.split(sizes)", "made.chunk(len(sizes))", "tests/test_capture.py"),
-    Mutation("asymkit/capture.py", "held.copy_(given, non_blocking=True)", "pass", "tests/test_capture.py"),
-    Mutation("asymkit/capture.py", 'rate.fill_(group["lr"])', "rate", "tests/test_capture.py"),
+    Mutation("asymkit/training/capture.py", "held.copy_(given, non_blocking=True)", "pass", "tests/test_capture.py"),
+    Mutation("asymkit/training/capture.py", 'rate.fill_(group["lr"])', "rate", "tests/test_capture.py"),
     Mutation(
-        "asymkit/capture.py", '                group["lr"] = rate\n', "                pass\n", "tests/test_capture.py"
+        "asymkit/training/capture.py",
+        '                group["lr"] = rate\n',
+        "                pass\n",
+        "tests/test_capture.py",
     ),
-    Mutation("asymkit/capture.py", "            guard.replayed()\n", "                pass\n", "tests/test_capture.py"),
-    Mutation("asymkit/capture.py", "self.steps < WARM_UP", "self.steps <= WARM_UP", "tests/test_capture.py"),
-    Mutation("asymkit/guard.py", "ReduceOp.MIN", "ReduceOp.MAX", "tests/test_guard.py"),
-    Mutation("asymkit/guard.py", "        optimizer.zero_grad(set_to_none=True)\n", "", "tests/test_guard.py"),
     Mutation(
-        "asymkit/augment.py",
+        "asymkit/training/capture.py",
+        "            guard.replayed()\n",
+        "                pass\n",
+        "tests/test_capture.py",
+    ),
+    Mutation("asymkit/training/capture.py", "self.steps < WARM_UP", "self.steps <= WARM_UP", "tests/test_capture.py"),
+    Mutation("asymkit/training/guard.py", "ReduceOp.MIN", "ReduceOp.MAX", "tests/test_guard.py"),
+    Mutation("asymkit/training/guard.py", "        optimizer.zero_grad(set_to_none=True)\n", "", "tests/test_guard.py"),
+    Mutation(
+        "asymkit/training/augment.py",
         "mean + (image - mean) * (1 + self",
         "mean + (image - mean) * (self",
         "tests/test_augment.py",
     ),
-    Mutation("asymkit/augment.py", "randint(-most, most + 1,", "randint(0, most + 1,", "tests/test_augment.py"),
-    Mutation("asymkit/augment.py", "return image * ~hole_at", "return image * hole_at", "tests/test_augment.py"),
+    Mutation(
+        "asymkit/training/augment.py", "randint(-most, most + 1,", "randint(0, most + 1,", "tests/test_augment.py"
+    ),
+    Mutation(
+        "asymkit/training/augment.py", "return image * ~hole_at", "return image * hole_at", "tests/test_augment.py"
+    ),
 ]
 
 CHECKPOINTS = [

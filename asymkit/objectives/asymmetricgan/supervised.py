@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import check_together, instance_of, modules, optional_modules
+from asymkit.arguments import instance_of, modules, optional_modules
+from asymkit.checks import check_together
 from asymkit.losses import ColorCycleLoss, LogisticLoss, TotalVariationLoss
 from asymkit.losses.adversarial import AdversarialLoss
 from asymkit.networks import DualGenerator

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import described, instance_of
+from asymkit.arguments import described, instance_of
 from asymkit.losses import ColorCycleLoss, DomainClassificationLoss, LeastSquaresLoss, MSSSIMLoss
 from asymkit.losses.adversarial import AdversarialLoss
 from asymkit.networks import DualGenerator

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from asymkit.checks import widen
 from asymkit.ops.backend import exporting, tracing
+from asymkit.precision import widen
 
 VARIANCE_FLOOR = 1e-6
 """Below this variance a feature map counts as flat and passes no gradient on to its input."""

@@ -22,8 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from asymkit.checks import full_precision
 from asymkit.ops.backend import exporting, tracing
+from asymkit.precision import full_precision
 
 K1, K2 = 0.01, 0.03
 
@@ -116,12 +116,9 @@ def power(similarity: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
 class Level(NamedTuple):
     """One scale of one chunk of channels: mean similarity, and its gradient up to the constant 4 / windows."""
 
-    similarity: Tensor
-    """(channels,)."""
-    windows: int
-    """How many windows the similarity is the mean of."""
-    gradients: tuple[Tensor | None, Tensor | None]
-    """With respect to x and to y, (1, channels, H, W)."""
+    similarity: Tensor  # (channels,)
+    windows: int  # how many the similarity is the mean of
+    gradients: tuple[Tensor | None, Tensor | None]  # with respect to x and to y, (1, channels, H, W)
 
 
 def similarity_and_gradients(
@@ -164,7 +161,7 @@ def similarity_and_gradients(
         return product.view(n, c).mean(1), gradients
 
 
-def chain(
+def backward(
     gradients: Sequence[Tensor | None],
     grad: Tensor,
     images: Sequence[Tensor],
@@ -179,21 +176,18 @@ def _product(similarities: list[Tensor], exponents: Sequence[float]) -> tuple[Te
     """The product of all scales' powers for every channel, and its derivatives by the similarity of each scale."""
     if not exponents:
         return similarities[0], [torch.ones_like(similarities[0])]
-    factors, slopes = zip(
-        *(power(s, exponent) for s, exponent in zip(similarities, exponents, strict=True)), strict=True
-    )
+    powers = [power(s, exponent) for s, exponent in zip(similarities, exponents, strict=True)]
+    factors, slopes = zip(*powers, strict=True)
     product = torch.stack(factors).prod(0)
     return product, [product * slope for slope in slopes]
 
 
 def _sums_and_differences(x: Tensor, y: Tensor, low: float, span: float) -> list[Tensor]:
     """Stacks of u, v and room for their squares, (4, channels, H, W) each; u is 0 in the middle of the range."""
-    stacks = []
-    for a, b in zip(_chunks(x), _chunks(y), strict=True):
-        stack = _empty(4, a)
+    stacks = [_empty(4, chunk) for chunk in _chunks(x)]
+    for stack, a, b in zip(stacks, _chunks(x), _chunks(y), strict=True):
         torch.add(a, b, out=stack[:1]).sub_(2 * low + span)
         torch.sub(a, b, out=stack[1:2])
-        stacks.append(stack)
     return stacks
 
 
@@ -257,10 +251,11 @@ def _gathered(levels: list[list[Level]], slopes: list[Tensor], which: int, shape
         coarse = parts
         parts = [part for level in levels[scale] if (part := level.gradients[which]) is not None]
         if coarse:
-            # every scale but the finest is one chunk
-            share = coarse[0] * (slopes[scale + 1] / slopes[scale] / 4)[:, None, None]
+            share = (
+                coarse[0] * (slopes[scale + 1] / slopes[scale] / 4)[:, None, None]
+            )  # all but the finest are one chunk
             for part, added in zip(parts, share.split([part.shape[1] for part in parts], dim=1), strict=True):
-                part.add_(_spread(added, part.shape[2:]))
+                part.add_(_halved_adjoint(added, part.shape[2:]))
     gradient = torch.empty(shape, dtype=parts[0].dtype, device=parts[0].device)
     for place, part in zip(gradient.flatten(0, 1).split([part.shape[1] for part in parts]), parts, strict=True):
         place.copy_(part[0])
@@ -282,7 +277,7 @@ def _halved(stacks: list[Tensor]) -> Tensor:
     return whole
 
 
-def _spread(shares: Tensor, sides: Sequence[int]) -> Tensor:
+def _halved_adjoint(shares: Tensor, sides: Sequence[int]) -> Tensor:
     """The adjoint of :func:`_halved`, but for a factor of 4, (1, channels, h, w) to (1, channels, H, W)."""
     for dim, side in ((2, sides[0]), (3, sides[1])):
         if side % 2:
@@ -297,8 +292,7 @@ def _blur(x: Tensor, window: Sequence[float], adjoint: bool = False) -> Tensor:
     if not _convolution_blurs(x):
         x = F.pad(x, (margin,) * 4)
         return _weighted_slices(_weighted_slices(x, window, 2), window, 3)
-    channels = x.shape[1]
-    weights = x.new_tensor(window)
+    channels, weights = x.shape[1], x.new_tensor(window)
     for shape, padding in (((1, 1, -1, 1), (margin, 0)), ((1, 1, 1, -1), (0, margin))):
         kernel = weights.view(shape).expand(channels, 1, -1, -1).contiguous(memory_format=torch.channels_last)
         x = F.conv2d(x, kernel, padding=padding, groups=channels)

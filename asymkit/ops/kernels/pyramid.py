@@ -35,7 +35,7 @@ def _sums_of_four(x):
 
 
 @triton.jit
-def _spread(x, share):
+def _upsampled(x, share):
     """Every value at 2×2 places, times their share of it."""
     four = tl.broadcast_to(tl.reshape(x, (x.shape[0], 1, x.shape[1], 1)), (x.shape[0], 2, x.shape[1], 2))
     return share * tl.reshape(four, (2 * x.shape[0], 2 * x.shape[1]))
@@ -105,7 +105,7 @@ def gather(
             # a half of the mean above each way, or all where the border leaves a pixel alone
             share = tl.where((row == h - 1) & (h % 2 == 1), 1.0, 0.5)
             share *= tl.where((column == w - 1) & (w % 2 == 1), 1.0, 0.5)
-            sum_x, sum_y = own_x + _spread(sum_x, share), own_y + _spread(sum_y, share)
+            sum_x, sum_y = own_x + _upsampled(sum_x, share), own_y + _upsampled(sum_y, share)
     row, column = row.to(tl.int64), column.to(tl.int64)
     if WANT_X:
         tl.store(out_x + (image * x_n + channel * x_c + row * x_h + column * x_w), sum_x, inside)

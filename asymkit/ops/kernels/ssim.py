@@ -224,7 +224,7 @@ def similarity_and_gradients(
     return values, [own, factors] if counted else []
 
 
-def chain(
+def backward(
     gradients: Sequence[Tensor], grad: Tensor, images: Sequence[Tensor], window: Sequence[float], wanted: Sequence[bool]
 ) -> list[Tensor | None]:
     """The chain rule: what :func:`similarity_and_gradients` found, times the gradient by the similarities, (N,).

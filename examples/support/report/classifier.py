@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asymkit.objectives.asymmetricgan.unsupervised import Translators
-from support.run.chance import looking, seeded
+from support.run.chance import seeded, seeded_inference
 
 
 def train_classifier(
@@ -42,14 +42,14 @@ def train_classifier(
     return classifier.eval()
 
 
-@looking()
+@seeded_inference()
 def accuracy(classifier: nn.Module, images: Tensor, labels: Tensor, batch: int = 256) -> float:
     """Share of images, on the classifier's device, that it takes for what their labels say."""
     guesses = torch.cat([classifier(part).argmax(1) for part in images.split(batch)])
     return (guesses == labels.to(guesses)).float().mean().item()
 
 
-@looking()
+@seeded_inference()
 def domain_accuracy(classifier: nn.Module, model: Translators, images: list[Tensor]) -> dict[str, list[float]]:
     """Share of images that the classifier takes for one of the domain they should be of, by domain.
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from asymkit.objectives import asyncgan
 from support.data.digits import DigitSet, DigitSettings, digit_batches, digit_sets
 from support.report.classifier import accuracy, train_classifier
-from support.run.chance import looking
+from support.run.chance import seeded_inference
 from support.run.command import write_settings
 from support.run.durable import write_json
 
@@ -84,6 +84,6 @@ def _reader(domain: DigitSet, seed: int) -> Callable[[Tensor, DigitSet], float]:
     return lambda images, of: accuracy(classifier, images, of.test.digits)
 
 
-@looking()
+@seeded_inference()
 def _translated(generator: nn.Module, images: Tensor) -> Tensor:
     return torch.cat([generator(part) for part in images.split(128)])

@@ -12,13 +12,13 @@ from asymkit import ops
 from asymkit.objectives import asymgan, asyncgan
 from asymkit.objectives.asymgan import Translators
 from asymkit.objectives.asymmetricgan import supervised, unsupervised
-from support.run.chance import looking
+from support.run.chance import seeded_inference
 from support.run.plan import Intermediate
 
 Pairs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
-@looking()
+@seeded_inference()
 def asymgan_pictures(model: Translators, x: Tensor, y: Tensor, rows: int = 6, columns: int = 7) -> dict[str, Tensor]:
     """Grids (3, H, W) in [0, 1] by caption: both cycles and all three ways to choose z.
 
@@ -53,7 +53,7 @@ def asymgan_pictures(model: Translators, x: Tensor, y: Tensor, rows: int = 6, co
     }
 
 
-@looking()
+@seeded_inference()
 def z_slides(model: Translators, y: Tensor, rows: int = 4, steps: int = 13) -> dict[str, list[Tensor]]:
     """Grids (3, H, W) in [0, 1] to slide through, by caption: z goes from one sample to the one farthest from it.
 
@@ -77,7 +77,7 @@ def _far_apart(model: Translators, y: Tensor, samples: int = 7) -> tuple[Tensor,
     return z[first].expand(len(y), -1), z[last].expand(len(y), -1)
 
 
-@looking()
+@seeded_inference()
 def asymgan_figures(model: Translators, x: Tensor, y: Tensor, batch: int = 16) -> dict[str, float]:
     """What the pictures show, in numbers: means over the images given.
 
@@ -103,7 +103,7 @@ def asymgan_figures(model: Translators, x: Tensor, y: Tensor, batch: int = 16) -
     return sums
 
 
-@looking()
+@seeded_inference()
 def cycle_figures(model: asyncgan.Translators, x: Tensor, y: Tensor) -> dict[str, float]:
     """How well both cycles close, and how much z changes where there is one: means over the images given.
 
@@ -134,7 +134,7 @@ def _difference(one: Tensor, other: Tensor) -> Tensor:
     return (one - other).abs().mean() / 2
 
 
-@looking()
+@seeded_inference()
 def asyncgan_pictures(model: asyncgan.Translators, x: Tensor, y: Tensor, moments: Intermediate) -> dict[str, Tensor]:
     """Grids (3, H, W) in [0, 1] by caption: both cycles, the intermediate domains, and sampled z where there is one.
 
@@ -156,7 +156,7 @@ def asyncgan_pictures(model: asyncgan.Translators, x: Tensor, y: Tensor, moments
     return grids
 
 
-@looking()
+@seeded_inference()
 def munit_pictures(model: Any, x: Tensor, y: Tensor, moments: Intermediate) -> dict[str, Tensor]:
     """Grids (3, H, W) in [0, 1] by caption: sampled styles, styles of photos, and the intermediate domains.
 
@@ -175,7 +175,7 @@ def munit_pictures(model: Any, x: Tensor, y: Tensor, moments: Intermediate) -> d
     } | _intermediate(x, y, moments)
 
 
-@looking()
+@seeded_inference()
 def munit_figures(model: Any, x: Tensor, y: Tensor) -> dict[str, float]:
     """How well images are decoded again, and how much the style changes: means over the images given.
 
@@ -203,7 +203,7 @@ def _intermediate(x: Tensor, y: Tensor, moments: Intermediate) -> dict[str, Tens
     }
 
 
-@looking()
+@seeded_inference()
 def domain_pictures(model: unsupervised.Translators, images: list[Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:
     """Grids (3, H, W) in [0, 1] by caption: every input to every domain, and the way back.
 
@@ -227,7 +227,7 @@ def domain_pictures(model: unsupervised.Translators, images: list[Tensor], names
     return grids
 
 
-@looking()
+@seeded_inference()
 def gesture_pictures(model: supervised.Translators, pairs: Pairs, rows: int = 5, columns: int = 7) -> dict[str, Tensor]:
     """Grids (3, H, W) in [0, 1] by caption: one photo with many skeletons as in Fig. 10, and the way there and back.
 
@@ -250,7 +250,7 @@ def gesture_pictures(model: supervised.Translators, pairs: Pairs, rows: int = 5,
     }
 
 
-@looking()
+@seeded_inference()
 def gesture_figures(model: supervised.Translators, pairs: Pairs, batch: int = 8) -> dict[str, float]:
     """Peak signal-to-noise ratios in decibels, means over held-out pairs.
 

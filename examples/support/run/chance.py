@@ -61,7 +61,7 @@ def _accelerator() -> tuple[str, Any]:
 
 
 @contextmanager
-def looking() -> Iterator[None]:
+def seeded_inference() -> Iterator[None]:
     """No gradients, the same random numbers every time, and none taken from the training."""
     with torch.inference_mode(), seeded(0):
         yield

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from asymkit import AsyncScheduler
-from asymkit.schedule import Phase
-from support.run.chance import looking
+from asymkit.training.schedule import Phase
+from support.run.chance import seeded_inference
 
 
 class Plan:
@@ -75,7 +75,7 @@ class Plan:
     def keep_moment(self, step: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
         """If the step is the last one of its phase, keep what a model makes of rich and poor images."""
         if self.ends_phase(step):
-            with looking():
+            with seeded_inference():
                 cycles = model(x, y)
             self.moments.add(f"epoch {self.epoch(step)} ({self.phase(step)})", cycles.fake_poor, cycles.fake_rich)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from asymkit.checks import at_least
+from asymkit.arguments import at_least
 
 Precision = Literal["auto", "no", "bf16"]
 

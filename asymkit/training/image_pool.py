@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from asymkit.checks import FLOATING, at_least, check_images, described, flags
+from asymkit.arguments import at_least, described, flags
+from asymkit.checks import FLOATING, check_images
 from asymkit.ops.eager.norm import layout_of
 
 

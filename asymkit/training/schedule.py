@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from asymkit.checks import at_least, described, number, one_of
+from asymkit.arguments import at_least, described, number, one_of
 
 Phase = Literal["joint", "partial"]
 Rule = Literal["text", "algorithm1"]

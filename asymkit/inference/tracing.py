@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from asymkit.checks import widen
 from asymkit.ops.norm import normalized
+from asymkit.precision import widen
 
 OWN_CONV = "asymkit.conv3x3.default"
 NORM_ARGUMENTS = ("input", "running_mean", "running_var", "weight", "bias", "use_input_stats", "momentum", "eps")
@@ -96,7 +96,7 @@ class GivenNorms(TorchFunctionMode):
         return (wide - mean) * (variance + eps).rsqrt()
 
 
-class Reach(TorchFunctionMode):
+class ReceptiveField(TorchFunctionMode):
     """Counts the instance norms of a forward pass, and how far from a pixel the network looks, in pixels.
 
     Args:

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from asymkit.checks import described, instance_of
-from asymkit.guard import StepGuard
+from asymkit.arguments import described, instance_of
+from asymkit.training.guard import StepGuard
 
 Kind = TypeVar("Kind")
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from asymkit.checks import check_images, modules, number
+from asymkit.arguments import modules, number
+from asymkit.checks import check_images
 
 
 class DiscriminatorAugmentation(nn.Module):
@@ -58,14 +59,14 @@ class DiscriminatorAugmentation(nn.Module):
         """Images (N, C, H, W) in, the same changed out, not clamped, as in that paper."""
         check_images(image, "image")
         if self.brightness:
-            image = image + self._spread(image, self.brightness)
+            image = image + self._jitter(image, self.brightness)
         for strength, dims in ((self.saturation, (1,)), (self.contrast, (1, 2, 3))):
             if strength:
                 mean = image.mean(dims, keepdim=True)
-                image = mean + (image - mean) * (1 + self._spread(image, strength))
+                image = mean + (image - mean) * (1 + self._jitter(image, strength))
         if self.translation:
             image = self._moved(self._moved(image, 2), 3)
-        return self._holed(image) if self.cutout else image
+        return self._cutout(image) if self.cutout else image
 
     def attach(self, discriminator: nn.Module) -> RemovableHandle:
         """Change the first argument of every call of a discriminator from now on, in train and eval mode alike.
@@ -91,7 +92,7 @@ class DiscriminatorAugmentation(nn.Module):
         return inputs, named | {first: self(named[first])}
 
     @staticmethod
-    def _spread(image: Tensor, strength: float) -> Tensor:
+    def _jitter(image: Tensor, strength: float) -> Tensor:
         """One number in ± strength for each image."""
         return (2 * torch.rand(image.shape[0], 1, 1, 1, device=image.device, dtype=image.dtype) - 1) * strength
 
@@ -105,7 +106,7 @@ class DiscriminatorAugmentation(nn.Module):
         inside = ((places >= 0) & (places < side)).view(along)
         return image.gather(dim, places.clamp(0, side - 1).view(along).expand_as(image)) * inside
 
-    def _holed(self, image: Tensor) -> Tensor:
+    def _cutout(self, image: Tensor) -> Tensor:
         within: list[Tensor] = []
         for dim in (2, 3):
             side = image.shape[dim]
@@ -117,6 +118,6 @@ class DiscriminatorAugmentation(nn.Module):
         return image * ~hole_at
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         names = ("brightness", "saturation", "contrast", "translation", "cutout")
         return ", ".join(f"{name}={getattr(self, name)}" for name in names)

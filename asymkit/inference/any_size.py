@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from asymkit.checks import at_least, check_dense, check_images, modules, range_of
+from asymkit.arguments import at_least, modules, range_of
+from asymkit.checks import check_dense, check_images
 from asymkit.ops.backend import exporting_program
 
 
@@ -86,7 +87,7 @@ class AnySize(nn.Module):
         return x
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return f"multiple={self.divisor}, value_range={self.value_range}"
 
 

@@ -18,10 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from asymkit.checks import at_least, check_dense, check_images, modules, one_of
-from asymkit.networks.any_size import divisor_of
+from asymkit.arguments import at_least, modules, one_of
+from asymkit.checks import check_dense, check_images
+from asymkit.inference.any_size import divisor_of
+from asymkit.inference.tracing import GivenNorms, Moments, ReceptiveField
 from asymkit.networks.generators import aux_size
-from asymkit.networks.watch import GivenNorms, Moments, Reach
 
 Statistics = Literal["exact", "reduced"]
 
@@ -106,7 +107,7 @@ class Tiled(nn.Module):
         if max(height, width) <= self.tile:
             return cut(_whole(height), _whole(width)).to(image.device)
         least = _up(max(64, self.least_side), self.multiple)
-        network = Reach(min(height, least))
+        network = ReceptiveField(min(height, least))
         cut(_whole(min(height, least)), _whole(min(width, least)), network)
         reach = _up(network.pixels, self.multiple)
         overlap = reach if self.overlap is None else _up(self.overlap, self.multiple)
@@ -148,7 +149,7 @@ class Tiled(nn.Module):
         return known
 
     def extra_repr(self) -> str:
-        """What ``print`` shows between the brackets."""
+        """The arguments it was built with, for ``print``."""
         return f"tile={self.tile}, overlap={self.overlap}, statistics={self.statistics!r}"
 
 

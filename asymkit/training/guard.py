@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asymkit.checks import at_least, described, instance_of
+from asymkit.arguments import at_least, described, instance_of
 
 READ_EVERY = 10
 """Steps between two readings of a CUDA device's counters, where nothing else is asked for."""
