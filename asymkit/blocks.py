@@ -64,14 +64,16 @@ class ResidualBlock(_Block):
     Args:
         channels: feature maps in and out.
         affine: StarGAN's form: scale and shift in the norms, no biases in the convolutions, zeros as padding.
+        dropout: probability with which values are set to zero after the ReLU in training.
 
     Example:
         >>> ResidualBlock(16)(torch.randn(1, 16, 8, 8)).shape
         torch.Size([1, 16, 8, 8])
     """
 
-    def __init__(self, channels: int, affine: bool = False) -> None:
+    def __init__(self, channels: int, affine: bool = False, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout
         conv = zero_padded_conv if affine else reflect_padded_conv
         self.conv1, self.conv2 = conv(channels, channels), conv(channels, channels)
         self.norm1, self.norm2 = (InstanceNorm2d(channels, affine=affine) for _ in range(2))
@@ -79,6 +81,8 @@ class ResidualBlock(_Block):
     def residual(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """Maps (N, C, H, W) in, the same shape out."""
         hidden = self.norm1(self.conv1(x), activation="relu")
+        if self.dropout:
+            hidden = F.dropout(hidden, self.dropout, self.training)
         return self.norm2(self.conv2(hidden), residual=x)
 
 

@@ -63,3 +63,15 @@ class HeDense(HeStart, nn.Linear):
         >>> HeDense(64, 64, nonlinearity="linear")(torch.randn(100, 64)).std().round().item()
         1.0
     """
+
+
+def init_normal(module: nn.Module, std: float = 0.02) -> None:
+    """CycleGAN's initialisation: weights of convolutions and linear layers from N(0, std), biases zero.
+
+    As with CycleGAN's own, layers of class :class:`HeStart` keep the weights that they have.
+    """
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and not isinstance(layer, HeStart):
+            nn.init.normal_(layer.weight, 0.0, std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

@@ -114,16 +114,19 @@ class ConvNormReLU(nn.Module):
         conv: any module (N, C, H, W) -> (N, channels, H', W').
         channels: feature maps that ``conv`` gives.
         affine: learn a scale and a shift in the norm, StarGAN's form.
+        aux_channels: length of z, for a norm that z scales and shifts; None for one without z.
     """
 
-    def __init__(self, conv: nn.Module, channels: int, affine: bool = False) -> None:
+    def __init__(self, conv: nn.Module, channels: int, affine: bool = False, aux_channels: int | None = None) -> None:
         super().__init__()
         self.conv = conv
-        self.norm = InstanceNorm2d(channels, affine=affine)
+        self.norm: nn.Module = InstanceNorm2d(channels, affine=affine)
+        if aux_channels is not None:
+            self.norm = ConditionalInstanceNorm2d(channels, aux_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Images or maps in, non-negative maps out."""
-        return self.norm(self.conv(x), activation="relu")
+    def forward(self, x: Tensor, *z: Tensor) -> Tensor:
+        """Images or maps, and z (N, aux_channels) for a conditional norm, in, non-negative maps out."""
+        return self.norm(self.conv(x), *z, activation="relu")
 
 
 class Conv3x3(nn.Conv2d):
@@ -286,15 +289,3 @@ def upsample2x(
     return nn.ConvTranspose2d(
         in_channels, out_channels, kernel_size, stride=2, padding=1, output_padding=4 - kernel_size, bias=bias
     )
-
-
-def init_normal(module: nn.Module, std: float = 0.02) -> None:
-    """CycleGAN's initialisation: weights of convolutions and linear layers from N(0, std), biases zero.
-
-    As with CycleGAN's own, layers of class :class:`HeStart` keep the weights that they have.
-    """
-    for layer in module.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and not isinstance(layer, HeStart):
-            nn.init.normal_(layer.weight, 0.0, std)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)

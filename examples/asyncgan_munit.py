@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 import asymkit
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
-from asymkit.layers import Conv7x7, ConvNormReLU, init_normal, reflect_padded_conv, upsample2x
+from asymkit.initialisation import init_normal
+from asymkit.layers import Conv7x7, ConvNormReLU, reflect_padded_conv, upsample2x
 from asymkit.objectives.terms import TermWeights, aux_l1, l1
 
 

@@ -179,13 +179,17 @@ def networks() -> Iterator[tuple[str, Case]]:
         "upsampling": UPSAMPLING,
     }
     z = {"condition": optional(tensor(Z))}
-    yield "asymkit.ResnetGenerator", Case(asymkit.ResnetGenerator, shape)
+    yield "asymkit.ResnetGenerator", Case(asymkit.ResnetGenerator, shape | {"dropout": real(0.0, 0, 0.99)})
     conditioned = asymkit.ResnetGenerator(6, width=4, blocks=1)
     yield (
         "asymkit.ResnetGenerator.forward",
         Case(conditioned, {"image": tensor(IMAGE, alias="condition"), "condition": tensor(OTHER, alias="image")}),
     )
-    more = {"aux_channels": size("aux_channels"), "injection": choice("cin", "concat", "concat_all"), "spatial": FLAG}
+    more = {
+        "aux_channels": size("aux_channels"),
+        "injection": choice("cin", "concat", "concat_all", "cin_all"),
+        "spatial": FLAG,
+    }
     yield "asymkit.AuxGenerator", Case(asymkit.AuxGenerator, shape | more)
     yield "asymkit.AuxGenerator.forward", Case(aux, {"image": tensor(IMAGE, alias="condition")} | z)
     sides = exactly(

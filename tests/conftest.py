@@ -44,7 +44,7 @@ def images_like(n: int, c: int, h: int, w: int) -> Tensor:
 
 
 SMALL: dict[str, Any] = {"width": 8, "blocks": 4}
-INJECTIONS = ("concat", "concat_all", "cin")
+INJECTIONS = ("concat", "concat_all", "cin", "cin_all")
 
 
 def build(injection: Any = "cin", **options: Any) -> AuxGenerator:

@@ -57,6 +57,7 @@ CASES = {
     "star, vectors": Case(lambda: StarGenerator(5, **SMALL), vectors, EACH),
     "plain": Case(lambda: PlainGenerator(5), vectors, EACH, multiple=1),
     "aux, cin": Case(lambda: AuxGenerator(aux_channels=5, **SMALL), vectors, EACH),
+    "aux, cin_all": Case(lambda: AuxGenerator(aux_channels=5, injection="cin_all", **SMALL), vectors, EACH),
     "aux, concat": Case(lambda: AuxGenerator(aux_channels=5, injection="concat", **SMALL), vectors, EACH),
     "aux, concat_all": Case(lambda: AuxGenerator(aux_channels=5, injection="concat_all", **SMALL), vectors, EACH),
     "aux, spatial": Case(

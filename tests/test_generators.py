@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from asymkit import AuxGenerator, ResnetGenerator
-from asymkit.layers import ConditionalInstanceNorm2d, ResizeConv2d
+from asymkit.layers import ConditionalInstanceNorm2d, InstanceNorm2d, ResizeConv2d
 from conftest import INJECTIONS, SMALL, build
 
 
@@ -89,6 +89,36 @@ def test_cin_is_in_the_middle_three_blocks() -> None:
         if any(isinstance(m, ConditionalInstanceNorm2d) for m in block.modules())
     ]
     assert conditional == [1, 2, 3]
+
+
+def test_cin_all_is_in_every_norm() -> None:
+    """Of the stem, the down-sampling, the blocks and the up-sampling, each scaled by 1 + γ(z) and shifted by β(z)."""
+    generator = AuxGenerator(injection="cin_all", width=4, blocks=4).double()
+    norms = [m for m in generator.modules() if isinstance(m, ConditionalInstanceNorm2d | InstanceNorm2d)]
+    assert [type(norm) for norm in norms] == [ConditionalInstanceNorm2d] * (3 + 2 * 4 + 2)
+    image, z = torch.rand(2, 3, 16, 16).double(), torch.randn(2, 8).double()
+    calls: list[tuple[nn.Module, Tensor]] = []
+    for norm in norms:
+        norm.register_forward_hook(lambda norm, inputs, _: calls.append((norm, inputs[1])))
+    generator(image, z).sum().backward()
+    assert [norm for norm, _ in calls] == norms
+    assert all(given is z for _, given in calls)
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for norm in norms for p in norm.parameters())
+
+
+def test_dropout_is_in_the_blocks_and_in_training_only() -> None:
+    plain, dropping = (ResnetGenerator(width=8, blocks=2, dropout=p).double() for p in (0.0, 0.5))
+    dropping.load_state_dict(plain.state_dict())
+    image = torch.rand(1, 3, 16, 16).double()
+    assert not torch.equal(dropping(image), dropping(image))
+    torch.testing.assert_close(dropping.eval()(image), plain(image))
+    block: Any = dropping.train().blocks[0]
+    zeros = []
+    block.conv2.register_forward_pre_hook(lambda _, inputs: zeros.append((inputs[0] == 0).double().mean()))
+    block(torch.randn(1, 32, 64, 64).double())
+    assert zeros[0].item() == pytest.approx(0.75, abs=0.02)  # half by the ReLU, half of the rest
+    with pytest.raises(ValueError, match=r"dropout must be a number from 0 to 0\.99"):
+        ResnetGenerator(dropout=1.0)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from support.data.images import bundled_photos
 from torch import Tensor, nn
 
 from asymkit import AuxDiscriminator, AuxEncoder, AuxGenerator, HighResGenerator, load_weights, save_weights
-from asymkit.initialisation import HeDense, HeKernel2d, HeStart
-from asymkit.layers import HeKernel3x3, init_normal
+from asymkit.initialisation import HeDense, HeKernel2d, HeStart, init_normal
+from asymkit.layers import HeKernel3x3
 
 STARTS = [
     (16, None),
@@ -35,6 +35,7 @@ GENERATORS: dict[str, Callable[[int], AuxGenerator | HighResGenerator]] = {
     "concat": lambda width: AuxGenerator(width=width, injection="concat"),
     "concat, spatial": lambda width: AuxGenerator(width=width, injection="concat", spatial=True),
     "concat_all": lambda width: AuxGenerator(width=width, injection="concat_all"),
+    "cin_all": lambda width: AuxGenerator(width=width, injection="cin_all"),
     "high resolution": lambda width: HighResGenerator(width=width, aux_channels=8, blocks=3),
 }
 

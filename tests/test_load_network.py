@@ -43,6 +43,7 @@ BUILT: list[tuple[Any, dict[str, Any]]] = [
     (ResnetGenerator, {"width": 1, "blocks": 1, "upsampling": "resize"}),
     (AuxGenerator, {"aux_channels": 5, **SMALL}),
     (AuxGenerator, {"aux_channels": 5, "injection": "concat", **SMALL}),
+    (AuxGenerator, {"aux_channels": 5, "injection": "cin_all", **SMALL}),
     (AuxGenerator, {"aux_channels": 5, "injection": "concat_all", "upsampling": "resize", "width": 4, "blocks": 4}),
     (HighResGenerator, {"in_channels": 1, **SMALL}),
     (HighResGenerator, {"aux_channels": 6, "upsampling": "resize", **SMALL}),

@@ -54,6 +54,7 @@ CASES: dict[str, tuple[Any, Any]] = {
     "resized": (lambda: ResnetGenerator(**SMALL, upsampling="resize"), None),
     "skeleton": (lambda: ResnetGenerator(5, 3, **SMALL), lambda: torch.randn(2, 2, 120, 88)),
     "cin": (lambda: AuxGenerator(**SMALL), lambda: torch.randn(2, 8)),
+    "cin_all": (lambda: AuxGenerator(**SMALL, injection="cin_all"), lambda: torch.randn(2, 8)),
     "concat_all": (lambda: AuxGenerator(**SMALL, injection="concat_all"), lambda: torch.randn(2, 8)),
     "spatial": (lambda: AuxGenerator(**SMALL, injection="concat", spatial=True), lambda: torch.randn(2, 8, 15, 11)),
     "high": (lambda: HighResGenerator(aux_channels=4, **SMALL), lambda: torch.randn(2, 4)),

@@ -110,9 +110,11 @@ def _resnet(shapes: Shapes) -> dict[str, Any]:
 
 def _aux(shapes: Shapes) -> dict[str, Any]:
     vectors = [shape for name, shape in shapes.items() if name.endswith("norm1.gamma.weight")]
+    in_all_norms = "encoder.0.norm.gamma.weight" in shapes
     mixed = [shape for name, shape in shapes.items() if name.startswith("concats.") and name.endswith("mix.weight")]
     length = vectors[0][1] if vectors else mixed[0][1] - mixed[0][0]
-    injection = "cin" if vectors else "concat" if len(mixed) == 1 else "concat_all"
+    by_norms, by_channels = "cin_all" if in_all_norms else "cin", "concat" if len(mixed) == 1 else "concat_all"
+    injection = by_norms if vectors else by_channels
     return _resnet(shapes) | {"aux_channels": length, "injection": injection}
 
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from asymkit.arguments import at_least, flags, sizes
 from asymkit.checks import check_images, check_vector, weight_of
-from asymkit.initialisation import HeDense, HeKernel2d
-from asymkit.layers import InstanceNorm2d, init_normal
+from asymkit.initialisation import HeDense, HeKernel2d, init_normal
+from asymkit.layers import InstanceNorm2d
 
 SLOPE = 0.2
 

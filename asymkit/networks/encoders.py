@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from asymkit.arguments import flags, sizes
 from asymkit.blocks import PlainResidualBlock, ResidualBlock
 from asymkit.checks import check_images, weight_of
-from asymkit.initialisation import HeKernel2d
-from asymkit.layers import Conv7x7, ConvNormReLU, HeKernel7x7, init_normal, reflect_padded_conv
+from asymkit.initialisation import HeKernel2d, init_normal
+from asymkit.layers import Conv7x7, ConvNormReLU, HeKernel7x7, reflect_padded_conv
 
 
 class AuxEncoder(nn.Module):

@@ -8,12 +8,13 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from asymkit.arguments import at_least, described, flags, one_of, sizes
+from asymkit.arguments import at_least, described, flags, number, one_of, sizes
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
 from asymkit.checks import check_images, check_input, check_vector, weight_of
-from asymkit.layers import AuxConcat, Conv7x7, ConvNormReLU, Upsampling, init_normal, reflect_padded_conv, upsample2x
+from asymkit.initialisation import init_normal
+from asymkit.layers import AuxConcat, Conv7x7, ConvNormReLU, Upsampling, reflect_padded_conv, upsample2x
 
-Injection = Literal["concat", "concat_all", "cin"]
+Injection = Literal["concat", "concat_all", "cin", "cin_all"]
 
 
 class ResnetGenerator(nn.Module):
@@ -26,10 +27,12 @@ class ResnetGenerator(nn.Module):
         out_channels: of the result, at most 4,096.
         width: feature maps after the first layer, at most 1,024; the blocks have four times as many.
         blocks: residual blocks, 9 for 256² and 6 for 128² in CycleGAN, at most 256.
+        dropout: probability with which a block sets a value to zero after its first ReLU in training; 0.5 is CycleGAN's
+            and pix2pix's form with dropout; the weights have the same names.
         upsampling: "transposed" (CycleGAN's) or "resize" (no checkerboards).
 
     Raises:
-        ValueError: a size out of bounds, an unknown up-sampling.
+        ValueError: a size or a probability out of bounds, an unknown up-sampling.
 
     Example:
         >>> generator = ResnetGenerator(width=8, blocks=2)
@@ -47,14 +50,16 @@ class ResnetGenerator(nn.Module):
         width: int = 64,
         blocks: int = 9,
         *,
+        dropout: float = 0.0,
         upsampling: Upsampling = "transposed",
     ) -> None:
         super().__init__()
         in_channels, out_channels = sizes(in_channels=in_channels, out_channels=out_channels)
         width, blocks = sizes(width=width, blocks=blocks)
+        dropout = number("dropout", dropout, 0, 0.99)
         self.in_channels = in_channels
         self.encoder = _encoder(in_channels, width)
-        self.blocks = nn.Sequential(*(ResidualBlock(4 * width) for _ in range(blocks)))
+        self.blocks = nn.Sequential(*(ResidualBlock(4 * width, dropout=dropout) for _ in range(blocks)))
         self.decoder = _decoder(width, upsampling)
         self.to_image = Conv7x7(width, out_channels)
         init_normal(self)
@@ -97,16 +102,18 @@ class ResnetGenerator(nn.Module):
 class AuxGenerator(nn.Module):
     """Poor→rich generator with an auxiliary variable z that carries what the poor image lacks [AsymGAN Fig. 12].
 
-    :class:`ResnetGenerator` in which z enters one of three ways: ``"cin"``, as scale and shift of the norms in the
+    :class:`ResnetGenerator` in which z enters one of four ways: ``"cin"``, as scale and shift of the norms in the
     middle three residual blocks; ``"concat"``, as channels of the middle feature map, after half of the blocks;
-    ``"concat_all"``, as channels of every feature map from there on. Weights start from N(0, 0.02), except where z enters:
-    there two z change the picture from the first step, also in CycleGAN code, see :class:`asymkit.initialisation.HeStart`.
+    ``"concat_all"``, as channels of every feature map from there on; ``"cin_all"``, which the paper does not have, as
+    scale and shift of every norm, as in Augmented CycleGAN (Almahairi et al. 2018). Weights start from N(0, 0.02), except
+    where z enters: there two z change the picture from the first step, also in CycleGAN code, see
+    :class:`asymkit.initialisation.HeStart`.
 
     Args:
         in_channels: of the poor image, at most 4,096.
         out_channels: of the rich image, at most 4,096.
         aux_channels: length of z, or channels of a spatial z, at most 4,096.
-        injection: "cin", "concat" or "concat_all".
+        injection: "cin", "concat", "concat_all" or "cin_all".
         width: feature maps after the first layer, at most 1,024; the blocks have four times as many.
         blocks: residual blocks, at most 256.
         spatial: z is a map of an eighth of the image's size instead of a vector; only with "concat".
@@ -138,7 +145,7 @@ class AuxGenerator(nn.Module):
         upsampling: Upsampling = "transposed",
     ) -> None:
         super().__init__()
-        one_of("injection", injection, ("concat", "concat_all", "cin"))
+        one_of("injection", injection, ("concat", "concat_all", "cin", "cin_all"))
         (spatial,) = flags(spatial=spatial)
         in_channels, out_channels = sizes(in_channels=in_channels, out_channels=out_channels)
         aux_channels, width, blocks = sizes(aux_channels=aux_channels, width=width, blocks=blocks)
@@ -150,13 +157,14 @@ class AuxGenerator(nn.Module):
             injection,
             spatial,
         )
-        conditional = middle_blocks(blocks) if injection == "cin" else range(0)
-        self.encoder = _encoder(in_channels, width)
+        conditional = {"cin": middle_blocks(blocks), "cin_all": range(blocks)}.get(injection, range(0))
+        in_all_norms = aux_channels if injection == "cin_all" else None
+        self.encoder = _encoder(in_channels, width, in_all_norms)
         self.blocks = nn.ModuleList(
             ConditionalResidualBlock(4 * width, aux_channels) if i in conditional else ResidualBlock(4 * width)
             for i in range(blocks)
         )
-        self.decoder = _decoder(width, upsampling)
+        self.decoder = _decoder(width, upsampling, in_all_norms)
         self.to_image = Conv7x7(width, out_channels)
         self.concats = self._concats(width, blocks)
         init_normal(self)
@@ -193,12 +201,15 @@ class AuxGenerator(nn.Module):
             z = self._drawn(image.shape[0], aux_size(image) if self.spatial else ())
         else:
             z = self._checked(condition, image.shape[0])
-        hidden = self.encoder(image)
+        in_all_norms = (z,) if self.injection == "cin_all" else ()
+        hidden = image
+        for layer in self.encoder:
+            hidden = layer(hidden, *in_all_norms)
         for i, block in enumerate(self.blocks):
             hidden = self._concat(f"block{i}", hidden, z)
             hidden = block(hidden, z) if isinstance(block, ConditionalResidualBlock) else block(hidden)
         for i, up in enumerate(self.decoder):
-            hidden = up(self._concat(f"up{i}", hidden, z))
+            hidden = up(self._concat(f"up{i}", hidden, z), *in_all_norms)
         return torch.tanh(self.to_image(self._concat("image", hidden, z)))
 
     def sample_aux(self, n: int, size: tuple[int, int] | None = None) -> Tensor:
@@ -274,16 +285,16 @@ def aux_size(images: Tensor) -> tuple[int, int]:
     return -(-images.shape[-2] // 8), -(-images.shape[-1] // 8)
 
 
-def _encoder(in_channels: int, width: int) -> nn.Sequential:
+def _encoder(in_channels: int, width: int, aux_channels: int | None = None) -> nn.Sequential:
     return nn.Sequential(
-        ConvNormReLU(Conv7x7(in_channels, width), width),
-        ConvNormReLU(reflect_padded_conv(width, 2 * width, stride=2), 2 * width),
-        ConvNormReLU(reflect_padded_conv(2 * width, 4 * width, stride=2), 4 * width),
+        ConvNormReLU(Conv7x7(in_channels, width), width, aux_channels=aux_channels),
+        ConvNormReLU(reflect_padded_conv(width, 2 * width, stride=2), 2 * width, aux_channels=aux_channels),
+        ConvNormReLU(reflect_padded_conv(2 * width, 4 * width, stride=2), 4 * width, aux_channels=aux_channels),
     )
 
 
-def _decoder(width: int, upsampling: Upsampling) -> nn.Sequential:
+def _decoder(width: int, upsampling: Upsampling, aux_channels: int | None = None) -> nn.Sequential:
     return nn.Sequential(
-        ConvNormReLU(upsample2x(4 * width, 2 * width, upsampling), 2 * width),
-        ConvNormReLU(upsample2x(2 * width, width, upsampling), width),
+        ConvNormReLU(upsample2x(4 * width, 2 * width, upsampling), 2 * width, aux_channels=aux_channels),
+        ConvNormReLU(upsample2x(2 * width, width, upsampling), width, aux_channels=aux_channels),
     )

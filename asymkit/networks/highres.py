@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from asymkit.arguments import MOST_CHANNELS, at_least, sizes
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
 from asymkit.checks import check_input, check_vector, weight_of
-from asymkit.layers import Conv7x7, ConvNormReLU, Upsampling, init_normal, upsample2x
+from asymkit.initialisation import init_normal
+from asymkit.layers import Conv7x7, ConvNormReLU, Upsampling, upsample2x
 
 
 class HighResGenerator(nn.Module):
