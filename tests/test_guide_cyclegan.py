@@ -176,7 +176,7 @@ def test_one_side_is_translated_with_the_networks_that_were_trained(form: str, t
     for net_g in ("resnet_9blocks", "aux_6blocks", "unet_128"):
         with pytest.raises((RuntimeError, AttributeError)):
             names["test"](options(tmp_path, **one_side, model_suffix="_A", netG=net_g), [{"A": image}])
-    with pytest.raises(NotImplementedError, match="--norm instance$"):
+    with pytest.raises(NotImplementedError, match=r"--norm instance$"):
         names["test"](options(tmp_path, **one_side, model_suffix="_A", norm="batch"), [{"A": image}])
 
 
@@ -221,7 +221,7 @@ def test_options_for_networks_mean_what_they_meant(form: str, tmp_path: Path) ->
     for net_d, layers in {"basic": 3, "n_layers": 5}.items():
         assert len(names["networks"].define_D(3, 4, net_d, 5, "instance").norms) == layers
     assert type(names["networks"].define_D(3, 4, "pixel", 5, "batch")).__name__ == "PixelDiscriminator"
-    with pytest.raises(NotImplementedError, match="--norm instance$"):
+    with pytest.raises(NotImplementedError, match=r"--norm instance$"):
         names["networks"].define_G(3, 3, 4, "resnet_9blocks", "batch", False)
     with pytest.raises(NotImplementedError, match="--norm instance"):
         names["networks"].define_D(3, 4, "basic", 3, "batch")
