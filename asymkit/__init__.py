@@ -30,6 +30,8 @@ from asymkit.losses import (
     PerceptualLoss,
     SSIMLoss,
     TotalVariationLoss,
+    WassersteinLoss,
+    gradient_penalty,
 )
 from asymkit.networks import (
     AuxDiscriminator,
@@ -92,9 +94,11 @@ __all__ = [
     "Tiled",
     "TotalVariationLoss",
     "VGGFeatures",
+    "WassersteinLoss",
     "__version__",
     "checkpoint_blocks",
     "frozen",
+    "gradient_penalty",
     "linear_decay",
     "load_asymmetricgan_generators",
     "load_cyclegan_discriminator",

@@ -338,11 +338,18 @@ def losses() -> Iterator[tuple[str, Case]]:
 
     score = Kind(IMAGE, some)
     told = Kind(IMAGE, some, alias="prediction")
-    for name, loss in (("LeastSquaresLoss", asymkit.LeastSquaresLoss()), ("LogisticLoss", asymkit.LogisticLoss())):
+    for name, loss in (
+        ("LeastSquaresLoss", asymkit.LeastSquaresLoss()),
+        ("LogisticLoss", asymkit.LogisticLoss()),
+        ("WassersteinLoss", asymkit.WassersteinLoss()),
+    ):
         yield f"asymkit.{name}", Case(type(loss), {})
         yield f"asymkit.{name}.forward", Case(loss, {"prediction": score, "target_is_real": FLAG})
         yield f"asymkit.{name}.generator_loss", Case(loss.generator_loss, {"fake": told})
         yield f"asymkit.{name}.discriminator_loss", Case(loss.discriminator_loss, {"real": told, "fake": told})
+    scored = Kind(asymkit.PatchDiscriminator(width=4, layers=1), callable)
+    pair = {name: tensor(IMAGE, alias="(real|fake|image)") for name in ("real", "fake")}
+    yield "asymkit.gradient_penalty", Case(asymkit.gradient_penalty, {"discriminator": scored} | pair)
     yield "asymkit.DomainClassificationLoss", Case(asymkit.DomainClassificationLoss, {"multi_label": FLAG})
     logits = tensor(
         torch.randn(2, 3), lambda v: v.dtype in FLOATS and v.ndim == 2 and len(v) == 2 and v.shape[1] > 1, alone=True
@@ -575,7 +582,7 @@ def asymmetricgan_entries() -> Iterator[tuple[str, Case]]:
     image, other = tensor(IMAGE, alias="image"), tensor(OTHER, alias="(image|condition)")
     place = "asymkit.objectives.asymmetricgan"
     dual = asymkit.DualGenerator.supervised(4, 4, 1)
-    yield f"{place}.supervised.Translators", Case(supervised.Translators, {"dual": exactly(dual)})
+    yield f"{place}.supervised.Translators", Case(supervised.Translators, {"dual": exactly(dual), "identity": FLAG})
     call = supervised.Translators(dual)
     skeletons = {"skeleton_x": other, "skeleton_y": tensor(OTHER)}
     yield f"{place}.supervised.Translators.forward", Case(call, {"x": image, "y": other} | skeletons)
@@ -592,7 +599,7 @@ def asymmetricgan_entries() -> Iterator[tuple[str, Case]]:
     detached = {"cycles": exactly(cycles.detach())}
     yield f"{place}.supervised.discriminator_terms", Case(supervised.discriminator_terms, terms | detached)
     dual = asymkit.DualGenerator.preset("S2", domains=3, width=4)
-    yield f"{place}.unsupervised.Translators", Case(unsupervised.Translators, {"dual": exactly(dual)})
+    yield f"{place}.unsupervised.Translators", Case(unsupervised.Translators, {"dual": exactly(dual), "identity": FLAG})
     model = unsupervised.Translators(dual)
     own = {
         name: tensor(
@@ -603,9 +610,10 @@ def asymmetricgan_entries() -> Iterator[tuple[str, Case]]:
         for name in ("source", "target")
     }
     yield f"{place}.unsupervised.Translators.forward", Case(model, {"x": image, "y": other} | own)
-    domain_critic = asymkit.DomainDiscriminator(3, image_size=32, width=4, layers=2)
+    domain_discriminator = asymkit.DomainDiscriminator(3, image_size=32, width=4, layers=2)
     cycle = model(IMAGE, LABELS, OTHER, LABELS)
-    options = {"discriminators": exactly(domain_critic), "classification": optional(network(None))} | adversarial
+    options = {"discriminators": exactly(domain_discriminator), "classification": optional(network(None))} | adversarial
+    options |= {"weights": optional(exactly(unsupervised.Weights()))}
     structure = {"cycle": exactly(cycle), "structure": optional(network(asymkit.SSIMLoss()))}
     yield f"{place}.unsupervised.generator_terms", Case(unsupervised.generator_terms, options | structure)
     held = {"cycle": exactly(cycle.detach())}

@@ -183,6 +183,12 @@ def logistic(scores: Tensor, real: bool) -> float:
     return -math.fsum(math.log(s if real else 1 - s) for s in sigmoid) / len(sigmoid)
 
 
+def wasserstein(scores: Tensor, real: bool) -> float:
+    """−D for real, D for fake (Arjovsky et al. 2017)."""
+    values = scores.detach().double().flatten().tolist()
+    return (-1.0 if real else 1.0) * math.fsum(values) / len(values)
+
+
 def conditional_instance_norm(x: Tensor, scale: Tensor, shift: Tensor, eps: float = 1e-5) -> Tensor:
     """(x − mean) / √(var + eps) · scale + shift, one map at a time [AsymGAN Fig. 12]."""
     out = []

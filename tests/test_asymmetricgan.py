@@ -19,6 +19,7 @@ from asymkit import (
     PatchDiscriminator,
     PerceptualLoss,
     VGGFeatures,
+    WassersteinLoss,
     frozen,
 )
 from asymkit.objectives.asymmetricgan import supervised, unsupervised
@@ -87,8 +88,10 @@ def test_unsupervised_terms_are_the_equations(cycle: unsupervised.Cycle) -> None
     torch.testing.assert_close(terms["classification"], -(likelihoods[0, 1] + likelihoods[1, 1]) / 2)
     torch.testing.assert_close(terms["cycle"], reference.color_l1(cycle.rebuilt, cycle.x).mean())
     torch.testing.assert_close(terms["structure"], MSSSIMLoss(scales=1)(cycle.rebuilt, cycle.x))
+    assert cycle.same_x is not None
+    assert cycle.same_y is not None
     torch.testing.assert_close(terms["identity"], mean_l1(cycle.same_x, cycle.x) + mean_l1(cycle.same_y, cycle.y))
-    assert terms.keys() == vars(unsupervised.Weights()).keys()
+    assert terms.keys() | {"penalty"} == vars(unsupervised.Weights()).keys()
     found = unsupervised.discriminator_terms(cycle.detach(), discriminators)
     real, fake = discriminators(cycle.y)[0], discriminators(cycle.fake)[0]
     known = torch.softmax(discriminators(cycle.x)[1], 1).log()
@@ -111,6 +114,8 @@ def test_supervised_terms_are_the_equations(cycles: supervised.Cycles) -> None:
     torch.testing.assert_close(terms["color"], color.mean())
     back = reference.color_l1(c.rebuilt_x, c.x) + reference.color_l1(c.rebuilt_y, c.y)
     torch.testing.assert_close(terms["cycle"], back.mean())
+    assert c.same_x is not None
+    assert c.same_y is not None
     torch.testing.assert_close(terms["identity"], mean_l1(c.same_x, c.x) + mean_l1(c.same_y, c.y))
     torch.testing.assert_close(terms["perceptual"], perceptual(c.fake_y, c.y) + perceptual(c.fake_x, c.x))
     rough = reference.total_variation(c.fake_y, 1, "sum") + reference.total_variation(c.fake_x, 1, "sum")
@@ -122,6 +127,51 @@ def test_supervised_terms_are_the_equations(cycles: supervised.Cycles) -> None:
         for image, skeleton, real, fake in [(c.x, c.skeleton_y, c.y, c.fake_y), (c.y, c.skeleton_x, c.x, c.fake_x)]
     )
     torch.testing.assert_close(found, expected)
+
+
+def test_terms_of_weight_zero_are_not_computed(cycle: unsupervised.Cycle, cycles: supervised.Cycles) -> None:
+    """Neither the images of the identity terms, nor MS-SSIM."""
+    calls: list[int] = []
+    dual = DualGenerator.preset("S2", domains=3, width=4).double()
+    dual.translator.register_forward_pre_hook(lambda _, inputs: calls.append(len(inputs[0])))
+    bare = unsupervised.Translators(dual, identity=False)(cycle.x, cycle.source, cycle.y, cycle.target)
+    assert calls == [2]
+    assert (bare.same_x, bare.same_y) == (None, None)
+    structure = nn.Module()  # which cannot be called
+    weights = unsupervised.Weights(structure=0.0, identity=0.0)
+    terms = unsupervised.generator_terms(bare, build_discriminator(), structure=structure, weights=weights)
+    assert sorted(terms) == ["adversarial", "classification", "cycle"]
+    assert bare.detach().same_x is None
+    unsupervised.discriminator_terms(bare.detach(), build_discriminator())
+    dual = DualGenerator.supervised(width=4, blocks=1).double()
+    dual.translator.register_forward_pre_hook(lambda _, inputs: calls.append(len(inputs[0])))
+    pair = supervised.Translators(dual, identity=False)(cycles.x, cycles.skeleton_x, cycles.y, cycles.skeleton_y)
+    assert calls == [2, 4]
+    terms = supervised.generator_terms(pair, build_discriminators())
+    assert sorted(terms) == ["adversarial", "color", "cycle", "total_variation"]
+    supervised.discriminator_terms(pair.detach(), build_discriminators())
+
+
+def test_stargans_objective_is_wgan_gp(cycle: unsupervised.Cycle) -> None:
+    weights = unsupervised.Weights(structure=0.0, identity=0.0, penalty=10.0)
+    one, other = build_discriminator(), build_discriminator()
+    discriminators, gan = nn.ModuleList([one, other]), WassersteinLoss()
+    torch.manual_seed(3)
+    terms = unsupervised.discriminator_terms(cycle.detach(), discriminators, adversarial=gan, weights=weights)
+    torch.manual_seed(3)
+    expected = []
+    for discriminator in (one, other):
+        share = torch.rand(2, 1, 1, 1, dtype=torch.float64)
+        between = (share * cycle.y + (1 - share) * cycle.fake).detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(discriminator(between)[0].sum(), between)
+        expected.append(sum((g.square().sum().sqrt() - 1) ** 2 for g in gradient) / 2)
+    torch.testing.assert_close(terms["penalty"], (expected[0] + expected[1]) / 2)
+    real, fake = one(cycle.y)[0].mean(), one(cycle.fake)[0].mean()
+    alone = unsupervised.discriminator_terms(cycle.detach(), one, adversarial=gan)
+    assert "penalty" not in alone
+    torch.testing.assert_close(alone["adversarial"], fake - real)
+    weights.total(terms).backward()
+    assert all(p.grad is not None for name, p in one.named_parameters() if "to_domain" not in name)
 
 
 def test_the_papers_weights() -> None:

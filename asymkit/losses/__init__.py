@@ -1,6 +1,6 @@
 """Losses as modules: scalars out, float32 or wider, averaged over the batch."""
 
-from asymkit.losses.adversarial import LeastSquaresLoss, LogisticLoss
+from asymkit.losses.adversarial import LeastSquaresLoss, LogisticLoss, WassersteinLoss, gradient_penalty
 from asymkit.losses.classification import DomainClassificationLoss
 from asymkit.losses.perceptual import ContentLoss, GramStyleLoss, LPIPSLoss, PerceptualLoss
 from asymkit.losses.reconstruction import ColorCycleLoss, MSSSIMLoss, SSIMLoss, TotalVariationLoss
@@ -17,4 +17,6 @@ __all__ = [
     "PerceptualLoss",
     "SSIMLoss",
     "TotalVariationLoss",
+    "WassersteinLoss",
+    "gradient_penalty",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import torch
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asymkit.arguments import described, flags
-from asymkit.checks import FLOATING, check_dense
+from asymkit.checks import FLOATING, check_dense, check_image_pair
 from asymkit.precision import widen
 
 Scores: TypeAlias = "Tensor | Sequence[Scores]"
@@ -18,7 +18,7 @@ Scores: TypeAlias = "Tensor | Sequence[Scores]"
 
 
 class AdversarialLoss(nn.Module):
-    """Base of both losses: CycleGAN's ``loss(prediction, target_is_real)``, and the losses of generator and discriminator."""
+    """Base of these losses: CycleGAN's ``loss(prediction, target_is_real)``, and the losses of generator and discriminator."""
 
     def forward(self, prediction: Scores, target_is_real: bool) -> Tensor:
         """Distance of the scores from what real (or fake) ones should be, averaged over scales: a float32 scalar."""
@@ -77,3 +77,55 @@ class LogisticLoss(AdversarialLoss):
 
     def _distance(self, scores: Tensor, real: bool) -> Tensor:
         return F.softplus(-scores if real else scores).mean()
+
+
+class WassersteinLoss(AdversarialLoss):
+    """−D for real, D for fake: the distance of WGAN (Arjovsky et al. 2017), to be used with :func:`gradient_penalty`.
+
+    What StarGAN's code trains with, and the published code of AsymmetricGAN; the papers' own losses are the other two.
+
+    Example:
+        >>> import torch
+        >>> from asymkit import WassersteinLoss
+        >>> WassersteinLoss().discriminator_loss(real=torch.full((1, 1), 2.0), fake=torch.full((1, 1), 0.5))
+        tensor(-1.5000)
+    """
+
+    def _distance(self, scores: Tensor, real: bool) -> Tensor:
+        return -scores.mean() if real else scores.mean()
+
+
+def gradient_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor:
+    """WGAN-GP (Gulrajani et al. 2017): (‖∇D‖ − 1)² at a random point between each real and generated image.
+
+    Args:
+        discriminator: images to scores, such as ``lambda image: domain_discriminator(image)[0]``. A norm over the batch
+            in it would mix the images' gradients.
+        real: images, (N, C, H, W).
+        fake: generated images of that shape, whose graph is left out.
+
+    Returns:
+        The mean over the batch, a scalar that backward can be called on.
+
+    Raises:
+        ValueError: images of different shapes, types or devices, or a discriminator that gives no tensor of scores.
+
+    Example:
+        >>> import torch
+        >>> from asymkit import PatchDiscriminator
+        >>> from asymkit.losses import gradient_penalty
+        >>> real, fake = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
+        >>> gradient_penalty(PatchDiscriminator(width=4, layers=2), real, fake).shape
+        torch.Size([])
+    """
+    check_image_pair(real, fake, ("real", "fake"))
+    if not callable(discriminator):
+        raise ValueError(f"discriminator must take images and give scores, got {described(discriminator)}")
+    real, fake = real.detach(), fake.detach().to(real.dtype)  # which autocast may have made in half precision
+    share = torch.rand(len(real), 1, 1, 1, dtype=real.dtype, device=real.device)
+    between = torch.lerp(fake, real, share).requires_grad_()
+    scores = discriminator(between)
+    if not isinstance(scores, Tensor):
+        raise ValueError(f"discriminator must give a tensor of scores, got {described(scores)}; take its scores alone")
+    (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
+    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()

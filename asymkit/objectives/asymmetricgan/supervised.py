@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asymkit.arguments import instance_of, modules, optional_modules
+from asymkit.arguments import flags, instance_of, modules, optional_modules
 from asymkit.checks import check_together
 from asymkit.losses import ColorCycleLoss, LogisticLoss, TotalVariationLoss
 from asymkit.losses.adversarial import AdversarialLoss
@@ -33,12 +33,12 @@ class Cycles(NamedTuple):
     rebuilt_x: Tensor  # x̂ = Gʳ(y', l_x)
     fake_x: Tensor  # x' = Gᵗ(y, l_x)
     rebuilt_y: Tensor  # ŷ = Gʳ(x', l_y)
-    same_x: Tensor  # Gᵗ(x, l_x)
-    same_y: Tensor  # Gᵗ(y, l_y)
+    same_x: Tensor | None = None  # Gᵗ(x, l_x)
+    same_y: Tensor | None = None  # Gᵗ(y, l_y)
 
     def detach(self) -> Cycles:
         """The same without a graph, for the discriminators' step."""
-        return Cycles(*(tensor.detach() for tensor in self))
+        return Cycles(**{name: tensor.detach() for name, tensor in self._asdict().items() if tensor is not None})
 
 
 class Translators(nn.Module):
@@ -46,6 +46,7 @@ class Translators(nn.Module):
 
     Args:
         dual: Gᵗ and Gʳ, conditioned on skeleton images; e.g. ``DualGenerator.supervised()``, the paper's.
+        identity: also compute the two images of the identity term; without it the step runs Gᵗ on half of the images.
 
     Example:
         >>> model = Translators(DualGenerator.supervised(width=8, blocks=2))
@@ -55,10 +56,11 @@ class Translators(nn.Module):
         torch.Size([2, 3, 32, 32])
     """
 
-    def __init__(self, dual: DualGenerator) -> None:
+    def __init__(self, dual: DualGenerator, identity: bool = True) -> None:
         super().__init__()
         instance_of("dual", dual, DualGenerator, "e.g. DualGenerator.supervised()")
         self.dual = dual
+        (self.identity,) = flags(identity=identity)
 
     def forward(self, x: Tensor, skeleton_x: Tensor, y: Tensor, skeleton_y: Tensor) -> Cycles:
         """Give each image the other's skeleton, and back.
@@ -79,12 +81,8 @@ class Translators(nn.Module):
         for name, given, like in (("y", y, x), ("skeleton_y", skeleton_y, skeleton_x)):
             if given.shape[1] != like.shape[1]:
                 raise ValueError(f"{name} must have {like.shape[1]} channels, got {given.shape[1]}")
-        calls = {
-            "fake_y": (x, skeleton_y),
-            "fake_x": (y, skeleton_x),
-            "same_x": (x, skeleton_x),
-            "same_y": (y, skeleton_y),
-        }
+        calls = {"fake_y": (x, skeleton_y), "fake_x": (y, skeleton_x)}
+        calls |= {"same_x": (x, skeleton_x), "same_y": (y, skeleton_y)} if self.identity else {}
         made = in_one_batch(self.dual.translate, calls)
         back = {"rebuilt_x": (made["fake_y"], skeleton_x), "rebuilt_y": (made["fake_x"], skeleton_y)}
         rebuilt = in_one_batch(self.dual.reconstruct, back)
@@ -153,8 +151,9 @@ def generator_terms(
         + gan.generator_loss(discriminators(c.y, c.skeleton_x, c.fake_x)),
         "color": color(c.fake_y, c.y) + color(c.fake_x, c.x),  # Eq. 11
         "cycle": color(c.rebuilt_x, c.x) + color(c.rebuilt_y, c.y),  # Eq. 1, 2
-        "identity": l1(c.same_x, c.x) + l1(c.same_y, c.y),  # Eq. 3
     }
+    if c.same_x is not None and c.same_y is not None:
+        terms["identity"] = l1(c.same_x, c.x) + l1(c.same_y, c.y)  # Eq. 3
     if perceptual is not None:
         terms["perceptual"] = perceptual(c.fake_y, c.y) + perceptual(c.fake_x, c.x)
     terms["total_variation"] = roughness(c.fake_y) + roughness(c.fake_x)

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from asymkit.arguments import described, instance_of
-from asymkit.losses import ColorCycleLoss, DomainClassificationLoss, LeastSquaresLoss, MSSSIMLoss
+from asymkit.arguments import described, flags, instance_of
+from asymkit.losses import ColorCycleLoss, DomainClassificationLoss, LeastSquaresLoss, MSSSIMLoss, gradient_penalty
 from asymkit.losses.adversarial import AdversarialLoss
 from asymkit.networks import DualGenerator
 from asymkit.objectives.terms import TermWeights, check_losses, check_pair, in_one_batch, l1, refuse_graph
@@ -32,12 +33,12 @@ class Cycle(NamedTuple):
     target: Tensor  # z_y, their domains
     fake: Tensor  # y' = Gᵗ(x, z_y)
     rebuilt: Tensor  # x̂ = Gʳ(y', z_x)
-    same_x: Tensor  # Gᵗ(x, z_x)
-    same_y: Tensor  # Gᵗ(y, z_y)
+    same_x: Tensor | None = None  # Gᵗ(x, z_x)
+    same_y: Tensor | None = None  # Gᵗ(y, z_y)
 
     def detach(self) -> Cycle:
         """The same without a graph, for the discriminators' step."""
-        return Cycle(*(tensor.detach() for tensor in self))
+        return Cycle(**{name: tensor.detach() for name, tensor in self._asdict().items() if tensor is not None})
 
 
 class Translators(nn.Module):
@@ -45,6 +46,7 @@ class Translators(nn.Module):
 
     Args:
         dual: Gᵗ and Gʳ, conditioned on domain labels.
+        identity: also compute the two images of the identity term; without it the step runs Gᵗ on a third of the images.
 
     Example:
         >>> model = Translators(DualGenerator.preset("S2", domains=4, width=4))
@@ -54,10 +56,11 @@ class Translators(nn.Module):
         (torch.Size([2, 3, 32, 32]), torch.Size([2, 3, 32, 32]))
     """
 
-    def __init__(self, dual: DualGenerator) -> None:
+    def __init__(self, dual: DualGenerator, identity: bool = True) -> None:
         super().__init__()
         instance_of("dual", dual, DualGenerator, "e.g. DualGenerator.preset('S2', domains)")
         self.dual = dual
+        (self.identity,) = flags(identity=identity)
 
     def forward(self, x: Tensor, source: Tensor, y: Tensor, target: Tensor) -> Cycle:
         """Translate x to the domains of y and back.
@@ -85,7 +88,8 @@ class Translators(nn.Module):
                 f"source and target must hold one label for each of the {len(x)} images, ({len(x)},) integers or "
                 f"({len(x)}, domains) floats, got {described(source)}"
             )
-        calls = {"fake": (x, target), "same_x": (x, source), "same_y": (y, target)}
+        calls = {"fake": (x, target)}
+        calls |= {"same_x": (x, source), "same_y": (y, target)} if self.identity else {}
         made = in_one_batch(self.dual.translate, calls)
         rebuilt = self.dual.reconstruct(made["fake"], source)
         return Cycle(x, source, y, target, rebuilt=rebuilt, **made)
@@ -100,6 +104,7 @@ class Weights(TermWeights):
     cycle: float = 10.0  # λ_cyc: colours come back, summed over three channels; 30 where a mean is weighted
     structure: float = 1.0  # λ_m: structure comes back, by MS-SSIM
     identity: float = 0.5  # λ_id: an image stays as it is in its own domain
+    penalty: float = 0.0  # of the discriminators' gradients, with WassersteinLoss; 10 in StarGAN's code
 
 
 def generator_terms(
@@ -108,6 +113,7 @@ def generator_terms(
     classification: nn.Module | None = None,
     structure: nn.Module | None = None,
     adversarial: AdversarialLoss | None = None,
+    weights: Weights | None = None,
 ) -> dict[str, Tensor]:
     """What both generators minimise, unweighted [AsymmetricGAN Eq. 8].
 
@@ -117,21 +123,25 @@ def generator_terms(
             (the double discriminators of Table 9); hold them still with :func:`asymkit.frozen`.
         classification: None for :class:`asymkit.DomainClassificationLoss`.
         structure: None for :class:`asymkit.MSSSIMLoss`, which warns of images too small for all five scales.
-        adversarial: None for least squares, or :class:`asymkit.LogisticLoss`.
+        adversarial: None for least squares, or :class:`asymkit.LogisticLoss` or :class:`asymkit.WassersteinLoss`.
+        weights: a structure term of weight 0 is not computed.
 
     Returns:
-        Scalars by the names of :class:`Weights`.
+        Scalars by the names of :class:`Weights`; no identity term where the cycle has no images for it.
     """
-    _check(cycle, discriminators, classification=classification, structure=structure, adversarial=adversarial)
+    _check(cycle, discriminators, weights, classification=classification, structure=structure, adversarial=adversarial)
     gan, classify = adversarial or LeastSquaresLoss(), classification or DomainClassificationLoss()
     results = [_scores_in_one_batch(discriminator, cycle.fake)[0] for discriminator in _each(discriminators)]
-    return {
+    terms = {
         "adversarial": _mean([gan.generator_loss(scores) for scores, _ in results]),  # Eq. 4
         "classification": _mean([classify(logits, cycle.target) for _, logits in results]),  # Eq. 7
         "cycle": ColorCycleLoss()(cycle.rebuilt, cycle.x),  # Eq. 1, 2
-        "structure": (structure or MSSSIMLoss())(cycle.rebuilt, cycle.x),  # Eq. 5, 6
-        "identity": l1(cycle.same_x, cycle.x) + l1(cycle.same_y, cycle.y),  # Eq. 3
     }
+    if weights is None or weights.structure:
+        terms["structure"] = (structure or MSSSIMLoss())(cycle.rebuilt, cycle.x)  # Eq. 5, 6
+    if cycle.same_x is not None and cycle.same_y is not None:
+        terms["identity"] = l1(cycle.same_x, cycle.x) + l1(cycle.same_y, cycle.y)  # Eq. 3
+    return terms
 
 
 def discriminator_terms(
@@ -139,6 +149,7 @@ def discriminator_terms(
     discriminators: nn.Module,
     classification: nn.Module | None = None,
     adversarial: AdversarialLoss | None = None,
+    weights: Weights | None = None,
 ) -> dict[str, Tensor]:
     """What the discriminators minimise, unweighted [AsymmetricGAN Eq. 4, 7].
 
@@ -147,6 +158,7 @@ def discriminator_terms(
         discriminators: D, one or an ``nn.ModuleList``.
         classification: as for the generators.
         adversarial: as for the generators.
+        weights: with a penalty above 0, also :func:`asymkit.gradient_penalty` between y and the translated images.
 
     Returns:
         Scalars by the names of :class:`Weights`.
@@ -154,15 +166,18 @@ def discriminator_terms(
     Raises:
         ValueError: a cycle that still carries a graph.
     """
-    _check(cycle, discriminators, classification=classification, adversarial=adversarial)
+    _check(cycle, discriminators, weights, classification=classification, adversarial=adversarial)
     refuse_graph(cycle)
     gan, classify = adversarial or LeastSquaresLoss(), classification or DomainClassificationLoss()
-    real, right = [], []
+    real, right, penalties = [], [], []
     for discriminator in _each(discriminators):
         of_x, of_y, of_fake = _scores_in_one_batch(discriminator, cycle.x, cycle.y, cycle.fake)
         real.append(gan.discriminator_loss(of_y.scores, of_fake.scores))  # Eq. 4
         right.append(classify(of_x.logits, cycle.source))  # Eq. 7
-    return {"adversarial": _mean(real), "classification": _mean(right)}
+        if weights is not None and weights.penalty:
+            penalties.append(gradient_penalty(partial(_scores, discriminator), cycle.y, cycle.fake))
+    terms = {"adversarial": _mean(real), "classification": _mean(right)}
+    return terms | ({"penalty": _mean(penalties)} if penalties else {})
 
 
 def _each(discriminators: nn.Module) -> Sequence[nn.Module]:
@@ -184,12 +199,18 @@ def _scores_in_one_batch(discriminator: nn.Module, *images: Tensor) -> list[_Res
     return [_Result(*parts) for parts in zip(*(each.chunk(len(images)) for each in result), strict=True)]
 
 
+def _scores(discriminator: nn.Module, images: Tensor) -> Tensor:
+    return _scores_in_one_batch(discriminator, images)[0].scores
+
+
 def _mean(losses: list[Tensor]) -> Tensor:
     return torch.stack(losses).mean()
 
 
-def _check(cycle: Cycle, discriminators: nn.Module, **losses: nn.Module | None) -> None:
+def _check(cycle: Cycle, discriminators: nn.Module, weights: Weights | None, **losses: nn.Module | None) -> None:
     instance_of("cycle", cycle, Cycle, "what Translators give")
+    if weights is not None:
+        instance_of("weights", weights, Weights, "such as Weights(structure=0.0)")
     if not isinstance(discriminators, nn.Module):
         raise ValueError(
             f"discriminators must be a module, or nn.ModuleList([...]) for several, got {described(discriminators)}"
