@@ -347,8 +347,8 @@ def losses() -> Iterator[tuple[str, Case]]:
         yield f"asymkit.{name}.forward", Case(loss, {"prediction": score, "target_is_real": FLAG})
         yield f"asymkit.{name}.generator_loss", Case(loss.generator_loss, {"fake": told})
         yield f"asymkit.{name}.discriminator_loss", Case(loss.discriminator_loss, {"real": told, "fake": told})
-    scored = Kind(asymkit.PatchDiscriminator(width=4, layers=1), callable)
-    pair = {name: tensor(IMAGE, alias="(real|fake|image)") for name in ("real", "fake")}
+    scored = Kind(asymkit.PatchDiscriminator(width=4, layers=1), lambda v: callable(v) and not isinstance(v, type))
+    pair = {"real": tensor(IMAGE, alias="(fake|image)"), "fake": tensor(IMAGE, any_float(IMAGE), alias="real")}
     yield "asymkit.gradient_penalty", Case(asymkit.gradient_penalty, {"discriminator": scored} | pair)
     yield "asymkit.DomainClassificationLoss", Case(asymkit.DomainClassificationLoss, {"multi_label": FLAG})
     logits = tensor(

@@ -119,7 +119,7 @@ def gradient_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fa
         torch.Size([])
     """
     check_image_pair(real, fake, ("real", "fake"))
-    if not callable(discriminator):
+    if not callable(discriminator) or isinstance(discriminator, type):
         raise ValueError(f"discriminator must take images and give scores, got {described(discriminator)}")
     real, fake = real.detach(), fake.detach().to(real.dtype)  # which autocast may have made in half precision
     share = torch.rand(len(real), 1, 1, 1, dtype=real.dtype, device=real.device)
