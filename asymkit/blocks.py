@@ -44,7 +44,7 @@ def checkpoint_blocks(network: nn.Module, on: bool = True) -> int:
         ValueError: the network holds none, or is no network.
 
     Example:
-        >>> from asymkit import ResnetGenerator
+        >>> from asymkit import ResnetGenerator, checkpoint_blocks
         >>> checkpoint_blocks(ResnetGenerator(width=8, blocks=6))
         6
     """
@@ -66,6 +66,8 @@ class ResidualBlock(_Block):
         affine: StarGAN's form: scale and shift in the norms, no biases in the convolutions, zeros as padding.
 
     Example:
+        >>> import torch
+        >>> from asymkit.blocks import ResidualBlock
         >>> ResidualBlock(16)(torch.randn(1, 16, 8, 8)).shape
         torch.Size([1, 16, 8, 8])
     """

@@ -85,6 +85,7 @@ class HubResnetGenerator(asymkit.ResnetGenerator, _HubMixin, **CARD):
 
     Example:
         >>> import tempfile
+        >>> from asymkit.hub import HubResnetGenerator
         >>> folder = tempfile.mkdtemp()
         >>> HubResnetGenerator(width=8, blocks=2).save_pretrained(folder)
         >>> len(HubResnetGenerator.from_pretrained(folder).blocks)

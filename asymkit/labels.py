@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from asymkit.checks import FLOATING, check_dense
+from asymkit.ops.eager.norm import layout_of
 
 
 def label_vectors(
@@ -30,6 +31,8 @@ def label_vectors(
         ValueError: no labels, a shape or type that is neither form, a number out of range.
 
     Example:
+        >>> import torch
+        >>> from asymkit.labels import label_vectors
         >>> label_vectors(torch.tensor([2, 0]), domains=3, batch=2)
         tensor([[0., 0., 1.],
                 [1., 0., 0.]])
@@ -47,3 +50,18 @@ def label_vectors(
         if low < 0 or high >= domains:
             raise ValueError(f"{name}: domains are numbered 0 to {domains - 1}, got {low if low < 0 else high}")
     return (labels[:, None] == torch.arange(domains, device=labels.device)).float()
+
+
+def concat_planes(image: Tensor, label: Tensor) -> Tensor:
+    """An image with one plane more for every value of its label, or with the planes given, in the image's layout.
+
+    Example:
+        >>> import torch
+        >>> from asymkit.labels import concat_planes
+        >>> concat_planes(torch.zeros(1, 1, 1, 2), torch.tensor([[0.0, 1.0]]))[0]
+        tensor([[[0., 0.]],
+                [[0., 0.]],
+                [[1., 1.]]])
+    """
+    planes = label[..., None, None].expand(*label.shape, *image.shape[2:]) if label.ndim == 2 else label
+    return torch.cat([image, planes.to(image.dtype).contiguous(memory_format=layout_of(image))], dim=1)

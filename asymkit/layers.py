@@ -12,8 +12,8 @@ from asymkit import ops
 from asymkit.arguments import one_of
 from asymkit.checks import check_images, check_vector
 from asymkit.initialisation import HeDense, HeKernel2d, HeStart
+from asymkit.labels import concat_planes
 from asymkit.ops import conditional_instance_norm, instance_norm
-from asymkit.ops.eager.norm import layout_of
 from asymkit.ops.norm import NEGATIVE_SLOPE, Activation
 from asymkit.ops.padding import reflect_pad, replicate_pad
 from asymkit.precision import widen
@@ -32,6 +32,8 @@ class InstanceNorm2d(nn.Module):
         affine: learn one scale and one shift per channel.
 
     Example:
+        >>> import torch
+        >>> from asymkit.layers import InstanceNorm2d
         >>> InstanceNorm2d(3)(torch.randn(2, 3, 8, 8), activation="relu").shape
         torch.Size([2, 3, 8, 8])
     """
@@ -77,6 +79,8 @@ class ConditionalInstanceNorm2d(nn.Module):
         eps: added to the variance.
 
     Example:
+        >>> import torch
+        >>> from asymkit.layers import ConditionalInstanceNorm2d
         >>> norm = ConditionalInstanceNorm2d(16, aux_channels=8)
         >>> norm(torch.randn(2, 16, 8, 8), torch.randn(2, 8)).shape
         torch.Size([2, 16, 8, 8])
@@ -136,6 +140,9 @@ class Conv3x3(nn.Conv2d):
         padding_mode: "zeros" or "reflect".
 
     Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from asymkit.layers import Conv3x3
         >>> conv, x = Conv3x3(4, 2, padding_mode="reflect"), torch.randn(1, 4, 8, 8)
         >>> torch.equal(conv(x), nn.Conv2d.forward(conv, x))
         True
@@ -200,6 +207,9 @@ class ResizeConv2d(nn.Conv2d):
         bias: learn a bias.
 
     Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from asymkit.layers import ResizeConv2d
         >>> conv, x = ResizeConv2d(4, 2), torch.randn(1, 4, 8, 8)
         >>> plain = nn.functional.pad(nn.functional.interpolate(x, scale_factor=2), (1, 1, 1, 1), mode="reflect")
         >>> torch.allclose(conv(x), nn.functional.conv2d(plain, conv.weight, conv.bias), atol=1e-6)
@@ -239,19 +249,6 @@ class AuxConcat(nn.Module):
         planes = z if z.ndim == 2 else F.interpolate(z, x.shape[2:], mode="bilinear")
         mixed = F.relu(self.mix(concat_planes(x, planes)))
         return mixed if self.norm is None else self.norm(mixed)
-
-
-def concat_planes(image: Tensor, label: Tensor) -> Tensor:
-    """An image with one plane more for every value of its label, or with the planes given, in the image's layout.
-
-    Example:
-        >>> concat_planes(torch.zeros(1, 1, 1, 2), torch.tensor([[0.0, 1.0]]))[0]
-        tensor([[[0., 0.]],
-                [[0., 0.]],
-                [[1., 1.]]])
-    """
-    planes = label[..., None, None].expand(*label.shape, *image.shape[2:]) if label.ndim == 2 else label
-    return torch.cat([image, planes.to(image.dtype).contiguous(memory_format=layout_of(image))], dim=1)
 
 
 def reflect_padded_conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:

@@ -85,6 +85,8 @@ def advice(first: DomainEntropy, second: DomainEntropy) -> str:
         second: the other one.
 
     Example:
+        >>> import torch
+        >>> from asymkit.evaluation.entropy import DomainEntropy, advice
         >>> flat, even = torch.eye(256)[0], torch.full((256,), 1 / 256)
         >>> photos = DomainEntropy("photos", torch.tensor([7.5]), even)
         >>> labels = DomainEntropy("labels", torch.tensor([2.5]), flat)

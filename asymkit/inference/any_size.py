@@ -26,7 +26,8 @@ class AnySize(nn.Module):
             generator that is no network.
 
     Example:
-        >>> from asymkit import ResnetGenerator
+        >>> import torch
+        >>> from asymkit import AnySize, ResnetGenerator
         >>> AnySize(ResnetGenerator(width=4, blocks=1))(torch.zeros(1, 3, 37, 50)).shape
         torch.Size([1, 3, 37, 50])
     """

@@ -52,7 +52,8 @@ class Tiled(nn.Module):
             generator that is no network.
 
     Example:
-        >>> from asymkit import ResnetGenerator
+        >>> import torch
+        >>> from asymkit import ResnetGenerator, Tiled
         >>> generator, image = ResnetGenerator(width=4, blocks=1), torch.randn(1, 3, 96, 64)
         >>> torch.allclose(Tiled(generator, tile=32)(image), generator(image), atol=1e-5)
         True

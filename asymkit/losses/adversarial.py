@@ -54,6 +54,8 @@ class LeastSquaresLoss(AdversarialLoss):
     Called as ``loss(prediction, target_is_real)`` it is CycleGAN's ``criterionGAN``.
 
     Example:
+        >>> import torch
+        >>> from asymkit import LeastSquaresLoss
         >>> loss = LeastSquaresLoss()
         >>> real, fake = torch.full((1, 1, 4, 4), 1.0), torch.full((1, 1, 4, 4), 0.5)
         >>> loss.generator_loss(fake), loss.discriminator_loss(real, fake), loss([real, fake], False)
@@ -71,6 +73,8 @@ class LogisticLoss(AdversarialLoss):
     vanishing gradient.
 
     Example:
+        >>> import torch
+        >>> from asymkit import LogisticLoss
         >>> LogisticLoss().discriminator_loss(real=torch.zeros(1, 1), fake=torch.zeros(1, 1))
         tensor(1.3863)
     """

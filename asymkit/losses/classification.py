@@ -21,6 +21,7 @@ class DomainClassificationLoss(nn.Module):
 
     Example:
         >>> import torch
+        >>> from asymkit import DomainClassificationLoss
         >>> logits = torch.tensor([[9.0, 0.0, 0.0], [0.0, 0.0, 9.0]])
         >>> loss = DomainClassificationLoss()
         >>> loss(logits, torch.tensor([0, 2])) < 0.001 < loss(logits, torch.tensor([1, 1]))

@@ -136,6 +136,8 @@ class LPIPSLoss(nn.Module):
         RuntimeError: the download failed; the message says which file to place where.
 
     Example:
+        >>> import torch
+        >>> from asymkit import LPIPSLoss
         >>> loss = LPIPSLoss(weights=None)
         >>> image = torch.rand(1, 3, 64, 64) * 2 - 1
         >>> loss(image, image)

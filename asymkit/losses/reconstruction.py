@@ -31,6 +31,9 @@ class ColorCycleLoss(nn.Module):
         channel_weights: one factor per channel, at least 0; None for ones.
 
     Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from asymkit import ColorCycleLoss
         >>> prediction, target = torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)
         >>> ColorCycleLoss()(prediction, target), nn.L1Loss()(prediction, target)
         (tensor(3.), tensor(1.))
@@ -59,6 +62,8 @@ class TotalVariationLoss(nn.Module):
         reduction: "mean" or "sum" over channels and pixels.
 
     Example:
+        >>> import torch
+        >>> from asymkit import TotalVariationLoss
         >>> TotalVariationLoss()(torch.eye(2).view(1, 1, 2, 2))
         tensor(2.)
     """
@@ -86,6 +91,8 @@ class SSIMLoss(nn.Module):
         backend: "asymkit", or "pytorch-msssim" to compare with older runs to the last digit.
 
     Example:
+        >>> import torch
+        >>> from asymkit import SSIMLoss
         >>> image = torch.rand(1, 3, 32, 32) * 2 - 1
         >>> SSIMLoss()(image, image)
         tensor(0.)
@@ -125,6 +132,8 @@ class MSSSIMLoss(nn.Module):
         backend: "asymkit", or "pytorch-msssim" to compare with older runs to the last digit.
 
     Example:
+        >>> import torch
+        >>> from asymkit import MSSSIMLoss
         >>> image = torch.rand(1, 3, 64, 64) * 2 - 1
         >>> MSSSIMLoss(scales=3)(image, image)
         tensor(0.)

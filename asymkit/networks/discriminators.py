@@ -28,6 +28,8 @@ class PatchDiscriminator(nn.Module):
         ValueError: a size out of bounds.
 
     Example:
+        >>> import torch
+        >>> from asymkit import PatchDiscriminator
         >>> PatchDiscriminator(width=8)(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 1, 6, 6])
     """
@@ -82,6 +84,8 @@ class MultiscaleDiscriminator(nn.Module):
         ValueError: a size out of bounds.
 
     Example:
+        >>> import torch
+        >>> from asymkit import MultiscaleDiscriminator
         >>> scores = MultiscaleDiscriminator(width=4)(torch.zeros(1, 3, 128, 128))
         >>> [score.shape for score in scores]
         [torch.Size([1, 1, 6, 6]), torch.Size([1, 1, 2, 2])]
@@ -130,6 +134,8 @@ class DomainDiscriminator(nn.Module):
         ValueError: a size out of bounds, an image size that does not fit the layers.
 
     Example:
+        >>> import torch
+        >>> from asymkit import DomainDiscriminator
         >>> scores, logits = DomainDiscriminator(domains=5, image_size=64, width=4)(torch.zeros(2, 3, 64, 64))
         >>> scores.shape, logits.shape
         (torch.Size([2, 1, 1, 1]), torch.Size([2, 5]))
@@ -203,6 +209,8 @@ class AuxDiscriminator(nn.Module):
         ValueError: a size out of bounds.
 
     Example:
+        >>> import torch
+        >>> from asymkit import AuxDiscriminator
         >>> AuxDiscriminator(8)(torch.randn(2, 8)).shape
         torch.Size([2, 1])
         >>> AuxDiscriminator(8, spatial=True)(torch.randn(2, 8, 8, 8)).shape

@@ -29,6 +29,8 @@ class DualGenerator(nn.Module):
         ValueError: something else than networks is given.
 
     Example:
+        >>> import torch
+        >>> from asymkit import DualGenerator
         >>> dual = DualGenerator.preset("S2", domains=3, width=8)
         >>> photo, summer, winter = torch.zeros(1, 3, 32, 32), torch.tensor([0]), torch.tensor([2])
         >>> snowy = dual.translate(photo, winter)
@@ -73,6 +75,7 @@ class DualGenerator(nn.Module):
             ValueError: an unknown name or sharing, architectures that cannot share, a size out of bounds.
 
         Example:
+            >>> from asymkit import DualGenerator
             >>> dual = DualGenerator.preset("S3", domains=7, sharing="full")
             >>> dual.translator is dual.reconstructor, sum(p.numel() for p in dual.parameters() if p.ndim > 1)
             (True, 8429376)
@@ -132,6 +135,8 @@ class DualGenerator(nn.Module):
             ValueError: a size out of bounds, an unknown up-sampling.
 
         Example:
+            >>> import torch
+            >>> from asymkit import DualGenerator
             >>> dual = DualGenerator.supervised(width=8, blocks=2)
             >>> photo, skeleton = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
             >>> dual.translate(photo, skeleton).shape

@@ -32,6 +32,8 @@ class AuxEncoder(nn.Module):
         ValueError: a size out of bounds.
 
     Example:
+        >>> import torch
+        >>> from asymkit import AuxEncoder
         >>> photo = torch.zeros(2, 3, 64, 64)
         >>> AuxEncoder(width=8)(photo).shape, AuxEncoder(width=8, pooled=False)(photo).shape
         (torch.Size([2, 8]), torch.Size([2, 8, 8, 8]))

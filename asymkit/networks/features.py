@@ -41,6 +41,8 @@ class VGGFeatures(nn.Module):
         RuntimeError: the download failed; the message says which file to place where.
 
     Example:
+        >>> import torch
+        >>> from asymkit import VGGFeatures
         >>> features = VGGFeatures(["relu1_2", "relu2_2"], weights=None)
         >>> {name: tuple(maps.shape) for name, maps in features(torch.zeros(1, 3, 32, 32)).items()}
         {'relu1_2': (1, 64, 32, 32), 'relu2_2': (1, 128, 16, 16)}

@@ -32,6 +32,8 @@ class ResnetGenerator(nn.Module):
         ValueError: a size out of bounds, an unknown up-sampling.
 
     Example:
+        >>> import torch
+        >>> from asymkit import ResnetGenerator
         >>> generator = ResnetGenerator(width=8, blocks=2)
         >>> generator(torch.zeros(1, 3, 32, 32)).shape
         torch.Size([1, 3, 32, 32])
@@ -116,6 +118,8 @@ class AuxGenerator(nn.Module):
         ValueError: an unknown injection, a spatial z with another injection than "concat", a size out of bounds.
 
     Example:
+        >>> import torch
+        >>> from asymkit import AuxGenerator
         >>> generator = AuxGenerator(width=8, blocks=4)
         >>> label = torch.zeros(2, 3, 32, 32)
         >>> generator(label, generator.sample_aux(2)).shape, generator(label).shape
@@ -216,6 +220,7 @@ class AuxGenerator(nn.Module):
             ValueError: a size where z is a vector, or none where it is a map; n or a side out of bounds.
 
         Example:
+            >>> from asymkit import AuxGenerator
             >>> AuxGenerator(width=4).sample_aux(2).shape
             torch.Size([2, 8])
         """
@@ -257,6 +262,7 @@ def middle_blocks(blocks: int) -> range:
     """The three middle blocks of ``blocks``, or all where there are fewer.
 
     Example:
+        >>> from asymkit.networks.generators import middle_blocks
         >>> list(middle_blocks(6)), list(middle_blocks(9)), list(middle_blocks(2))
         ([1, 2, 3], [3, 4, 5], [0, 1])
     """
@@ -268,6 +274,8 @@ def aux_size(images: Tensor) -> tuple[int, int]:
     """Height and width of a spatial z for these images: an eighth, rounded up.
 
     Example:
+        >>> import torch
+        >>> from asymkit.networks.generators import aux_size
         >>> aux_size(torch.zeros(1, 3, 64, 36))
         (8, 5)
     """

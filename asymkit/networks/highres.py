@@ -33,6 +33,8 @@ class HighResGenerator(nn.Module):
         ValueError: a size out of bounds, an unknown up-sampling.
 
     Example:
+        >>> import torch
+        >>> from asymkit import HighResGenerator
         >>> image = torch.zeros(2, 3, 32, 32)
         >>> HighResGenerator(width=4, blocks=2)(image).shape
         torch.Size([2, 3, 32, 32])

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from asymkit.arguments import MOST_BLOCKS, MOST_CHANNELS, at_least, sizes
 from asymkit.blocks import ResidualBlock
 from asymkit.checks import check_input
-from asymkit.labels import label_vectors
-from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, concat_planes, upsample2x, zero_padded_conv
+from asymkit.labels import concat_planes, label_vectors
+from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, upsample2x, zero_padded_conv
 
 
 class PlainGenerator(nn.Module):
@@ -29,6 +29,8 @@ class PlainGenerator(nn.Module):
         ValueError: a size out of bounds.
 
     Example:
+        >>> import torch
+        >>> from asymkit import PlainGenerator
         >>> PlainGenerator(domains=7)(torch.zeros(2, 3, 32, 32), torch.tensor([0, 6])).shape
         torch.Size([2, 3, 32, 32])
     """
@@ -94,6 +96,8 @@ class StarGenerator(nn.Module):
         ValueError: a size out of bounds, an unknown up-sampling.
 
     Example:
+        >>> import torch
+        >>> from asymkit import StarGenerator
         >>> generator = StarGenerator(domains=5, blocks=2, width=8)
         >>> image = torch.zeros(2, 3, 32, 32)
         >>> generator(image, torch.tensor([0, 4])).shape

@@ -1,6 +1,6 @@
 """AsymGAN: translation between a rich and a poor domain, the difference carried by an auxiliary variable z.
 
-Li et al., Asymmetric GAN for Unpaired Image-to-image Translation, TIP 2019. Its letters here:
+Li et al., Asymmetric GAN for Unpaired Image-to-image Translation, TIP 2019. The paper's letters and the names here:
 
     X, Y   rich and poor images            G    rich_to_poor: X → Y
     z      auxiliary variable, N(0, I)     F    poor_to_rich: (Y, z) → X
@@ -67,11 +67,11 @@ class Translators(nn.Module):
         ValueError: something else than networks, extended without an encoder, or an encoder whose z is not as long as the generator's.
 
     Example:
+        >>> import torch
         >>> from asymkit import AuxEncoder, AuxGenerator, ResnetGenerator
-        >>> small = {"width": 4, "blocks": 2}
-        >>> model = Translators(ResnetGenerator(**small), AuxGenerator(**small), AuxEncoder(width=4), extended=True)
-        >>> photos, labels = torch.randn(2, 3, 32, 32).tanh(), torch.randn(2, 3, 32, 32).tanh()
-        >>> cycles = model(photos, labels)
+        >>> from asymkit.objectives.asymgan import Translators
+        >>> model = Translators(ResnetGenerator(width=4), AuxGenerator(width=4), AuxEncoder(width=4), extended=True)
+        >>> cycles = model(x=torch.zeros(2, 3, 32, 32), y=torch.zeros(2, 3, 32, 32))
         >>> cycles.fake_rich.shape, cycles.z.shape
         (torch.Size([2, 3, 32, 32]), torch.Size([2, 8]))
     """
@@ -150,13 +150,12 @@ class Translators(nn.Module):
             (N, steps, C', H, W).
 
         Raises:
-            ValueError: start and end differ in shape, fewer than two steps or too many.
+            ValueError: start and end differ in shape, fewer than two steps or more than 1,000.
         """
         check_codes(start, end)
         steps = at_least("steps", steps, least=2, most=1000)
-        return torch.stack(
-            [self.to_rich(y, torch.lerp(start, end.to(start.dtype), i / (steps - 1))) for i in range(steps)], dim=1
-        )
+        codes = [torch.lerp(start, end.to(start.dtype), i / (steps - 1)) for i in range(steps)]
+        return torch.stack([self.to_rich(y, z) for z in codes], dim=1)
 
 
 class Discriminators(nn.Module):
@@ -190,6 +189,8 @@ class Weights(TermWeights):
     """The paper's λ, by the term they weight, CycleGAN's for the baseline's terms [AsymGAN Eq. 5, 12, 19].
 
     Example:
+        >>> import torch
+        >>> from asymkit.objectives.asymgan import Weights
         >>> Weights(cycle_rich=5.0).total({"cycle_rich": torch.tensor(2.0), "content": torch.tensor(1.0)})
         tensor(10.2000)
     """

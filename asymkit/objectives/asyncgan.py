@@ -76,6 +76,9 @@ def pseudo_pair(rich_to_poor: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
         ValueError: x is no batch of images, F no network.
 
     Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from asymkit.objectives.asyncgan import pseudo_pair
         >>> poor, x = pseudo_pair(nn.Conv2d(3, 1, 1), torch.zeros(2, 3, 8, 8))
         >>> poor.shape, poor.requires_grad
         (torch.Size([2, 1, 8, 8]), False)
@@ -92,7 +95,9 @@ class Translators(asymgan.Translators):
     Both phases go through one ``forward``, as DistributedDataParallel needs it.
 
     Example:
+        >>> import torch
         >>> from asymkit import ResnetGenerator
+        >>> from asymkit.objectives.asyncgan import Translators
         >>> model = Translators(ResnetGenerator(width=4, blocks=1), ResnetGenerator(width=4, blocks=1))
         >>> photos, labels = torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 16)
         >>> type(model(photos, labels)).__name__, type(model(photos, phase="partial")).__name__
@@ -139,6 +144,8 @@ class Weights(asymgan.Weights):
     """AsymGAN's weights, which without z are CycleGAN's λ = 10, and γ [Async-GAN Eq. 3, 4].
 
     Example:
+        >>> import torch
+        >>> from asymkit.objectives.asyncgan import Weights
         >>> Weights().total({"adversarial_rich": torch.tensor(1.0), "pseudo": torch.tensor(0.5)})
         tensor(6.)
     """

@@ -83,6 +83,7 @@ def in_one_batch(network: Callable[..., Any], calls: Mapping[str, tuple[Tensor, 
             and types than in the others; a network that gives something else than tensors.
 
     Example:
+        >>> import torch
         >>> from asymkit import ResnetGenerator
         >>> from asymkit.objectives.terms import in_one_batch
         >>> to_y, x, y = ResnetGenerator(width=4, blocks=1), torch.rand(1, 3, 16, 16), torch.rand(2, 3, 16, 16)

@@ -31,7 +31,8 @@ class DiscriminatorAugmentation(nn.Module):
         ValueError: a strength below 0 or above 100, a translation or cutout below 0 or above 1.
 
     Example:
-        >>> from asymkit import PatchDiscriminator
+        >>> import torch
+        >>> from asymkit import DiscriminatorAugmentation, PatchDiscriminator
         >>> discriminator, image = PatchDiscriminator(width=4), torch.randn(2, 3, 64, 64)
         >>> handle = DiscriminatorAugmentation().attach(discriminator)
         >>> bool((discriminator(image) == discriminator(image)).all())

@@ -48,6 +48,9 @@ class StepGuard:
         ValueError: a limit or ``read_every`` below 1.
 
     Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from asymkit import StepGuard
         >>> layer = nn.Linear(1, 1)
         >>> optimizer, guard = torch.optim.Adam(layer.parameters()), StepGuard()
         >>> loss = layer(torch.ones(1, 1)).sum()

@@ -28,6 +28,8 @@ class ImagePool:
         ValueError: a negative size.
 
     Example:
+        >>> import torch
+        >>> from asymkit import ImagePool
         >>> pool = ImagePool(size=50)
         >>> pool(torch.zeros(4, 3, 8, 8)).shape, len(pool)
         (torch.Size([4, 3, 8, 8]), 4)

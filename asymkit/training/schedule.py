@@ -36,6 +36,8 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
 
     Example:
         >>> import torch
+        >>> from torch import nn
+        >>> from asymkit import frozen
         >>> discriminator = nn.Linear(2, 1)
         >>> x = torch.ones(1, 2, requires_grad=True)
         >>> with frozen(discriminator):
@@ -93,6 +95,8 @@ class AsyncScheduler:
         UserWarning: a plan without any partial epoch, e.g. with T = N.
 
     Example:
+        >>> from torch import nn
+        >>> from asymkit import AsyncScheduler
         >>> easy = nn.Linear(1, 1)
         >>> step = AsyncScheduler(lambda x: "joint", lambda x: "partial", [easy], total_epochs=8, period=4)
         >>> for epoch in range(8):
@@ -227,13 +231,14 @@ def linear_decay(progress: float, constant: float = 0.5) -> float:
         ValueError: progress is outside [0, 2), as the number of an epoch is, or constant outside [0, 1].
 
     Example:
+        >>> import torch
+        >>> from asymkit import linear_decay
         >>> [linear_decay(epoch / 200) for epoch in (0, 100, 150, 200)]
         [1.0, 1.0, 0.5, 0.0]
 
         PyTorch's ``LambdaLR`` counts from 0 in every run. Add the epochs of earlier runs, or a resumed training starts at
         the full rate, and divide by one more than there are, or the last epoch may be trained at rate 0:
 
-        >>> import torch
         >>> epochs, done = 200, 150  # done: by the run that is resumed
         >>> optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=1.0)
         >>> decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: linear_decay((done + epoch) / (epochs + 1)))

@@ -48,6 +48,9 @@ class Translators(nn.Module):
         dual: Gᵗ and Gʳ, conditioned on skeleton images; e.g. ``DualGenerator.supervised()``, the paper's.
 
     Example:
+        >>> import torch
+        >>> from asymkit import DualGenerator
+        >>> from asymkit.objectives.asymmetricgan.supervised import Translators
         >>> model = Translators(DualGenerator.supervised(width=8, blocks=2))
         >>> x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
         >>> skeleton_x, skeleton_y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)

@@ -47,6 +47,9 @@ class Translators(nn.Module):
         dual: Gᵗ and Gʳ, conditioned on domain labels.
 
     Example:
+        >>> import torch
+        >>> from asymkit import DualGenerator
+        >>> from asymkit.objectives.asymmetricgan.unsupervised import Translators
         >>> model = Translators(DualGenerator.preset("S2", domains=4, width=4))
         >>> x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
         >>> cycle = model(x, torch.tensor([0, 3]), y, torch.tensor([1, 2]))
