@@ -1,4 +1,4 @@
-"""Domain labels: integers or vectors in, vectors out, without reading values from a GPU."""
+"""Domain labels as one-hot vectors and as planes of an image, without reading values from a GPU."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from asymkit.ops.eager.norm import layout_of
 def label_vectors(
     labels: Tensor | None, domains: int, batch: int, name: str = "condition", like: Tensor | None = None
 ) -> Tensor:
-    """Labels as vectors, one-hot where they were integers.
+    """Domain labels as vectors: integers become one-hot vectors, vectors are returned unchanged.
 
-    Numbers out of range are refused where that costs nothing, on a CPU and outside ``torch.compile``; on a GPU the
-    data set must have refused them, as reading them back would stall it.
+    Integers out of range are refused on the CPU, outside ``torch.compile``. On a GPU, checking would read values back and
+    stall the device, so the data set must refuse them.
 
     Args:
-        labels: domain numbers (batch,), integers from 0, or vectors (batch, domains), floating point.
-        domains: how many domains there are.
-        batch: how many labels to expect.
+        labels: domain indices (batch,), integers from 0, or vectors (batch, domains), floating point.
+        domains: number of domains.
+        batch: number of labels expected.
         name: the argument's name, for the message.
-        like: what they will be brought to the device of.
+        like: a tensor on the device that the labels will be moved to.
 
     Returns:
-        (batch, domains); floating point vectors as they are, float32 for numbers.
+        (batch, domains); floating point vectors unchanged, float32 for integers.
 
     Raises:
-        ValueError: no labels, a shape or type that is neither form, a number out of range.
+        ValueError: labels is no tensor or None, has another shape or type than these two, or an index is out of range.
 
     Example:
         >>> import torch
@@ -42,8 +42,8 @@ def label_vectors(
     assert isinstance(labels, Tensor)
     if labels.dtype in FLOATING and tuple(labels.shape) == (batch, domains):
         return labels
-    whole = labels.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
-    if not whole or tuple(labels.shape) != (batch,):
+    integer = labels.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+    if not integer or tuple(labels.shape) != (batch,):
         raise ValueError(f"{name} must be {form}, got {labels.dtype} of shape {tuple(labels.shape)}")
     if labels.device.type == "cpu" and not torch.compiler.is_compiling() and batch > 0:
         low, high = int(labels.min()), int(labels.max())
@@ -53,7 +53,14 @@ def label_vectors(
 
 
 def concat_planes(image: Tensor, label: Tensor) -> Tensor:
-    """An image with one plane more for every value of its label, or with the planes given, in the image's layout.
+    """Concatenate a label to an image as constant planes, in the image's memory layout.
+
+    Args:
+        image: images or feature maps, (N, C, H, W).
+        label: vectors, (N, k), of which each value becomes a plane, or planes, (N, k, H, W).
+
+    Returns:
+        (N, C + k, H, W).
 
     Example:
         >>> import torch

@@ -130,8 +130,8 @@ OPS = [
 NETWORKS = [
     Mutation(
         "asymkit/inference/tiled.py",
-        "(2 * fade)).clamp(0, 1) if self.first",
-        "(fade)).clamp(0, 1) if self.first",
+        "(2 * blend)).clamp(0, 1) if self.first",
+        "(blend)).clamp(0, 1) if self.first",
         "tests/test_tiled.py::test_too_little_context_is_faded",
     ),
     Mutation("asymkit/networks/highres.py", "return torch.randn(n,", "return torch.rand(n,", "tests/test_highres.py"),
@@ -262,7 +262,7 @@ NETWORKS = [
         "asymkit/networks/features.py", "F.max_pool2d(hidden, 2)", "F.avg_pool2d(hidden, 2)", "tests/test_features.py"
     ),
     Mutation(
-        "asymkit/inference/any_size.py", "(last - places).abs()", "(last - places + 1).abs()", "tests/test_any_size.py"
+        "asymkit/inference/any_size.py", "(last - index).abs()", "(last - index + 1).abs()", "tests/test_any_size.py"
     ),
     Mutation(
         "asymkit/inference/any_size.py",
@@ -278,8 +278,8 @@ NETWORKS = [
     ),
     Mutation(
         "asymkit/inference/tiled.py",
-        "reach = _up(network.pixels, self.multiple)",
-        "reach = _up(network.pixels // 2, self.multiple)",
+        "radius = _round_up(network.radius, self.multiple)",
+        "radius = _round_up(network.radius // 2, self.multiple)",
         "tests/test_tiled.py",
     ),
     Mutation(
@@ -287,8 +287,8 @@ NETWORKS = [
     ),
     Mutation(
         "asymkit/inference/tracing.py",
-        "apart.square() * share * (1 - share)",
-        "apart.square() * share",
+        "delta.square() * share * (1 - share)",
+        "delta.square() * share",
         "tests/test_tiled.py",
     ),
 ]
