@@ -66,15 +66,15 @@ def ms_ssim(
     window_size: int = 11,
     sigma: float = 1.5,
 ) -> Tensor:
-    """Structural similarity at several scales, multiplied per channel, then averaged [AsymmetricGAN Eq. 6].
+    """Multi-scale structural similarity (MS-SSIM), averaged over channels [AsymmetricGAN Eq. 6].
 
-    ∏ⱼ f(csⱼ)^wⱼ over the scales, the last with luminance, each scale half the side of the one before (2×2 means; the
-    last row and column of an odd side are averaged over the pixels they have). With fewer than five scales the first
-    weights are used and divided by their sum.
+    For each channel ∏ⱼ csⱼ^wⱼ over the scales, with contrast and structure cs and, at the last scale, luminance. Each
+    scale halves the image by 2×2 means; the last row or column of an odd side is averaged over the pixels that exist.
+    With fewer than five scales the first weights are used, divided by their sum.
 
-    A similarity s can be zero or negative, where s^w has no finite gradient or no value. Below 1e-3 it is therefore
-    continued by the hyperbola that has the same value and slope there: positive, falling, never flat, so that images
-    that look like negatives of each other still learn. Above 1e-3, which is where images live, nothing changes.
+    A similarity s can be zero or negative, where s^w has an infinite gradient or is undefined. Below 1e-3 the power is
+    therefore replaced by a hyperbola of the same value and slope at 1e-3, which is positive and strictly increasing, so
+    that the gradient does not vanish for images that are negatives of each other. Above 1e-3 the formula is unchanged.
 
     Args:
         x: images, (N, C, H, W), in ``value_range``, both sides at least ``window_size``.
