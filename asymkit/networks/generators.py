@@ -1,4 +1,4 @@
-"""Generators: images of one domain in, images of the other out, in [-1, 1]."""
+"""ResNet generators, with and without a latent code z; images in [-1, 1] in and out."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Injection = Literal["concat", "concat_all", "cin"]
 
 
 class ResnetGenerator(nn.Module):
-    """The generator of Johnson et al. and CycleGAN: two stride-2 convolutions, residual blocks, two up-samplings.
+    """The generator of Johnson et al. and CycleGAN: two stride-2 convolutions, residual blocks, two up-sampling layers.
 
-    AsymGAN's rich→poor translator [AsymGAN §IV-A] with ``blocks=6``. Weights start from N(0, 0.02).
+    With ``blocks=6``, AsymGAN's rich→poor translator [AsymGAN §IV-A]. Weights are initialised from N(0, 0.02).
 
     Args:
         in_channels: of the image, or of image and condition together, at most 4,096.
         out_channels: of the result, at most 4,096.
-        width: feature maps after the first layer, at most 1,024; the blocks have four times as many.
-        blocks: residual blocks, 9 for 256² and 6 for 128² in CycleGAN, at most 256.
-        upsampling: "transposed" (CycleGAN's) or "resize" (no checkerboards).
+        width: output channels of the first layer, at most 1,024; the blocks have four times as many.
+        blocks: number of residual blocks, 9 for 256² and 6 for 128² in CycleGAN, at most 256.
+        upsampling: "transposed" (CycleGAN's) or "resize" (avoids checkerboard artefacts).
 
     Raises:
-        ValueError: a size out of bounds, an unknown up-sampling.
+        ValueError: a size is out of bounds, or upsampling is unknown.
 
     Example:
         >>> import torch
@@ -40,7 +40,7 @@ class ResnetGenerator(nn.Module):
     """
 
     multiple, least_side = 4, 8
-    """Of the sides of images; reflect padding at a quarter of the size needs two pixels there."""
+    """Height and width must be divisible by multiple, and at least least_side, for reflect padding at a quarter of the size."""
 
     def __init__(
         self,
@@ -72,23 +72,23 @@ class ResnetGenerator(nn.Module):
             Images, (N, out_channels, H, W), in [-1, 1].
 
         Raises:
-            ValueError: channels do not add up, sides not divisible by 4, a condition that is no image (such as z).
+            ValueError: the channels do not add up, sides are not divisible by 4, or condition is not an image (such as z).
         """
         if condition is not None:
-            image = self._joined(image, condition)
+            image = self._concatenated(image, condition)
         check_input(self, image)
         return torch.tanh(self.to_image(self.decoder(self.blocks(self.encoder(image)))))
 
-    def _joined(self, image: Tensor, condition: Tensor) -> Tensor:
+    def _concatenated(self, image: Tensor, condition: Tensor) -> Tensor:
         check_images(image, "image", like=weight_of(self.to_image))
-        room = self.in_channels - image.shape[1]
-        if room < 1:
+        missing = self.in_channels - image.shape[1]
+        if missing < 1:
             raise ValueError(
                 f"condition given, but the {image.shape[1]} channels of image fill this generator's in_channels="
                 f"{self.in_channels}; build ResnetGenerator(in_channels={image.shape[1]} + k) for a condition image of k "
-                "channels, or use AuxGenerator for an auxiliary z"
+                "channels, or use AuxGenerator for a latent code z"
             )
-        check_images(condition, "condition", channels=room, like=weight_of(self.to_image))
+        check_images(condition, "condition", channels=missing, like=weight_of(self.to_image))
         if condition.shape[0] != image.shape[0] or condition.shape[2:] != image.shape[2:]:
             raise ValueError(
                 f"condition must have image's batch and size {tuple(image.shape)}, got {tuple(condition.shape)}; nothing is broadcast"
@@ -97,25 +97,26 @@ class ResnetGenerator(nn.Module):
 
 
 class AuxGenerator(nn.Module):
-    """Poor→rich generator with an auxiliary variable z that carries what the poor image lacks [AsymGAN Fig. 12].
+    """Poor→rich generator with a latent code z for the information that the poor image lacks [AsymGAN Fig. 12].
 
-    :class:`ResnetGenerator` in which z enters one of three ways: ``"cin"``, as scale and shift of the norms in the
-    middle three residual blocks; ``"concat"``, as channels of the middle feature map, after half of the blocks;
-    ``"concat_all"``, as channels of every feature map from there on. Weights start from N(0, 0.02), except where z enters:
-    there two z change the picture from the first step, also in CycleGAN code, see :class:`asymkit.initialisation.HeStart`.
+    :class:`ResnetGenerator` with one of three injections of z: ``"cin"``, conditional instance norms in the middle three
+    residual blocks; ``"concat"``, concatenation to the feature map after half of the blocks; ``"concat_all"``,
+    concatenation to every feature map from there on. Weights are initialised from N(0, 0.02), those that z enters by He
+    initialisation, also in CycleGAN code, so that z changes the image from the first step, see
+    :class:`asymkit.initialisation.HeStart`.
 
     Args:
         in_channels: of the poor image, at most 4,096.
         out_channels: of the rich image, at most 4,096.
         aux_channels: length of z, or channels of a spatial z, at most 4,096.
         injection: "cin", "concat" or "concat_all".
-        width: feature maps after the first layer, at most 1,024; the blocks have four times as many.
-        blocks: residual blocks, at most 256.
-        spatial: z is a map of an eighth of the image's size instead of a vector; only with "concat".
-        upsampling: "transposed" (CycleGAN's) or "resize" (no checkerboards).
+        width: output channels of the first layer, at most 1,024; the blocks have four times as many.
+        blocks: number of residual blocks, at most 256.
+        spatial: z is a spatial map of an eighth of the image's size instead of a vector; only with "concat".
+        upsampling: "transposed" (CycleGAN's) or "resize" (avoids checkerboard artefacts).
 
     Raises:
-        ValueError: an unknown injection, a spatial z with another injection than "concat", a size out of bounds.
+        ValueError: injection or upsampling is unknown, spatial without "concat", or a size is out of bounds.
 
     Example:
         >>> import torch
@@ -166,16 +167,19 @@ class AuxGenerator(nn.Module):
         init_normal(self)
 
     def _concats(self, width: int, blocks: int) -> nn.ModuleDict:
-        """Where z is concatenated: the name of the layer that follows, and what mixes z in."""
+        """The layers that concatenate z, each by the name of the layer that follows it."""
         middle = blocks // 2
-        places: dict[str, int] = {}
+        channels_at: dict[str, int] = {}
         if self.injection == "concat":
-            places = {f"block{middle}": 4 * width}
+            channels_at = {f"block{middle}": 4 * width}
         elif self.injection == "concat_all":
-            places = {f"block{i}": 4 * width for i in range(middle, blocks)}
-            places |= {"up0": 4 * width, "up1": 2 * width, "image": width}
+            channels_at = {f"block{i}": 4 * width for i in range(middle, blocks)}
+            channels_at |= {"up0": 4 * width, "up1": 2 * width, "image": width}
         return nn.ModuleDict(
-            {place: AuxConcat(channels, self.aux_channels, norm=place == "image") for place, channels in places.items()}
+            {
+                name: AuxConcat(channels, self.aux_channels, norm=name == "image")
+                for name, channels in channels_at.items()
+            }
         )
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -183,20 +187,20 @@ class AuxGenerator(nn.Module):
 
         Args:
             image: poor images, (N, in_channels, H, W), in [-1, 1], sides divisible by 4 and at least 8.
-            condition: z, (N, aux_channels), or (N, aux_channels, h, w) with "concat", where a
-                map of another size than an eighth of the image's is resized; None samples z from N(0, I).
+            condition: latent code z, (N, aux_channels), or, with "concat", (N, aux_channels, h, w), which is resized if its
+                size is not an eighth of the image's; None samples z from N(0, I).
 
         Returns:
             Rich images, (N, out_channels, H, W), in [-1, 1].
 
         Raises:
-            ValueError: wrong channels, sides not divisible by 4, a z of the wrong shape.
+            ValueError: the image has other channels, sides are not divisible by 4, or z has another shape.
         """
         check_input(self, image)
         if condition is None:
-            z = self._drawn(image.shape[0], aux_size(image) if self.spatial else ())
+            z = self._sampled(image.shape[0], aux_size(image) if self.spatial else ())
         else:
-            z = self._checked(condition, image.shape[0])
+            z = self._checked_z(condition, image.shape[0])
         hidden = self.encoder(image)
         for i, block in enumerate(self.blocks):
             hidden = self._concat(f"block{i}", hidden, z)
@@ -206,10 +210,10 @@ class AuxGenerator(nn.Module):
         return torch.tanh(self.to_image(self._concat("image", hidden, z)))
 
     def sample_aux(self, n: int, size: tuple[int, int] | None = None) -> Tensor:
-        """Draw z from N(0, I), on the device and in the type of the weights.
+        """Sample z from N(0, I), on the device and in the dtype of the weights.
 
         Args:
-            n: how many, at most 65,536.
+            n: number of samples, at most 65,536.
             size: height and width of a spatial z, an eighth of the image's, see :func:`aux_size`, at most 65,536;
                 None for a vector.
 
@@ -217,7 +221,7 @@ class AuxGenerator(nn.Module):
             (n, aux_channels), or (n, aux_channels, h, w) for a size (h, w).
 
         Raises:
-            ValueError: a size where z is a vector, or none where it is a map; n or a side out of bounds.
+            ValueError: size is given but z is a vector, or None but z is spatial; n or a side is out of bounds.
 
         Example:
             >>> from asymkit import AuxGenerator
@@ -233,18 +237,17 @@ class AuxGenerator(nn.Module):
         if size is not None and (not isinstance(size, (tuple, list)) or len(size) != 2):
             raise ValueError(f"size must be (height, width) of a spatial z, got {described(size)}")
         sides = [at_least(f"size[{i}]", side, most=65_536) for i, side in enumerate(size or ())]
-        return self._drawn(at_least("n", n, most=65_536), sides)
+        return self._sampled(at_least("n", n, most=65_536), sides)
 
-    def _drawn(self, n: int, sides: Sequence[int]) -> Tensor:
+    def _sampled(self, n: int, sides: Sequence[int]) -> Tensor:
         like = weight_of(self.to_image)
         return torch.randn(n, self.aux_channels, *sides, device=like.device, dtype=like.dtype)
 
-    def _concat(self, place: str, hidden: Tensor, z: Tensor) -> Tensor:
-        if place not in self.concats:
-            return hidden
-        return self.concats[place](hidden, z)
+    def _concat(self, name: str, hidden: Tensor, z: Tensor) -> Tensor:
+        """The input of the layer of this name, with z if it is concatenated there."""
+        return self.concats[name](hidden, z) if name in self.concats else hidden
 
-    def _checked(self, z: Tensor, batch: int) -> Tensor:
+    def _checked_z(self, z: Tensor, batch: int) -> Tensor:
         if self.injection == "concat" and isinstance(z, Tensor) and z.ndim == 4:
             check_images(z, "condition (z)", channels=self.aux_channels, like=weight_of(self.to_image))
             if z.shape[0] != batch:
@@ -259,7 +262,7 @@ class AuxGenerator(nn.Module):
 
 
 def middle_blocks(blocks: int) -> range:
-    """The three middle blocks of ``blocks``, or all where there are fewer.
+    """Indices of the middle three of ``blocks`` blocks, or of all if there are fewer.
 
     Example:
         >>> from asymkit.networks.generators import middle_blocks

@@ -185,7 +185,7 @@ NETWORKS = [
     ),
     Mutation(
         "asymkit/networks/generators.py",
-        'norm=place == "image"',
+        'norm=name == "image"',
         "norm=False",
         "tests/test_generators.py::test_all_injections_start_with_pictures_of_the_same_strength",
     ),
