@@ -535,8 +535,8 @@ TRAINING = [
     ),
     Mutation(
         "asymkit/training/image_pool.py",
-        "self.images[place] = self.images[place], image.clone()",
-        "self.images[0] = self.images[place], image.clone()",
+        "self.images[index] = self.images[index], image.clone()",
+        "self.images[0] = self.images[index], image.clone()",
         "tests/test_pool.py",
     ),
     Mutation(
@@ -649,7 +649,7 @@ TRAINING = [
         "asymkit/training/augment.py", "randint(-most, most + 1,", "randint(0, most + 1,", "tests/test_augment.py"
     ),
     Mutation(
-        "asymkit/training/augment.py", "return image * ~hole_at", "return image * hole_at", "tests/test_augment.py"
+        "asymkit/training/augment.py", "return image * ~hole_mask", "return image * hole_mask", "tests/test_augment.py"
     ),
 ]
 
