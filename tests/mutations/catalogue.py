@@ -676,7 +676,7 @@ CHECKPOINTS = [
         "tests/test_checkpoints.py",
     ),
     Mutation(
-        "asymkit/checkpoints/own.py",
+        "asymkit/checkpoints/recognition.py",
         '"image_size": size * 2**layers',
         '"image_size": 2**layers',
         "asymkit/checkpoints/published.py",
