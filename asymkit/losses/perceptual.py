@@ -175,7 +175,7 @@ class LPIPSLoss(nn.Module):
         """The scalar distance of two batches (N, 3, H, W) of one shape, in [-1, 1]."""
         prediction, target = as_image_pair(prediction, target, ("prediction", "target"), least_side=self.LEAST_SIDE)
         if prediction.shape[1] != 3:
-            raise ValueError(f"prediction and target must have 3 channels, got {prediction.shape[1]}")
+            raise ValueError(f"target and prediction must have 3 channels, got {prediction.shape[1]}")
         weight = next(self.buffers())
         check_device("prediction", prediction, weight)
         prediction, target = prediction.to(weight.dtype), target.to(weight.dtype)
