@@ -1,11 +1,16 @@
-"""What every doctest finds imported."""
+"""Doctests run as in a fresh Python session: an example imports what it uses, so that it can be pasted into one."""
 
 import pytest
 import torch
-from torch import nn
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Take the names of its module from every example."""
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            item.dtest.globs = {"__name__": "__main__"}
 
 
 @pytest.fixture(autouse=True)
-def _doctest_names(doctest_namespace: dict[str, object]) -> None:
+def _seeded() -> None:
     torch.manual_seed(0)
-    doctest_namespace.update(torch=torch, nn=nn)

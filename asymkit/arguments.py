@@ -1,6 +1,6 @@
-"""Checks of plain arguments, made once, at the public entry: of numbers, names, switches and modules.
+"""Validation of plain arguments, once, at the public entry: numbers, names, booleans and modules.
 
-Sizes have upper bounds so that a typo is refused before it fills the memory.
+Sizes have upper bounds, so that a typo is refused before it fills the memory.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ LIMITS = {
     **dict.fromkeys(("width", "reconstructor_width"), MOST_WIDTH),
     **{"blocks": MOST_BLOCKS, "domains": MOST_DOMAINS, "layers": 8, "scales": 8, "window_size": 255},
 }
-"""The most of each size that a network or a window may have; the papers' are a tenth of it or less."""
+"""Upper bound of each size argument; the papers use at most a tenth of it."""
 
 
 def described(value: object) -> str:
-    """What was given, short enough for a message; of tensors and arrays their form and never their values."""
+    """A value as text for an error message: short, and of tensors and arrays the type and shape only, never values."""
     if isinstance(value, Tensor):
         return f"{value.dtype} of shape {tuple(value.shape)}" if value.layout is torch.strided else "a sparse tensor"
     if isinstance(value, (str, Number)):
@@ -37,10 +37,10 @@ def described(value: object) -> str:
 
 
 def one_of(name: str, value: object, valid: Sequence[str]) -> None:
-    """Refuse a name that is not among the valid ones, and say which of them comes closest.
+    """Refuse a string that is not among the valid ones.
 
     Raises:
-        ValueError: with the argument, the value, the nearest valid name and all valid names.
+        ValueError: with the argument's name, the value, the nearest valid string and all valid ones.
 
     Example:
         >>> from asymkit.arguments import one_of
@@ -56,7 +56,7 @@ def one_of(name: str, value: object, valid: Sequence[str]) -> None:
 
 
 def names_of(name: str, value: object, valid: Sequence[str]) -> tuple[str, ...]:
-    """A list of different names, each among the valid ones."""
+    """A sequence of distinct strings, each among the valid ones, as a tuple."""
     if isinstance(value, str) or not isinstance(value, Sequence) or not value:
         raise ValueError(f"{name} must be a list of names such as [{valid[0]!r}], got {described(value)}")
     for each in value:
@@ -67,11 +67,11 @@ def names_of(name: str, value: object, valid: Sequence[str]) -> tuple[str, ...]:
 
 
 def at_least(name: str, value: object, least: int = 1, most: int | None = None) -> int:
-    """The value as an ``int``, refused where it is no integer, such as NumPy's, from ``least`` to ``most``."""
-    # no booleans, NumPy's of before 2.0 among them, and no tensors: reading one would make a GPU wait
-    other = isinstance(value, (bool, Tensor)) or type(value).__name__ == "bool_" or getattr(value, "shape", ()) != ()
-    whole = hasattr(type(value), "__index__") and not other
-    found = operator.index(value) if whole else None  # type: ignore[arg-type]  # as hasattr says
+    """The value as an ``int``, Python's or NumPy's; refused if it is no integer from ``least`` to ``most``."""
+    # neither booleans (``bool_`` is NumPy's before 2.0) nor tensors, whose value would have to be read from the device
+    refused = isinstance(value, (bool, Tensor)) or type(value).__name__ == "bool_" or getattr(value, "shape", ()) != ()
+    integer = hasattr(type(value), "__index__") and not refused
+    found = operator.index(value) if integer else None  # type: ignore[arg-type]  # as hasattr says
     if found is None or found < least or (most is not None and found > most):
         bound = f"at most {most}" if found is not None and found >= least else f"an integer of at least {least}"
         raise ValueError(f"{name} must be {bound}, got {described(value)}")
@@ -79,15 +79,15 @@ def at_least(name: str, value: object, least: int = 1, most: int | None = None) 
 
 
 def sizes(**given: object) -> tuple[int, ...]:
-    """The sizes as integers, each from 1 to its limit of :data:`LIMITS`, in the order given."""
+    """Size arguments as integers, each checked to be from 1 to its bound in :data:`LIMITS`, in the order given."""
     return tuple(at_least(name, value, most=LIMITS[name]) for name, value in given.items())
 
 
 def number(name: str, value: object, least: float, most: float, why: str = "") -> float:
-    """The value as a ``float``, refused where it is no real number from ``least`` to ``most``, as NaN is not."""
+    """The value as a ``float``; refused if it is NaN or no real number from ``least`` to ``most``."""
     try:
         found = float(value) if isinstance(value, Real) and not isinstance(value, bool) else float("nan")
-    except OverflowError:  # an integer beyond all floats
+    except OverflowError:  # an integer too large for a float
         found = float("nan")
     if not least <= found <= most:
         raise ValueError(f"{name} must be a number from {least:g} to {most:g}, got {described(value)}{why}")
@@ -95,7 +95,7 @@ def number(name: str, value: object, least: float, most: float, why: str = "") -
 
 
 def numbers(name: str, given: Any, what: str) -> tuple[float, ...]:
-    """A sequence of factors, each a number from 0 to 1e6."""
+    """A sequence or 1-D array of weights, each a number from 0 to 1e6, as a tuple."""
     array = hasattr(given, "__array__") and not isinstance(given, Tensor) and getattr(given, "ndim", 0) == 1
     if isinstance(given, (str, bytes)) or not (array or isinstance(given, Sequence)):
         raise ValueError(f"{name} must hold {what}, got {described(given)}")
@@ -103,7 +103,7 @@ def numbers(name: str, given: Any, what: str) -> tuple[float, ...]:
 
 
 def flags(**given: object) -> tuple[bool, ...]:
-    """The switches as ``bool``, Python's and NumPy's, in the order given; refused where they are not True or False."""
+    """Boolean arguments, Python's or NumPy's, as ``bool``, in the order given; anything else is refused."""
     for name, value in given.items():
         if not isinstance(value, (bool, np.bool_)):
             raise ValueError(f"{name} must be True or False, got {described(value)}")
@@ -111,27 +111,27 @@ def flags(**given: object) -> tuple[bool, ...]:
 
 
 def modules(**given: object) -> None:
-    """Refuse anything but networks; one that may be missing is handed in only where it is there."""
+    """Refuse arguments that are not an ``nn.Module``."""
     for name, value in given.items():
         if not isinstance(value, nn.Module):
             raise ValueError(f"{name} must be a network (nn.Module), got {described(value)}")
 
 
 def optional_modules(**given: object) -> None:
-    """Refuse anything but networks and None."""
+    """Refuse arguments that are neither an ``nn.Module`` nor None."""
     modules(**{name: value for name, value in given.items() if value is not None})
 
 
 def instance_of(name: str, value: object, kind: type, how: str) -> None:
-    """Refuse anything but an object of this class; ``how`` says where one comes from."""
+    """Refuse a value that is not an instance of this class; ``how`` says in the message how to get one."""
     if not isinstance(value, kind):
         raise ValueError(f"{name} must be {kind.__name__}, {how}, got {described(value)}")
 
 
 def range_of(value_range: Any) -> tuple[float, float]:
-    """A value range (low, high) as floats, refused where it is none.
+    """A value range (low, high) as two floats; refused if it is not two numbers, the first below the second.
 
-    The bounds keep its square, by which similarities are stabilised, within float32.
+    The bounds keep the square of the range, which SSIM's constants contain, within float32.
     """
     pair = isinstance(value_range, (tuple, list)) and len(value_range) == 2
     low, high = (number("value_range", each, -1e9, 1e9) for each in value_range) if pair else (0.0, 0.0)

@@ -1,4 +1,4 @@
-"""Residual blocks, most of a generator's time and memory; the memory can be traded for time."""
+"""Residual blocks of the generators, with optional gradient checkpointing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from asymkit.layers import ConditionalInstanceNorm2d, HeKernel3x3, InstanceNorm2
 
 
 class _Block(nn.Module):
-    """A residual block that can trade time for memory, see :func:`checkpoint_blocks`."""
+    """Base of the residual blocks, with gradient checkpointing, see :func:`checkpoint_blocks`."""
 
     checkpointed = False
 
@@ -23,28 +23,28 @@ class _Block(nn.Module):
         return self.residual(*inputs)
 
     def residual(self, *inputs: Tensor) -> Tensor:
-        """What the block computes."""
+        """The forward pass of the block, which gradient checkpointing runs again in backward."""
         raise NotImplementedError
 
 
 def checkpoint_blocks(network: nn.Module, on: bool = True) -> int:
-    """Let the residual blocks of a network forget their insides in forward and compute them again in backward.
+    """Gradient checkpointing for the residual blocks of a network: activations are computed again in backward.
 
-    Half the activations of a CycleGAN generator or more are inside its residual blocks. Results are the same to the
-    last bit, and so are state dicts.
+    At least half of a CycleGAN generator's activations are inside its residual blocks. Results are bit-identical, and
+    state dicts do not change.
 
     Args:
-        network: any module that holds residual blocks of this library.
-        on: False switches it off again.
+        network: any module that contains asymkit's residual blocks.
+        on: False switches gradient checkpointing off again.
 
     Returns:
-        How many blocks were set.
+        The number of blocks that were set.
 
     Raises:
-        ValueError: the network holds none, or is no network.
+        ValueError: network contains no such block, or is not a module.
 
     Example:
-        >>> from asymkit import ResnetGenerator
+        >>> from asymkit import ResnetGenerator, checkpoint_blocks
         >>> checkpoint_blocks(ResnetGenerator(width=8, blocks=6))
         6
     """
@@ -62,11 +62,13 @@ class ResidualBlock(_Block):
     """x + norm(conv(relu(norm(conv(x))))), reflect-padded, the block of Johnson et al. and CycleGAN.
 
     Args:
-        channels: feature maps in and out.
-        affine: StarGAN's form: scale and shift in the norms, no biases in the convolutions, zeros as padding.
-        dropout: probability with which values are set to zero after the ReLU in training.
+        channels: channels of the input and of the output.
+        affine: StarGAN's form, with scale and shift in the norms, no biases in the convolutions, and zero padding.
+        dropout: probability of dropout after the first ReLU in training.
 
     Example:
+        >>> import torch
+        >>> from asymkit.blocks import ResidualBlock
         >>> ResidualBlock(16)(torch.randn(1, 16, 8, 8)).shape
         torch.Size([1, 16, 8, 8])
     """
@@ -87,11 +89,11 @@ class ResidualBlock(_Block):
 
 
 class ConditionalResidualBlock(_Block):
-    """A residual block both of whose norms are scaled and shifted by z [AsymGAN Fig. 12].
+    """A residual block with two conditional instance norms, which z scales and shifts [AsymGAN Fig. 12].
 
     Args:
-        channels: feature maps in and out.
-        aux_channels: length of z.
+        channels: channels of the input and of the output.
+        aux_channels: length of the latent code z.
     """
 
     def __init__(self, channels: int, aux_channels: int) -> None:
@@ -107,10 +109,10 @@ class ConditionalResidualBlock(_Block):
 
 
 class PlainResidualBlock(_Block):
-    """A residual block without norms, for networks that must see colour and contrast; it starts as in He et al. 2015.
+    """A residual block without norms, for networks that need colour and contrast, initialised as in He et al. 2015.
 
     Args:
-        channels: feature maps in and out.
+        channels: channels of the input and of the output.
     """
 
     def __init__(self, channels: int) -> None:

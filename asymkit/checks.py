@@ -1,4 +1,4 @@
-"""Checks of tensors, made once, at the public entry: of shapes, types and devices, never of values."""
+"""Validation of tensors, once, at the public entry: shapes, dtypes and devices, never values."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def check_images(
     """Refuse anything but a non-empty floating point batch (N, C, H, W) of usable size.
 
     Args:
-        x: what was given.
+        x: the argument.
         name: the argument's name, for the message.
-        channels: the exact channel count wanted, if there is one.
+        channels: the number of channels required, or None for any.
         least_side: H and W must be at least this, in pixels.
         multiple_of: H and W must be divisible by this.
-        like: a weight of the network that is to take the images: their types must agree, or autocast be on.
+        like: a weight of the network that takes the images; the dtypes must agree unless autocast is enabled.
 
     Raises:
-        ValueError: with the argument's name, what was given, what is expected and how to get there.
+        ValueError: with the argument's name, what was given, what is expected and how to fix it.
     """
     check_dense(name, x, "a tensor of images (N, C, H, W)")
     shape = tuple(x.shape)
@@ -70,7 +70,7 @@ def check_images(
 
 
 def check_together(**images: Tensor) -> None:
-    """Refuse batches of images that do not agree in number, size, type and device; channels may differ."""
+    """Refuse batches of images that differ in batch size, height, width, dtype or device; channels may differ."""
     for name, each in images.items():
         check_images(each, name)
     (first, x), *others = images.items()
@@ -83,7 +83,7 @@ def check_together(**images: Tensor) -> None:
 
 
 def check_input(generator: Any, image: Tensor) -> None:
-    """Refuse images that a generator here does not take, by its own channels, sides and type of weights."""
+    """Refuse images that one of asymkit's generators cannot take, by its channels, sizes and the dtype of its weights."""
     check_images(
         image,
         "image",
@@ -95,7 +95,7 @@ def check_input(generator: Any, image: Tensor) -> None:
 
 
 def weight_of(layer: nn.Module) -> Tensor:
-    """The first weight in a layer, which somebody may have replaced by several."""
+    """The first weight in a layer, which a user may have replaced by a container of layers."""
     for part in layer.modules():
         weight = getattr(part, "weight", None)
         if isinstance(weight, Tensor):
@@ -106,7 +106,7 @@ def weight_of(layer: nn.Module) -> Tensor:
 
 
 def check_dense(name: str, x: object, what: str, hint: str = "", like: Tensor | None = None) -> None:
-    """Refuse anything but a tensor that holds all of its values: no sparse or nested one, none on the meta device."""
+    """Refuse anything but a dense tensor: not sparse, not nested, not on the meta device."""
     if not isinstance(x, Tensor):
         raise ValueError(f"{name} must be {what}, got {type(x).__name__}{hint}")
     if x.layout is not torch.strided or x.is_nested:
@@ -117,22 +117,22 @@ def check_dense(name: str, x: object, what: str, hint: str = "", like: Tensor | 
 
 
 def check_device(name: str, x: Tensor, like: Tensor) -> None:
-    """Refuse a tensor of another device than the weights that it meets."""
-    if x.device != like.device and not like.is_meta:  # weights that are offloaded come when they are needed
+    """Refuse a tensor on another device than the weights it is used with."""
+    if x.device != like.device and not like.is_meta:  # offloaded weights are on the meta device until they are used
         raise ValueError(
             f"{name} must be on {like.device} as the weights are, got {x.device}; use {name}.to({str(like.device)!r})"
         )
 
 
 def check_like(name: str, x: Tensor, like: Tensor) -> None:
-    """Refuse a tensor of another device or, unless autocast is on, type than the weights that it meets."""
+    """Refuse a tensor on another device or, unless autocast is enabled, of another dtype than the weights it is used with."""
     check_device(name, x, like)
     if x.dtype != like.dtype and (x.is_meta or not torch.is_autocast_enabled(x.device.type)):
         raise ValueError(f"{name} must be {like.dtype} as the weights are, got {x.dtype}; use {name}.to({like.dtype})")
 
 
 def check_tensor(name: str, x: object, shape: Sequence[int], device: torch.device, must: str) -> None:
-    """Refuse anything but a floating point tensor of exactly this shape and device; ``must`` says what it is to be."""
+    """Refuse anything but a floating point tensor of exactly this shape and device; ``must`` completes the message."""
     wanted = tuple(shape)
     check_dense(name, x, f"a floating point tensor {wanted}")
     assert isinstance(x, Tensor)
@@ -146,7 +146,7 @@ def check_tensor(name: str, x: object, shape: Sequence[int], device: torch.devic
 
 
 def as_images(x: Tensor, name: str = "x", least_side: int = 1) -> Tensor:
-    """The batch of images itself, checked and widened to float32 (float64 stays float64)."""
+    """A batch of images, checked and converted to float32 (float64 stays float64)."""
     check_images(x, name, least_side=least_side)
     return widen(x)
 
@@ -169,13 +169,13 @@ def check_image_pair(x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y"), 
 def as_image_pair(
     x: Tensor, y: Tensor, names: tuple[str, str] = ("x", "y"), least_side: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """Two batches of images of one shape and device, both checked and widened to the wider type of the two."""
+    """Two batches of images of one shape and device, checked and converted to the wider dtype of the two, at least float32."""
     check_image_pair(x, y, names, least_side)
     return widen_pair(x, y)
 
 
 def check_vector(z: Tensor, name: str, length: int, batch: int | None = None, like: Tensor | None = None) -> None:
-    """Refuse a z that is not (batch, length), any batch where it is None, of the type of a weight."""
+    """Refuse a latent code z that is not (batch, length), with any batch size if ``batch`` is None, of the dtype of ``like``."""
     wanted = f"({'N' if batch is None else batch}, {length})"
     check_dense(name, z, f"a floating point tensor {wanted}, one vector per image")
     shape = tuple(z.shape)

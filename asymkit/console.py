@@ -7,10 +7,10 @@ import sys
 
 
 def print_in_any_encoding() -> None:
-    r"""Let text that a stream's encoding does not have be written as escapes, e.g. λ as ``\u03bb`` in code page 1252.
+    r"""Write characters that are not in a stream's encoding as escapes, e.g. λ as ``\u03bb`` in code page 1252.
 
-    For commands to call first; without it such text raises UnicodeEncodeError, after hours of work too. Streams that are
-    no text files of Python's, e.g. those of notebooks, are left as they are.
+    Commands call it first, because printing such text raises UnicodeEncodeError otherwise. Streams that are not
+    ``io.TextIOWrapper``, e.g. those of notebooks, are not changed.
 
     Example:
         >>> from asymkit.console import print_in_any_encoding

@@ -1,8 +1,7 @@
 """The generators and the encoder with Hugging Face's ``save_pretrained``, ``from_pretrained`` and ``push_to_hub``.
 
-The classes of :mod:`asymkit` with ``huggingface_hub``'s mixin, under names of their own. What they were built with goes
-into a ``config.json`` beside the weights. Of a :class:`asymkit.DualGenerator`, share the translator: the reconstructor
-is for training only.
+Subclasses of asymkit's networks with ``huggingface_hub``'s mixin. Constructor arguments are saved in a ``config.json``
+beside the weights. Of a :class:`asymkit.DualGenerator`, share the translator; the reconstructor is for training only.
 """
 
 from __future__ import annotations
@@ -37,9 +36,9 @@ CARD: dict[str, Any] = {
 
 
 class _HubMixin(PyTorchModelHubMixin):
-    """Files that are written whole or not at all, and weights that are damaged or do not fit are an error.
+    """``PyTorchModelHubMixin`` with atomic writing of files, and an error for weights that are damaged or do not fit.
 
-    The mixin would leave a network with random weights, and the folder without its ``config.json`` on a full disk.
+    The original returns a network with random weights then, and loses the ``config.json`` if the disk is full.
     """
 
     def save_pretrained(
@@ -51,7 +50,7 @@ class _HubMixin(PyTorchModelHubMixin):
         with TemporaryDirectory(dir=folder, prefix=".new-") as new:
             super().save_pretrained(new, **card)
             for file in sorted(Path(new).iterdir(), key=lambda file: file.suffix == ".json"):  # the configuration last
-                if file.name != "README.md" or not (folder / file.name).exists():  # which people edit
+                if file.name != "README.md" or not (folder / file.name).exists():  # users edit it
                     write_whole(folder / file.name, lambda out, file=file: out.write(file.read_bytes()))  # type: ignore[misc]
         if not push_to_hub:
             return None
@@ -85,6 +84,7 @@ class HubResnetGenerator(asymkit.ResnetGenerator, _HubMixin, **CARD):
 
     Example:
         >>> import tempfile
+        >>> from asymkit.hub import HubResnetGenerator
         >>> folder = tempfile.mkdtemp()
         >>> HubResnetGenerator(width=8, blocks=2).save_pretrained(folder)
         >>> len(HubResnetGenerator.from_pretrained(folder).blocks)

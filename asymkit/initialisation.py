@@ -1,4 +1,4 @@
-"""Layers that start as in He et al. 2015, where CycleGAN's start from N(0, 0.02) would make z mute."""
+"""Layers with He initialisation, for places where CycleGAN's N(0, 0.02) would leave the latent code z without effect."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ Nonlinearity = Literal["relu", "linear"]
 
 
 class HeStart(nn.Module):
-    """Base of layers that start as in He et al. 2015, whatever CycleGAN's ``init_net`` or ``setup()`` does afterwards.
+    """Base of layers with He initialisation (He et al. 2015) that CycleGAN's ``init_net`` and ``setup()`` do not change.
 
-    Those re-initialise every layer with "Conv" or "Linear" in its class name, by default from N(0, 0.02), with which a
-    network without norms shrinks its input a thousandfold and z has next to no effect. Subclasses are PyTorch's layers
-    under names without these words: every ``init_type`` leaves them as they are, and weights files and the steps of
-    Adam mean what they always do, which a gain in forward would change.
+    Those re-initialise every layer with "Conv" or "Linear" in its class name, by default from N(0, 0.02). A network
+    without norms then shrinks its input a thousandfold, and z has nearly no effect. Subclasses are PyTorch's layers under
+    names without these words, so that every ``init_type`` leaves them unchanged. Scaling in forward instead would change
+    the meaning of weights files and of Adam's step size.
 
     Args:
-        *sizes: of PyTorch's layer.
-        nonlinearity: what follows the layer, "relu" (weights of variance 2 / fan-in) or "linear" for nothing (1 / fan-in).
-        joined: channels of each of several inputs that arrive concatenated, which then count alike; () for one input.
-        **options: of PyTorch's layer.
+        *sizes: positional arguments of PyTorch's layer.
+        nonlinearity: what follows the layer: "relu" (weights of variance 2 / fan-in) or "linear" (1 / fan-in).
+        joined: channels of each of several concatenated inputs, each of which then contributes the same variance; ()
+            for one input.
+        **options: keyword arguments of PyTorch's layer.
     """
 
     weight: Tensor
@@ -29,13 +30,13 @@ class HeStart(nn.Module):
     def __init__(
         self, *sizes: int, nonlinearity: Nonlinearity = "relu", joined: tuple[int, ...] = (), **options: Any
     ) -> None:
-        # before PyTorch's constructor, which draws the weights
+        # before PyTorch's constructor, which calls reset_parameters
         self.nonlinearity: Nonlinearity = nonlinearity
         self.joined = joined
         super().__init__(*sizes, **options)
 
     def reset_parameters(self) -> None:
-        """Draw the weights, and set the bias to zero."""
+        """Sample the weights, and set the bias to zero."""
         for part in self.weight.detach().split(self.joined or self.weight.shape[1], dim=1):
             nn.init.kaiming_normal_(part, nonlinearity=self.nonlinearity)
         if (bias := self._parameters["bias"]) is not None:
@@ -43,7 +44,7 @@ class HeStart(nn.Module):
 
 
 class HeKernel2d(HeStart, nn.Conv2d):
-    """``nn.Conv2d``, started as :class:`HeStart` says.
+    """``nn.Conv2d``, initialised as :class:`HeStart` says.
 
     Example:
         >>> import torch
@@ -55,7 +56,7 @@ class HeKernel2d(HeStart, nn.Conv2d):
 
 
 class HeDense(HeStart, nn.Linear):
-    """``nn.Linear``, started as :class:`HeStart` says.
+    """``nn.Linear``, initialised as :class:`HeStart` says.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""Layers of the networks: instance norms, convolutions, up-sampling, and how z enters a feature map."""
+"""Layers of the networks: instance norms, convolutions, up-sampling, and the injection of the latent code z."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from asymkit import ops
 from asymkit.arguments import one_of
 from asymkit.checks import check_images, check_vector
 from asymkit.initialisation import HeDense, HeKernel2d, HeStart
+from asymkit.labels import concat_planes
 from asymkit.ops import conditional_instance_norm, instance_norm
-from asymkit.ops.eager.norm import layout_of
 from asymkit.ops.norm import NEGATIVE_SLOPE, Activation
 from asymkit.ops.padding import reflect_pad, replicate_pad
 from asymkit.precision import widen
@@ -22,16 +22,18 @@ Upsampling = Literal["transposed", "resize"]
 
 
 class InstanceNorm2d(nn.Module):
-    """:func:`asymkit.ops.instance_norm` as a layer: ``nn.InstanceNorm2d`` that survives flat images.
+    """Instance norm as ``nn.InstanceNorm2d``, with a bounded gradient on flat images: :func:`asymkit.ops.instance_norm`.
 
     Keeps no running statistics, so train and eval mode give the same output.
 
     Args:
-        num_features: feature maps of the input.
+        num_features: channels of the input.
         eps: added to the variance.
         affine: learn one scale and one shift per channel.
 
     Example:
+        >>> import torch
+        >>> from asymkit.layers import InstanceNorm2d
         >>> InstanceNorm2d(3)(torch.randn(2, 3, 8, 8), activation="relu").shape
         torch.Size([2, 3, 8, 8])
     """
@@ -66,17 +68,19 @@ class InstanceNorm2d(nn.Module):
 
 
 class ConditionalInstanceNorm2d(nn.Module):
-    """Instance norm whose scale 1 + γ(z) and shift β(z) are linear in an auxiliary variable [AsymGAN Fig. 12].
+    """Conditional instance norm: scale 1 + γ(z) and shift β(z) are linear in the latent code z [AsymGAN Fig. 12].
 
-    γ(z) and β(z) start with unit variance over z from N(0, I), so that two z give two pictures from the first step, see
-    :class:`asymkit.initialisation.HeStart`; with a bare γ features would lose their size in every block.
+    γ(z) and β(z) are initialised to unit variance over z from N(0, I), so that z changes the image from the first step,
+    see :class:`asymkit.initialisation.HeStart`. Without the 1, activations would shrink in every block.
 
     Args:
-        num_features: feature maps of the input.
-        aux_channels: length of z.
+        num_features: channels of the input.
+        aux_channels: length of the latent code z.
         eps: added to the variance.
 
     Example:
+        >>> import torch
+        >>> from asymkit.layers import ConditionalInstanceNorm2d
         >>> norm = ConditionalInstanceNorm2d(16, aux_channels=8)
         >>> norm(torch.randn(2, 16, 8, 8), torch.randn(2, 8)).shape
         torch.Size([2, 16, 8, 8])
@@ -108,13 +112,13 @@ class ConditionalInstanceNorm2d(nn.Module):
 
 
 class ConvNormReLU(nn.Module):
-    """A convolution, an instance norm, a ReLU: what CycleGAN's generators are made of.
+    """Convolution, instance norm and ReLU, as in CycleGAN's generators.
 
     Args:
         conv: any module (N, C, H, W) -> (N, channels, H', W').
-        channels: feature maps that ``conv`` gives.
-        affine: learn a scale and a shift in the norm, StarGAN's form.
-        aux_channels: length of z, for a norm that z scales and shifts; None for one without z.
+        channels: output channels of ``conv``.
+        affine: learn a scale and a shift in the norm, as StarGAN does.
+        aux_channels: length of z for a conditional norm; None for a norm without z.
     """
 
     def __init__(self, conv: nn.Module, channels: int, affine: bool = False, aux_channels: int | None = None) -> None:
@@ -125,20 +129,23 @@ class ConvNormReLU(nn.Module):
             self.norm = ConditionalInstanceNorm2d(channels, aux_channels)
 
     def forward(self, x: Tensor, *z: Tensor) -> Tensor:
-        """Images or maps, and z (N, aux_channels) for a conditional norm, in, non-negative maps out."""
+        """Images or feature maps, and z (N, aux_channels) for a conditional norm, in; non-negative feature maps out."""
         return self.norm(self.conv(x), *z, activation="relu")
 
 
 class Conv3x3(nn.Conv2d):
-    """``nn.Conv2d`` with a 3×3 kernel, stride 1 and one row of padding, by :func:`asymkit.ops.conv3x3`.
+    """``nn.Conv2d`` with ``kernel_size=3, stride=1, padding=1``, computed by :func:`asymkit.ops.conv3x3`.
 
     Args:
-        in_channels: feature maps in.
-        out_channels: feature maps out.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
         bias: learn a bias.
         padding_mode: "zeros" or "reflect".
 
     Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from asymkit.layers import Conv3x3
         >>> conv, x = Conv3x3(4, 2, padding_mode="reflect"), torch.randn(1, 4, 8, 8)
         >>> torch.equal(conv(x), nn.Conv2d.forward(conv, x))
         True
@@ -152,23 +159,23 @@ class Conv3x3(nn.Conv2d):
         padding_mode: Literal["zeros", "reflect"] = "zeros",
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias=bias, padding_mode=padding_mode)
-        self.rows: Literal["zeros", "reflect"] = padding_mode
+        self.padding_kind: Literal["zeros", "reflect"] = padding_mode
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_channels, H, W) in, (N, out_channels, H, W) out."""
-        return ops.conv3x3(x, self.weight, self.bias, self.rows)
+        return ops.conv3x3(x, self.weight, self.bias, self.padding_kind)
 
 
 class HeKernel3x3(HeStart, Conv3x3):
-    """:class:`Conv3x3`, started as :class:`asymkit.initialisation.HeStart` says."""
+    """:class:`Conv3x3`, initialised as :class:`asymkit.initialisation.HeStart` says."""
 
 
 class Conv7x7(nn.Conv2d):
-    """The reflect-padded 7×7 convolution that CycleGAN's networks begin and end with, in its input's memory layout.
+    """The reflect-padded 7×7 convolution of CycleGAN's first and last layer; it keeps the memory layout of its input.
 
     Args:
-        in_channels: feature maps in.
-        out_channels: feature maps out.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
 
     Example:
         >>> import torch
@@ -187,22 +194,25 @@ class Conv7x7(nn.Conv2d):
 
 
 class HeKernel7x7(HeStart, Conv7x7):
-    """:class:`Conv7x7`, started as :class:`asymkit.initialisation.HeStart` says."""
+    """:class:`Conv7x7`, initialised as :class:`asymkit.initialisation.HeStart` says."""
 
 
 class ResizeConv2d(nn.Conv2d):
-    """Nearest-neighbour resizing to twice the size, then a reflect-padded 3×3 convolution, as one operation.
+    """Nearest-neighbour up-sampling by 2, then a reflect-padded 3×3 convolution, computed as one transposed convolution.
 
-    After resizing, neighbouring taps of the kernel mostly fall on the same pixel. Summing them first gives a 4×4
-    transposed convolution on the small image: the same values, 4 products instead of 9 per output and input channel.
-    Reflection at the border of the large image is replication at that of the small one.
+    After up-sampling, neighbouring weights of the kernel mostly multiply the same pixel. Summing them first gives a 4×4
+    transposed convolution on the small image: the same values, with 4 products instead of 9 for each output pixel and
+    input channel. Reflection padding of the large image equals replication padding of the small one.
 
     Args:
-        in_channels: feature maps in.
-        out_channels: feature maps out.
+        in_channels: channels of the input.
+        out_channels: channels of the output.
         bias: learn a bias.
 
     Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from asymkit.layers import ResizeConv2d
         >>> conv, x = ResizeConv2d(4, 2), torch.randn(1, 4, 8, 8)
         >>> plain = nn.functional.pad(nn.functional.interpolate(x, scale_factor=2), (1, 1, 1, 1), mode="reflect")
         >>> torch.allclose(conv(x), nn.functional.conv2d(plain, conv.weight, conv.bias), atol=1e-6)
@@ -214,22 +224,22 @@ class ResizeConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_channels, H, W) in, (N, out_channels, 2·H, 2·W) out."""
-        kernel = 4 * F.avg_pool2d(self.weight, 2, stride=1, padding=1)  # sums of 2×2 taps: 4×4
-        kernel = kernel.transpose(0, 1).flip(2, 3)  # a transposed convolution turns its kernel around
+        kernel = 4 * F.avg_pool2d(self.weight, 2, stride=1, padding=1)  # (O, C, 4, 4): sums of 2×2 weights
+        kernel = kernel.transpose(0, 1).flip(2, 3)  # conv_transpose2d correlates with the flipped kernel
         return F.conv_transpose2d(replicate_pad(x), kernel, self.bias, stride=2, padding=3)
 
 
 class AuxConcat(nn.Module):
-    """z as extra channels of a feature map, mixed in by a 1×1 convolution and a ReLU [AsymGAN Fig. 12].
+    """Concatenates the latent code z to a feature map and mixes it in by a 1×1 convolution and a ReLU [AsymGAN Fig. 12].
 
-    The ReLU must come before the next instance norm: a vector z makes planes of one value, any linear layer turns
-    them into a constant per channel, and the norm would subtract exactly that, leaving z without effect. The features
-    and z start with equal shares of the result, see :class:`asymkit.initialisation.HeStart`.
+    The ReLU must come before the next instance norm: a vector z becomes constant planes, a linear layer turns them into
+    one constant per channel, and the norm would subtract that constant, so that z had no effect. At initialisation the
+    features and z contribute equal variance, see :class:`asymkit.initialisation.HeStart`.
 
     Args:
-        channels: feature maps in and out.
+        channels: channels of the input and of the output.
         aux_channels: length of z.
-        norm: bring the result to mean 0 and variance 1, where no norm follows that would.
+        norm: normalise the result to mean 0 and variance 1, for places that no norm follows.
     """
 
     def __init__(self, channels: int, aux_channels: int, norm: bool = False) -> None:
@@ -244,30 +254,18 @@ class AuxConcat(nn.Module):
         return mixed if self.norm is None else self.norm(mixed)
 
 
-def concat_planes(image: Tensor, label: Tensor) -> Tensor:
-    """An image with one plane more for every value of its label, or with the planes given, in the image's layout.
-
-    Example:
-        >>> concat_planes(torch.zeros(1, 1, 1, 2), torch.tensor([[0.0, 1.0]]))[0]
-        tensor([[[0., 0.]],
-                [[0., 0.]],
-                [[1., 1.]]])
-    """
-    planes = label[..., None, None].expand(*label.shape, *image.shape[2:]) if label.ndim == 2 else label
-    return torch.cat([image, planes.to(image.dtype).contiguous(memory_format=layout_of(image))], dim=1)
-
-
 def reflect_padded_conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
-    """A 3×3 convolution: reflect-padded at stride 1, zero-padded where it halves the size, as in CycleGAN."""
+    """A 3×3 convolution as in CycleGAN: reflect-padded with stride 1, zero-padded with stride 2."""
     if stride > 1:
         return nn.Conv2d(in_channels, out_channels, kernel_size=3, stride=stride, padding=1)
     return Conv3x3(in_channels, out_channels, padding_mode="reflect")
 
 
 def zero_padded_conv(in_channels: int, out_channels: int, kernel_size: int = 3, stride: int = 1) -> nn.Conv2d:
-    """A convolution without bias, padded with zeros, as in StarGAN.
+    """A zero-padded convolution without bias, as in StarGAN.
 
-    The zeros are what lets a constant plane, a domain label, through the instance norm that follows.
+    With zero padding a constant plane, such as a domain label, is not constant after the convolution, and so is not
+    removed by the instance norm that follows.
     """
     if (kernel_size, stride) == (3, 1):
         return Conv3x3(in_channels, out_channels, bias=False)
@@ -278,10 +276,10 @@ def zero_padded_conv(in_channels: int, out_channels: int, kernel_size: int = 3, 
 def upsample2x(
     in_channels: int, out_channels: int, upsampling: Upsampling, kernel_size: Literal[3, 4] = 3, bias: bool = True
 ) -> nn.Module:
-    """Twice the size: a transposed convolution, or nearest-neighbour resizing and a 3×3 convolution.
+    """Up-sampling by 2: a transposed convolution, or nearest-neighbour resizing and a 3×3 convolution.
 
-    Resizing leaves no checkerboards in short trainings. ``kernel_size`` is the transposed convolution's: 3 in CycleGAN,
-    4 in StarGAN and Async-GAN.
+    Resizing avoids checkerboard artefacts in short trainings. ``kernel_size`` is that of the transposed convolution: 3 in
+    CycleGAN, 4 in StarGAN and Async-GAN.
     """
     one_of("upsampling", upsampling, ("transposed", "resize"))
     if upsampling == "resize":

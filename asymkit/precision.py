@@ -1,4 +1,4 @@
-"""Float32 or wider: what statistics are computed in, whatever images and autocast are."""
+"""Float32 or wider, with autocast off: the precision in which statistics and losses are computed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def widen(x: Tensor) -> Tensor:
-    """The tensor in float32, or as it is where it is wider already."""
+    """The tensor in float32, or unchanged if it is float64."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 

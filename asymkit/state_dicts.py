@@ -1,4 +1,4 @@
-"""State dicts: wrappers' prefixes stripped, networks found inside, weights checked."""
+"""State dicts: removal of wrappers' prefixes, search for networks in nested mappings, and checks of weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 StateDict = dict[str, Tensor]
 Tree = dict[str, Any]
-"""Tensors and further trees by one component of their dotted names."""
+"""Nested dicts of tensors, one level for each component of their dotted names."""
 
 WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
 """Components that DataParallel, AveragedModel, timm's ModelEma, torch.compile, FSDP and gradient checkpointing put into names."""
@@ -26,29 +26,29 @@ AVERAGE = re.compile(r"^(?:ema|average|averaged|shadow)(?:_|$)|_ema$")
 """What the component of a moving average is called: ``ema_model``, ``state_dict_ema``, ``g_ema``, ``average``."""
 
 CONTAINERS = frozenset({"", "model", "online_model", "state_dict", "model_state_dict", "params", "parts"})
-"""Components that say only that weights follow."""
+"""Components that are containers and no part of a network's name."""
 
 
 def bare_name(name: str) -> str:
-    """A dotted name without the components of wrappers; the last one stays, whatever it is."""
+    """A dotted name without the components of wrappers, except for the last component."""
     *path, last = name.split(".")
     return ".".join([*(component for component in path if component not in WRAPPERS), last])
 
 
 def bare_names(names: Mapping[str, object]) -> dict[str, str]:
-    """Each name to itself without the components of wrappers; all as they are where two would become the same."""
+    """From names to names without the components of wrappers; unchanged if two names would become equal."""
     bare = {name: bare_name(name) for name in names}
     return bare if len(set(bare.values())) == len(bare) else {name: name for name in names}
 
 
 def bare_state(state: Mapping[str, Tensor]) -> StateDict:
-    """Tensors by their names without wrappers and without the wrappers' counters."""
+    """A state dict without the components of wrappers in its names and without wrappers' counters."""
     names = bare_names(state)
     return {names[name]: value for name, value in state.items() if not _is_counter(name, state)}
 
 
 def _is_counter(name: str, state: Mapping[str, object]) -> bool:
-    """Whether an entry is a wrapper's counter: beside it are only the weights of what is wrapped."""
+    """Whether an entry is a wrapper's counter: all entries beside it are weights of the wrapped module."""
     before, dot, last = name.rpartition(".")
     head = before + dot
     beside = [other for other in state if other.startswith(head) and other != name] if last in COUNTERS else []
@@ -56,9 +56,9 @@ def _is_counter(name: str, state: Mapping[str, object]) -> bool:
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
-    """The module inside DataParallel, torch.compile, AveragedModel and the like; of an average, the averaged one.
+    """The module inside wrappers such as DataParallel, torch.compile and AveragedModel; of an average, the averaged module.
 
-    A module with parameters or buffers of its own, other than the counters of averages, is no wrapper.
+    A module with parameters or buffers of its own, other than the counters of averages, is not a wrapper.
     """
     inner = ("ema_model", *WRAPPERS)
     children = dict(module.named_children())
@@ -72,7 +72,7 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 
 def tree_of(held: Mapping[Any, Any]) -> Tree:
-    """All tensors of nested mappings by the components of their names, which wrappers are left out of."""
+    """All tensors of nested mappings as a tree, without the components of wrappers."""
     flat = bare_state(dict(_tensors(held, "")))
     root: Tree = {}
     for name, value in flat.items():
@@ -89,12 +89,12 @@ def tree_of(held: Mapping[Any, Any]) -> Tree:
 
 
 def flat_of(tree: Tree, before: str = "") -> StateDict:
-    """The tensors of a tree by their dotted names."""
+    """The tensors of a tree as a flat state dict."""
     return dict(_tensors(tree, before))
 
 
 def nodes_of(tree: Tree, path: str = "") -> Iterator[tuple[str, Tree]]:
-    """Every tree in a tree by its dotted path, itself first."""
+    """All subtrees of a tree with their dotted paths, itself first."""
     yield path, tree
     for name, child in tree.items():
         if isinstance(child, dict):
@@ -104,20 +104,20 @@ def nodes_of(tree: Tree, path: str = "") -> Iterator[tuple[str, Tree]]:
 def find(
     tree: Tree, fits: Callable[[Tree], bool], part: str | None, what: str, how: str = "read_state_dict(path, part={!r})"
 ) -> StateDict | None:
-    """The one state dict in a tree that fits; of a network and its moving average, the average.
+    """The state dict in a tree that a predicate accepts; of a network and its moving average, the average.
 
     Args:
         tree: of :func:`tree_of`.
-        fits: told a tree, whether its tensors are what is looked for.
-        part: the end of the path that it has, or None.
-        what: is looked for, for the message.
-        how: one of several is chosen, for the message, with a place for its name.
+        fits: predicate of a subtree.
+        part: the last components of its path, or None for any.
+        what: description of what is searched for, for the message.
+        how: how to choose one of several, for the message, with a ``{!r}`` for its name.
 
     Returns:
-        Tensors by name; None where none fits.
+        A state dict, or None if none is accepted.
 
     Raises:
-        ValueError: several fit, which are named; a part that is no name.
+        ValueError: several are accepted (the message names them), or part is not a string.
     """
     if part is not None and not isinstance(part, str):
         raise ValueError(f"part must be a name in the file, got {part!r}")
@@ -131,7 +131,7 @@ def find(
 
 
 def fitting(tree: Tree, fits: Callable[[Tree], bool], part: str | None = None) -> dict[str, Tree]:
-    """All trees in a tree that fit, by their paths; of a network and its moving average, the average."""
+    """All subtrees that a predicate accepts, by path; of a network and its moving average, the average."""
     found: dict[str, Tree] = {}
     for path, node in nodes_of(tree):
         inside = any(not outer or path.startswith(f"{outer}.") for outer in found)
@@ -142,13 +142,13 @@ def fitting(tree: Tree, fits: Callable[[Tree], bool], part: str | None = None) -
 
 
 def short_of(path: str) -> str:
-    """A path without the components that say only that weights, or their average, follow."""
+    """A path without the components of containers and averages."""
     bare = (AVERAGE.sub("", component) for component in path.split("."))
     return ".".join(component for component in bare if component not in CONTAINERS)
 
 
 def is_average(path: str) -> bool:
-    """Whether a path leads to a moving average."""
+    """Whether a path is that of a moving average."""
     return any(AVERAGE.search(component) for component in path.split("."))
 
 
@@ -160,16 +160,16 @@ def check_weights(
 ) -> None:
     """Refuse tensors that cannot be weights: not floating point, not dense, without values, or not finite.
 
-    Values are looked at only where the tensor is on the CPU.
+    Values are checked on the CPU only.
 
     Args:
         state: tensors by name.
-        what: they are called in the message.
-        like: tensors of the same names, whose kind of type they must have; None: floating point.
-        finite: names of those that must not hold NaN or infinity, also not in the type they are converted to; None: all.
+        what: name of the state dict, for the message.
+        like: tensors of the same names, whose kind of dtype is required; None for floating point.
+        finite: names of tensors that must be finite, also after conversion to the dtype of ``like``; None for all.
 
     Raises:
-        ValueError: the first that is not, by its name.
+        ValueError: a tensor cannot be a weight; the message names the first one.
     """
     for name, value in state.items():
         wanted = torch.float32 if like is None else like[name].dtype
@@ -196,7 +196,7 @@ def check_weights(
 
 
 def first_difference(expected: Mapping[str, torch.Size], state: Mapping[str, Tensor]) -> str | None:
-    """Where a state dict leaves what is expected: the first key it has too many, lacks, or has in another shape."""
+    """The first key that is unexpected, missing or of another shape, as text; None if there is none."""
     for key in state:
         if key not in expected:
             return f"the first differing key is {key!r}, which does not belong there"
@@ -209,7 +209,7 @@ def first_difference(expected: Mapping[str, torch.Size], state: Mapping[str, Ten
 
 
 def described(held: Any) -> str:
-    """The names in a mapping, or what else it is, for a message."""
+    """The keys of a mapping, or the type of another object, for a message."""
     if not isinstance(held, Mapping):
         return f"a {type(held).__name__}"
     names = [repr(name) for name in held]
@@ -222,7 +222,9 @@ def _kind(dtype: torch.dtype) -> str | torch.dtype:
 
 def _is_finite(value: Tensor) -> bool:
     value = value.detach()
-    return bool((value if value.element_size() > 1 else value.float()).isfinite().all())  # float8 knows no isfinite
+    return bool(
+        (value if value.element_size() > 1 else value.float()).isfinite().all()
+    )  # float8 does not support isfinite
 
 
 def _tensors(held: Mapping[Any, Any], before: str) -> Iterator[tuple[str, Tensor]]:

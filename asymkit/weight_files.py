@@ -1,4 +1,4 @@
-"""Files of weights as they are on the disk: read without running code, damage noticed by their checksums."""
+"""Reading of weights files, without running code from them, with verification of their checksums."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 CHECKSUM = "asymkit.sha256"
-"""Under this name the metadata of a safetensors file hold :func:`digest`."""
+"""Key of :func:`digest` in the metadata of a safetensors file."""
 
 
 def read_file(path: str | Path) -> Any:
-    """What a file of weights holds, on the CPU; checksums that it has are verified, and no code in it is run.
+    """The contents of a weights file, on the CPU; checksums are verified, and no code in the file is run.
 
     Raises:
-        ValueError: no such file, damaged, or a pickle with more than tensors and plain values.
+        ValueError: the file is missing, damaged, or a pickle with other objects than tensors and plain values.
     """
     path = Path(path)
     if not path.is_file():
@@ -30,7 +30,7 @@ def read_file(path: str | Path) -> Any:
 
 
 def digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 of the names, types, shapes and bytes of tensors, in hexadecimal."""
+    """SHA-256 of the names, dtypes, shapes and bytes of tensors, in hexadecimal."""
     found = hashlib.sha256()
     for name in sorted(state):
         tensor = state[name].detach().cpu().contiguous()
@@ -40,7 +40,7 @@ def digest(state: Mapping[str, Tensor]) -> str:
 
 
 def safetensors_library() -> Any:
-    """``safetensors.torch``, or an error that says how to get it."""
+    """``safetensors.torch``, or an ImportError that names the extra to install."""
     try:
         import safetensors.torch
     except ImportError as error:
@@ -66,7 +66,7 @@ def _from_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _check_archive(path: Path) -> None:
-    """Compare the CRC-32 of every entry, which torch.load does not; 0 stands for none (``set_crc32_options(False)``)."""
+    """Verify the CRC-32 of every entry, which torch.load does not; 0 means none (``set_crc32_options(False)``)."""
     with zipfile.ZipFile(path) as archive:
         for entry in archive.infolist():
             with archive.open(entry) as file:

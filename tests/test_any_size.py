@@ -90,7 +90,7 @@ def test_foreign_generators_and_pairs() -> None:
 
     image = torch.rand(1, 3, 37, 50)
     torch.testing.assert_close(AnySize(NetG(), multiple=16)(image), image)
-    with pytest.raises(ValueError, match=r"NetG does not say .* multiple=4"):
+    with pytest.raises(ValueError, match=r"NetG has no attribute multiple: .* multiple=4"):
         AnySize(NetG())
     dual = DualGenerator.preset("S2", domains=3, width=4)
     assert AnySize(dual)(image, torch.tensor([1])).shape == image.shape

@@ -15,6 +15,8 @@ import asymkit
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "asymkit"
 FILES = sorted(PACKAGE.rglob("*.py"))
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
+BENCHMARKS = sorted((ROOT / "benchmarks").rglob("*.py"))
 
 ORDER = [
     "arguments",
@@ -66,9 +68,55 @@ def test_imports_run_one_way(path: Path) -> None:
             assert ORDER.index(target) <= ORDER.index(part), f"{path.name} imports {name} against the arrow"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_no_file_holds_two_ideas(path: Path) -> None:
+TOO_LONG_YET = ROOT / "examples" / "support" / "run" / "run.py"
+
+
+@pytest.mark.parametrize("path", FILES + EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_holds_two_ideas(path: Path, request: pytest.FixtureRequest) -> None:
+    if path == TOO_LONG_YET:
+        request.applymarker(pytest.mark.xfail(strict=False, reason="318 lines, being shortened"))
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+OURS = {path.stem if path.is_file() else path.name for path in [PACKAGE, *(ROOT / "examples").iterdir(), *BENCHMARKS]}
+"""What absolute imports of this repository's code begin with; examples and benchmarks are run from their own folders."""
+
+
+def private_imports(source: str) -> list[str]:
+    """Names with a leading underscore that code takes from another file of this repository, dunders aside."""
+    modules: dict[str, str] = {}  # of this repository, by the names that they are imported under
+    found = []
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules |= {a.asname or a.name: a.name for a in node.names if a.name.split(".")[0] in OURS}
+        elif isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").split(".")[0] in OURS):
+            modules |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+            found += [f"{node.module}.{a.name}" for a in node.names]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and (holder := ast.unparse(node.value)) in modules:
+            found.append(f"{modules[holder]}.{node.attr}")
+    return [name for name in found if re.search(r"(^|\.)_(?!_)", name)]
+
+
+@pytest.mark.parametrize("path", FILES + EXAMPLES + BENCHMARKS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_private_name_is_imported(path: Path) -> None:
+    assert not private_imports(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from asymkit.ops.ssim import _formula",
+        "from asymkit.ops.ssim import _formula as formula",
+        "from asymkit.ops import ssim\nssim._formula(x, y)",
+        "import asymkit.ops.ssim as similarity\nsimilarity._formula(x, y)",
+        "def late():\n    from support.run import _private",
+    ],
+)
+def test_a_private_import_is_noticed(source: str) -> None:
+    assert private_imports(source)
+    assert not private_imports(source.replace("_formula", "formula").replace("_private", "public"))
 
 
 def test_every_file_of_the_package_has_a_place_in_the_order() -> None:

@@ -169,7 +169,7 @@ IMAGE = torch.rand(2, 3, 32, 32)
     [
         (lambda: ResnetGenerator(**SMALL)(torch.rand(1, 3, 30, 32)), "image must have sides divisible by 4, got 30×32"),
         (lambda: ResnetGenerator(**SMALL)(torch.rand(1, 1, 32, 32)), "image must have 3 channels, got 1"),
-        (lambda: ResnetGenerator(**SMALL)(IMAGE, torch.randn(2, 8)), "use AuxGenerator for an auxiliary z"),
+        (lambda: ResnetGenerator(**SMALL)(IMAGE, torch.randn(2, 8)), "use AuxGenerator for a latent code z"),
         (
             lambda: ResnetGenerator(6, **SMALL)(IMAGE, torch.randn(2, 8)),
             r"condition must be a batch of images .* \(2, 8\)",

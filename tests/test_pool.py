@@ -142,7 +142,7 @@ def test_the_pools_mixes_all_fakes_with_earlier_ones_and_nothing_else() -> None:
     other.load_state_dict(pools.state_dict())
     for kind, pool in pools.pools.items():
         assert all(torch.equal(a, b) for a, b in zip(other.pools[kind].images, pool.images, strict=True))
-    with pytest.raises(ValueError, match=r"the checkpoint's pools are \['fake_poor'\]"):
+    with pytest.raises(ValueError, match=r"the image pools in it are \['fake_poor'\]"):
         other.load_state_dict({"fake_poor": {"images": []}})
 
 

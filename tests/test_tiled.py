@@ -181,7 +181,7 @@ LOOKS: list[Callable[[Tensor], Tensor]] = [
 
 @pytest.mark.parametrize("look", LOOKS)
 def test_what_looks_at_the_whole_map_is_refused(look: Callable[[Tensor], Tensor]) -> None:
-    with pytest.raises(ValueError, match=r"calls \w+ on a map .* instance norms"):
+    with pytest.raises(ValueError, match=r"calls \w+ on a feature map .* instance norms"):
         Tiled(NetG(lambda _: Gate(look)), tile=32, multiple=4)(torch.zeros(1, 3, 64, 64))  # type: ignore[arg-type]
 
 
@@ -209,7 +209,7 @@ def test_branches_that_both_change_the_size_are_followed() -> None:
 @pytest.mark.parametrize("norm", [lambda c: nn.GroupNorm(2, c), lambda c: nn.AdaptiveAvgPool2d(1), nn.BatchNorm2d])
 def test_networks_that_see_the_whole_image_otherwise_are_refused(norm: Any) -> None:
     network = NetG(norm) if norm is not nn.BatchNorm2d else NetG(nn.BatchNorm2d).train()
-    with pytest.raises(ValueError, match=r"calls \w+ on a map .* instance norms"):
+    with pytest.raises(ValueError, match=r"calls \w+ on a feature map .* instance norms"):
         Tiled(network, tile=32, multiple=4)(torch.zeros(1, 3, 64, 64))
 
 
@@ -225,10 +225,10 @@ def test_mistakes_are_named() -> None:
         Tiled(generator)(torch.zeros(1, 3, 30, 32))
 
 
-def test_the_reach_is_never_too_short() -> None:
-    """A pixel farther away than the reach has no gradient, where norms do not carry it."""
+def test_the_receptive_field_is_never_too_small() -> None:
+    """A pixel outside of the receptive field has no gradient, where norms do not carry it."""
     network, (image,) = drawn("foreign")
-    with ReceptiveField(120) as reach:
+    with ReceptiveField(120) as field:
         network(image)
     for norm in [m for m in network.modules() if isinstance(m, nn.InstanceNorm2d)]:
         norm.forward = lambda x: x  # type: ignore[method-assign, assignment]
@@ -237,12 +237,12 @@ def test_the_reach_is_never_too_short() -> None:
     assert image.grad is not None
     rows, columns = image.grad.abs().sum((0, 1)).nonzero(as_tuple=True)
     farthest = max(int((rows - 60).abs().max()), int((columns - 44).abs().max()))
-    assert 0 < farthest <= reach.pixels < 3 * farthest
+    assert 0 < farthest <= field.radius < 3 * farthest
 
 
 def test_moments_join_without_loss_of_digits() -> None:
     x = 1e4 + torch.randn(2, 3, 40, 30, dtype=torch.float64)
-    joined = Moments.of(x[..., :7, :]).joined(Moments.of(x[..., 7:, :]))
+    joined = Moments.of(x[..., :7, :]).merged(Moments.of(x[..., 7:, :]))
     whole = Moments.of(x)
     assert joined.pixels == whole.pixels
     torch.testing.assert_close(joined.mean, whole.mean, rtol=1e-14, atol=0)

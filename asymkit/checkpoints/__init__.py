@@ -1,4 +1,4 @@
-"""Weights in and out: published layouts, PyTorch and safetensors files, never code."""
+"""Loading and saving of weights: PyTorch and safetensors files, and the state dicts of published code."""
 
 from asymkit.checkpoints.files import load_weights, read_state_dict, save_weights
 from asymkit.checkpoints.outward import to_published

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: beside the old one, brought to the disk, renamed."""
+"""Atomic, durable writing of files: written to a temporary file, synced, and renamed."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from uuid import uuid4
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Replace a file by what ``write`` writes; whatever happens meanwhile, the old or the new one is there to its end.
+    """Replace a file atomically: at any time, also after a crash, either the old or the new content is complete.
 
-    Several may write the same path at the same time: the last one that ends stays. The mode of the old file is kept.
+    If several processes write the same path at the same time, the last one to finish wins. The mode of the old file is kept.
 
     Args:
         path: of the file.
-        write: given a file opened for it.
+        write: called with the temporary file, opened for writing.
 
     Raises:
-        OSError: no room, no permission, a folder, device or pipe of that name; what was there before is untouched then.
+        OSError: the disk is full, permission is missing, or path is a folder, device or pipe; the old file is unchanged.
     """
-    path = path.resolve()  # a link stays one
+    path = path.resolve()  # follows symbolic links, so that they are kept
     old = path.stat() if path.exists() else None
     if old is not None and not stat.S_ISREG(old.st_mode):
         raise OSError(f"{str(path)!r} is no regular file, which writing to it would replace; give another path")
-    new = path.with_name(f".new-{uuid4().hex}")  # no longer than a name may be, however long that of the file is
+    new = path.with_name(f".new-{uuid4().hex}")  # a short name, since path.name may be as long as allowed
     try:
         new.touch(0o666 if old is None else 0o600, exist_ok=False)
         write_to_disk(new, write)
@@ -39,15 +39,15 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def write_to_disk(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file and wait until the disk has it.
+    """Write a file and sync it to the disk.
 
     Raises:
-        OSError: no room, no permission.
+        OSError: the disk is full, or permission is missing.
     """
     with path.open("wb") as file:
         try:
             write(file)
-        except RuntimeError as error:  # in closing its archive torch.save hides why that could not be written
+        except RuntimeError as error:  # torch.save hides the OSError when it closes its archive
             cause = error.__context__
             raise cause if isinstance(cause, OSError) else OSError(str(error)) from error
         file.flush()
@@ -55,7 +55,7 @@ def write_to_disk(path: Path, write: Callable[[BinaryIO], object]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, where the system can."""
+    """Sync the entries of a folder to the disk, on systems that support it."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

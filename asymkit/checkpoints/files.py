@@ -1,4 +1,4 @@
-"""Files of weights: PyTorch's and safetensors', read without running anything that they may hold."""
+"""Weights files, of PyTorch and safetensors, which are loaded without running code from them."""
 
 from __future__ import annotations
 
@@ -30,24 +30,25 @@ from asymkit.weight_files import CHECKSUM, digest, read_file, safetensors_librar
 
 
 def read_state_dict(path: str | Path, part: str | None = None) -> StateDict:
-    """The tensors of a file, on the CPU; a pickle that holds more than tensors is refused, as opening it runs its code.
+    """Read the state dict in a weights file, on the CPU, without running code from the file.
 
-    Names are without what wrappers put into them: ``module.`` of DataParallel, DistributedDataParallel and
-    ``AveragedModel``, ``_orig_mod.`` of ``torch.compile``, FSDP's. State dicts are also found inside ``state_dict``,
-    ``model`` and the like, where Lightning and others keep them, and of a model and its moving average the average is
-    taken (``ema``, ``ema_model``, ``state_dict_ema``, …); ``part`` names the other one.
+    The prefixes of wrappers are removed from names: ``module.`` of DataParallel, DistributedDataParallel and
+    ``AveragedModel``, ``_orig_mod.`` of ``torch.compile``, and FSDP's. State dicts are also found under ``state_dict``,
+    ``model`` and similar keys, as in Lightning's files. If the file has a model and its moving average (``ema``,
+    ``ema_model``, ``state_dict_ema``, …), the average is read; ``part`` selects the other.
 
     Args:
-        path: ``.safetensors``, or anything ``torch.save`` wrote, of any age.
-        part: which of several state dicts to take: a name in the file, or the beginning of the tensors' names, with or
-            without what stands before it: ``"netG_A"`` for ``state_dict.netG_A.model.1.weight``.
+        path: a ``.safetensors`` file, or one written by any version of ``torch.save``.
+        part: which of several state dicts to read: a key in the file, or a component of the tensors' names, such as
+            ``"netG_A"`` for ``state_dict.netG_A.model.1.weight``.
 
     Returns:
         Tensors by name.
 
     Raises:
-        ValueError: no such file, damaged (by the CRC-32 of PyTorch's files, the SHA-256 of :func:`save_weights`), not
-            a file of weights, a pickle with objects in it, several state dicts and no part, no such part.
+        ValueError: the file is missing, damaged (by the CRC-32 of PyTorch's files or the SHA-256 of :func:`save_weights`),
+            no weights file, or a pickle with other objects than tensors and plain values; it has several state dicts and
+            part is None, or no such part.
 
     Example:
         >>> import os, tempfile, torch
@@ -69,22 +70,22 @@ def read_state_dict(path: str | Path, part: str | None = None) -> StateDict:
 
 
 def save_weights(module: nn.Module, path: str | Path) -> None:
-    """Write the weights of a module, as safetensors where the name ends so, otherwise by ``torch.save``.
+    """Write the weights of a module, as safetensors if the path ends in ``.safetensors``, else by ``torch.save``.
 
-    The file is written whole or not at all: on a full disk the old one stays. :func:`load_weights` and
-    :func:`read_state_dict` notice every damage: safetensors get a SHA-256 of the tensors in their metadata, and
-    ``torch.save`` gives every entry a CRC-32. Names are those of the module inside wrappers such as
-    DistributedDataParallel, ``torch.compile`` and ``AveragedModel``, whose own counters are not saved. Weights that two
-    of its parts share are written once to safetensors, and shared again by :func:`load_weights`.
+    The file is replaced atomically, so that an old one stays if the disk is full. :func:`load_weights` and
+    :func:`read_state_dict` detect damage: safetensors files get a SHA-256 of the tensors in their metadata, and
+    ``torch.save`` writes a CRC-32 for each entry. Names are those of the module inside wrappers such as
+    DistributedDataParallel, ``torch.compile`` and ``AveragedModel``, whose own counters are not saved. Shared weights are
+    written once to safetensors, and restored by :func:`load_weights`.
 
     Args:
-        module: any.
+        module: any module.
         path: of the file; its folder must exist.
 
     Raises:
-        ValueError: the folder is missing, or no module is given; entries of its state dict that are no tensors, such as
-            ``get_extra_state`` adds, or are on the meta device.
-        OSError: no room, no permission, a folder, device or pipe of that name; what was there before is untouched then.
+        ValueError: the folder is missing, module is not a module, or an entry of its state dict is not a tensor, as
+            ``get_extra_state`` may add, or is on the meta device.
+        OSError: the disk is full, permission is missing, or path is a folder, device or pipe; the old file is unchanged.
     """
     path = Path(path)
     if not isinstance(module, nn.Module):
@@ -104,21 +105,21 @@ def save_weights(module: nn.Module, path: str | Path) -> None:
 
 
 def load_weights(module: nn.Module, path: str | Path, part: str | None = None) -> None:
-    """Fill a module with the weights of a file that :func:`save_weights` wrote, or any other that holds them.
+    """Load the weights of a module from a file of :func:`save_weights`, or any other weights file or training state.
 
-    They may lie deeper in the file, as those of one network in a Lightning checkpoint or in the training state of an
-    example do: the one part that has the module's names and shapes is taken, and of a model and its moving average the
-    average. The module may be wrapped.
+    The weights may be nested in the file, such as one network of a Lightning file or of an example's training state: the
+    part with the module's names and shapes is loaded, and of a model and its moving average the average. The module may be
+    wrapped.
 
     Args:
-        module: built as the one that was saved was; stays as it is where the file does not fit.
+        module: built with the same arguments as the one that was saved; unchanged if an error is raised.
         path: of the file.
-        part: as in :func:`read_state_dict`, where several networks of the file fit.
+        part: as in :func:`read_state_dict`, needed if several networks in the file fit.
 
     Raises:
-        ValueError: as :func:`read_state_dict`, and weights of another module, with the first key that differs; of
-            another kind of type than the module's; parameters that are NaN or infinite, or would be in the module's
-            type; a module that :func:`save_weights` refuses.
+        ValueError: as :func:`read_state_dict`; the weights are of another module (the message has the first key that
+            differs), of an incompatible dtype, or NaN or infinite, also after conversion to the module's dtype; or
+            :func:`save_weights` would refuse the module.
     """
     if not isinstance(module, nn.Module):
         raise ValueError(f"module must be an nn.Module, got {type(module).__name__}")
@@ -129,7 +130,7 @@ def load_weights(module: nn.Module, path: str | Path, part: str | None = None) -
     twins = _twins(own)
 
     def completed(state: StateDict) -> StateDict:
-        """What was written once fills all that share it."""
+        """The state dict with shared weights under all of their names."""
         present = {name: next((twin for twin in others if twin in state), name) for name, others in twins.items()}
         return state | {name: state[twin] for name, twin in present.items() if name not in state and twin in state}
 
@@ -155,7 +156,7 @@ def load_weights(module: nn.Module, path: str | Path, part: str | None = None) -
 
 
 def _tensors_of(module: nn.Module) -> StateDict:
-    """Its state dict, of tensors with values only."""
+    """The state dict of a module, refused if an entry is not a tensor or is on the meta device."""
     state = module.state_dict()
     for name, value in state.items():
         if not isinstance(value, Tensor):
@@ -176,7 +177,7 @@ def _is_entry(name: Any, value: Any) -> bool:
 
 
 def _without_containers(held: Any) -> tuple[Any, str]:
-    """What lies in ``state_dict`` and the like, averages first, and what to say where that is no state dict."""
+    """The mapping inside ``state_dict`` and similar keys, averages first, and a hint for the message if it is ambiguous."""
     while isinstance(held, Mapping) and not all(isinstance(value, Tensor) for value in held.values()):
         inside = [name for name in held if isinstance(name, str) and isinstance(held[name], Mapping) and held[name]]
         known = [name for name in inside if not short_of(name)]
@@ -200,13 +201,13 @@ def _part_of(held: Mapping[Any, Any], part: str, path: str | Path) -> StateDict:
 
 
 def _averaged(state: StateDict) -> StateDict:
-    """The averaged weights of a wrapper that keeps both, as ema_pytorch's does."""
+    """Of a wrapper that has both, such as ema_pytorch's, the averaged weights."""
     kept = {name.removeprefix("ema_model."): value for name, value in state.items() if name.startswith("ema_model.")}
     return kept or state
 
 
 def _twins(state: StateDict) -> dict[str, list[str]]:
-    """To each name all names of the same weight, itself among them, in their order."""
+    """For each name all names that share its storage, itself included, in order."""
     groups: dict[Any, list[str]] = {}
     places = {
         name: (value.untyped_storage()._cdata, value.storage_offset(), value.shape, value.stride())

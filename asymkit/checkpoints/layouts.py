@@ -1,4 +1,4 @@
-"""What published code calls its layers, and what they are called here."""
+"""Parameter names of published code, and the corresponding names of asymkit."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import NamedTuple
 
 
 class Layout(NamedTuple):
-    """The names in one kind of published checkpoint."""
+    """The parameter names in one kind of published weights file."""
 
     name: str
     loader: str
-    """The function that reads it."""
+    """The function that loads it."""
     keys: dict[str, str]
-    """Their parameter to the one here, in their order."""
+    """From published to asymkit parameter names, in the published order."""
     norms: dict[str, str]
-    """Their instance norm to the one here, where running statistics may be."""
+    """From published to asymkit names of instance norms, which may have running statistics."""
 
 
 def cyclegan_generator(blocks: int, dropout: bool) -> Layout:
-    """Zhu et al. 2017, and the supervised AsymmetricGAN: indices count paddings, convolutions, norms, ReLUs in a row."""
+    """Zhu et al. 2017 and the supervised AsymmetricGAN, whose indices count padding, convolution, norm and ReLU layers."""
     second = 6 if dropout else 5
     after = 10 + blocks
     convs = {"model.1": "encoder.0", "model.4": "encoder.1", "model.7": "encoder.2"}
@@ -85,15 +85,15 @@ def _with(names: Mapping[str, str], parts: str) -> dict[str, str]:
 
 
 STATISTICS = frozenset({"running_mean", "running_var", "num_batches_tracked"})
-"""What instance norms of the time of PyTorch 0.3 keep, and those here do not."""
+"""Buffers of instance norms up to PyTorch 0.3, which asymkit's do not have."""
 
 
 def numbers(state: Mapping[str, object], pattern: str) -> set[int]:
-    """The numbers that stand in a place of the keys."""
+    """The integers that the group of a pattern matches in the keys."""
     return {int(match[1]) for key in state if (match := re.match(pattern, key))}
 
 
 def nearest(state: Mapping[str, object], layouts: list[Layout]) -> Layout | None:
-    """The layout with which the keys have most in common; None where they have nothing in common with any."""
+    """The layout with the smallest difference to the keys, or None if no key is in any layout."""
     near = [layout for layout in layouts if layout.keys.keys() & state.keys()]
     return min(near, key=lambda layout: len(layout.keys.keys() ^ state.keys()), default=None)

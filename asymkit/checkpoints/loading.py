@@ -1,4 +1,4 @@
-"""How every loader finds its network in what it was given, builds and fills it, or says what it found instead."""
+"""Finds a network in a nested state dict, builds it and loads its weights, or describes in an error what was found."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from asymkit.checkpoints.layouts import (
     stargan_discriminator,
     stargan_generator,
 )
-from asymkit.checkpoints.own import KINDS, Recognised, guesses, recognised
+from asymkit.checkpoints.recognition import KINDS, NetworkSpec, candidates, recognise
 from asymkit.networks import DomainDiscriminator, PatchDiscriminator, PlainGenerator, ResnetGenerator, StarGenerator
 from asymkit.state_dicts import (
     StateDict,
@@ -33,12 +33,12 @@ from asymkit.state_dicts import (
 )
 
 HEADS = frozenset({"model", "main", "conv1", "conv2"})
-"""What names in published checkpoints begin with."""
+"""First components of names in published weights files."""
 
 REPLACED = (
     "where layers were replaced, build the network as it was and fill it with asymkit.load_weights(network, path)"
 )
-"""What to do with a network of asymkit whose weights no longer tell its class and arguments."""
+"""For messages: how to load a modified network of asymkit."""
 
 LAYOUTS: dict[Callable[..., nn.Module], Callable[[StateDict], Layout]] = {
     ResnetGenerator: lambda state: cyclegan_generator(
@@ -49,33 +49,33 @@ LAYOUTS: dict[Callable[..., nn.Module], Callable[[StateDict], Layout]] = {
     DomainDiscriminator: lambda state: stargan_discriminator(max(len(numbers(state, r"main\.(\d+)\.weight")), 1)),
     PlainGenerator: lambda _: plain_generator(),
 }
-"""The published layout of each class here, at the depth that the keys suggest."""
+"""For each class the published layout, with the number of layers read off the keys."""
 
 
 def load(held: Mapping[Any, Any], wanted: str, kinds: Sequence[Callable[..., nn.Module]]) -> nn.Module:
-    """The one network in ``held`` that is one of these classes, by the names of published code or by those of asymkit.
+    """The network in ``held`` of one of these classes, with the names of published code or of asymkit.
 
     Args:
-        held: tensors by name, at any depth.
-        wanted: what it is called in messages.
-        kinds: that will do.
+        held: a state dict, or nested mappings with one.
+        wanted: name of the network, for messages.
+        kinds: accepted classes.
 
     Raises:
-        ValueError: none, or several; weights that are not finite floating point numbers.
+        ValueError: there is no such network, or several; a weight is not a finite floating point number.
     """
     tree = tree_with_networks(held, wanted)
 
     def fits(node: Tree) -> bool:
-        return _published(flat_of(node), kinds) is not None or _own(node, kinds) is not None
+        return _published(flat_of(node), kinds) is not None or _asymkit_spec(node, kinds) is not None
 
     state = find(tree, fits, None, f"state_dict: which {wanted}")
     if state is None:
-        raise ValueError(f"state_dict is no {wanted}{found_instead(tree)}")
+        raise ValueError(f"state_dict is no {wanted}{describe_contents(tree)}")
     if (kind := _published(state, kinds)) is None:
-        own = recognised(state)
+        own = recognise(state)
         assert own is not None
         check_weights(state)
-        return own.filled(state)
+        return own.build(state)
     layout = LAYOUTS[kind](state)
     renamed = {ours: state[theirs] for theirs, ours in layout.keys.items()}
     try:
@@ -83,21 +83,21 @@ def load(held: Mapping[Any, Any], wanted: str, kinds: Sequence[Callable[..., nn.
         arguments = KINDS[kind]({name: value.shape for name, value in renamed.items()})
         if "upsampling" in arguments:
             arguments["upsampling"] = "transposed"  # as in all published code; the shapes are compared below
-        guess = Recognised(kind, arguments)
-        shapes = guess.shapes()
+        spec = NetworkSpec(kind, arguments)
+        shapes = spec.shapes()
     except ValueError as error:
         raise ValueError(f"state_dict is no {wanted}: keys are those of {layout.name}, but {error}") from error
     if difference := first_difference({theirs: shapes[ours] for theirs, ours in layout.keys.items()}, state):
         raise ValueError(f"state_dict is no {wanted}: keys are those of {layout.name}, but {difference}")
     check_weights(state)
-    return guess.filled(renamed)
+    return spec.build(renamed)
 
 
 def tree_with_networks(held: Mapping[Any, Any], wanted: str) -> Tree:
-    """All tensors that may be a network's, without running statistics.
+    """Nested mappings as a tree of tensors, without running statistics.
 
     Raises:
-        ValueError: entries that are no tensors beside others that are, or no tensor at all.
+        ValueError: a mapping has tensors and other entries, or there are no tensors.
     """
     tensors = any(isinstance(value, Tensor) for value in held.values())
     for key, value in held.items():
@@ -118,7 +118,7 @@ def tree_with_networks(held: Mapping[Any, Any], wanted: str) -> Tree:
 
 
 def _check_convolutions(state: StateDict, layout: Layout) -> None:
-    """Refuse weights of convolutions that have not four dimensions, from which no arguments can be read."""
+    """Refuse weights of convolutions without four dimensions, from which no arguments can be read."""
     for name in layout.keys:
         shape, (layer, _, part) = state[name].shape, name.rpartition(".")
         if part == "weight" and layer not in layout.norms and (len(shape) != 4 or 0 in shape):
@@ -127,21 +127,21 @@ def _check_convolutions(state: StateDict, layout: Layout) -> None:
             )
 
 
-def found_instead(tree: Tree) -> str:
-    """What a tree holds where it is not what was wanted, as the rest of a sentence."""
+def describe_contents(tree: Tree) -> str:
+    """Which networks a tree contains instead of the wanted one, as the end of an error message."""
     flat = flat_of(tree)
-    if known := [(path, said) for path, node in nodes_of(tree) if (said := _known(node))]:
+    if known := [(path, said) for path, node in nodes_of(tree) if (said := _identify(node))]:
         if known[0][0] == "":
             return f", it is {known[0][1]}"
         listed = "; ".join(f"{path!r} is {said}" for path, said in known[:8])
         return f", but holds other networks: {listed}"
-    if own := guesses(flat):
-        guess, difference = max(own, key=lambda found: len(found[0].shapes().keys() & flat.keys()))
-        return f"; its names are those of asymkit's {_name(guess)}, but {difference}; {REPLACED}"
+    if own := candidates(flat):
+        spec, difference = max(own, key=lambda found: len(found[0].shapes().keys() & flat.keys()))
+        return f"; its names are those of asymkit's {_name(spec)}, but {difference}; {REPLACED}"
     near = nearest(flat, [layout(flat) for layout in LAYOUTS.values()])
     if near is None:
         return f", nor another network that is known here; its keys are {described(flat)}; {REPLACED}"
-    # shapes are of no interest yet: every key that is there counts as fitting
+    # compare names only: every key that exists counts as equal in shape
     expected = {key: flat[key].shape if key in flat else next(iter(flat.values())).shape for key in near.keys}
     other_norm = any(key.rpartition(".")[0] in near.norms for key in flat.keys() - near.keys.keys())
     return (
@@ -151,27 +151,27 @@ def found_instead(tree: Tree) -> str:
     )
 
 
-def _known(node: Tree) -> str | None:
-    """What network a tree is, and which function loads it."""
+def _identify(node: Tree) -> str | None:
+    """Name of the network that a tree is, and of the function that loads it, or None."""
     state = flat_of(node)
     if (kind := _published(state, list(LAYOUTS))) is not None:
         layout = LAYOUTS[kind](state)
         return f"{layout.name}; use asymkit.{layout.loader}"
-    guess = recognised(state)
-    return None if guess is None else f"asymkit's {_name(guess)}; use asymkit.load_network"
+    spec = recognise(state)
+    return None if spec is None else f"asymkit's {_name(spec)}; use asymkit.load_network"
 
 
 def _published(state: StateDict, kinds: Sequence[Callable[..., nn.Module]]) -> Callable[..., nn.Module] | None:
-    """The class here for weights that have the names of published code."""
+    """The class for weights that have the names of published code, or None."""
     if not {name.split(".")[0] for name in state} <= HEADS:
         return None
     return next((kind for kind in kinds if LAYOUTS[kind](state).keys.keys() == state.keys()), None)
 
 
-def _own(node: Tree, kinds: Sequence[Callable[..., nn.Module]]) -> Recognised | None:
-    guess = recognised(flat_of(node))
-    return guess if guess is not None and guess.kind in kinds else None
+def _asymkit_spec(node: Tree, kinds: Sequence[Callable[..., nn.Module]]) -> NetworkSpec | None:
+    spec = recognise(flat_of(node))
+    return spec if spec is not None and spec.kind in kinds else None
 
 
-def _name(guess: Recognised) -> str:
-    return str(getattr(guess.kind, "__name__", guess.kind))
+def _name(spec: NetworkSpec) -> str:
+    return str(getattr(spec.kind, "__name__", spec.kind))

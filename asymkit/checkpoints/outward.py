@@ -1,4 +1,4 @@
-"""asymkit modules back into the layouts of published code."""
+"""State dicts of asymkit modules with the names of published code."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ from asymkit.state_dicts import WRAPPERS, StateDict, bare_state, unwrapped
 
 
 def to_published(module: nn.Module, dropout: bool = False, running_statistics: bool | None = None) -> StateDict:
-    """The state dict of a module as the published code names it, for that code to load.
+    """The state dict of a module with the parameter names of published code, for that code to load.
 
     Args:
         module: :class:`asymkit.ResnetGenerator`, :class:`asymkit.PatchDiscriminator`, :class:`asymkit.StarGenerator`,
             :class:`asymkit.DomainDiscriminator` or :class:`asymkit.PlainGenerator`; wrappers such as
-            DistributedDataParallel, ``torch.compile`` and ``AveragedModel`` are looked into.
-        dropout: name a ResnetGenerator's layers as a CycleGAN generator with dropout has them.
-        running_statistics: add those of a new network, mean 0 and variance 1. None for what the published code expects:
-            StarGAN's generator has them (and does not use them as long as it stays in train mode), no other.
+            DistributedDataParallel, ``torch.compile`` and ``AveragedModel`` are removed.
+        dropout: use the names of a CycleGAN generator with dropout.
+        running_statistics: add running means of 0 and variances of 1. None for what the published code expects: only
+            StarGAN's generator has them (and does not use them in train mode).
 
     Returns:
-        Tensors by name, in their order.
+        Tensors by name, in the published order.
 
     Raises:
-        ValueError: a module that no published code has.
+        ValueError: no published code has such a module.
 
     Example:
         >>> from asymkit import PatchDiscriminator, to_published
@@ -74,13 +74,13 @@ def to_published(module: nn.Module, dropout: bool = False, running_statistics: b
 
 
 def _layers(module: nn.Module) -> dict[str, nn.Module]:
-    """Every module by its name without wrappers, which stand before what they wrap."""
+    """All submodules by their names without the components of wrappers."""
     named = ((name.split("."), layer) for name, layer in module.named_modules())
     return {".".join(part for part in path if part not in WRAPPERS): layer for path, layer in named}
 
 
 def _parts(container: nn.Module) -> int:
-    """How many modules a container has, which may be wrapped: torch.compile's wrapper has no length in all versions."""
+    """Number of modules in a container, which may be wrapped by torch.compile, whose wrapper may have no len()."""
     return len(list(unwrapped(container).children()))
 
 

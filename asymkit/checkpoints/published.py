@@ -1,4 +1,4 @@
-"""Published checkpoints in, asymkit modules out."""
+"""Loaders that build asymkit modules from weights files of published code and of asymkit."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from torch import nn
 
-from asymkit.checkpoints.loading import found_instead, load, tree_with_networks
-from asymkit.checkpoints.own import held_by, recognised
+from asymkit.checkpoints.loading import describe_contents, load, tree_with_networks
+from asymkit.checkpoints.recognition import contents_of, recognise
 from asymkit.networks import (
     AuxGenerator,
     DomainDiscriminator,
@@ -26,22 +26,23 @@ Source = Mapping[str, Any] | str | Path
 
 
 def load_cyclegan_generator(state_dict: Source) -> ResnetGenerator:
-    """CycleGAN's ``netG``, of any number of blocks, with the weights of a checkpoint of its published code.
+    """Load CycleGAN's ``netG``, with any number of blocks, from a weights file of its published code.
 
-    Width, blocks and channels are read off the checkpoint. Dropout has no weights and does nothing when translating; it
-    is left out. So are running statistics, which files from the time of PyTorch 0.3 carry.
+    Width, blocks and channels are read off the weights. Dropout, which has no weights and no effect in inference, and
+    running statistics, which files of PyTorch 0.3 have, are left out.
 
     Args:
-        state_dict: keys ``model.1.weight``, ``model.4.weight``, …, or those of :class:`asymkit.ResnetGenerator`, which
-            that code saves where asymkit's network is in it; with or without the prefixes of wrappers, or as the only
-            such generator among other networks; or the path of a file that :func:`asymkit.read_state_dict` reads.
+        state_dict: keys ``model.1.weight``, ``model.4.weight``, …, or those of :class:`asymkit.ResnetGenerator`, if CycleGAN
+            code saved one; with or without the prefixes of wrappers, alone or as the only such generator among other
+            networks. Or the path of a file that :func:`asymkit.read_state_dict` reads.
 
     Returns:
         The generator.
 
     Raises:
-        ValueError: another architecture, with what it is or the nearest known one and the first key that differs;
-            several that fit; anything but tensors by name; weights that are not finite floating point numbers.
+        ValueError: the weights are of another architecture (the message has that or the nearest known one, and the first
+            key that differs), several networks fit, an entry is not a tensor, or a weight is not a finite floating point
+            number.
 
     Example:
         >>> import torch
@@ -53,13 +54,13 @@ def load_cyclegan_generator(state_dict: Source) -> ResnetGenerator:
         Traceback (most recent call last):
         ValueError: state_dict is no CycleGAN generator; of the known layouts CycleGAN's PatchGAN with ... comes nearest, ...
     """
-    return cast(ResnetGenerator, load(held_by(state_dict), "CycleGAN generator", [ResnetGenerator]))
+    return cast(ResnetGenerator, load(contents_of(state_dict), "CycleGAN generator", [ResnetGenerator]))
 
 
 def load_cyclegan_discriminator(state_dict: Source) -> PatchDiscriminator:
-    """CycleGAN's ``netD``, the PatchGAN, with the weights of a checkpoint of its published code.
+    """Load CycleGAN's ``netD``, the PatchGAN, from a weights file of its published code.
 
-    Code with ``use_sigmoid`` squashed the scores afterwards; here they stay as they are, for the losses to do it.
+    Old code with ``use_sigmoid`` applied a sigmoid to the scores; here that is part of the loss.
 
     Args:
         state_dict: keys ``model.0.weight``, ``model.2.weight``, …, or the path of a file.
@@ -77,20 +78,20 @@ def load_cyclegan_discriminator(state_dict: Source) -> PatchDiscriminator:
         >>> discriminator(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 1, 6, 6])
     """
-    return cast(PatchDiscriminator, load(held_by(state_dict), "CycleGAN discriminator", [PatchDiscriminator]))
+    return cast(PatchDiscriminator, load(contents_of(state_dict), "CycleGAN discriminator", [PatchDiscriminator]))
 
 
 def load_stargan_generator(state_dict: Source) -> StarGenerator:
-    """StarGAN's ``G`` with the weights of a checkpoint of its published code (Choi et al. 2018).
+    """Load StarGAN's ``G`` from a weights file of its published code (Choi et al. 2018).
 
-    Width, blocks and number of domains are read off the shapes. Running statistics are left out: instance norms here
-    normalise each image by itself, as that code does in train mode, in which it also translates.
+    Width, blocks and number of domains are read off the shapes. Running statistics are left out: asymkit's instance norms
+    use the statistics of each image, as that code does in train mode, which it also uses for inference.
 
     Args:
         state_dict: keys ``main.0.weight``, ``main.1.weight``, …, or the path of a file.
 
     Returns:
-        The generator, its images and labels those of the checkpoint.
+        The generator.
 
     Raises:
         ValueError: as :func:`load_cyclegan_generator`.
@@ -100,11 +101,11 @@ def load_stargan_generator(state_dict: Source) -> StarGenerator:
         >>> load_stargan_generator(to_published(StarGenerator(domains=5, width=8))).domains
         5
     """
-    return cast(StarGenerator, load(held_by(state_dict), "StarGAN generator", [StarGenerator]))
+    return cast(StarGenerator, load(contents_of(state_dict), "StarGAN generator", [StarGenerator]))
 
 
 def load_stargan_discriminator(state_dict: Source) -> DomainDiscriminator:
-    """StarGAN's ``D`` with the weights of a checkpoint of its published code; the image size is read off its last layer.
+    """Load StarGAN's ``D`` from a weights file of its published code; the image size is read off its last layer.
 
     Args:
         state_dict: keys ``main.0.weight``, …, ``conv1.weight``, ``conv2.weight``, or the path of a file.
@@ -120,14 +121,14 @@ def load_stargan_discriminator(state_dict: Source) -> DomainDiscriminator:
         >>> load_stargan_discriminator(to_published(DomainDiscriminator(domains=5, width=4))).image_size
         128
     """
-    return cast(DomainDiscriminator, load(held_by(state_dict), "StarGAN discriminator", [DomainDiscriminator]))
+    return cast(DomainDiscriminator, load(contents_of(state_dict), "StarGAN discriminator", [DomainDiscriminator]))
 
 
 def load_asymmetricgan_generators(translator: Source, reconstructor: Source) -> DualGenerator:
-    """Both generators of a checkpoint of AsymmetricGAN's published code, multi-domain or supervised.
+    """Load both generators of AsymmetricGAN's published code, multi-domain or supervised.
 
-    Its multi-domain form saves two StarGAN generators of unequal depth, or architecture I for the second; its
-    supervised one two CycleGAN generators of unequal width that take image and skeleton, six channels.
+    The multi-domain form has two StarGAN generators of unequal depth, or architecture I as the second; the supervised form
+    has two CycleGAN generators of unequal width, whose input is image and skeleton, six channels.
 
     Args:
         translator: state dict or file of Gᵗ.
@@ -148,32 +149,31 @@ def load_asymmetricgan_generators(translator: Source, reconstructor: Source) -> 
     """
     kinds = [ResnetGenerator, PlainGenerator, StarGenerator]
     return DualGenerator(
-        *(load(held_by(source), "AsymmetricGAN generator", kinds) for source in (translator, reconstructor))
+        *(load(contents_of(source), "AsymmetricGAN generator", kinds) for source in (translator, reconstructor))
     )
 
 
 def load_network(source: Source, part: str | None = None, *, spatial: bool = False) -> nn.Module:
-    """A generator, encoder or discriminator of asymkit, built and filled from its weights, in eval mode.
+    """Build a generator, encoder or discriminator of asymkit from its weights, in eval mode.
 
-    Class and arguments are read off names and shapes, so it takes files of :func:`asymkit.save_weights`, what CycleGAN
-    code saved of asymkit's networks (``latest_net_G_A.pth``), Lightning checkpoints, and the training state of an
-    example: ``load_network("runs/demo", "poor_to_rich")``. Where there are a network and its moving average, the
-    average is taken.
+    Class and arguments are read off names and shapes. Files may be of :func:`asymkit.save_weights`, of CycleGAN code with
+    asymkit's networks (``latest_net_G_A.pth``), of Lightning, or the training state of an example:
+    ``load_network("runs/demo", "poor_to_rich")``. Of a network and its moving average, the average is loaded.
 
     Args:
-        source: tensors by name, the path of a file, or the folder of an example's run, whose newest training state
+        source: a state dict, the path of a file, or the folder of an example's run, whose newest training state
             ``checkpoint.pt`` is read.
-        part: which of several networks: the end of its name, such as "poor_to_rich", "encoder" or "translator"; a part
-            that two networks have is told by more of it, "discriminators.rich". A name that only the trained network
-            has gives that one, also where its average is beside it: "G_A" is not "G_A_ema", which names the average.
-        spatial: what weights do not tell of an :class:`asymkit.AuxGenerator` with ``injection="concat"``: z is a map.
+        part: which of several networks: the last components of its name, such as "poor_to_rich", "encoder" or, if that is
+            ambiguous, "discriminators.rich". If network and average have different names, such as "G_A" and "G_A_ema", part
+            selects between them.
+        spatial: for an :class:`asymkit.AuxGenerator` with ``injection="concat"``, whose weights do not show it: z is spatial.
 
     Returns:
         The network.
 
     Raises:
-        ValueError: no network of asymkit, or several, which are named; weights that are not finite floating point
-            numbers; a file that is damaged.
+        ValueError: source has no network of asymkit, or several (the message names them), a weight is not a finite floating
+            point number, or the file is damaged.
 
     Example:
         >>> import os, tempfile
@@ -183,30 +183,30 @@ def load_network(source: Source, part: str | None = None, *, spatial: bool = Fal
         >>> load_network(file).aux_channels
         4
     """
-    tree = tree_with_networks(held_by(source), "network of asymkit")
+    tree = tree_with_networks(contents_of(source), "network of asymkit")
 
     def fits(node: Tree) -> bool:
-        return recognised(flat_of(node)) is not None
+        return recognise(flat_of(node)) is not None
 
     state = find(tree, fits, part, "state_dict: which network", "load_network(source, {!r})")
     if state is None:
         named = "" if part is None else f" of the name {part!r}"
         instead = _names(list(fitting(tree, fits)), part) if part is not None else ""
-        raise ValueError(f"state_dict is no network of asymkit{named}{instead or found_instead(tree)}")
-    guess = recognised(state)
-    assert guess is not None
+        raise ValueError(f"state_dict is no network of asymkit{named}{instead or describe_contents(tree)}")
+    spec = recognise(state)
+    assert spec is not None
     if spatial:
-        if guess.kind is not AuxGenerator or guess.arguments["injection"] != "concat":
+        if spec.kind is not AuxGenerator or spec.arguments["injection"] != "concat":
             raise ValueError(
                 "spatial=True is for an AuxGenerator with injection='concat', which these weights are not of"
             )
-        guess.arguments["spatial"] = True
+        spec.arguments["spatial"] = True
     check_weights(state)
-    return guess.filled(state).eval()
+    return spec.build(state).eval()
 
 
 def _names(found: list[str], part: str) -> str:
-    """What to give as part instead of a name that no network has, as the rest of a sentence; "" if there is none."""
+    """Valid values of ``part``, as the end of an error message; "" if there are none."""
     if found == [""]:
         return "; it holds one network only, without a name: leave part out"
     names = [short_of(path) or path for path in found]

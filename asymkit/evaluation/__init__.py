@@ -1,1 +1,1 @@
-"""Measurements that say what a data set is, or what a trained model does: ``pip install "asymkit[evaluation]"``."""
+"""Measurements of data sets and of trained models: ``pip install "asymkit[evaluation]"``."""

@@ -1,4 +1,4 @@
-"""Which of two domains is the rich one, and by how many bits: ``python -m asymkit.evaluation.entropy DIR_A DIR_B``."""
+"""Shannon entropy of two domains, to find the information-rich one: ``python -m asymkit.evaluation.entropy DIR_A DIR_B``."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from asymkit.console import print_in_any_encoding
 from asymkit.ops import shannon_entropy
 
 ALIKE, FAR = 0.25, 1.5
-"""Bits: below the first neither domain counts as richer, above the second one poor image stands for many rich ones."""
+"""Differences in bits: below ALIKE neither domain is richer, above FAR one poor image corresponds to many rich ones."""
 
 
 @dataclass(frozen=True)
 class DomainEntropy:
-    """The pixel values of a folder of images.
+    """Entropy and histogram of the pixel values of a folder of images.
 
     Attributes:
         name: of the folder.
         bits: Shannon entropy of each image, (N,), 0 to 8.
-        histogram: share of each of the 256 levels, averaged over the images, (256,).
-        note: what was left out of the folder and how values were mapped, "" if there is nothing to say.
+        histogram: frequency of each of the 256 levels, averaged over the images, (256,).
+        note: files that were ignored and how values were mapped, as text; "" if neither applies.
     """
 
     name: str
@@ -47,18 +47,18 @@ class DomainEntropy:
 
 
 def domain_entropy(folder: Path, value_range: tuple[float, float] | None = None) -> DomainEntropy:
-    """Read every image of a folder as the examples do, but in its own size: resizing would add values between others.
+    """Entropy of every image of a folder, without resizing, which would interpolate new values.
 
     Args:
-        folder: with images, sub-folders aside.
-        value_range: values of grey images that become black and white; None: found, see
+        folder: with images; sub-folders are ignored.
+        value_range: values of grey images that become black and white; None to infer them, see
             :meth:`asymkit.evaluation.folders.ImageFiles.inspect`.
 
     Returns:
         Entropy of every image, and their histogram.
 
     Raises:
-        ValueError: no folder, no images, or one that cannot be read.
+        ValueError: there is no such folder, it has no images, or one cannot be read.
     """
     from asymkit.evaluation.folders import image_files
     from asymkit.evaluation.images import BrokenImageError, read_image
@@ -78,13 +78,15 @@ def domain_entropy(folder: Path, value_range: tuple[float, float] | None = None)
 
 
 def advice(first: DomainEntropy, second: DomainEntropy) -> str:
-    """Which domain is rich, and which method that suggests; a rule of thumb, as pixel values are not meaning.
+    """Which domain is information-rich, and which method that suggests, by a rule of thumb.
 
     Args:
-        first: a domain.
-        second: the other one.
+        first: one domain.
+        second: the other domain.
 
     Example:
+        >>> import torch
+        >>> from asymkit.evaluation.entropy import DomainEntropy, advice
         >>> flat, even = torch.eye(256)[0], torch.full((256,), 1 / 256)
         >>> photos = DomainEntropy("photos", torch.tensor([7.5]), even)
         >>> labels = DomainEntropy("labels", torch.tensor([2.5]), flat)
@@ -122,12 +124,12 @@ def _check(first: DomainEntropy, second: DomainEntropy) -> None:
 
 
 def draw(first: DomainEntropy, second: DomainEntropy, path: Path) -> None:
-    """A picture of both histograms, of levels and of the images' entropies.
+    """Plot the histograms of pixel values and of the images' entropies of both domains.
 
     Args:
-        first: a domain.
-        second: the other one.
-        path: the picture to write; its ending says of what kind.
+        first: one domain.
+        second: the other domain.
+        path: of the picture; its suffix selects the format.
     """
     from matplotlib.figure import Figure
 
@@ -139,7 +141,7 @@ def draw(first: DomainEntropy, second: DomainEntropy, path: Path) -> None:
         label = f"{domain.name}: {domain.mean:.2f} bits"
         levels.stairs(domain.histogram.numpy(), np.arange(257), fill=True, alpha=0.5, label=label)
         bits.hist(domain.bits.numpy(), bins=np.linspace(0, 8, 41), alpha=0.5, label=label, density=True)
-    # a label map has a few levels that would hide all others
+    # logarithmic, because the few levels of label maps would dwarf all others
     levels.set(xlabel="pixel value", ylabel="share, logarithmic", title="pixel values", xlim=(-4, 260), yscale="log")
     bits.set(xlabel="bits", yticks=[], title="Shannon entropy of the images", xlim=(0, 8))
     levels.legend()
@@ -152,20 +154,20 @@ def compare(
     picture: Path = Path("entropy.png"),
     value_range: tuple[float, float] | None = None,
 ) -> str:
-    """Say which of two folders of images is the rich domain, and draw their histograms.
+    """Compare the entropy of two folders of images, and plot their histograms.
 
     Args:
         dir_a: a folder of images.
-        dir_b: another one.
-        picture: where to draw.
-        value_range: values of grey images that become black and white, such as 0 4095 for 12 bits; None: for images of
-            more than 8 bits it is found and said.
+        dir_b: another folder of images.
+        picture: path of the plot.
+        value_range: values of grey images that become black and white, such as 0 4095 for 12 bits; None to infer and report
+            it for images of more than 8 bits.
 
     Returns:
-        What a person wants to read.
+        A summary as text.
 
     Raises:
-        ValueError: a folder without images, or a file that cannot be read.
+        ValueError: a folder has no images, or a file cannot be read.
     """
     picture = _path("picture", picture)
     first, second = domain_entropy(dir_a, value_range), domain_entropy(dir_b, value_range)
@@ -181,7 +183,7 @@ def main() -> None:
     """The command line."""
     print_in_any_encoding()
     try:
-        import matplotlib as mpl  # noqa: F401  # before hours of reading images, not after
+        import matplotlib as mpl  # noqa: F401  # fail before reading images, not after
         import tyro
 
         import asymkit.evaluation.images  # noqa: F401

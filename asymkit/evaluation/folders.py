@@ -1,4 +1,4 @@
-"""Folders of images: listed without opening a file, and what the values of their pixels mean."""
+"""Folders of images: listing without opening files, and the value range of their pixels."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from asymkit.evaluation.images import (
     OUTSIDE,
     BrokenImageError,
     Kind,
-    Look,
+    PixelInfo,
     ValueRange,
     checked_range,
-    look_at,
+    inspect_image,
     read_image,
     takes,
 )
 
 LOOKED_AT = 500
-"""Files whose headers are read by :meth:`ImageFiles.inspect`, spread over the folder, however many it has."""
+"""Upper bound of the files whose headers :meth:`ImageFiles.inspect` reads, evenly spread over the folder."""
 
 MEASURED, MEASURED_DEEP = 16, 100
-"""Of them, files whose values are measured: of all, and of those with more than 8 bits in a channel."""
+"""About how many of them have their values measured: in general, and of those with more than 8 bits in a channel."""
 
 
 class ImageFiles(Sequence[Path]):
-    """Image files of one folder by their names, which take a tenth of the memory of paths.
+    """The image files of one folder; stores names, which take a tenth of the memory of paths.
 
     Args:
-        folder: where they are.
+        folder: that contains them.
         names: of the files.
-        left_out: other things in the folder, counted by what they are.
+        left_out: numbers of other entries of the folder, by kind.
 
     Attributes:
-        value_range: of :func:`asymkit.evaluation.images.read_image`, known after :meth:`inspect`.
-        applied: that range as text if it changes what is read, else None.
-        note: how their values are mapped, "" if there is nothing to say.
-        warning: that they would look nearly black, "" if they do not.
+        value_range: of :func:`asymkit.evaluation.images.read_image`, set by :meth:`inspect`.
+        applied: that range as text if it has an effect on these images, else None.
+        note: how values are mapped, as text; "" if they are not.
+        warning: that the images would be nearly black; "" if they are not.
     """
 
     def __init__(self, folder: Path, names: list[str], left_out: Counter[str] | None = None) -> None:
@@ -62,13 +62,13 @@ class ImageFiles(Sequence[Path]):
         return self.folder / self.names[place]
 
     def read(self, place: int, side: int | None = None, parts: int = 1) -> Image.Image:
-        """One of them, see :func:`asymkit.evaluation.images.read_image`."""
+        """Read one image, see :func:`asymkit.evaluation.images.read_image`."""
         return read_image(self[place], side, parts, self.value_range)
 
     def split(self, every: int) -> tuple[ImageFiles, ImageFiles]:
-        """All but one file in so many, and those; a folder with one file gives it to both.
+        """Split into training files and one in ``every`` held-out files; a single file is in both.
 
-        Which ones depends on their names alone, so that a file that comes or goes moves next to no other one.
+        The choice depends on a hash of each name, so that adding or removing a file moves hardly any other one.
         """
         count = -(-len(self.names) // every)
         held = set(sorted(self.names, key=lambda name: sha256(name.encode(errors="replace")).digest())[:count])
@@ -81,7 +81,7 @@ class ImageFiles(Sequence[Path]):
         return part
 
     def said(self) -> str:
-        """What was left out of the folder and how values are mapped, to be added to a sentence; "" if nothing."""
+        """Ignored entries and the mapping of values, as the end of a sentence; "" if there are none."""
         parts = [self.note] if self.note else []
         if self.left_out:
             counts = ", ".join(f"{count} {what}" for what, count in self.left_out.most_common(8))
@@ -90,55 +90,55 @@ class ImageFiles(Sequence[Path]):
         return "".join(f"; {part}" for part in parts)
 
     def inspect(self, value_range: ValueRange | None = None, least_side: int = LEAST_SIDE) -> dict[Path, str]:
-        """Read the headers of some of them and measure the values of fewer, to know what their values mean.
+        """Read the headers of some files and measure the values of fewer, to set the value range.
 
-        A range that is not stated is found for grey images of more than 8 bits: from 0 to the largest value of 8, 10,
-        12, 14 or 16 bits, whichever the measured values need. It depends on the files alone.
+        If it is not given, the range of grey images of more than 8 bits is inferred: from 0 to the largest value of 8, 10,
+        12, 14 or 16 bits, whichever includes the measured values.
 
         Args:
-            value_range: stated by the user, see :func:`asymkit.evaluation.images.read_image`.
-            least_side: an image with fewer pixels to a side is broken.
+            value_range: given by the user, see :func:`asymkit.evaluation.images.read_image`; None to infer it.
+            least_side: an image with a shorter side counts as broken.
 
         Returns:
-            Files that cannot be read, and what is wrong with them.
+            The problem of each file that cannot be read.
 
         Raises:
-            ValueError: their range has to be stated, or they would be read as nearly black.
+            ValueError: the range must be given, because it cannot be inferred or the images would be nearly black.
         """
-        looks, broken = _looks(self, least_side)
+        infos, broken = _inspect_some(self, least_side)
         self.value_range = checked_range(value_range)
         if self.value_range is None:
-            self.value_range, found = self._found(list(looks.values()))
+            self.value_range, found = self._found(list(infos.values()))
             self.note = found
-        elif any(takes(look.kind, self.value_range) for look in looks.values()):
+        elif any(takes(info.kind, self.value_range) for info in infos.values()):
             low, high = self.value_range
             self.note = f"{self.folder.name}: value {low:g} becomes black and {high:g} white, as stated"
         if self.note and self.value_range is not None:
             self.applied = "{:g} to {:g}".format(*self.value_range)
-        self.warning = self._darkness(list(looks.values()))
-        for path, look in looks.items():
-            if problem := self._unfit(look):
+        self.warning = self._darkness(list(infos.values()))
+        for path, info in infos.items():
+            if problem := self._unfit(info):
                 broken[path] = problem
         return broken
 
-    def _unfit(self, look: Look) -> str | None:
-        """Why an image that was looked at cannot be read with the range."""
+    def _unfit(self, info: PixelInfo) -> str | None:
+        """Why an inspected image cannot be read with this range, or None."""
         stated = self.value_range
-        if look.kind == "float" and stated is None:
+        if info.kind == "float" and stated is None:
             return "its pixels are floating point numbers; state a value range, or save it with 8 or 16 bits"
-        if look.kind == "deep colour" and stated not in (None, FULL_RANGE):
+        if info.kind == "deep colour" and stated not in (None, FULL_RANGE):
             return "it has 16 bits of colour, which no value range can be applied to; save 8 bits"
-        if stated is None or look.values is None or not takes(look.kind, stated):
+        if stated is None or info.values is None or not takes(info.kind, stated):
             return None
-        low, high = look.values
+        low, high = info.values
         if low < stated[0] or high > stated[1]:
             return f"its values go from {low:g} to {high:g}, {OUTSIDE} {stated[0]:g} to {stated[1]:g}"
         return None
 
-    def _found(self, looks: list[Look]) -> tuple[ValueRange | None, str]:
-        """The range that measured values need, and what to say of it."""
+    def _found(self, infos: list[PixelInfo]) -> tuple[ValueRange | None, str]:
+        """The value range inferred from measured values, and a note about it."""
         name = self.folder.name
-        deep, colour = _extremes(looks, "deep"), _extremes(looks, "deep colour")
+        deep, colour = _extremes(infos, "deep"), _extremes(infos, "deep colour")
         if colour and colour[1] <= DARK:
             raise ValueError(
                 f"value_range: {name} has 16-bit colour images with values below {256 * (colour[1] + 1):g} of 65536, "
@@ -157,13 +157,13 @@ class ImageFiles(Sequence[Path]):
             return (0.0, top), said
         return (FULL_RANGE, "") if colour else (None, "")
 
-    def _darkness(self, looks: list[Look]) -> str:
-        """What to warn of if nothing that was measured would be brighter than a quarter, as with label maps."""
+    def _darkness(self, infos: list[PixelInfo]) -> str:
+        """A warning if no measured image would have a level above a quarter, as label maps; else ""."""
         levels = list[float]()
-        for look in looks:
-            if look.values is not None and self._unfit(look) is None:
-                low, high = self.value_range if takes(look.kind, self.value_range) else (0, 255)  # type: ignore[misc]
-                levels.append(255.0 if look.see_through else (look.values[1] - low) / (high - low) * 255)
+        for info in infos:
+            if info.values is not None and self._unfit(info) is None:
+                low, high = self.value_range if takes(info.kind, self.value_range) else (0, 255)  # type: ignore[misc]
+                levels.append(255.0 if info.see_through else (info.values[1] - low) / (high - low) * 255)
         highest = max(levels, default=255.0)
         if highest > DARK:
             return ""
@@ -174,12 +174,12 @@ class ImageFiles(Sequence[Path]):
 
 
 def image_files(folder: Path, option: str, expected: str) -> ImageFiles:
-    """The image files directly in a folder, sorted by name; none of them is opened.
+    """The image files directly in a folder, sorted by name, without opening them.
 
     Args:
-        folder: where to look.
-        option: of the command line, for messages.
-        expected: what the folder should be, for messages.
+        folder: to list.
+        option: name of the command-line option, for messages.
+        expected: description of the folder, for messages.
 
     Raises:
         ValueError: the folder does not exist or holds no images.
@@ -209,13 +209,13 @@ FOLDERS = "folders"
 
 
 def has_images(folder: Path) -> bool:
-    """Whether there is one directly in a folder, by its name."""
+    """Whether a folder directly contains an image file, by its name."""
     with os.scandir(folder) as entries:
         return any(_what(entry) is None for entry in entries)
 
 
 def _what(entry: os.DirEntry[str]) -> str | None:
-    """None for an image, by its name; else what it is. A link that leads nowhere or in a circle is a broken image."""
+    """None for an image file, by its name, else its kind. A dangling or circular link counts as a broken image."""
     ending = os.path.splitext(entry.name)[1].lower()
     try:
         file = entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
@@ -226,10 +226,10 @@ def _what(entry: os.DirEntry[str]) -> str | None:
     return (ending or "without an ending") if ending not in ENDINGS or entry.name.startswith(".") else None
 
 
-def _looks(files: ImageFiles, least_side: int) -> tuple[dict[Path, Look], dict[Path, str]]:
-    """Looks at some files of a folder, and what is wrong with those that cannot be read."""
+def _inspect_some(files: ImageFiles, least_side: int) -> tuple[dict[Path, PixelInfo], dict[Path, str]]:
+    """Pixel information of some files of a folder, and the problems of those that cannot be read."""
     places = np.unique(np.linspace(0, len(files) - 1, min(len(files), LOOKED_AT)).astype(int))
-    looks, broken, seen = dict[Path, Look](), dict[Path, str](), set[Kind]()
+    infos, broken, seen = dict[Path, PixelInfo](), dict[Path, str](), set[Kind]()
 
     def measure(kind: Kind) -> bool:
         first = kind not in seen
@@ -239,12 +239,12 @@ def _looks(files: ImageFiles, least_side: int) -> tuple[dict[Path, Look], dict[P
 
     for number, place in enumerate(places):  # noqa: B007  it is used above
         try:
-            looks[files[place]] = look_at(files[place], measure, least_side)
+            infos[files[place]] = inspect_image(files[place], measure, least_side)
         except BrokenImageError as error:
             broken[error.path] = error.problem
-    return looks, broken
+    return infos, broken
 
 
-def _extremes(looks: list[Look], kind: Kind) -> tuple[float, float] | None:
-    found = [look.values for look in looks if look.kind == kind and look.values is not None]
+def _extremes(infos: list[PixelInfo], kind: Kind) -> tuple[float, float] | None:
+    found = [info.values for info in infos if info.kind == kind and info.values is not None]
     return (min(low for low, _ in found), max(high for _, high in found)) if found else None

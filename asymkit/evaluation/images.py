@@ -1,4 +1,4 @@
-"""Image files as RGB of 8 bits, whatever they are; what cannot be read is one error that names the file."""
+"""Reading of image files of any format as 8-bit RGB, with one error class that names the file."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ FORMATS = {
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
-"""Formats that are read, by Pillow's names, and the endings of their files. Content of any other format is refused
-whatever the ending says: Pillow would start Ghostscript for EPS."""
+"""Pillow's names of the formats that are read, and the suffixes of their files. Contents of any other format are refused
+even with such a suffix, because Pillow would start Ghostscript for EPS."""
 
 ENDINGS = tuple(sorted(ending for endings in FORMATS.values() for ending in endings))
 
 LEAST_SIDE = 8
-"""An image with fewer pixels to a side is counted as broken."""
+"""An image with a shorter side counts as broken."""
 
 DARK = 63
-"""Images without a level above this one of 255 are nearly black."""
+"""Images without a level above this one, of 255, count as nearly black."""
 
 OUTSIDE = "outside of the value range"
-"""In the problem of an image with such values."""
+"""Part of the message about an image with such values."""
 
 FULL_RANGE = (0.0, 65535.0)
 """The values of 16 bits."""
 
 ValueRange = tuple[float, float]
-"""The values that become black and white."""
+"""The values that are mapped to black and white."""
 
 Kind = Literal["8 bits", "grey", "deep", "deep colour", "float"]
-"""Of an image's pixels: "grey", with or without transparency, has 8 bits too, "deep" more than that in one channel, "deep
-colour" in several."""
+"""Kinds of pixels: "grey", with or without transparency, has 8 bits; "deep" has more in one channel, "deep colour" more in
+several."""
 
 Result = TypeVar("Result")
 
@@ -69,7 +69,7 @@ class BrokenImageError(ValueError):
 
 
 def shortened(problem: object, most: int = 300) -> str:
-    """What an error says, in one line: some errors quote the whole content of the file."""
+    """The message of an error, shortened to one line; some errors quote the whole content of the file."""
     said = str(problem) or type(problem).__name__
     return textwrap.shorten(said[: 2 * most], most, placeholder=" …") if len(said) > most or "\n" in said else said
 
@@ -81,23 +81,23 @@ def read_image(
     value_range: ValueRange | None = None,
     least_side: int = LEAST_SIDE,
 ) -> Image.Image:
-    """One file as RGB of 8 bits, turned upright as its EXIF data say; what is transparent in it becomes white.
+    """Read a file as 8-bit RGB, rotated as its EXIF data say, on a white background if it is transparent.
 
-    A palette index becomes its colour. Grey values of more than 8 bits are mapped linearly to 0 to 255; Pillow reads
-    colours of more than 8 bits by their upper 8.
+    Palettes are applied. Grey values of more than 8 bits are mapped linearly to 0 to 255; of colours of more than 8 bits,
+    Pillow reads the upper 8 bits.
 
     Args:
         path: of the file.
-        side: how long its shorter side need be at least; a larger JPEG is decoded at a half, a quarter or an eighth
-            of its size, which is several times as fast.
-        parts: images that stand side by side in it, each of which is to have such a side.
-        value_range: values that become black and white, in grey images whose pixels can be as large as the second
-            one. None: all that the pixels can have, for 16 bits 0 and 65535, but no image that would be nearly black.
-        least_side: an image with fewer pixels to a side is refused.
+        side: required length of the shorter side in pixels; a larger JPEG is decoded at a half, a quarter or an eighth of
+            its size, which is several times as fast. None for full size.
+        parts: number of images side by side in the file, each of which needs such a side.
+        value_range: values that are mapped to black and white, for grey images whose pixels can be as large as the second
+            one. None for the full range, for 16 bits (0, 65535); an image that would be nearly black is refused then.
+        least_side: an image with a shorter side is refused.
 
     Raises:
-        BrokenImageError: the file is missing, no readable image of :data:`FORMATS`, too small, or of values outside of
-            the range.
+        BrokenImageError: the file is missing, not a readable image of :data:`FORMATS`, too small, or has values outside
+            of the range.
     """
 
     def use(image: Image.Image) -> Image.Image:
@@ -111,44 +111,46 @@ def read_image(
     return _with_image(path, use, least_side)
 
 
-class Look(NamedTuple):
-    """What an image's pixels are, and their lowest and highest value, if those were looked for."""
+class PixelInfo(NamedTuple):
+    """Kind of an image's pixels and their lowest and highest value, or None if they were not measured."""
 
     kind: Kind
     values: tuple[float, float] | None
     see_through: bool = False
-    """Whether some of it is fully transparent, which becomes white; it has no values then."""
+    """Whether some pixels are fully transparent, which become white."""
 
 
-def look_at(path: Path, measure: Callable[[Kind], bool], least_side: int = LEAST_SIDE) -> Look:
-    """Read the header of a file, and its pixels if they are to be measured; large JPEGs are decoded small for that.
+def inspect_image(path: Path, measure: Callable[[Kind], bool], least_side: int = LEAST_SIDE) -> PixelInfo:
+    """Read the header of a file, and measure its pixels if ``measure(kind)``; large JPEGs are decoded at reduced size.
 
     Raises:
         BrokenImageError: the file is missing, or no readable image.
     """
 
-    def use(image: Image.Image) -> Look:
+    def use(image: Image.Image) -> PixelInfo:
         kind = kind_of(image)
         if not measure(kind):
             image.verify()
-            return Look(kind, None)
+            return PixelInfo(kind, None)
         image.draft(None, (64, 64))
         image.load()
         if image.mode == "LA" and kind == "grey":
             values, alpha = _grey(image), np.asarray(image.getchannel("A"))
             seen = values[alpha > 0]
-            return Look(kind, (float(seen.min()), float(seen.max())) if seen.size else None, bool((alpha == 0).any()))
+            return PixelInfo(
+                kind, (float(seen.min()), float(seen.max())) if seen.size else None, bool((alpha == 0).any())
+            )
         if kind == "deep colour":
             pixels = _visible(_coloured(image))
         else:  # what is transparent is not black
             pixels = _finite(path, np.asarray(_as_rgb(path, image, kind, None) if kind == "8 bits" else image))
-        return Look(kind, (float(pixels.min()), float(pixels.max())))
+        return PixelInfo(kind, (float(pixels.min()), float(pixels.max())))
 
     return _with_image(path, use, least_side)
 
 
 def kind_of(image: Image.Image) -> Kind:
-    """What the pixels of an image are, which was opened but not loaded."""
+    """Kind of the pixels of an image that was opened but not loaded."""
     if image.mode == "F":
         return "float"
     if image.mode.startswith("I"):
@@ -160,17 +162,17 @@ def kind_of(image: Image.Image) -> Kind:
 
 
 def _bits_of_tiff(image: Image.Image) -> int:
-    """Of its deepest channel; 8 for other formats."""
+    """Bits of the deepest channel of a TIFF; 8 for other formats."""
     return int(np.max(getattr(image, "tag_v2", {}).get(258, 8)))
 
 
 def takes(kind: Kind, value_range: ValueRange | None) -> bool:
-    """Whether a value range that was stated is for such pixels: those that can be as large as its upper end."""
+    """Whether a given value range applies to such pixels, which must be able to reach its upper end."""
     return value_range is not None and (kind in ("deep", "float") or (kind == "grey" and value_range[1] <= 255))
 
 
 def _with_image(path: Path, use: Callable[[Image.Image], Result], least_side: int) -> Result:
-    """Do something with an open image file; whatever goes wrong in that is said with the file's name."""
+    """Call ``use`` with an open image file; any error becomes a BrokenImageError with the file's name."""
 
     def opened(source: Path | BytesIO, formats: list[str]) -> Result:
         with Image.open(source, formats=formats) as image:
@@ -186,7 +188,7 @@ def _with_image(path: Path, use: Callable[[Image.Image], Result], least_side: in
         try:
             return opened(path, list(FORMATS))
         except ValueError as error:
-            # Pillow's limits for metadata, which say nothing about the pixels
+            # Pillow's limits of metadata, which do not concern the pixels
             if not any(words in str(error) for words in ("MAX_TEXT", "Decompressed Data Too Large")):
                 raise
             return opened(_without_text(path), ["PNG"])
@@ -200,7 +202,7 @@ def _with_image(path: Path, use: Callable[[Image.Image], Result], least_side: in
 
 
 def _without_text(path: Path) -> BytesIO:
-    """A PNG without its text and colour profile, which Pillow limits to a megabyte; its pixels and EXIF data stay."""
+    """A PNG without text and colour profile, which Pillow limits to a megabyte, but with pixels and EXIF data."""
     data, place = path.read_bytes(), 8
     kept = [data[:place]]
     while place < len(data):
@@ -228,7 +230,7 @@ def _coloured(image: Image.Image) -> Image.Image:
 
 
 def _visible(image: Image.Image) -> Any:
-    """The levels of the pixels of an RGB or RGBA image that are not fully transparent; one 0 where all are."""
+    """The levels of all pixels of an RGB or RGBA image that are not fully transparent; a single 0 if all are."""
     pixels = np.asarray(image)
     if image.mode == "RGBA":
         pixels = pixels[..., :3][pixels[..., 3] > 0]
@@ -283,7 +285,7 @@ def _finite(path: Path, values: Any) -> Any:
 
 
 def checked_range(value_range: ValueRange | None) -> ValueRange | None:
-    """A value range that can be used.
+    """A checked value range, or None.
 
     Raises:
         ValueError: its ends are not two numbers, the first below the second.

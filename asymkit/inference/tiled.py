@@ -1,8 +1,8 @@
-"""Images larger than memory, tile by tile, with the instance norms of the whole image.
+"""Tile-wise inference for images that do not fit into memory, with the instance-norm statistics of the whole image.
 
-An instance norm looks at the whole image: on tiles each is normalised by itself, and colours jump at the seams. Here
-every norm is given the statistics of the whole image, and tiles are cut with as much context as the network reaches.
-What is put together from them is what the network makes of the image in one piece.
+Plain tiling normalises each tile by its own statistics, and colours jump at the seams. Here every instance norm is given
+the mean and variance of the whole image, and each tile is cut with as much context as the receptive field needs. The
+assembled result equals that of one forward pass over the whole image.
 """
 
 from __future__ import annotations
@@ -21,38 +21,39 @@ from torch.nn.parallel import DistributedDataParallel
 from asymkit.arguments import at_least, modules, one_of
 from asymkit.checks import check_dense, check_images
 from asymkit.inference.any_size import divisor_of
-from asymkit.inference.tracing import GivenNorms, Moments, ReceptiveField
+from asymkit.inference.tracing import GivenStatistics, Moments, ReceptiveField
 from asymkit.networks.generators import aux_size
 
 Statistics = Literal["exact", "reduced"]
 
 
 class Tiled(nn.Module):
-    """A generator that works on tiles and gives what it would give for the whole image.
+    """Tile-wise inference: runs a generator on tiles, with the result of one pass over the whole image.
 
-    With ``"exact"`` statistics the image is gone through once for every instance norm, each time one norm deeper, and
-    once more for the result: n norms cost about n / 2 + 1 times the computation, and never more memory than a tile
-    needs. ``"reduced"`` takes the statistics from the image shrunk to the size of a tile and goes through it once.
+    With ``"exact"`` statistics there is one pass over all tiles for every instance norm, each of which ends at the next
+    norm, and one for the result: n norms cost about n / 2 + 1 times the computation, and the memory of one tile.
+    ``"reduced"`` takes the statistics from the image resized to the size of a tile, and needs one pass.
 
-    For inference: gradients are not kept. Layers that know where in the image they are, such as added coordinates, are
-    not for tiles. ``AnySize(Tiled(generator))`` takes any height and width. Images may stay on
-    the CPU while the generator is on a GPU, tiles are sent there one by one.
+    For inference only: gradients are not recorded. Networks whose layers depend on the position in the image, such as
+    those with added coordinates, are not supported. ``AnySize(Tiled(generator))`` takes any height and width. The image
+    may stay on the CPU while the generator is on a GPU; tiles are moved there one at a time.
 
     Args:
         generator: any ``(image, condition) -> image`` of convolutions and instance norms that keeps the size, such as
             the generators here or CycleGAN's ``netG_A``.
-        tile: side of the squares that the result is made of, in pixels; the context comes on top.
-        overlap: context around each tile, in pixels. None takes as much as the network reaches, with which there are no
-            seams; with less, neighbouring tiles are faded into each other.
+        tile: side of the square tiles that the result is assembled from, in pixels, without context.
+        overlap: context around each tile, in pixels. None takes the radius of the receptive field, which leaves no
+            seams; with less, neighbouring tiles are blended linearly.
         statistics: "exact" or "reduced".
-        multiple: what the generator needs sides to be divisible by; None for its own, which those here state.
+        multiple: height and width must be divisible by this; None for ``generator.multiple``, which asymkit's have.
 
     Raises:
-        ValueError: a tile smaller than the generator takes, a negative overlap, unknown statistics, no multiple stated, a
-            generator that is no network.
+        ValueError: tile is smaller than the generator takes, overlap is negative, statistics is unknown, multiple is
+            None and the generator has none, or generator is not a module.
 
     Example:
-        >>> from asymkit import ResnetGenerator
+        >>> import torch
+        >>> from asymkit import ResnetGenerator, Tiled
         >>> generator, image = ResnetGenerator(width=4, blocks=1), torch.randn(1, 3, 96, 64)
         >>> torch.allclose(Tiled(generator, tile=32)(image), generator(image), atol=1e-5)
         True
@@ -72,7 +73,7 @@ class Tiled(nn.Module):
         self.multiple, self.least_side = divisor_of(generator, multiple), int(getattr(generator, "least_side", 1))
         self.tile = at_least("tile", tile, least=2 * max(self.multiple, self.least_side))
         self.overlap = None if overlap is None else at_least("overlap", overlap, least=0)
-        # a compiled network would be traced anew for each set of statistics, and DataParallel's threads do not see them
+        # torch.compile would trace again for each set of statistics, and DataParallel's threads do not see the mode
         inner: Any = generator
         while isinstance(inner, nn.DataParallel | DistributedDataParallel) or hasattr(inner, "_orig_mod"):
             inner = inner._orig_mod if hasattr(inner, "_orig_mod") else inner.module
@@ -85,15 +86,16 @@ class Tiled(nn.Module):
 
         Args:
             image: (N, C, H, W), on any device, sides divisible by ``multiple``.
-            condition: as the generator takes it. An image of H×W is cut as the image is, a spatial z brought to the size
-                of the map it joins, anything else handed on; where z is left out, it is drawn once for all tiles.
+            condition: as the generator takes it. An image of H×W is cut into the same tiles, a spatial z is resized to
+                the feature map that it is concatenated to and cut too, anything else is passed on unchanged. Where z is
+                None, it is sampled once for all tiles.
 
         Returns:
             Images, (N, C', H, W), on the image's device.
 
         Raises:
-            ValueError: no batch of images, sides that do not divide, a network whose layers see the whole image in
-                another way than instance norms do.
+            ValueError: image is not a batch of images, its sides are not divisible by ``multiple``, or a layer other
+                than an instance norm depends on the whole image, such as attention or global pooling.
         """
         weight = next(self.generator.parameters(), None)
         check_dense("image", image, "a tensor of images (N, C, H, W)", like=weight)
@@ -103,49 +105,54 @@ class Tiled(nn.Module):
             if condition.ndim == 4:
                 check_images(condition, "condition")
         height, width = image.shape[2:]
-        cut = _Cut(self.generator, image, self._spread(image, condition))
+        run_tile = _TileRunner(self.generator, image, self._prepare_condition(image, condition))
         if max(height, width) <= self.tile:
-            return cut(_whole(height), _whole(width)).to(image.device)
-        least = _up(max(64, self.least_side), self.multiple)
+            return run_tile(_full_span(height), _full_span(width)).to(image.device)
+        least = _round_up(max(64, self.least_side), self.multiple)
         network = ReceptiveField(min(height, least))
-        cut(_whole(min(height, least)), _whole(min(width, least)), network)
-        reach = _up(network.pixels, self.multiple)
-        overlap = reach if self.overlap is None else _up(self.overlap, self.multiple)
+        run_tile(_full_span(min(height, least)), _full_span(min(width, least)), network)
+        radius = _round_up(network.radius, self.multiple)
+        overlap = radius if self.overlap is None else _round_up(self.overlap, self.multiple)
         rows, columns = (_spans(side, self.tile, overlap, self.multiple) for side in (height, width))
         tiles = list(itertools.product(rows, columns))
-        known = _exact(cut, tiles, network.norms) if self.statistics == "exact" else self._reduced(cut)
-        fade = 0 if overlap >= reach else min([overlap, *(span.length // 2 for tile in tiles for span in tile)])
+        known = (
+            _exact_moments(run_tile, tiles, network.norms)
+            if self.statistics == "exact"
+            else self._reduced_moments(run_tile)
+        )
+        blend = 0 if overlap >= radius else min([overlap, *(span.length // 2 for tile in tiles for span in tile)])
         result: Tensor | None = None
         for down, across in tiles:
-            part = cut(down, across, GivenNorms(known)).to(image.device)
+            part = run_tile(down, across, GivenStatistics(known)).to(image.device)
             if result is None:
                 result = part.new_zeros(*part.shape[:2], height, width)
-            weights = down.weights(height, fade)[:, None] * across.weights(width, fade)
+            weights = down.weights(height, blend)[:, None] * across.weights(width, blend)
             result[..., down.start : down.stop, across.start : across.stop] += part * weights.to(part)
         assert result is not None
         return result
 
-    def _spread(self, image: Tensor, condition: Tensor | None) -> Tensor | None:
-        """The condition, drawn if need be, a map brought to where every tile can have its part of it."""
-        translator: Any = getattr(self.generator, "translator", self.generator)  # of a pair, the one that is called
-        drawn: Any = next((each for each in translator.modules() if hasattr(each, "sample_aux")), None)
-        if condition is None and getattr(drawn, "aux_channels", None):
-            size = [aux_size(image)] if getattr(drawn, "spatial", False) else []
-            condition = drawn.sample_aux(image.shape[0], *size)
+    def _prepare_condition(self, image: Tensor, condition: Tensor | None) -> Tensor | None:
+        """The condition, a z that is None sampled, and a spatial z resized so that it can be cut into tiles."""
+        translator: Any = getattr(self.generator, "translator", self.generator)  # a DualGenerator calls its translator
+        owner: Any = next((each for each in translator.modules() if hasattr(each, "sample_aux")), None)
+        if condition is None and getattr(owner, "aux_channels", None):
+            size = [aux_size(image)] if getattr(owner, "spatial", False) else []
+            condition = owner.sample_aux(image.shape[0], *size)
         if condition is None or condition.ndim != 4 or condition.shape[2:] == image.shape[2:]:
             return condition
         return F.interpolate(condition, [side // self.multiple for side in image.shape[2:]], mode="bilinear")
 
-    def _reduced(self, cut: _Cut) -> list[Moments]:
-        height, width = cut.image.shape[2:]
+    def _reduced_moments(self, run_tile: _TileRunner) -> list[Moments]:
+        """The moments at every norm for the image resized to the size of a tile."""
+        height, width = run_tile.image.shape[2:]
         share = min(1.0, self.tile / max(height, width))
-        size = [max(_up(max(1, int(side * share)), self.multiple), self.least_side) for side in (height, width)]
-        small = _Cut(cut.generator, _resized(cut.image, size), cut.condition)
+        size = [max(_round_up(max(1, int(side * share)), self.multiple), self.least_side) for side in (height, width)]
+        small = _TileRunner(run_tile.generator, _resize(run_tile.image, size), run_tile.condition)
         if small.condition is not None and small.condition.ndim == 4:
             ratio = small.condition.shape[2] / height
-            small.condition = _resized(small.condition, [round(side * ratio) for side in size])
+            small.condition = _resize(small.condition, [round(side * ratio) for side in size])
         known: list[Moments] = []
-        small(_whole(size[0]), _whole(size[1]), GivenNorms(known, Moments.of))
+        small(_full_span(size[0]), _full_span(size[1]), GivenStatistics(known, Moments.of))
         return known
 
     def extra_repr(self) -> str:
@@ -154,101 +161,106 @@ class Tiled(nn.Module):
 
 
 class _Span(NamedTuple):
-    """Rows or columns of a tile."""
+    """Range of the rows or columns of a tile: [start, stop) with context, [first, last) without."""
 
     start: int
-    """With context."""
     stop: int
     first: int
-    """Without."""
     last: int
 
     @property
     def length(self) -> int:
         return self.last - self.first
 
-    def of(self, side: int, whole: int) -> slice:
-        """The same part, with context, of a map whose whole side corresponds to ``whole`` pixels."""
+    def slice_of(self, side: int, whole: int) -> slice:
+        """The range with context in a feature map of this side, for an image of side ``whole``."""
         return slice(self.start * side // whole, self.stop * side // whole)
 
-    def inner(self, side: int) -> slice:
-        """The part without context of a tile's map, ``side`` pixels long."""
+    def slice_without_context(self, side: int) -> slice:
+        """The range without context in a tile's own feature map of this side."""
         whole = self.stop - self.start
         return slice((self.first - self.start) * side // whole, (self.last - self.start) * side // whole)
 
-    def weights(self, whole: int, fade: int) -> Tensor:
-        """How much of each pixel to take: 1 inside and 0 in the context, fading over twice ``fade`` in between."""
-        places = torch.arange(self.start, self.stop) + 0.5
-        if not fade:
-            return ((places > self.first) & (places < self.last)).float()
-        rise = ((places - self.first + fade) / (2 * fade)).clamp(0, 1) if self.first else torch.ones(len(places))
-        return rise * ((self.last + fade - places) / (2 * fade)).clamp(0, 1) if self.last < whole else rise
+    def weights(self, whole: int, blend: int) -> Tensor:
+        """Blending weight of each row or column: 1 inside, 0 in the context, a linear ramp of 2 · ``blend`` between."""
+        positions = torch.arange(self.start, self.stop) + 0.5
+        if not blend:
+            return ((positions > self.first) & (positions < self.last)).float()
+        rise = (
+            ((positions - self.first + blend) / (2 * blend)).clamp(0, 1) if self.first else torch.ones(len(positions))
+        )
+        return rise * ((self.last + blend - positions) / (2 * blend)).clamp(0, 1) if self.last < whole else rise
 
 
 Tile = tuple[_Span, _Span]
 
 
-def _up(side: int, multiple: int) -> int:
+def _round_up(side: int, multiple: int) -> int:
+    """The least multiple that is not less than side."""
     return -(-side // multiple) * multiple
 
 
-def _whole(side: int) -> _Span:
+def _full_span(side: int) -> _Span:
+    """All rows or columns of an image, as one tile."""
     return _Span(0, side, 0, side)
 
 
 def _spans(side: int, tile: int, overlap: int, multiple: int) -> list[_Span]:
-    """Parts of about equal length, ``tile`` at most but for rounding to the multiple."""
+    """Tiles of about equal length along one side, at most ``tile`` except for rounding to the multiple."""
     count = -(-side // tile)
     edges = [round(i * side / count / multiple) * multiple for i in range(count + 1)]
     return [_Span(max(0, a - overlap), min(side, b + overlap), a, b) for a, b in itertools.pairwise(edges)]
 
 
-def _resized(image: Tensor, size: Sequence[int]) -> Tensor:
+def _resize(image: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(image, list(size), mode="bilinear", antialias=True)
 
 
-class _Cut:
-    """What the generator makes of a tile of an image and of its condition."""
+class _TileRunner:
+    """Calls the generator on a tile of an image and of its condition."""
 
     def __init__(self, generator: nn.Module, image: Tensor, condition: Tensor | None) -> None:
         self.generator, self.image, self.condition = generator, image, condition
         self.device = next((each.device for each in generator.parameters()), image.device)
 
     def __call__(
-        self, rows: _Span, columns: _Span, watch: contextlib.AbstractContextManager[Any] | None = None
+        self, rows: _Span, columns: _Span, mode: contextlib.AbstractContextManager[Any] | None = None
     ) -> Tensor:
-        inputs = [self._part(self.image, rows, columns)]
+        inputs = [self._crop(self.image, rows, columns)]
         if self.condition is not None:
             is_map = self.condition.ndim == 4
-            inputs.append(self._part(self.condition, rows, columns) if is_map else self.condition.to(self.device))
-        with watch or contextlib.nullcontext():
+            inputs.append(self._crop(self.condition, rows, columns) if is_map else self.condition.to(self.device))
+        with mode or contextlib.nullcontext():
             return self.generator(*inputs)
 
-    def _part(self, x: Tensor, rows: _Span, columns: _Span) -> Tensor:
+    def _crop(self, x: Tensor, rows: _Span, columns: _Span) -> Tensor:
         (height, width), size = self.image.shape[2:], x.shape[2:]
-        return x[..., rows.of(size[0], height), columns.of(size[1], width)].to(self.device)
+        return x[..., rows.slice_of(size[0], height), columns.slice_of(size[1], width)].to(self.device)
 
 
-def _exact(cut: _Cut, tiles: list[Tile], norms: int) -> list[Moments]:
-    """The moments at every norm, found one after the other: those of the next depend on all before."""
+def _exact_moments(run_tile: _TileRunner, tiles: list[Tile], norms: int) -> list[Moments]:
+    """The moments of the whole image at every norm, in order, because those at one norm depend on all norms before it."""
     known: list[Moments] = []
     for _ in range(norms):
-        known.append(functools.reduce(Moments.joined, [_next(cut, rows, columns, known) for rows, columns in tiles]))
+        of_tiles = [_moments_at_next_norm(run_tile, rows, columns, known) for rows, columns in tiles]
+        known.append(functools.reduce(Moments.merged, of_tiles))
     return known
 
 
-def _next(cut: _Cut, rows: _Span, columns: _Span, known: list[Moments]) -> Moments:
-    """The moments of a tile, without its context, at the first norm whose moments are not known yet."""
+def _moments_at_next_norm(run_tile: _TileRunner, rows: _Span, columns: _Span, known: list[Moments]) -> Moments:
+    """The moments of a tile, without its context, at the first norm after those whose moments are known."""
     found: list[Moments] = []
 
-    def gather(x: Tensor) -> Moments:
-        found.append(Moments.of(x[..., rows.inner(x.shape[2]), columns.inner(x.shape[3])]))
-        raise _Enough
+    def collect(x: Tensor) -> Moments:
+        found.append(
+            Moments.of(x[..., rows.slice_without_context(x.shape[2]), columns.slice_without_context(x.shape[3])])
+        )
+        raise _StopForward
 
-    with contextlib.suppress(_Enough):
-        cut(rows, columns, GivenNorms(known, gather))
+    with contextlib.suppress(_StopForward):
+        run_tile(rows, columns, GivenStatistics(known, collect))
     return found[0]
 
 
-class _Enough(Exception):  # noqa: N818
-    """Ends a forward pass whose rest is not needed."""
+class _StopForward(Exception):  # noqa: N818
+    """Ends a forward pass of which the remaining layers are not needed."""

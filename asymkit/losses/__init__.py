@@ -1,4 +1,4 @@
-"""Losses as modules: scalars out, float32 or wider, averaged over the batch."""
+"""Losses as modules, which return scalars in float32 or wider, averaged over the batch."""
 
 from asymkit.losses.adversarial import LeastSquaresLoss, LogisticLoss, WassersteinLoss, gradient_penalty
 from asymkit.losses.classification import DomainClassificationLoss

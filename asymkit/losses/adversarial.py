@@ -1,4 +1,4 @@
-"""Adversarial losses: what discriminators and generators say of a discriminator's scores."""
+"""Adversarial losses of discriminators and generators, as functions of the discriminator's scores."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from asymkit.checks import FLOATING, check_dense, check_image_pair
 from asymkit.precision import widen
 
 Scores: TypeAlias = "Tensor | Sequence[Scores]"
-"""A tensor of scores, or a list of them, one per scale, nested as deep as a discriminator likes."""
+"""A tensor of scores, or a list of them, one per scale, nested to any depth."""
 
 
 class AdversarialLoss(nn.Module):
-    """Base of these losses: CycleGAN's ``loss(prediction, target_is_real)``, and the losses of generator and discriminator."""
+    """Base class of adversarial losses, with CycleGAN's interface ``loss(prediction, target_is_real)``."""
 
     def forward(self, prediction: Scores, target_is_real: bool) -> Tensor:
-        """Distance of the scores from what real (or fake) ones should be, averaged over scales: a float32 scalar."""
+        """The loss of scores for a real or fake target, averaged over scales: a float32 scalar."""
         (target_is_real,) = flags(target_is_real=target_is_real)
         if isinstance(prediction, Tensor):
             check_dense("prediction", prediction, "a tensor of scores")
@@ -37,11 +37,11 @@ class AdversarialLoss(nn.Module):
         return torch.stack([self(scores, target_is_real) for scores in prediction]).mean()
 
     def generator_loss(self, fake: Scores) -> Tensor:
-        """What a generator minimises: its fakes should score as real."""
+        """The generator's loss: scores of generated images against the target "real"."""
         return self(fake, True)
 
     def discriminator_loss(self, real: Scores, fake: Scores) -> Tensor:
-        """What a discriminator minimises, both halves added; CycleGAN's code multiplies this by a half."""
+        """The discriminator's loss: the sum for real and generated images, which CycleGAN's code multiplies by a half."""
         return self(real, True) + self(fake, False)
 
     def _distance(self, scores: Tensor, real: bool) -> Tensor:
@@ -49,11 +49,13 @@ class AdversarialLoss(nn.Module):
 
 
 class LeastSquaresLoss(AdversarialLoss):
-    """(D − 1)² for real, D² for fake: least squares GAN [AsymGAN §IV-A].
+    """Least-squares GAN loss: (D − 1)² for real, D² for fake [AsymGAN §IV-A].
 
     Called as ``loss(prediction, target_is_real)`` it is CycleGAN's ``criterionGAN``.
 
     Example:
+        >>> import torch
+        >>> from asymkit import LeastSquaresLoss
         >>> loss = LeastSquaresLoss()
         >>> real, fake = torch.full((1, 1, 4, 4), 1.0), torch.full((1, 1, 4, 4), 0.5)
         >>> loss.generator_loss(fake), loss.discriminator_loss(real, fake), loss([real, fake], False)
@@ -65,12 +67,13 @@ class LeastSquaresLoss(AdversarialLoss):
 
 
 class LogisticLoss(AdversarialLoss):
-    """−log σ(D) for real, −log(1 − σ(D)) for fake: the original GAN, on logits [AsymGAN Eq. 1, 2].
+    """The original GAN loss on logits: −log σ(D) for real, −log(1 − σ(D)) for fake [AsymGAN Eq. 1, 2].
 
-    Generators minimise −log σ(D(fake)), which has the same fixed point as the printed log(1 − σ(D)) without its
-    vanishing gradient.
+    Generators minimise −log σ(D(fake)), the non-saturating form of the printed log(1 − σ(D(fake))).
 
     Example:
+        >>> import torch
+        >>> from asymkit import LogisticLoss
         >>> LogisticLoss().discriminator_loss(real=torch.zeros(1, 1), fake=torch.zeros(1, 1))
         tensor(1.3863)
     """

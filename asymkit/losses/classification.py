@@ -1,4 +1,4 @@
-"""Domain classification: is an image of the domain it should be of?"""
+"""Domain classification loss of StarGAN-like discriminators."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ class DomainClassificationLoss(nn.Module):
     """−log D_c(z | x) of a discriminator's domain logits [AsymmetricGAN Eq. 7].
 
     Args:
-        multi_label: False where each image is of one domain: cross-entropy. True where domains are attributes of which
-            an image has any number (CelebA): binary cross-entropies, added over domains as in StarGAN.
+        multi_label: False if each image belongs to one domain: cross-entropy. True if domains are attributes of which an
+            image has any number (CelebA): binary cross-entropy, summed over the domains as in StarGAN.
 
     Example:
         >>> import torch
+        >>> from asymkit import DomainClassificationLoss
         >>> logits = torch.tensor([[9.0, 0.0, 0.0], [0.0, 0.0, 9.0]])
         >>> loss = DomainClassificationLoss()
         >>> loss(logits, torch.tensor([0, 2])) < 0.001 < loss(logits, torch.tensor([1, 1]))
@@ -33,18 +34,18 @@ class DomainClassificationLoss(nn.Module):
         self.multi_label = multi_label
 
     def forward(self, logits: Tensor, domains: Tensor) -> Tensor:
-        """Compare a batch.
+        """The loss of a batch.
 
         Args:
-            logits: (N, domains), not squashed.
-            domains: (N,) integers, or (N, domains) floats: probabilities that add up to 1, or, with
+            logits: (N, domains), before softmax or sigmoid.
+            domains: target domains, (N,) integers, or (N, domains) floats: probabilities that sum to 1, or, with
                 ``multi_label``, attributes from 0 to 1.
 
         Returns:
             The batch mean, a float32 scalar.
 
         Raises:
-            ValueError: shapes that do not match, labels out of range, integers with ``multi_label``.
+            ValueError: the shapes do not match, labels are out of range, or are integers with ``multi_label``.
         """
         check_dense("logits", logits, "floating point, (N, domains), not empty")
         if logits.ndim != 2 or logits.dtype not in FLOATING or 0 in logits.shape:
@@ -63,7 +64,7 @@ class DomainClassificationLoss(nn.Module):
         return F.cross_entropy(widen(logits), widen(wanted))
 
     def _check_values(self, wanted: Tensor) -> None:
-        """Where looking costs nothing: a GPU would have to wait for it."""
+        """Refuse values out of range, on the CPU only, since reading them would stall a GPU."""
         if not ((wanted >= 0) & (wanted <= 1)).all():
             low, high = wanted.min().item(), wanted.max().item()
             raise ValueError(f"domains must be from 0 to 1, got {low:.3g} to {high:.3g}")

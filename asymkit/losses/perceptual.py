@@ -1,4 +1,4 @@
-"""Losses in the space of a frozen network's features."""
+"""Perceptual losses, which compare features of a frozen network."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from asymkit.ops import gram_matrix
 from asymkit.precision import widen
 
 Target: TypeAlias = Tensor | Mapping[str, Tensor]
-"""Images, or their features as ``loss.features(images)`` gives them."""
+"""Images, or their features as computed by ``loss.features(images)``."""
 
 
 class ContentLoss(nn.Module):
     """Mean squared difference of features, summed over layers, target detached [AsymGAN Eq. 15].
 
-    A target that several predictions are compared with may be given as its features, which are then computed once; so
-    it may in the two losses below.
+    If several predictions are compared with one target, compute ``loss.features(target)`` once and pass that instead of
+    the images.
 
     Args:
-        features: images to a dict of feature maps, e.g. ``VGGFeatures(["relu2_2"])``, AsymGAN's choice.
+        features: a module from images to a dict of feature maps, e.g. ``VGGFeatures(["relu2_2"])``, AsymGAN's choice.
 
     Example:
         >>> import torch
@@ -46,7 +46,7 @@ class ContentLoss(nn.Module):
         self.features = features
 
     def forward(self, prediction: Tensor, target: Target) -> Tensor:
-        """Two batches (N, 3, H, W) of one shape, the target's also as features, in, a scalar out."""
+        """The scalar loss of two batches (N, 3, H, W) of one shape; target may be given as features."""
         pairs = _features_of_both(self.features, prediction, target)
         return torch.stack([(p - t).square().mean() for p, t in pairs.values()]).sum()
 
@@ -55,8 +55,8 @@ class GramStyleLoss(nn.Module):
     """Squared Frobenius distance of Gram matrices, summed over layers, target detached [AsymGAN Eq. 16].
 
     Args:
-        features: images to a dict of feature maps, e.g. ``VGGFeatures(["relu1_2", "relu2_2", "relu3_3", "relu4_3"])``,
-            AsymGAN's choice.
+        features: a module from images to a dict of feature maps, e.g. AsymGAN's choice,
+            ``VGGFeatures(["relu1_2", "relu2_2", "relu3_3", "relu4_3"])``.
 
     Example:
         >>> import torch
@@ -73,7 +73,7 @@ class GramStyleLoss(nn.Module):
         self.features = features
 
     def forward(self, prediction: Tensor, target: Target) -> Tensor:
-        """Two batches (N, 3, ...) of images, whose sizes may differ, the target's also as features, in; a scalar out."""
+        """The scalar loss of two batches (N, 3, H, W), whose H and W may differ; target may be given as features."""
         pairs = _features_of_both(self.features, prediction, target, one_size=False)
         grams = [(gram_matrix(p), gram_matrix(t)) for p, t in pairs.values()]
         return torch.stack([(p - t).square().sum((1, 2)).mean() for p, t in grams]).sum()
@@ -83,12 +83,13 @@ class PerceptualLoss(nn.Module):
     """Mean absolute difference of features, weighted by layer, target detached [AsymmetricGAN §3.2].
 
     Args:
-        features: images to a dict of feature maps.
-        layer_weights: a weight per layer of ``features``, by name or in their order. AsymmetricGAN: VGG19 relu1_1,
-            relu2_1, relu3_1, relu4_1, relu5_1 with 1/32, 1/16, 1/8, 1/4, 1.
+        features: a module from images to a dict of feature maps.
+        layer_weights: one weight for each layer of ``features``, by name or in their order. AsymmetricGAN uses VGG19's
+            relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 with 1/32, 1/16, 1/8, 1/4 and 1.
 
     Raises:
-        ValueError: features are no network, weights no numbers from 0; in ``forward``, weights and layers do not match.
+        ValueError: features is not a module, a weight is not a number from 0; in ``forward``, the weights do not match
+            the layers.
 
     Example:
         >>> import torch
@@ -110,7 +111,7 @@ class PerceptualLoss(nn.Module):
         )
 
     def forward(self, prediction: Tensor, target: Target) -> Tensor:
-        """Two batches (N, 3, H, W) of one shape, the target's also as features, in, a scalar out."""
+        """The scalar loss of two batches (N, 3, H, W) of one shape; target may be given as features."""
         pairs = _features_of_both(self.features, prediction, target)
         given = self.layer_weights
         weights = given if isinstance(given, dict) else dict(zip(pairs, given, strict=False))
@@ -120,22 +121,24 @@ class PerceptualLoss(nn.Module):
 
 
 class LPIPSLoss(nn.Module):
-    """Learned perceptual distance of Zhang et al. (2018), by the lpips package's networks and weights.
+    """LPIPS, the learned perceptual distance of Zhang et al. (2018), with the networks and weights of the lpips package.
 
-    Unlike ``lpips.LPIPS`` it has no trainable parameters and no checkpoint entries, always is in eval mode, refuses
-    one-channel images instead of broadcasting them, and has a finite gradient where features vanish.
+    Unlike ``lpips.LPIPS`` it has no trainable parameters and no entries in the state dict, is always in eval mode, refuses
+    one-channel images instead of broadcasting them, and has a finite gradient where features are zero.
 
     Args:
         net: "alex", "vgg" or "squeeze" (SqueezeNet 1.1), as lpips names them.
-        weights: of the feature network: "imagenet" (torchvision's, downloaded on first use); a path to, or a state
-            dict of, torchvision's network; None for random weights, drawn from a fixed seed (then it is no LPIPS). The weights that lpips
-            learned on top ship with that package.
+        weights: of the feature network: "imagenet" (torchvision's, downloaded on first use); the path of a file with, or a
+            state dict of, torchvision's network; None for random weights from a fixed seed, with which the result is not
+            LPIPS. The learned weights of the layers' distances are part of the lpips package.
 
     Raises:
-        ValueError: an unknown net, a weight file that is missing, unreadable or of another architecture.
-        RuntimeError: the download failed; the message says which file to place where.
+        ValueError: net is unknown, or the weights file is missing, unreadable or of another architecture.
+        RuntimeError: the download failed; the message names the file and where to put it.
 
     Example:
+        >>> import torch
+        >>> from asymkit import LPIPSLoss
         >>> loss = LPIPSLoss(weights=None)
         >>> image = torch.rand(1, 3, 64, 64) * 2 - 1
         >>> loss(image, image)
@@ -153,10 +156,10 @@ class LPIPSLoss(nn.Module):
 
         import lpips
 
-        # random weights are the same in every object and every run, and leave the caller's random numbers alone
+        # random weights come from a fixed seed and do not advance the global random number generator
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
-            warnings.simplefilter("ignore")  # lpips calls torchvision the old way
+            warnings.simplefilter("ignore")  # lpips uses deprecated arguments of torchvision
             model = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
         if state is not None:
             _load_backbone(model.net, state, name)
@@ -169,7 +172,7 @@ class LPIPSLoss(nn.Module):
         self.eval()
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Two batches (N, 3, H, W) of one shape in [-1, 1] in, a scalar out."""
+        """The scalar distance of two batches (N, 3, H, W) of one shape, in [-1, 1]."""
         prediction, target = as_image_pair(prediction, target, ("prediction", "target"), least_side=self.LEAST_SIDE)
         if prediction.shape[1] != 3:
             raise ValueError(f"target and prediction must have 3 channels, got {prediction.shape[1]}")
@@ -195,15 +198,15 @@ def _unit_length(features: Tensor) -> Tensor:
 
 
 def _load_backbone(net: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
-    """Of lpips' slices of torchvision's ``features``, which keep their numbers: slice2.3 is features.3."""
-    own = net.state_dict()
-    wanted = {key: "features." + key.split(".", 1)[1] for key in own}
+    """Load torchvision's weights into lpips' network, whose ``slice2.3`` is torchvision's ``features.3``."""
+    expected = net.state_dict()
+    wanted = {key: "features." + key.split(".", 1)[1] for key in expected}
     for key, source in wanted.items():
         found = state.get(source)
-        if found is None or found.shape != own[key].shape:
+        if found is None or found.shape != expected[key].shape:
             raise ValueError(
                 f"weights are not those of torchvision's {name}: {source} should be floating point, finite, of shape "
-                f"{tuple(own[key].shape)}, got {described(found)}"
+                f"{tuple(expected[key].shape)}, got {described(found)}"
             )
     net.load_state_dict({key: state[source] for key, source in wanted.items()})
 
@@ -211,7 +214,7 @@ def _load_backbone(net: nn.Module, state: Mapping[str, Tensor], name: str) -> No
 def _features_of_both(
     network: nn.Module, prediction: Tensor, target: Target, one_size: bool = True
 ) -> dict[str, tuple[Tensor, Tensor]]:
-    """Features of the prediction and, without a graph, of the target, by layer, in float32 or wider."""
+    """For each layer the features of the prediction and, detached, of the target, in float32 or wider."""
     if isinstance(target, Tensor):
         _check_images(prediction, target, one_size)
         with torch.no_grad():

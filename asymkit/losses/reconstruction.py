@@ -1,4 +1,4 @@
-"""Losses between an image and what it should be: thin modules over :mod:`asymkit.ops`."""
+"""Reconstruction losses between images, and total variation: modules around :mod:`asymkit.ops`."""
 
 from __future__ import annotations
 
@@ -25,12 +25,15 @@ NAMES = ("prediction", "target")
 
 
 class ColorCycleLoss(nn.Module):
-    """Batch mean of :func:`asymkit.ops.color_l1`: in place of ``nn.L1Loss``, three times its scale [AsymmetricGAN Eq. 2].
+    """Batch mean of :func:`asymkit.ops.color_l1`: for RGB images three times ``nn.L1Loss`` [AsymmetricGAN Eq. 2].
 
     Args:
-        channel_weights: one factor per channel, at least 0; None for ones.
+        channel_weights: one weight for each channel, at least 0; None for ones.
 
     Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from asymkit import ColorCycleLoss
         >>> prediction, target = torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)
         >>> ColorCycleLoss()(prediction, target), nn.L1Loss()(prediction, target)
         (tensor(3.), tensor(1.))
@@ -43,7 +46,7 @@ class ColorCycleLoss(nn.Module):
         )
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Two batches (N, C, H, W) of one shape in, a scalar out."""
+        """The scalar loss of two batches (N, C, H, W) of one shape."""
         return weighted_l1(*as_image_pair(prediction, target, NAMES), self.channel_weights).mean()
 
     def extra_repr(self) -> str:
@@ -59,6 +62,8 @@ class TotalVariationLoss(nn.Module):
         reduction: "mean" or "sum" over channels and pixels.
 
     Example:
+        >>> import torch
+        >>> from asymkit import TotalVariationLoss
         >>> TotalVariationLoss()(torch.eye(2).view(1, 1, 2, 2))
         tensor(2.)
     """
@@ -68,7 +73,7 @@ class TotalVariationLoss(nn.Module):
         self.power, self.reduction = variation_options(power, reduction)
 
     def forward(self, image: Tensor) -> Tensor:
-        """A batch (N, C, H, W) in, a scalar out."""
+        """The scalar loss of a batch (N, C, H, W)."""
         return variation(as_images(image, "image", least_side=2), self.power, self.reduction).mean()
 
     def extra_repr(self) -> str:
@@ -83,9 +88,11 @@ class SSIMLoss(nn.Module):
         value_range: (low, high) of the images.
         window_size: side of the Gaussian window in pixels, odd, at most 255.
         sigma: its standard deviation in pixels, 0.1 to 1,000.
-        backend: "asymkit", or "pytorch-msssim" to compare with older runs to the last digit.
+        backend: "asymkit", or "pytorch-msssim" for exactly the values of that package.
 
     Example:
+        >>> import torch
+        >>> from asymkit import SSIMLoss
         >>> image = torch.rand(1, 3, 32, 32) * 2 - 1
         >>> SSIMLoss()(image, image)
         tensor(0.)
@@ -104,7 +111,7 @@ class SSIMLoss(nn.Module):
         one_of("backend", backend, ("asymkit", "pytorch-msssim"))
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Two batches (N, C, H, W) of one shape in, a scalar from 0 for equal images to 2 out."""
+        """The scalar loss of two batches (N, C, H, W) of one shape, from 0 for equal images to 2."""
         check_image_pair(prediction, target, NAMES, self.window_size)
         args = (prediction, target, self.value_range, self.window_size, self.sigma)
         return 1 - (compare(*args) if self.backend == "asymkit" else _pytorch_msssim("ssim", *args)).mean()
@@ -119,12 +126,14 @@ class MSSSIMLoss(nn.Module):
 
     Args:
         value_range: (low, high) of the images.
-        scales: 1 to 5; None takes as many as fit, five above 160 pixels, and warns where that is fewer.
+        scales: 1 to 5; None uses as many as fit (five need sides above 160), with a warning if that is fewer than five.
         window_size: side of the Gaussian window in pixels, odd, at most 255.
         sigma: its standard deviation in pixels, 0.1 to 1,000.
-        backend: "asymkit", or "pytorch-msssim" to compare with older runs to the last digit.
+        backend: "asymkit", or "pytorch-msssim" for exactly the values of that package.
 
     Example:
+        >>> import torch
+        >>> from asymkit import MSSSIMLoss
         >>> image = torch.rand(1, 3, 64, 64) * 2 - 1
         >>> MSSSIMLoss(scales=3)(image, image)
         tensor(0.)
@@ -144,7 +153,7 @@ class MSSSIMLoss(nn.Module):
         one_of("backend", backend, ("asymkit", "pytorch-msssim"))
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
-        """Two batches (N, C, H, W) of one shape in, a scalar from 0 for equal images to 1 out."""
+        """The scalar loss of two batches (N, C, H, W) of one shape, from 0 for equal images to 1."""
         check_image_pair(prediction, target, NAMES, self.window_size)
         if self.backend == "asymkit":
             options = (self.value_range, self.scales, self.window_size, self.sigma)

@@ -1,4 +1,4 @@
-"""Discriminators: scores of how real an image, or an auxiliary variable, looks."""
+"""Discriminators of images and of latent codes z, which return scores without a sigmoid."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ SLOPE = 0.2
 
 
 class PatchDiscriminator(nn.Module):
-    """PatchGAN: one unbounded score for each overlapping patch, 70×70 pixels with three layers [AsymGAN §IV-A].
+    """PatchGAN: one score for each patch of the receptive field, 70×70 pixels with three layers [AsymGAN §IV-A].
 
     4×4 convolutions, ``layers`` of stride 2 and two of stride 1, instance norm on all but the first and the last,
-    LeakyReLU 0.2. Weights start from N(0, 0.02).
+    LeakyReLU 0.2. Weights are initialised from N(0, 0.02).
 
     Args:
         in_channels: of the images, at most 4,096.
-        width: feature maps after the first layer, at most 1,024; doubled by every layer, up to eight times.
-        layers: of stride 2, at most 8; patches are 16, 34, 70, 142 pixels wide with 1, 2, 3, 4 of them.
+        width: output channels of the first layer, at most 1,024; doubled by every layer, up to eight times.
+        layers: number of stride-2 layers, at most 8; the receptive field is 16, 34, 70 or 142 pixels with 1, 2, 3 or 4.
 
     Raises:
-        ValueError: a size out of bounds.
+        ValueError: a size is out of bounds.
 
     Example:
+        >>> import torch
+        >>> from asymkit import PatchDiscriminator
         >>> PatchDiscriminator(width=8)(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 1, 6, 6])
     """
@@ -36,7 +38,7 @@ class PatchDiscriminator(nn.Module):
         super().__init__()
         in_channels, width, layers = sizes(in_channels=in_channels, width=width, layers=layers)
         self.in_channels = in_channels
-        # the last norm sees a map of side / 2^layers − 1 pixels, and needs more than one
+        # the last norm gets a map of side / 2^layers − 1 pixels, and needs more than one
         self.least_side = 3 * 2**layers
         widths = [width * min(2**i, 8) for i in range(layers + 1)]
         strides = [2] * layers + [1]
@@ -55,10 +57,10 @@ class PatchDiscriminator(nn.Module):
             image: (N, in_channels, H, W), in [-1, 1], sides at least 3·2^layers.
 
         Returns:
-            One score per patch, (N, 1, h, w), not squashed.
+            One score per patch, (N, 1, h, w), before any sigmoid.
 
         Raises:
-            ValueError: wrong channels or too small.
+            ValueError: the image has other channels or is too small.
         """
         check_images(
             image, "image", channels=self.in_channels, least_side=self.least_side, like=weight_of(self.to_score)
@@ -70,18 +72,20 @@ class PatchDiscriminator(nn.Module):
 
 
 class MultiscaleDiscriminator(nn.Module):
-    """Several :class:`PatchDiscriminator`, each for half the size of the one before [Async-GAN §IV-B].
+    """Several :class:`PatchDiscriminator`, each on images of half the size of the one before [Async-GAN §IV-B].
 
     Args:
         in_channels: of the images, at most 4,096.
-        width: feature maps after the first layer, at most 1,024.
-        layers: of stride 2 in each, one more than CycleGAN's, at most 8.
-        scales: how many discriminators, two in the paper, at most 8.
+        width: output channels of the first layer, at most 1,024.
+        layers: number of stride-2 layers in each, one more than CycleGAN's, at most 8.
+        scales: number of discriminators, two in the paper, at most 8.
 
     Raises:
-        ValueError: a size out of bounds.
+        ValueError: a size is out of bounds.
 
     Example:
+        >>> import torch
+        >>> from asymkit import MultiscaleDiscriminator
         >>> scores = MultiscaleDiscriminator(width=4)(torch.zeros(1, 3, 128, 128))
         >>> [score.shape for score in scores]
         [torch.Size([1, 1, 6, 6]), torch.Size([1, 1, 2, 2])]
@@ -100,10 +104,10 @@ class MultiscaleDiscriminator(nn.Module):
             image: (N, in_channels, H, W), in [-1, 1], sides at least 3·2^(layers + scales − 1).
 
         Returns:
-            Scores of every discriminator, largest image first; the adversarial losses take the list as it is.
+            A list of the scores of each discriminator, largest image first, which the adversarial losses take.
 
         Raises:
-            ValueError: wrong channels or too small.
+            ValueError: the image has other channels or is too small.
         """
         check_images(image, "image", channels=self.in_channels, least_side=self.least_side)
         scores = []
@@ -116,20 +120,22 @@ class MultiscaleDiscriminator(nn.Module):
 class DomainDiscriminator(nn.Module):
     """StarGAN's discriminator: patch scores D_s, and logits D_c of the domain of the whole image [AsymmetricGAN §3.1].
 
-    4×4 convolutions of stride 2 without norms, LeakyReLU 0.01, then two heads: 3×3 for the scores, and one as large as
-    the last map for the domains.
+    4×4 convolutions of stride 2 without norms, LeakyReLU 0.01, then two heads: a 3×3 convolution for the scores, and for
+    the domains one as large as the last feature map.
 
     Args:
-        domains: how many domains there are, at most 10,000.
+        domains: number of domains, at most 10,000.
         in_channels: of the images, at most 4,096.
-        width: feature maps after the first layer, at most 1,024; doubled by every layer.
-        layers: of stride 2, six in StarGAN, at most 8; images below 64 pixels need fewer.
+        width: output channels of the first layer, at most 1,024; doubled by every layer.
+        layers: number of stride-2 layers, six in StarGAN, at most 8; images below 64 pixels need fewer.
         image_size: side of the square images, divisible by 2^layers, at most 8,192.
 
     Raises:
-        ValueError: a size out of bounds, an image size that does not fit the layers.
+        ValueError: a size is out of bounds, or image_size is not divisible by 2^layers.
 
     Example:
+        >>> import torch
+        >>> from asymkit import DomainDiscriminator
         >>> scores, logits = DomainDiscriminator(domains=5, image_size=64, width=4)(torch.zeros(2, 3, 64, 64))
         >>> scores.shape, logits.shape
         (torch.Size([2, 1, 1, 1]), torch.Size([2, 5]))
@@ -166,10 +172,10 @@ class DomainDiscriminator(nn.Module):
             image: (N, in_channels, image_size, image_size), in [-1, 1].
 
         Returns:
-            Scores, one per patch, (N, 1, h, w), not squashed, and domain logits, (N, domains).
+            Scores, one per patch, (N, 1, h, w), before any sigmoid, and domain logits, (N, domains).
 
         Raises:
-            ValueError: wrong channels or another size.
+            ValueError: the image has other channels or another size.
         """
         check_images(image, "image", channels=self.in_channels, like=weight_of(self.to_score))
         if tuple(image.shape[2:]) != (self.image_size, self.image_size):
@@ -188,21 +194,23 @@ class DomainDiscriminator(nn.Module):
 
 
 class AuxDiscriminator(nn.Module):
-    """D_Z: does this z come from N(0, I)? [AsymGAN Eq. 7].
+    """D_Z, the discriminator between encoded latent codes z and samples of N(0, I) [AsymGAN Eq. 7].
 
-    For a vector an MLP, for a map a PatchGAN that sees exactly 20×20. Neither normalises: mean and spread of z are
-    what it has to tell apart, and with a batch norm the score of one image would depend on the others. Weights start
-    as in He et al. 2015 and keep that start in CycleGAN code, see :class:`asymkit.initialisation.HeStart`.
+    An MLP for a vector z, a PatchGAN with a receptive field of 20×20 for a spatial z. Neither has norms: mean and variance
+    of z are what it has to tell apart, and a batch norm would make scores depend on the other images. He initialisation,
+    which CycleGAN code keeps, see :class:`asymkit.initialisation.HeStart`.
 
     Args:
         aux_channels: length of z, at most 4,096.
-        width: features of the hidden layers (of the map's first one), at most 1,024.
-        spatial: z is a map instead of a vector.
+        width: features of the hidden layers, or, for a spatial z, of the first one; at most 1,024.
+        spatial: z is a spatial map instead of a vector.
 
     Raises:
-        ValueError: a size out of bounds.
+        ValueError: a size is out of bounds.
 
     Example:
+        >>> import torch
+        >>> from asymkit import AuxDiscriminator
         >>> AuxDiscriminator(8)(torch.randn(2, 8)).shape
         torch.Size([2, 1])
         >>> AuxDiscriminator(8, spatial=True)(torch.randn(2, 8, 8, 8)).shape
@@ -240,10 +248,10 @@ class AuxDiscriminator(nn.Module):
             z: (N, aux_channels), or (N, aux_channels, h, w) with sides of at least 8, from images of 64² or more.
 
         Returns:
-            Scores, (N, 1), or (N, 1, h', w') for a map, not squashed.
+            Scores, (N, 1), or (N, 1, h', w') for a map, before any sigmoid.
 
         Raises:
-            ValueError: z of the wrong shape.
+            ValueError: z has another shape.
         """
         like = next(self.parameters())
         if self.spatial:

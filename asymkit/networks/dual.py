@@ -1,4 +1,4 @@
-"""Two generators of unequal size: one translates, a lighter one reconstructs."""
+"""A pair of generators of unequal size: one translates, a smaller one reconstructs."""
 
 from __future__ import annotations
 
@@ -16,19 +16,22 @@ Sharing = Literal["none", "partial", "full"]
 
 
 class DualGenerator(nn.Module):
-    """A strong translator Gᵗ and a light reconstructor Gʳ [AsymmetricGAN §3.1].
+    """A translator Gᵗ and a smaller reconstructor Gʳ [AsymmetricGAN §3.1].
 
-    Translating is the task, reconstructing a constraint on it: the reconstructor is needed in training only, may be
-    much smaller, and may share weights. Called like any generator it translates.
+    The reconstructor is needed for the cycle loss, in training only. It may be much smaller than the translator and may
+    share weights with it. ``forward`` is :meth:`translate`.
 
     Args:
         translator: Gᵗ, any ``(image, condition) -> image``.
-        reconstructor: Gʳ, another one, or parts of it the translator's own modules, or the translator itself (StarGAN).
+        reconstructor: Gʳ, another generator, which may share modules with the translator, or the translator itself
+            (StarGAN).
 
     Raises:
-        ValueError: something else than networks is given.
+        ValueError: an argument is not a module.
 
     Example:
+        >>> import torch
+        >>> from asymkit import DualGenerator
         >>> dual = DualGenerator.preset("S2", domains=3, width=8)
         >>> photo, summer, winter = torch.zeros(1, 3, 32, 32), torch.tensor([0]), torch.tensor([2])
         >>> snowy = dual.translate(photo, winter)
@@ -56,23 +59,24 @@ class DualGenerator(nn.Module):
         """One of the paper's three combinations, Gᵗ always architecture III [AsymmetricGAN §3.1].
 
         Args:
-            name: what Gʳ is: "S1", architecture I; "S2", II, the paper's and the examples' choice; "S3", III.
-            domains: how many domains there are, at most 10,000.
+            name: architecture of Gʳ: I for "S1", II for "S2", the paper's and the examples' choice, III for "S3".
+            domains: number of domains, at most 10,000.
             sharing: "none"; "partial", all layers before the up-sampling that both have; "full", one generator for
                 both tasks, which is StarGAN.
-            width: feature maps after the first layer of architectures II and III, at most 1,024.
+            width: output channels of the first layer of architectures II and III, at most 1,024.
             in_channels: of the images, at most 4,096.
-            out_channels: of the results, at most 4,096; Gʳ takes and gives them the other way round.
+            out_channels: of the results, at most 4,096; Gʳ has both the other way round.
             label_embedding: of both generators, as in :class:`asymkit.StarGenerator`.
-            upsampling: "transposed" or "resize", of architectures II and III; I has none.
+            upsampling: "transposed" or "resize", of architectures II and III; I has no up-sampling.
 
         Returns:
-            Both generators.
+            The pair.
 
         Raises:
-            ValueError: an unknown name or sharing, architectures that cannot share, a size out of bounds.
+            ValueError: name or sharing is unknown, these architectures cannot share, or a size is out of bounds.
 
         Example:
+            >>> from asymkit import DualGenerator
             >>> dual = DualGenerator.preset("S3", domains=7, sharing="full")
             >>> dual.translator is dual.reconstructor, sum(p.numel() for p in dual.parameters() if p.ndim > 1)
             (True, 8429376)
@@ -121,17 +125,19 @@ class DualGenerator(nn.Module):
         """The pair for hand skeletons: two :class:`asymkit.ResnetGenerator` of unequal width [AsymmetricGAN §3.2].
 
         Args:
-            width: feature maps after Gᵗ's first layer, at most 1,024; 11.388M weights and biases with the paper's 64.
-            reconstructor_width: the same of Gʳ, at most 1,024; 0.046M with the paper's 4.
+            width: output channels of Gᵗ's first layer, at most 1,024; 11.388M parameters with the paper's 64.
+            reconstructor_width: output channels of Gʳ's first layer, at most 1,024; 0.046M parameters with the paper's 4.
             blocks: residual blocks of both, at most 256.
             in_channels: of the images.
             skeleton_channels: of the skeleton images, the condition; images and skeletons have at most 4,096 together.
             upsampling: "transposed" or "resize".
 
         Raises:
-            ValueError: a size out of bounds, an unknown up-sampling.
+            ValueError: a size is out of bounds, or upsampling is unknown.
 
         Example:
+            >>> import torch
+            >>> from asymkit import DualGenerator
             >>> dual = DualGenerator.supervised(width=8, blocks=2)
             >>> photo, skeleton = torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
             >>> dual.translate(photo, skeleton).shape
@@ -147,13 +153,13 @@ class DualGenerator(nn.Module):
 
     @property
     def multiple(self) -> int:
-        """What the sides of an image must be divisible by, as the translator says."""
+        """Height and width must be divisible by this; the translator's ``multiple``."""
         multiple: Any = self.translator.multiple
         return int(multiple)
 
     @property
     def least_side(self) -> int:
-        """The shortest side of an image, as the translator says."""
+        """Height and width must be at least this; the translator's ``least_side``."""
         least_side: Any = self.translator.least_side
         return int(least_side)
 
@@ -162,11 +168,11 @@ class DualGenerator(nn.Module):
         return self.translate(image, condition)
 
     def translate(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Gᵗ(x, g_y): an image, and the label or skeleton it is to have."""
+        """Gᵗ(x, g_y): translate an image to the target label or skeleton."""
         return self.translator(image, condition)
 
     def reconstruct(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Gʳ(y', g_x): a translated image, and the label or skeleton it had before."""
+        """Gʳ(y', g_x): reconstruct an image from its translation and its original label or skeleton."""
         return self.reconstructor(image, condition)
 
 

@@ -1,4 +1,4 @@
-"""Encoders: what a rich image holds beyond its poor counterpart, as an auxiliary variable."""
+"""Encoder of an image of the rich domain into the latent code z."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ from asymkit.layers import Conv7x7, ConvNormReLU, HeKernel7x7, reflect_padded_co
 
 
 class AuxEncoder(nn.Module):
-    """E: a rich image to the auxiliary variable z that its poor counterpart lacks [AsymGAN §IV-A].
+    """E, the encoder of a rich image into the latent code z, the information that the poor image lacks [AsymGAN §IV-A].
 
-    A 7×7 stem, three stride-2 convolutions (feature maps width, 2·width, then 4·width), three residual blocks and a
-    projection. The pooled form averages over the image and has **no instance norm**: a norm removes the very colour
-    and contrast that z exists to carry, and training then ignores z. Weights of layers without a norm start as in He et
-    al. 2015 and keep that start in CycleGAN code, see :class:`asymkit.initialisation.HeStart`; the others from N(0, 0.02).
+    A 7×7 convolution, three stride-2 convolutions (width, 2·width, then 4·width channels), three residual blocks and a 1×1
+    convolution to z. The pooled form averages over the image and has **no instance norm**: a norm would remove the colour
+    and contrast that z is to carry, and training would ignore z. Layers without a norm have He initialisation, which
+    CycleGAN code keeps, see :class:`asymkit.initialisation.HeStart`; the others are initialised from N(0, 0.02).
 
     Args:
         in_channels: of the rich image, at most 4,096.
         aux_channels: length of z, at most 4,096.
-        pooled: True for a vector (extended version), False for a map of an eighth of the size (base version).
-        width: feature maps after the first layer, at most 1,024.
+        pooled: True for a vector z (extended version), False for a spatial z of an eighth of the size (base version).
+        width: output channels of the first layer, at most 1,024.
 
     Raises:
-        ValueError: a size out of bounds.
+        ValueError: a size is out of bounds.
 
     Example:
+        >>> import torch
+        >>> from asymkit import AuxEncoder
         >>> photo = torch.zeros(2, 3, 64, 64)
         >>> AuxEncoder(width=8)(photo).shape, AuxEncoder(width=8, pooled=False)(photo).shape
         (torch.Size([2, 8]), torch.Size([2, 8, 8, 8]))
@@ -46,7 +48,7 @@ class AuxEncoder(nn.Module):
         down: list[nn.Module]
         blocks: list[nn.Module]
         if pooled:
-            # as in the other form, but without norms, which He et al.'s start takes the place of
+            # the layers of the other form without norms, with He initialisation instead
             convs = [
                 HeKernel7x7(in_channels, width),
                 *(HeKernel2d(i, o, 3, stride=2, padding=1) for i, o in itertools.pairwise(widths)),
@@ -71,10 +73,10 @@ class AuxEncoder(nn.Module):
             image: (N, in_channels, H, W), in [-1, 1], sides at least 16.
 
         Returns:
-            z, (N, aux_channels), or (N, aux_channels, ⌈H/8⌉, ⌈W/8⌉) where it is not pooled.
+            z, (N, aux_channels), or (N, aux_channels, ⌈H/8⌉, ⌈W/8⌉) if it is not pooled.
 
         Raises:
-            ValueError: wrong channels or too small.
+            ValueError: the image has other channels or is too small.
         """
         check_images(image, "image", channels=self.in_channels, least_side=16, like=weight_of(self.to_aux))
         z = self.to_aux(F.relu(self.blocks(self.down(image))))

@@ -1,4 +1,4 @@
-"""Frozen feature networks: what perceptual, content and style losses look at."""
+"""Frozen feature networks for perceptual, content and style losses."""
 
 from __future__ import annotations
 
@@ -26,21 +26,24 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class VGGFeatures(nn.Module):
     """Activations of a frozen VGG, φ of the content and style losses [AsymGAN Eq. 15–17].
 
-    Images in [-1, 1] are brought to ImageNet's statistics inside, and to the type of the weights. The weights are
-    buffers that are neither in ``parameters()`` nor in checkpoints; random ones are drawn from a fixed seed, so a
-    resumed run sees the same network. Gradients flow to the images.
+    Images in [-1, 1] are normalised by ImageNet's mean and standard deviation and converted to the dtype of the weights.
+    The weights are non-persistent buffers, neither in ``parameters()`` nor in state dicts. Random ones come from a fixed
+    seed, so that a resumed run has the same network. Gradients flow to the images.
 
     Args:
         layers: names such as "relu2_2" (block 2, second convolution), in any order.
-        weights: "imagenet" (torchvision's, downloaded on first use); a path to, or a state dict of, a torchvision VGG;
-            None for random weights, whose features are edges and colours of no particular meaning.
+        weights: "imagenet" (torchvision's, downloaded on first use); the path of a file with, or a state dict of, a
+            torchvision VGG; None for random weights.
         net: "vgg16" (AsymGAN) or "vgg19" (AsymmetricGAN).
 
     Raises:
-        ValueError: an unknown or repeated layer, an unknown net, a weight file that is missing, unreadable or of another architecture.
-        RuntimeError: the download failed; the message says which file to place where.
+        ValueError: a layer is unknown or repeated, net is unknown, or the weights file is missing, unreadable or of another
+            architecture.
+        RuntimeError: the download failed; the message names the file and where to put it.
 
     Example:
+        >>> import torch
+        >>> from asymkit import VGGFeatures
         >>> features = VGGFeatures(["relu1_2", "relu2_2"], weights=None)
         >>> {name: tuple(maps.shape) for name, maps in features(torch.zeros(1, 3, 32, 32)).items()}
         {'relu1_2': (1, 64, 32, 32), 'relu2_2': (1, 128, 16, 16)}
@@ -74,10 +77,10 @@ class VGGFeatures(nn.Module):
             image: (N, 3, H, W), in [-1, 1]; a grey one as ``image.expand(-1, 3, -1, -1)``.
 
         Returns:
-            The maps of every layer asked for, by name, in the order asked for.
+            The feature maps of each of ``layers``, by name, in their order.
 
         Raises:
-            ValueError: not three channels, on another device, or too small for the deepest layer.
+            ValueError: the image does not have three channels, is on another device, or is too small for the last layer.
         """
         check_images(image, "image", channels=3, least_side=self.least_side)
         check_device("image", image, self.scale)
@@ -101,7 +104,7 @@ class VGGFeatures(nn.Module):
 
 
 def freeze_into_buffers(module: nn.Module) -> None:
-    """Turn every parameter into a buffer that no optimizer and no checkpoint sees."""
+    """Turn all parameters and buffers into non-persistent buffers, which are not in ``parameters()`` or state dicts."""
     for layer in module.modules():
         for name, parameter in list(layer.named_parameters(recurse=False)):
             delattr(layer, name)
@@ -111,34 +114,34 @@ def freeze_into_buffers(module: nn.Module) -> None:
 
 
 def torchvision_state_dict(weights: str | os.PathLike[str] | Mapping[str, Tensor], what: str) -> Mapping[str, Tensor]:
-    """Weights for a feature network, from a state dict or a file, without the prefixes of wrappers.
+    """The state dict of a feature network, from a state dict or a file, without the prefixes of wrappers.
 
     Args:
         weights: tensors by name, or the path of a file.
-        what: the network is called in messages.
+        what: name of the network, for messages.
 
     Raises:
-        ValueError: the file is missing, damaged or holds no state dict; a tensor that cannot be weights.
+        ValueError: the file is missing, damaged or not a state dict, or a tensor cannot be a weight.
     """
     expected = f"expected a state dict of {what}, the path of a file with one, 'imagenet', or None for random weights"
     if not isinstance(weights, (Mapping, str, os.PathLike)):
         raise ValueError(f"weights: got {described(weights)}, {expected}")
     try:
-        held = weights if isinstance(weights, Mapping) else read_file(Path(weights))
+        content = weights if isinstance(weights, Mapping) else read_file(Path(weights))
     except ValueError as error:
         raise ValueError(f"weights: {error}; {expected}") from error
-    if not isinstance(held, Mapping):
-        raise ValueError(f"weights: {str(weights)!r} holds a {type(held).__name__}, {expected}")
-    for key, value in held.items():
+    if not isinstance(content, Mapping):
+        raise ValueError(f"weights: {str(weights)!r} holds a {type(content).__name__}, {expected}")
+    for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise ValueError(f"weights: {key!r} is a {type(value).__name__}, {expected}")
-    state = bare_state(held)
+    state = bare_state(content)
     check_weights({name: value for name, value in state.items() if name.endswith((".weight", ".bias"))}, "weights")
     return state
 
 
 def state_dict_of(weights: str | os.PathLike[str] | Mapping[str, Tensor], net: str) -> Mapping[str, Tensor]:
-    """The weights of a torchvision network as they are given: "imagenet", a path or a state dict.
+    """The state dict of a torchvision network from "imagenet", a path or a state dict.
 
     Raises:
         ValueError: as :func:`torchvision_state_dict`.
@@ -152,7 +155,7 @@ def imagenet_state_dict(net: str) -> Mapping[str, Tensor]:
     """Torchvision's ImageNet weights, from its cache or downloaded.
 
     Raises:
-        RuntimeError: the download failed; says which file to place where.
+        RuntimeError: the download failed; the message names the file and where to put it.
     """
     from torchvision.models import get_model_weights
 
@@ -168,7 +171,7 @@ def imagenet_state_dict(net: str) -> Mapping[str, Tensor]:
 
 
 def _convolutions(net: str, names: Sequence[str], weights: WeightSource) -> dict[str, tuple[Tensor, Tensor]]:
-    """Weight and bias of each convolution, by the name of the ReLU behind it."""
+    """Weight and bias of each convolution, by the name of the ReLU that follows it."""
     if weights is None:
         return _random_convolutions(names)
     state = state_dict_of(weights, net)
@@ -195,7 +198,7 @@ def _random_convolutions(names: Sequence[str]) -> dict[str, tuple[Tensor, Tensor
     generator = torch.Generator().manual_seed(0)
     found: dict[str, tuple[Tensor, Tensor]] = {}
     for name, (outputs, inputs) in _shapes(names).items():
-        std = (2 / (9 * inputs)) ** 0.5  # He et al.: keeps the size of activations through ReLUs
+        std = (2 / (9 * inputs)) ** 0.5  # He initialisation: keeps the variance of activations
         found[name] = torch.randn(outputs, inputs, 3, 3, generator=generator) * std, torch.zeros(outputs)
     return found
 

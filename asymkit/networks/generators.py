@@ -1,4 +1,4 @@
-"""Generators: images of one domain in, images of the other out, in [-1, 1]."""
+"""ResNet generators, with and without a latent code z; images in [-1, 1] in and out."""
 
 from __future__ import annotations
 
@@ -18,30 +18,31 @@ Injection = Literal["concat", "concat_all", "cin", "cin_all"]
 
 
 class ResnetGenerator(nn.Module):
-    """The generator of Johnson et al. and CycleGAN: two stride-2 convolutions, residual blocks, two up-samplings.
+    """The generator of Johnson et al. and CycleGAN: two stride-2 convolutions, residual blocks, two up-sampling layers.
 
-    AsymGAN's rich→poor translator [AsymGAN §IV-A] with ``blocks=6``. Weights start from N(0, 0.02).
+    With ``blocks=6``, AsymGAN's rich→poor translator [AsymGAN §IV-A]. Weights are initialised from N(0, 0.02).
 
     Args:
         in_channels: of the image, or of image and condition together, at most 4,096.
         out_channels: of the result, at most 4,096.
-        width: feature maps after the first layer, at most 1,024; the blocks have four times as many.
-        blocks: residual blocks, 9 for 256² and 6 for 128² in CycleGAN, at most 256.
-        dropout: probability with which a block sets a value to zero after its first ReLU in training; 0.5 is CycleGAN's
-            and pix2pix's form with dropout; the weights have the same names.
-        upsampling: "transposed" (CycleGAN's) or "resize" (no checkerboards).
+        width: output channels of the first layer, at most 1,024; the blocks have four times as many.
+        blocks: number of residual blocks, 9 for 256² and 6 for 128² in CycleGAN, at most 256.
+        dropout: its probability after the first ReLU of each block in training; 0.5 in CycleGAN's and pix2pix's code.
+        upsampling: "transposed" (CycleGAN's) or "resize" (avoids checkerboard artefacts).
 
     Raises:
-        ValueError: a size or a probability out of bounds, an unknown up-sampling.
+        ValueError: a size or the dropout is out of bounds, or upsampling is unknown.
 
     Example:
+        >>> import torch
+        >>> from asymkit import ResnetGenerator
         >>> generator = ResnetGenerator(width=8, blocks=2)
         >>> generator(torch.zeros(1, 3, 32, 32)).shape
         torch.Size([1, 3, 32, 32])
     """
 
     multiple, least_side = 4, 8
-    """Of the sides of images; reflect padding at a quarter of the size needs two pixels there."""
+    """Height and width must be divisible by multiple, and at least least_side, for reflect padding at a quarter of the size."""
 
     def __init__(
         self,
@@ -55,8 +56,7 @@ class ResnetGenerator(nn.Module):
     ) -> None:
         super().__init__()
         in_channels, out_channels = sizes(in_channels=in_channels, out_channels=out_channels)
-        width, blocks = sizes(width=width, blocks=blocks)
-        dropout = number("dropout", dropout, 0, 0.99)
+        (width, blocks), dropout = sizes(width=width, blocks=blocks), number("dropout", dropout, 0, 0.99)
         self.in_channels = in_channels
         self.encoder = _encoder(in_channels, width)
         self.blocks = nn.Sequential(*(ResidualBlock(4 * width, dropout=dropout) for _ in range(blocks)))
@@ -75,23 +75,23 @@ class ResnetGenerator(nn.Module):
             Images, (N, out_channels, H, W), in [-1, 1].
 
         Raises:
-            ValueError: channels do not add up, sides not divisible by 4, a condition that is no image (such as z).
+            ValueError: the channels do not add up, sides are not divisible by 4, or condition is not an image (such as z).
         """
         if condition is not None:
-            image = self._joined(image, condition)
+            image = self._concatenated(image, condition)
         check_input(self, image)
         return torch.tanh(self.to_image(self.decoder(self.blocks(self.encoder(image)))))
 
-    def _joined(self, image: Tensor, condition: Tensor) -> Tensor:
+    def _concatenated(self, image: Tensor, condition: Tensor) -> Tensor:
         check_images(image, "image", like=weight_of(self.to_image))
-        room = self.in_channels - image.shape[1]
-        if room < 1:
+        missing = self.in_channels - image.shape[1]
+        if missing < 1:
             raise ValueError(
                 f"condition given, but the {image.shape[1]} channels of image fill this generator's in_channels="
                 f"{self.in_channels}; build ResnetGenerator(in_channels={image.shape[1]} + k) for a condition image of k "
-                "channels, or use AuxGenerator for an auxiliary z"
+                "channels, or use AuxGenerator for a latent code z"
             )
-        check_images(condition, "condition", channels=room, like=weight_of(self.to_image))
+        check_images(condition, "condition", channels=missing, like=weight_of(self.to_image))
         if condition.shape[0] != image.shape[0] or condition.shape[2:] != image.shape[2:]:
             raise ValueError(
                 f"condition must have image's batch and size {tuple(image.shape)}, got {tuple(condition.shape)}; nothing is broadcast"
@@ -100,13 +100,13 @@ class ResnetGenerator(nn.Module):
 
 
 class AuxGenerator(nn.Module):
-    """Poor→rich generator with an auxiliary variable z that carries what the poor image lacks [AsymGAN Fig. 12].
+    """Poor→rich generator with a latent code z for the information that the poor image lacks [AsymGAN Fig. 12].
 
-    :class:`ResnetGenerator` in which z enters one of four ways: ``"cin"``, as scale and shift of the norms in the
-    middle three residual blocks; ``"concat"``, as channels of the middle feature map, after half of the blocks;
-    ``"concat_all"``, as channels of every feature map from there on; ``"cin_all"``, which the paper does not have, as
-    scale and shift of every norm, as in Augmented CycleGAN (Almahairi et al. 2018). Weights start from N(0, 0.02), except
-    where z enters: there two z change the picture from the first step, also in CycleGAN code, see
+    :class:`ResnetGenerator` with one of four injections of z: ``"cin"``, conditional instance norms in the middle three
+    residual blocks; ``"concat"``, concatenation to the feature map after half of the blocks; ``"concat_all"``,
+    concatenation to every feature map from there on; ``"cin_all"``, which is not in the paper, conditional instance norms
+    everywhere, as in Augmented CycleGAN (Almahairi et al. 2018). Weights are initialised from N(0, 0.02), those that z
+    enters by He initialisation, also in CycleGAN code, so that z changes the image from the first step, see
     :class:`asymkit.initialisation.HeStart`.
 
     Args:
@@ -114,15 +114,17 @@ class AuxGenerator(nn.Module):
         out_channels: of the rich image, at most 4,096.
         aux_channels: length of z, or channels of a spatial z, at most 4,096.
         injection: "cin", "concat", "concat_all" or "cin_all".
-        width: feature maps after the first layer, at most 1,024; the blocks have four times as many.
-        blocks: residual blocks, at most 256.
-        spatial: z is a map of an eighth of the image's size instead of a vector; only with "concat".
-        upsampling: "transposed" (CycleGAN's) or "resize" (no checkerboards).
+        width: output channels of the first layer, at most 1,024; the blocks have four times as many.
+        blocks: number of residual blocks, at most 256.
+        spatial: z is a spatial map of an eighth of the image's size instead of a vector; only with "concat".
+        upsampling: "transposed" (CycleGAN's) or "resize" (avoids checkerboard artefacts).
 
     Raises:
-        ValueError: an unknown injection, a spatial z with another injection than "concat", a size out of bounds.
+        ValueError: injection or upsampling is unknown, spatial without "concat", or a size is out of bounds.
 
     Example:
+        >>> import torch
+        >>> from asymkit import AuxGenerator
         >>> generator = AuxGenerator(width=8, blocks=4)
         >>> label = torch.zeros(2, 3, 32, 32)
         >>> generator(label, generator.sample_aux(2)).shape, generator(label).shape
@@ -151,12 +153,8 @@ class AuxGenerator(nn.Module):
         aux_channels, width, blocks = sizes(aux_channels=aux_channels, width=width, blocks=blocks)
         if spatial and injection != "concat":
             raise ValueError(f"spatial=True needs injection='concat', got {injection!r}: the others take a vector z")
-        self.in_channels, self.aux_channels, self.injection, self.spatial = (
-            in_channels,
-            aux_channels,
-            injection,
-            spatial,
-        )
+        self.in_channels, self.aux_channels = in_channels, aux_channels
+        self.injection, self.spatial = injection, spatial
         conditional = {"cin": middle_blocks(blocks), "cin_all": range(blocks)}.get(injection, range(0))
         in_all_norms = aux_channels if injection == "cin_all" else None
         self.encoder = _encoder(in_channels, width, in_all_norms)
@@ -170,16 +168,19 @@ class AuxGenerator(nn.Module):
         init_normal(self)
 
     def _concats(self, width: int, blocks: int) -> nn.ModuleDict:
-        """Where z is concatenated: the name of the layer that follows, and what mixes z in."""
+        """The layers that concatenate z, each by the name of the layer that follows it."""
         middle = blocks // 2
-        places: dict[str, int] = {}
+        channels_at: dict[str, int] = {}
         if self.injection == "concat":
-            places = {f"block{middle}": 4 * width}
+            channels_at = {f"block{middle}": 4 * width}
         elif self.injection == "concat_all":
-            places = {f"block{i}": 4 * width for i in range(middle, blocks)}
-            places |= {"up0": 4 * width, "up1": 2 * width, "image": width}
+            channels_at = {f"block{i}": 4 * width for i in range(middle, blocks)}
+            channels_at |= {"up0": 4 * width, "up1": 2 * width, "image": width}
         return nn.ModuleDict(
-            {place: AuxConcat(channels, self.aux_channels, norm=place == "image") for place, channels in places.items()}
+            {
+                name: AuxConcat(channels, self.aux_channels, norm=name == "image")
+                for name, channels in channels_at.items()
+            }
         )
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -187,22 +188,21 @@ class AuxGenerator(nn.Module):
 
         Args:
             image: poor images, (N, in_channels, H, W), in [-1, 1], sides divisible by 4 and at least 8.
-            condition: z, (N, aux_channels), or (N, aux_channels, h, w) with "concat", where a
-                map of another size than an eighth of the image's is resized; None samples z from N(0, I).
+            condition: latent code z, (N, aux_channels), or, with "concat", (N, aux_channels, h, w), which is resized if its
+                size is not an eighth of the image's; None samples z from N(0, I).
 
         Returns:
             Rich images, (N, out_channels, H, W), in [-1, 1].
 
         Raises:
-            ValueError: wrong channels, sides not divisible by 4, a z of the wrong shape.
+            ValueError: the image has other channels, sides are not divisible by 4, or z has another shape.
         """
         check_input(self, image)
         if condition is None:
-            z = self._drawn(image.shape[0], aux_size(image) if self.spatial else ())
+            z = self._sampled(image.shape[0], aux_size(image) if self.spatial else ())
         else:
-            z = self._checked(condition, image.shape[0])
-        in_all_norms = (z,) if self.injection == "cin_all" else ()
-        hidden = image
+            z = self._checked_z(condition, image.shape[0])
+        hidden, in_all_norms = image, (z,) if self.injection == "cin_all" else ()
         for layer in self.encoder:
             hidden = layer(hidden, *in_all_norms)
         for i, block in enumerate(self.blocks):
@@ -213,10 +213,10 @@ class AuxGenerator(nn.Module):
         return torch.tanh(self.to_image(self._concat("image", hidden, z)))
 
     def sample_aux(self, n: int, size: tuple[int, int] | None = None) -> Tensor:
-        """Draw z from N(0, I), on the device and in the type of the weights.
+        """Sample z from N(0, I), on the device and in the dtype of the weights.
 
         Args:
-            n: how many, at most 65,536.
+            n: number of samples, at most 65,536.
             size: height and width of a spatial z, an eighth of the image's, see :func:`aux_size`, at most 65,536;
                 None for a vector.
 
@@ -224,33 +224,31 @@ class AuxGenerator(nn.Module):
             (n, aux_channels), or (n, aux_channels, h, w) for a size (h, w).
 
         Raises:
-            ValueError: a size where z is a vector, or none where it is a map; n or a side out of bounds.
+            ValueError: size is given but z is a vector, or None but z is spatial; n or a side is out of bounds.
 
         Example:
+            >>> from asymkit import AuxGenerator
             >>> AuxGenerator(width=4).sample_aux(2).shape
             torch.Size([2, 8])
         """
         if size is not None and self.injection != "concat":
-            raise ValueError(
-                f"size: injection={self.injection!r} takes a vector z, got size {described(size)}; leave it out"
-            )
+            raise ValueError(f"size {described(size)}: injection={self.injection!r} takes a vector z; leave it out")
         if size is None and self.spatial:
             raise ValueError("size: this generator takes a spatial z, give (H / 8, W / 8) of the images, rounded up")
         if size is not None and (not isinstance(size, (tuple, list)) or len(size) != 2):
             raise ValueError(f"size must be (height, width) of a spatial z, got {described(size)}")
         sides = [at_least(f"size[{i}]", side, most=65_536) for i, side in enumerate(size or ())]
-        return self._drawn(at_least("n", n, most=65_536), sides)
+        return self._sampled(at_least("n", n, most=65_536), sides)
 
-    def _drawn(self, n: int, sides: Sequence[int]) -> Tensor:
-        like = weight_of(self.to_image)
-        return torch.randn(n, self.aux_channels, *sides, device=like.device, dtype=like.dtype)
+    def _sampled(self, n: int, sides: Sequence[int]) -> Tensor:
+        weight = weight_of(self.to_image)
+        return torch.randn(n, self.aux_channels, *sides, device=weight.device, dtype=weight.dtype)
 
-    def _concat(self, place: str, hidden: Tensor, z: Tensor) -> Tensor:
-        if place not in self.concats:
-            return hidden
-        return self.concats[place](hidden, z)
+    def _concat(self, name: str, hidden: Tensor, z: Tensor) -> Tensor:
+        """The input of the layer of this name, with z if it is concatenated there."""
+        return self.concats[name](hidden, z) if name in self.concats else hidden
 
-    def _checked(self, z: Tensor, batch: int) -> Tensor:
+    def _checked_z(self, z: Tensor, batch: int) -> Tensor:
         if self.injection == "concat" and isinstance(z, Tensor) and z.ndim == 4:
             check_images(z, "condition (z)", channels=self.aux_channels, like=weight_of(self.to_image))
             if z.shape[0] != batch:
@@ -265,9 +263,10 @@ class AuxGenerator(nn.Module):
 
 
 def middle_blocks(blocks: int) -> range:
-    """The three middle blocks of ``blocks``, or all where there are fewer.
+    """Indices of the middle three of ``blocks`` blocks, or of all if there are fewer.
 
     Example:
+        >>> from asymkit.networks.generators import middle_blocks
         >>> list(middle_blocks(6)), list(middle_blocks(9)), list(middle_blocks(2))
         ([1, 2, 3], [3, 4, 5], [0, 1])
     """
@@ -279,6 +278,8 @@ def aux_size(images: Tensor) -> tuple[int, int]:
     """Height and width of a spatial z for these images: an eighth, rounded up.
 
     Example:
+        >>> import torch
+        >>> from asymkit.networks.generators import aux_size
         >>> aux_size(torch.zeros(1, 3, 64, 36))
         (8, 5)
     """
@@ -288,8 +289,7 @@ def aux_size(images: Tensor) -> tuple[int, int]:
 def _encoder(in_channels: int, width: int, aux_channels: int | None = None) -> nn.Sequential:
     return nn.Sequential(
         ConvNormReLU(Conv7x7(in_channels, width), width, aux_channels=aux_channels),
-        ConvNormReLU(reflect_padded_conv(width, 2 * width, stride=2), 2 * width, aux_channels=aux_channels),
-        ConvNormReLU(reflect_padded_conv(2 * width, 4 * width, stride=2), 4 * width, aux_channels=aux_channels),
+        *(ConvNormReLU(reflect_padded_conv(i, 2 * i, 2), 2 * i, aux_channels=aux_channels) for i in (width, 2 * width)),
     )
 
 

@@ -1,4 +1,4 @@
-"""The generator for larger images: one down- and up-sampling more than CycleGAN's, with or without z."""
+"""Generator for larger images: one more down- and up-sampling than CycleGAN's, with or without a latent code z."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from asymkit.layers import Conv7x7, ConvNormReLU, Upsampling, upsample2x
 
 
 class HighResGenerator(nn.Module):
-    """Async-GAN's generator for 512² and more, CycleGAN's with a third stride-2 stage [Async-GAN §IV-B].
+    """Async-GAN's generator for images of 512² and more: CycleGAN's with a third stride-2 stage [Async-GAN §IV-B].
 
-    7×7 convolution, three of 4×4 and stride 2, residual blocks, three up-samplings, 7×7 convolution. The paper prints
-    two stages up for three down; read here as 256, 128 and 64 feature maps. With ``aux_channels``, z scales and shifts
-    the norms of all residual blocks, which are the bottleneck [Async-GAN §IV-E]. Weights start from N(0, 0.02), γ(z) and
-    β(z) with unit variance, see :class:`asymkit.layers.ConditionalInstanceNorm2d`.
+    A 7×7 convolution, three 4×4 convolutions of stride 2, residual blocks, three up-sampling layers and a 7×7 convolution.
+    The paper lists two up-sampling layers for three down-sampling ones; here there are three, with 256, 128 and 64 channels.
+    With ``aux_channels``, all residual blocks have conditional instance norms [Async-GAN §IV-E]. Weights are initialised
+    from N(0, 0.02), γ(z) and β(z) with unit variance, see :class:`asymkit.layers.ConditionalInstanceNorm2d`.
 
     Args:
         in_channels: of the image, at most 4,096.
         out_channels: of the result, at most 4,096.
-        width: feature maps after the first layer, at most 1,024; the blocks have four times as many.
-        blocks: residual blocks, at most 256.
+        width: output channels of the first layer, at most 1,024; the blocks have four times as many.
+        blocks: number of residual blocks, at most 256.
         aux_channels: length of z, 128 in the paper, at most 4,096; None for a generator without z.
-        upsampling: "transposed" (the paper's) or "resize" (no checkerboards).
+        upsampling: "transposed" (the paper's) or "resize" (avoids checkerboard artefacts).
 
     Raises:
-        ValueError: a size out of bounds, an unknown up-sampling.
+        ValueError: a size is out of bounds, or upsampling is unknown.
 
     Example:
+        >>> import torch
+        >>> from asymkit import HighResGenerator
         >>> image = torch.zeros(2, 3, 32, 32)
         >>> HighResGenerator(width=4, blocks=2)(image).shape
         torch.Size([2, 3, 32, 32])
@@ -43,7 +45,7 @@ class HighResGenerator(nn.Module):
     """
 
     multiple, least_side = 8, 16
-    """Of the sides of images; reflect padding at an eighth of the size needs two pixels there."""
+    """Height and width must be divisible by multiple, and at least least_side, for reflect padding at an eighth of the size."""
 
     def __init__(
         self,
@@ -85,13 +87,14 @@ class HighResGenerator(nn.Module):
 
         Args:
             image: (N, in_channels, H, W), in [-1, 1], sides divisible by 8 and at least 16.
-            condition: z, (N, aux_channels); None samples z from N(0, I) where the generator has one.
+            condition: latent code z, (N, aux_channels); None samples z from N(0, I) if the generator takes one.
 
         Returns:
             Images, (N, out_channels, H, W), in [-1, 1].
 
         Raises:
-            ValueError: wrong channels, sides not divisible by 8, a z of the wrong shape or for a generator without z.
+            ValueError: the image has other channels, sides are not divisible by 8, z has another shape, or the generator
+                takes no z.
         """
         check_input(self, image)
         if self.aux_channels is None:
@@ -101,7 +104,7 @@ class HighResGenerator(nn.Module):
                 )
             z = None
         elif condition is None:
-            z = self._drawn(image.shape[0], self.aux_channels)
+            z = self._sampled(image.shape[0], self.aux_channels)
         else:
             check_vector(condition, "condition (z)", self.aux_channels, image.shape[0], like=weight_of(self.to_image))
             z = condition
@@ -111,19 +114,19 @@ class HighResGenerator(nn.Module):
         return torch.tanh(self.to_image(self.decoder(hidden)))
 
     def sample_aux(self, n: int) -> Tensor:
-        """Draw z from N(0, I), (n, aux_channels), on the device and in the type of the weights.
+        """Sample z from N(0, I), (n, aux_channels), on the device and in the dtype of the weights.
 
         Args:
-            n: how many, at most 65,536.
+            n: number of samples, at most 65,536.
 
         Raises:
-            ValueError: this generator takes no z, n is out of bounds.
+            ValueError: the generator takes no z, or n is out of bounds.
         """
         if self.aux_channels is None:
             raise ValueError("this generator takes no z; build HighResGenerator(aux_channels=...)")
-        return self._drawn(at_least("n", n, most=65_536), self.aux_channels)
+        return self._sampled(at_least("n", n, most=65_536), self.aux_channels)
 
-    def _drawn(self, n: int, aux_channels: int) -> Tensor:
+    def _sampled(self, n: int, aux_channels: int) -> Tensor:
         like = weight_of(self.to_image)
         return torch.randn(n, aux_channels, device=like.device, dtype=like.dtype)
 

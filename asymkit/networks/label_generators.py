@@ -1,4 +1,4 @@
-"""Generators told by a domain label what to make of an image: AsymmetricGAN's three architectures."""
+"""Generators conditioned on a domain label: AsymmetricGAN's three architectures."""
 
 from __future__ import annotations
 
@@ -8,34 +8,36 @@ from torch import Tensor, nn
 from asymkit.arguments import MOST_BLOCKS, MOST_CHANNELS, at_least, sizes
 from asymkit.blocks import ResidualBlock
 from asymkit.checks import check_input
-from asymkit.labels import label_vectors
-from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, concat_planes, upsample2x, zero_padded_conv
+from asymkit.labels import concat_planes, label_vectors
+from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, upsample2x, zero_padded_conv
 
 
 class PlainGenerator(nn.Module):
     """Architecture I: seven convolutions at full size, 2.9K weights with seven domains [AsymmetricGAN Table 1].
 
-    3×3 convolutions with 9, 8, 7, 6, 5, 4 feature maps and the image, zero-padded and without biases, affine instance
-    norms. The one-hot label is tiled onto the image.
+    3×3 convolutions with 9, 8, 7, 6, 5 and 4 channels and those of the image, zero-padded and without biases, and affine
+    instance norms. The label is concatenated to the image as one-hot label planes.
 
     Args:
-        domains: how many domains there are, at most 10,000.
+        domains: number of domains, at most 10,000.
         in_channels: of the images, at most 4,096.
         out_channels: of the result, at most 4,096.
-        label_embedding: None tiles the one-hot label (the paper's counts). A number, 64 in the paper's text and at most
-            4,096, passes it through a linear layer of that size before.
+        label_embedding: None for one-hot label planes (the paper's parameter counts). An integer, 64 in the paper's text and
+            at most 4,096, passes the one-hot label through a linear layer of that size first.
 
     Raises:
-        ValueError: a size out of bounds.
+        ValueError: a size is out of bounds.
 
     Example:
+        >>> import torch
+        >>> from asymkit import PlainGenerator
         >>> PlainGenerator(domains=7)(torch.zeros(2, 3, 32, 32), torch.tensor([0, 6])).shape
         torch.Size([2, 3, 32, 32])
     """
 
     WIDTHS = (9, 8, 7, 6, 5, 4)
     multiple, least_side = 1, 2
-    """Of the sides of images."""
+    """Height and width must be divisible by multiple, and at least least_side."""
 
     def __init__(
         self, domains: int, in_channels: int = 3, out_channels: int = 3, label_embedding: int | None = None
@@ -44,7 +46,7 @@ class PlainGenerator(nn.Module):
         domains, in_channels, out_channels = sizes(domains=domains, in_channels=in_channels, out_channels=out_channels)
         self.domains, self.in_channels, self.label_embedding = domains, in_channels, label_embedding
         self.embed, length = _embedding(domains, label_embedding)
-        self.register_buffer("image_channels", _told(in_channels, out_channels, label_embedding))
+        self.register_buffer("image_channels", _image_channels(in_channels, out_channels, label_embedding))
         inputs = (in_channels + length, *self.WIDTHS)
         self.encoder = nn.Sequential(
             *(ConvNormReLU(zero_padded_conv(i, o), o, affine=True) for i, o in zip(inputs, self.WIDTHS, strict=False))
@@ -62,7 +64,7 @@ class PlainGenerator(nn.Module):
             Images, (N, out_channels, H, W), in [-1, 1].
 
         Raises:
-            ValueError: wrong channels, labels missing, of the wrong form or out of range.
+            ValueError: the image has other channels, or labels are missing, of another form or out of range.
         """
         check_input(self, image)
         label = label_vectors(condition, self.domains, image.shape[0], like=image).to(image)
@@ -76,24 +78,28 @@ class PlainGenerator(nn.Module):
 class StarGenerator(nn.Module):
     """Architecture III, StarGAN's generator; without residual blocks architecture II [AsymmetricGAN Table 2, Table 3].
 
-    A 7×7 stem, two stride-2 convolutions, residual blocks, two transposed convolutions, a 7×7 convolution. All are
-    zero-padded and without biases, instance norms are affine and keep no statistics, so that train and eval mode agree.
+    A 7×7 convolution, two stride-2 convolutions, residual blocks, two transposed convolutions and a 7×7 convolution. All
+    are zero-padded and without biases. Instance norms are affine and keep no running statistics, so that train and eval
+    mode give the same output.
 
     Args:
-        domains: how many domains there are, at most 10,000.
-        blocks: residual blocks: 6 for architecture III, 0 for II, at most 256.
-        width: feature maps after the first layer, at most 1,024; the blocks have four times as many.
-        label_embedding: None tiles the one-hot label onto the image (StarGAN; the paper's counts). A number, 64 in the
-            paper's text and at most 4,096, passes it through a linear layer of that size and tiles the result onto the features before
-            the residual blocks, or onto the image where there are none [AsymmetricGAN §3.1].
+        domains: number of domains, at most 10,000.
+        blocks: number of residual blocks, 6 for architecture III, 0 for II, at most 256.
+        width: output channels of the first layer, at most 1,024; the blocks have four times as many.
+        label_embedding: None concatenates one-hot label planes to the image (StarGAN; the paper's parameter counts). An
+            integer, 64 in the paper's text and at most 4,096, passes the one-hot label through a linear layer of that size
+            and concatenates the result to the features before the residual blocks, or to the image if there are no blocks
+            [AsymmetricGAN §3.1].
         in_channels: of the images, at most 4,096.
         out_channels: of the result, at most 4,096.
-        upsampling: "transposed" (StarGAN's) or "resize" (no checkerboards in short trainings).
+        upsampling: "transposed" (StarGAN's) or "resize" (avoids checkerboard artefacts).
 
     Raises:
-        ValueError: a size out of bounds, an unknown up-sampling.
+        ValueError: a size is out of bounds, or upsampling is unknown.
 
     Example:
+        >>> import torch
+        >>> from asymkit import StarGenerator
         >>> generator = StarGenerator(domains=5, blocks=2, width=8)
         >>> image = torch.zeros(2, 3, 32, 32)
         >>> generator(image, torch.tensor([0, 4])).shape
@@ -103,7 +109,7 @@ class StarGenerator(nn.Module):
     """
 
     multiple, least_side = 4, 8
-    """Of the sides of images."""
+    """Height and width must be divisible by multiple, and at least least_side."""
 
     def __init__(
         self,
@@ -121,7 +127,7 @@ class StarGenerator(nn.Module):
         (width,), blocks = sizes(width=width), at_least("blocks", blocks, least=0, most=MOST_BLOCKS)
         self.domains, self.in_channels, self.label_embedding = domains, in_channels, label_embedding
         self.embed, length = _embedding(domains, label_embedding)
-        self.register_buffer("image_channels", _told(in_channels, out_channels, label_embedding))
+        self.register_buffer("image_channels", _image_channels(in_channels, out_channels, label_embedding))
         at_blocks = label_embedding is not None and blocks > 0
         self.label_at_blocks = AuxConcat(4 * width, length) if at_blocks else None
         self.encoder = nn.Sequential(
@@ -149,7 +155,8 @@ class StarGenerator(nn.Module):
             Images, (N, out_channels, H, W), in [-1, 1].
 
         Raises:
-            ValueError: wrong channels, sides not divisible by 4, labels missing, of the wrong form or out of range.
+            ValueError: the image has other channels, sides are not divisible by 4, or labels are missing, of another form or
+                out of range.
         """
         check_input(self, image)
         label = self.embed(label_vectors(condition, self.domains, image.shape[0], like=image).to(image))
@@ -166,16 +173,17 @@ class StarGenerator(nn.Module):
 
 
 def _embedding(domains: int, length: int | None) -> tuple[nn.Module, int]:
-    """What one-hot labels go through, and their length after it."""
+    """The layer that one-hot labels pass through, and the length of its output."""
     if length is None:
         return nn.Identity(), domains
     length = at_least("label_embedding", length, most=MOST_CHANNELS)
     return nn.Linear(domains, length), length
 
 
-def _told(in_channels: int, out_channels: int, label_embedding: int | None) -> Tensor | None:
-    """As many ones as images have channels, where weights would not tell them from domains.
+def _image_channels(in_channels: int, out_channels: int, label_embedding: int | None) -> Tensor | None:
+    """A buffer of length ``in_channels``, by which loaders can read that number off a state dict, or None.
 
-    The first convolution has as many inputs as both together, which loaders part as if images kept their channels.
+    Without embedding the first convolution has in_channels + domains inputs, which loaders otherwise split by assuming that
+    in_channels equals out_channels.
     """
     return torch.ones(in_channels) if label_embedding is None and in_channels != out_channels else None

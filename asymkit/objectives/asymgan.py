@@ -1,9 +1,9 @@
-"""AsymGAN: translation between a rich and a poor domain, the difference carried by an auxiliary variable z.
+"""AsymGAN: translation between an information-rich and a poor domain; a latent code z carries the difference.
 
-Li et al., Asymmetric GAN for Unpaired Image-to-image Translation, TIP 2019. Its letters here:
+Li et al., Asymmetric GAN for Unpaired Image-to-image Translation, TIP 2019. The paper's letters and the names here:
 
     X, Y   rich and poor images            G    rich_to_poor: X → Y
-    z      auxiliary variable, N(0, I)     F    poor_to_rich: (Y, z) → X
+    z      latent code, from N(0, I)       F    poor_to_rich: (Y, z) → X
     E      encoder: X → z                  D    discriminators: rich, poor, aux
 
 A forward pass of :class:`Translators` gives every image of both loops of Fig. 2, :func:`generator_terms` and
@@ -35,7 +35,7 @@ from asymkit.objectives.terms import (
 
 
 class Cycles(NamedTuple):
-    """Every image and code of both loops [AsymGAN Fig. 2]; what an objective has no use for is None."""
+    """All images and latent codes of both cycles [AsymGAN Fig. 2]; those that an objective does not use are None."""
 
     x: Tensor  # rich images
     y: Tensor  # poor images
@@ -50,28 +50,28 @@ class Cycles(NamedTuple):
     encoded: Tensor | None = None  # F(y, E(x)), extended objective
 
     def detach(self) -> Cycles:
-        """The same without a graph, for the discriminators' step."""
+        """The same tensors detached, for the discriminators' step."""
         return Cycles(**{name: tensor.detach() for name, tensor in self._asdict().items() if tensor is not None})
 
 
 class Translators(nn.Module):
-    """The generators and the encoder, all their work inside one ``forward`` [AsymGAN Fig. 2].
+    """The generators and the encoder; one ``forward`` computes both cycles, as DDP requires [AsymGAN Fig. 2].
 
     Args:
         rich_to_poor: G, images to images.
         poor_to_rich: F, ``(images, z)`` to images; without an encoder, images to images.
-        encoder: E, images to z; None is the CycleGAN baseline.
+        encoder: E, images to z; None for the CycleGAN baseline.
         extended: also compute the two images of the extended objective.
 
     Raises:
-        ValueError: something else than networks, extended without an encoder, or an encoder whose z is not as long as the generator's.
+        ValueError: an argument is not a module, extended without an encoder, or different aux_channels.
 
     Example:
+        >>> import torch
         >>> from asymkit import AuxEncoder, AuxGenerator, ResnetGenerator
-        >>> small = {"width": 4, "blocks": 2}
-        >>> model = Translators(ResnetGenerator(**small), AuxGenerator(**small), AuxEncoder(width=4), extended=True)
-        >>> photos, labels = torch.randn(2, 3, 32, 32).tanh(), torch.randn(2, 3, 32, 32).tanh()
-        >>> cycles = model(photos, labels)
+        >>> from asymkit.objectives.asymgan import Translators
+        >>> model = Translators(ResnetGenerator(width=4), AuxGenerator(width=4), AuxEncoder(width=4), extended=True)
+        >>> cycles = model(x=torch.zeros(2, 3, 32, 32), y=torch.zeros(2, 3, 32, 32))
         >>> cycles.fake_rich.shape, cycles.z.shape
         (torch.Size([2, 3, 32, 32]), torch.Size([2, 8]))
     """
@@ -92,18 +92,18 @@ class Translators(nn.Module):
         self.encoder, self.extended = encoder, extended
 
     def forward(self, x: Tensor, y: Tensor, z: Tensor | None = None) -> Cycles:
-        """Both loops, x → G(x) → x* and y → F(y, z) → y*.
+        """Both cycles, x → G(x) → x* and y → F(y, z) → y*.
 
         Args:
             x: rich images, (N, C, H, W), in [-1, 1].
             y: poor images, (N, C', H, W), unpaired.
-            z: auxiliary variables of the shape the encoder gives; None samples them from N(0, I).
+            z: latent codes of the shape of the encoder's output; None samples them from N(0, I).
 
         Returns:
-            All images and codes.
+            All images and latent codes.
 
         Raises:
-            ValueError: batches or sizes differ, z is not of the encoder's shape.
+            ValueError: batch sizes or image sizes differ, or z has another shape than the encoder's output.
         """
         check_together(x=x, y=y)
         fake_poor = self.rich_to_poor(x)
@@ -118,45 +118,44 @@ class Translators(nn.Module):
         z = torch.randn_like(code) if z is None else checked_aux(z, code)
         calls = {"rebuilt_rich": (fake_poor, code), "fake_rich": (y, z)}
         more = {"resampled": (fake_poor, z), "encoded": (y, code)} if self.extended else {}
-        rich = in_one_batch(self.poor_to_rich, calls | more)  # one call of F, equal to one each
+        rich = in_one_batch(self.poor_to_rich, calls | more)  # as four calls of F
         rebuilt_poor = self.rich_to_poor(rich["fake_rich"])
         rebuilt_z = self.encoder(rich["fake_rich"])
         return Cycles(x, y, fake_poor=fake_poor, rebuilt_poor=rebuilt_poor, z=z, code=code, rebuilt_z=rebuilt_z, **rich)
 
     def to_poor(self, x: Tensor) -> Tensor:
-        """Rich to poor, G(x): the first inference configuration [AsymGAN Fig. 2 (3)]."""
+        """Rich to poor, G(x) [AsymGAN Fig. 2 (3)]."""
         return self.rich_to_poor(x)
 
     def to_rich(self, y: Tensor, z: Tensor | None = None) -> Tensor:
-        """Poor to rich with a sampled z, F(y, z): the second configuration [AsymGAN Fig. 2 (4)]."""
+        """Poor to rich with a sampled z, F(y, z) [AsymGAN Fig. 2 (4)]."""
         return self.poor_to_rich(y) if z is None else self.poor_to_rich(y, z)
 
     def to_rich_like(self, y: Tensor, reference: Tensor) -> Tensor:
-        """Poor to rich in the manner of a rich image, F(y, E(reference)): the third one [AsymGAN Fig. 2 (5)]."""
+        """Poor to rich with the latent code of a rich image, F(y, E(reference)) [AsymGAN Fig. 2 (5)]."""
         if self.encoder is None:
             raise ValueError("to_rich_like needs an encoder; this model is the CycleGAN baseline")
         return self.poor_to_rich(y, self.encoder(reference))
 
     def interpolate(self, y: Tensor, start: Tensor, end: Tensor, steps: int = 8) -> Tensor:
-        """Poor to rich with z going in a straight line from one value to another [AsymGAN §IV-C].
+        """Poor to rich with linear interpolation between two latent codes [AsymGAN §IV-C].
 
         Args:
             y: poor images, (N, C, H, W).
-            start: the first z, sampled or encoded, one per image.
-            end: the last z.
-            steps: how many images to make of each, both ends included, 2 to 1,000.
+            start: first z, sampled or encoded, one for each image.
+            end: last z.
+            steps: number of images for each, both ends included, 2 to 1,000.
 
         Returns:
             (N, steps, C', H, W).
 
         Raises:
-            ValueError: start and end differ in shape, fewer than two steps or too many.
+            ValueError: start and end differ in shape, fewer than two steps or more than 1,000.
         """
         check_codes(start, end)
         steps = at_least("steps", steps, least=2, most=1000)
-        return torch.stack(
-            [self.to_rich(y, torch.lerp(start, end.to(start.dtype), i / (steps - 1))) for i in range(steps)], dim=1
-        )
+        codes = [torch.lerp(start, end.to(start.dtype), i / (steps - 1)) for i in range(steps)]
+        return torch.stack([self.to_rich(y, z) for z in codes], dim=1)
 
 
 class Discriminators(nn.Module):
@@ -187,24 +186,26 @@ class Discriminators(nn.Module):
 
 @dataclass(frozen=True)
 class Weights(TermWeights):
-    """The paper's λ, by the term they weight, CycleGAN's for the baseline's terms [AsymGAN Eq. 5, 12, 19].
+    """The paper's λ, named after the terms, which for the baseline are CycleGAN's [AsymGAN Eq. 5, 12, 19].
 
     Example:
+        >>> import torch
+        >>> from asymkit.objectives.asymgan import Weights
         >>> Weights(cycle_rich=5.0).total({"cycle_rich": torch.tensor(2.0), "content": torch.tensor(1.0)})
         tensor(10.2000)
     """
 
-    adversarial_poor: float = 1.0  # G(x) looks like poor images
-    adversarial_rich: float = 1.0  # F(y, z) looks like rich images
-    adversarial_aux: float = 1.0  # λ₁: E(x) is distributed as z is
-    cycle_rich: float = 10.0  # λ₂: F(G(x), E(x)) is x
-    cycle_poor: float = 10.0  # λ₃: G(F(y, z)) is y
-    cycle_aux: float = 10.0  # λ₄: E(F(y, z)) is z
-    adversarial_resampled: float = 1.0  # λ₅: F(G(x), z) looks like rich images
-    adversarial_encoded: float = 1.0  # λ₆: F(y, E(x)) looks like rich images
-    content: float = 0.2  # λ₇: F(y, E(x)) shows what y shows
-    style: float = 0.1  # λ₈: colours and textures of F(y, E(x)) are those of x
-    total_variation: float = 10.0  # λ₉: images that are generated are smooth
+    adversarial_poor: float = 1.0  # G(x) against D_Y
+    adversarial_rich: float = 1.0  # F(y, z) against D_X
+    adversarial_aux: float = 1.0  # λ₁: E(x) against D_Z
+    cycle_rich: float = 10.0  # λ₂: F(G(x), E(x)) equals x
+    cycle_poor: float = 10.0  # λ₃: G(F(y, z)) equals y
+    cycle_aux: float = 10.0  # λ₄: E(F(y, z)) equals z
+    adversarial_resampled: float = 1.0  # λ₅: F(G(x), z) against D_X
+    adversarial_encoded: float = 1.0  # λ₆: F(y, E(x)) against D_X
+    content: float = 0.2  # λ₇: F(y, E(x)) has the content features of y
+    style: float = 0.1  # λ₈: F(y, E(x)) has the Gram matrices of x
+    total_variation: float = 10.0  # λ₉: generated images are smooth
 
 
 def generator_terms(
@@ -214,23 +215,23 @@ def generator_terms(
     style: nn.Module | None = None,
     adversarial: AdversarialLoss | None = None,
 ) -> dict[str, Tensor]:
-    """What both generators and the encoder minimise, unweighted [AsymGAN Eq. 5, 6, 12, 19].
+    """The unweighted loss terms of both generators and the encoder [AsymGAN Eq. 5, 6, 12, 19].
 
-    Which terms there are follows from what the cycles hold: the baseline's four, the base objective's six, or the
-    extended one's eleven (nine without content and style).
+    The fields of the cycles that are not None decide the terms: four for the baseline, six for the base objective, eleven
+    for the extended one (nine without content and style).
 
     Args:
-        cycles: of :class:`Translators`.
-        discriminators: D; hold them still with :func:`asymkit.frozen`.
-        content: images, target to a scalar, e.g. :class:`asymkit.ContentLoss`; extended objective only.
-        style: images, target to a scalar, e.g. :class:`asymkit.GramStyleLoss`; extended objective only.
+        cycles: output of :class:`Translators`.
+        discriminators: D; freeze them with :func:`asymkit.frozen`.
+        content: a loss of (images, target), e.g. :class:`asymkit.ContentLoss`; extended objective only.
+        style: a loss of (images, target), e.g. :class:`asymkit.GramStyleLoss`; extended objective only.
         adversarial: None for least squares, or :class:`asymkit.LogisticLoss`.
 
     Returns:
         Scalars by the names of :class:`Weights`.
 
     Raises:
-        ValueError: cycles with z but discriminators without ``aux``; content or style without extended cycles.
+        ValueError: cycles have z but discriminators have no ``aux``; content or style without extended cycles.
     """
     check_step(
         "cycles", cycles, Cycles, discriminators, Discriminators, adversarial=adversarial, content=content, style=style
@@ -256,22 +257,22 @@ def generator_terms(
         terms["content"] = content(cycles.encoded, cycles.y)  # Eq. 15
     if style is not None:
         terms["style"] = style(cycles.encoded, cycles.x)  # Eq. 16
-    roughness, c = TotalVariationLoss(), cycles
+    variation, c = TotalVariationLoss(), cycles
     synthesised = c.fake_poor, c.rebuilt_rich, c.resampled, c.fake_rich, c.rebuilt_poor, c.encoded
-    terms["total_variation"] = torch.stack([roughness(image) for image in synthesised]).sum()  # Eq. 18
+    terms["total_variation"] = torch.stack([variation(image) for image in synthesised]).sum()  # Eq. 18
     return terms
 
 
 def discriminator_terms(
     cycles: Cycles, discriminators: Discriminators, adversarial: AdversarialLoss | None = None
 ) -> dict[str, Tensor]:
-    """What the discriminators minimise, unweighted [AsymGAN Eq. 1, 2, 7, 9, 13, 14].
+    """The unweighted loss terms of the discriminators [AsymGAN Eq. 1, 2, 7, 9, 13, 14].
 
-    Equations 9, 13 and 14 each contain D_X(x); its score is computed once and stands in all three terms, so that the
-    sum weights it 1 + λ₅ + λ₆. No term carries CycleGAN's factor of a half.
+    Equations 9, 13 and 14 each contain D_X(x), which is computed once and used in all three terms, so that its weight in
+    the sum is 1 + λ₅ + λ₆. No term has CycleGAN's factor of a half.
 
     Args:
-        cycles: detached, ``cycles.detach()``, or what :class:`asymkit.ImagePools` gives.
+        cycles: detached, by ``cycles.detach()`` or :class:`asymkit.ImagePools`.
         discriminators: D.
         adversarial: None for least squares, or :class:`asymkit.LogisticLoss`.
 
@@ -279,11 +280,11 @@ def discriminator_terms(
         Scalars by the names of :class:`Weights`.
 
     Raises:
-        ValueError: cycles that still carry a graph; cycles with z but discriminators without ``aux``.
+        ValueError: cycles are not detached, or have z but discriminators have no ``aux``.
     """
     check_step("cycles", cycles, Cycles, discriminators, Discriminators, adversarial=adversarial)
     gan = adversarial or LeastSquaresLoss()
-    refuse_graph(cycles[2:])  # a gradient penalty may need one at the real images
+    refuse_graph(cycles[2:])  # real images may require a gradient, for a gradient penalty
     rich, poor, aux = discriminators.rich, discriminators.poor, discriminators.score_aux
     real_rich = gan(rich(cycles.x), True)
     terms = {

@@ -1,15 +1,15 @@
-"""Async-GAN: a cycle model whose easy direction is frozen from time to time to teach the hard one in pairs.
+"""Async-GAN: cycle training, with phases in which the easy direction is frozen and makes pairs for the hard one.
 
 Zheng et al., Asynchronous Generative Adversarial Network for Asymmetric Unpaired Image-to-Image Translation, TMM 2022.
-Its letters here:
+The paper's letters and the names here:
 
     X, Y   rich and poor images              F    rich_to_poor: X → Y, the easy direction
     ȳ_t    F(x) with F frozen                G    poor_to_rich: Y → X, the hard one
     z      latent code of §IV-E, N(0, I)     D    discriminators: rich, poor, aux
 
 Joint steps are those of any cycle model, here :func:`joint_generator_terms` and :func:`joint_discriminator_terms`;
-partial ones :func:`partial_generator_terms` and :func:`partial_discriminator_terms`.
-:class:`asymkit.AsyncScheduler` says which are due.
+partial steps use :func:`partial_generator_terms` and :func:`partial_discriminator_terms`.
+:class:`asymkit.AsyncScheduler` selects between them.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ joint_discriminator_terms = asymgan.discriminator_terms  # Eq. 1
 
 
 class PseudoPairs(NamedTuple):
-    """Every image and code of a partial step [Async-GAN Fig. 2]; what there is no z for is None."""
+    """All images and latent codes of a partial step [Async-GAN Fig. 2]; without z, those that need it are None."""
 
     x: Tensor  # rich images
-    poor: Tensor  # ȳ_t = F(x), without a graph
+    poor: Tensor  # ȳ_t = F(x), detached
     rebuilt: Tensor  # x_t = G(ȳ_t), or G(ȳ_t, E(x))
     z: Tensor | None = None  # a sample of N(0, I)
     code: Tensor | None = None  # E(x)
@@ -58,24 +58,27 @@ class PseudoPairs(NamedTuple):
     rebuilt_z: Tensor | None = None  # ẑ = E(G(ȳ_t, z))
 
     def detach(self) -> PseudoPairs:
-        """The same without a graph, for the discriminators' step."""
+        """The same tensors detached, for the discriminators' step."""
         return PseudoPairs(**{name: tensor.detach() for name, tensor in self._asdict().items() if tensor is not None})
 
 
 def pseudo_pair(rich_to_poor: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
-    """(ȳ_t, x): rich images and what the frozen easy direction makes of them [Async-GAN §III-B].
+    """Pseudo pairs (ȳ_t, x): rich images and their translations by the frozen easy direction [Async-GAN §III-B].
 
     Args:
         rich_to_poor: F, images to images.
         x: rich images, (N, C, H, W), in [-1, 1].
 
     Returns:
-        Poor images without a graph, and x.
+        Poor images, detached, and x.
 
     Raises:
-        ValueError: x is no batch of images, F no network.
+        ValueError: x is not a batch of images, or rich_to_poor is not a module.
 
     Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from asymkit.objectives.asyncgan import pseudo_pair
         >>> poor, x = pseudo_pair(nn.Conv2d(3, 1, 1), torch.zeros(2, 3, 8, 8))
         >>> poor.shape, poor.requires_grad
         (torch.Size([2, 1, 8, 8]), False)
@@ -87,19 +90,21 @@ def pseudo_pair(rich_to_poor: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Translators(asymgan.Translators):
-    """AsymGAN's translators, CycleGAN's without an encoder, which can also take a partial step.
+    """AsymGAN's translators, or CycleGAN's if there is no encoder, with a forward for joint and one for partial steps.
 
-    Both phases go through one ``forward``, as DistributedDataParallel needs it.
+    Both go through the same ``forward``, as DistributedDataParallel requires.
 
     Example:
+        >>> import torch
         >>> from asymkit import ResnetGenerator
+        >>> from asymkit.objectives.asyncgan import Translators
         >>> model = Translators(ResnetGenerator(width=4, blocks=1), ResnetGenerator(width=4, blocks=1))
         >>> photos, labels = torch.zeros(1, 3, 16, 16), torch.zeros(1, 3, 16, 16)
         >>> type(model(photos, labels)).__name__, type(model(photos, phase="partial")).__name__
         ('Cycles', 'PseudoPairs')
     """
 
-    def forward(  # type: ignore[override]  # what it gives depends on the phase
+    def forward(  # type: ignore[override]  # the type of the result depends on the phase
         self, x: Tensor, y: Tensor | None = None, z: Tensor | None = None, phase: Phase = "joint"
     ) -> Cycles | PseudoPairs:
         """Both cycles, or pseudo pairs.
@@ -114,7 +119,8 @@ class Translators(asymgan.Translators):
             :class:`asymkit.objectives.asymgan.Cycles` or :class:`PseudoPairs`.
 
         Raises:
-            ValueError: no y in a joint step, one in a partial step, an unknown phase, and what asymgan's refuses.
+            ValueError: y is missing in a joint step or given in a partial one, phase is unknown, or as in
+                :class:`asymkit.objectives.asymgan.Translators`.
         """
         one_of("phase", phase, ("joint", "partial"))
         if phase == "joint":
@@ -139,31 +145,33 @@ class Weights(asymgan.Weights):
     """AsymGAN's weights, which without z are CycleGAN's λ = 10, and γ [Async-GAN Eq. 3, 4].
 
     Example:
+        >>> import torch
+        >>> from asymkit.objectives.asyncgan import Weights
         >>> Weights().total({"adversarial_rich": torch.tensor(1.0), "pseudo": torch.tensor(0.5)})
         tensor(6.)
     """
 
-    pseudo: float = 10.0  # γ: in partial steps G makes x of ȳ_t, the poor half of the pseudo pair
+    pseudo: float = 10.0  # γ: in partial steps, G(ȳ_t) equals x
 
 
 def partial_generator_terms(
     pairs: PseudoPairs, discriminators: Discriminators, adversarial: AdversarialLoss | None = None
 ) -> dict[str, Tensor]:
-    """What the hard direction minimises in a partial step, unweighted [Async-GAN Eq. 4].
+    """The unweighted loss terms of the hard direction in a partial step [Async-GAN Eq. 4].
 
-    With z, the pair is (ȳ_t, E(x)) → x: asked to give x for a sampled z, G would learn to ignore z. Sampled ones enter
-    the adversarial term, averaged with the other, and the reconstruction of z; the discriminator of z stays on.
+    With z, the pseudo pair is (ȳ_t, E(x)) → x, because a sampled z with the target x would teach G to ignore z. Images from
+    a sampled z enter the adversarial term, averaged with the others, and the cycle loss of z; D_Z is trained as well.
 
     Args:
-        pairs: of :class:`Translators` with ``phase="partial"``.
-        discriminators: D; hold them still with :func:`asymkit.frozen`.
+        pairs: output of :class:`Translators` with ``phase="partial"``.
+        discriminators: D; freeze them with :func:`asymkit.frozen`.
         adversarial: None for least squares, or :class:`asymkit.LogisticLoss`.
 
     Returns:
         Scalars by the names of :class:`Weights`.
 
     Raises:
-        ValueError: pairs with z but discriminators without ``aux``.
+        ValueError: pairs have z but discriminators have no ``aux``.
     """
     check_step("pairs", pairs, PseudoPairs, discriminators, Discriminators, adversarial=adversarial)
     gan = adversarial or LeastSquaresLoss()
@@ -180,18 +188,18 @@ def partial_generator_terms(
 def partial_discriminator_terms(
     pairs: PseudoPairs, discriminators: Discriminators, adversarial: AdversarialLoss | None = None
 ) -> dict[str, Tensor]:
-    """What the rich domain's discriminator, and that of z, minimise in a partial step, unweighted [Async-GAN Eq. 4].
+    """The unweighted loss terms of the discriminators of rich images and of z in a partial step [Async-GAN Eq. 4].
 
     Args:
         pairs: detached.
-        discriminators: D; the poor domain's is not asked.
+        discriminators: D, of which ``poor`` is not used.
         adversarial: as for the generator.
 
     Returns:
         Scalars by the names of :class:`Weights`.
 
     Raises:
-        ValueError: pairs that still carry a graph, pairs with z but discriminators without ``aux``.
+        ValueError: pairs are not detached, or have z but discriminators have no ``aux``.
     """
     check_step("pairs", pairs, PseudoPairs, discriminators, Discriminators, adversarial=adversarial)
     refuse_graph(pairs[1:])

@@ -1,4 +1,4 @@
-"""What objectives are made of: the weighted sum of named terms, and the distance and the check inside them."""
+"""Shared parts of the objectives: the weighted sum of named terms, L1 distances, batched calls and checks."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from asymkit.precision import widen
 
 @dataclass(frozen=True)
 class TermWeights:
-    """Base of the papers' weights: one field per term, and the sum that uses them."""
+    """Base of the papers' weights: one field for each term, and the weighted sum."""
 
     def __post_init__(self) -> None:
-        """Refuse weights that are no numbers from 0 to 1e9."""
+        """Refuse weights that are not numbers from 0 to 1e9."""
         for name, weight in asdict(self).items():
             number(name, weight, 0, 1e9)
 
     def total(self, terms: Mapping[str, Tensor]) -> Tensor:
-        """The weighted sum of the terms given; a term of weight zero is left out altogether.
+        """The weighted sum of the given terms; terms of weight zero are left out, and get no gradient.
 
         Args:
             terms: scalars by name, each name a field of this class.
@@ -33,7 +33,7 @@ class TermWeights:
             A scalar.
 
         Raises:
-            ValueError: an unknown name (the message has the nearest valid one), a term that is no scalar, or no terms.
+            ValueError: a name is unknown (the message has the nearest valid one), a term is not a scalar, or terms is empty.
         """
         weights = asdict(self)
         if not isinstance(terms, Mapping):
@@ -56,33 +56,34 @@ def l1(made: Tensor, original: Tensor) -> Tensor:
 
 
 def aux_l1(made: Tensor, original: Tensor) -> Tensor:
-    """Mean absolute difference of two batches of codes of one shape, a scalar in float32 or wider."""
-    check_dense("the original", original, "a tensor of codes")
+    """Mean absolute difference of two batches of latent codes of one shape, a scalar in float32 or wider."""
+    check_dense("the original", original, "a tensor of latent codes")
     check_tensor("the code made", made, original.shape, original.device, "have the original's shape")
     return (widen(made) - widen(original)).abs().mean()
 
 
 def in_one_batch(network: Callable[..., Any], calls: Mapping[str, tuple[Tensor, ...]]) -> dict[str, Any]:
-    """Several calls of one network, by name, computed in one call on all of their inputs concatenated.
+    """Compute several calls of one network as a single call on their concatenated inputs.
 
-    Equal to one call each only for networks that treat every image of a batch by itself, as instance norms do; a batch
-    norm would take its statistics over all. One call takes 0.8 to 0.9 of the time of three or four on a CPU, and a
-    fraction of the launches on a GPU. Two uses in a CycleGAN step are an image and its identity image, which makes four
-    calls of six, and a discriminator's real and generated images.
+    This equals separate calls only for networks that process each image independently, as those with instance norm do; a
+    batch norm would compute its statistics over all calls. One call takes 0.8 to 0.9 of the time of three or four on a
+    CPU, and a fraction of the kernel launches on a GPU. A CycleGAN step can use it for the translation and the identity
+    image of a generator, and for real and generated images of a discriminator.
 
     Args:
-        network: a generator, an encoder or a discriminator; it gives a tensor, or tuples and lists of them.
-        calls: the arguments of each call, a tuple of batches of one size that differ from the others' in that only.
-            Floating-point types may differ, as autocast makes them; the widest is taken.
+        network: a generator, an encoder or a discriminator that returns a tensor, or tuples and lists of tensors.
+        calls: for each call, by name, a tuple of its arguments, which have one batch size. All calls must agree in
+            everything but the batch size and the floating-point dtype, of which the widest is used.
 
     Returns:
-        What each call gives, by its name.
+        The result of each call, by name.
 
     Raises:
-        ValueError: no calls, calls with other numbers of arguments, batches of several sizes in one call, or of other shapes
-            and types than in the others; a network that gives something else than tensors.
+        ValueError: calls is empty, calls have different numbers of arguments, one has several batch sizes, or shapes or
+            dtypes differ between calls; the network returns something other than tensors.
 
     Example:
+        >>> import torch
         >>> from asymkit import ResnetGenerator
         >>> from asymkit.objectives.terms import in_one_batch
         >>> to_y, x, y = ResnetGenerator(width=4, blocks=1), torch.rand(1, 3, 16, 16), torch.rand(2, 3, 16, 16)
@@ -105,7 +106,7 @@ def in_one_batch(network: Callable[..., Any], calls: Mapping[str, tuple[Tensor, 
         if len({len(tensor) for tensor in arguments}) > 1:
             raise ValueError(f"calls[{name!r}] must have one batch size, got {[len(tensor) for tensor in arguments]}")
         for tensor, like in zip(arguments, first, strict=True):
-            # autocast makes half-precision images beside float32 ones: cat takes the wider type, which loses nothing
+            # autocast yields half precision beside float32; torch.cat converts to the wider dtype
             alike = tensor.dtype == like.dtype or (tensor.is_floating_point() and like.is_floating_point())
             if tensor.shape[1:] != like.shape[1:] or not alike:
                 raise ValueError(
@@ -118,7 +119,7 @@ def in_one_batch(network: Callable[..., Any], calls: Mapping[str, tuple[Tensor, 
 
 
 def _split(made: Any, sizes: list[int]) -> list[Any]:
-    """The parts of a batch, also of tuples and lists of tensors, as discriminators of several scales give them."""
+    """Split a batch into parts; tuples and lists of tensors, such as multiscale scores, are split element by element."""
     if isinstance(made, Tensor):
         return list(made.split(sizes))
     if not isinstance(made, (tuple, list)) or not made:
@@ -128,17 +129,17 @@ def _split(made: Any, sizes: list[int]) -> list[Any]:
 
 
 def check_pair(x: Tensor, y: Tensor) -> None:
-    """Refuse two batches of images that are not of one shape."""
+    """Refuse two batches of images of different shapes."""
     check_together(x=x, y=y)
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"x and y must have the same shape, got {tuple(x.shape)} and {tuple(y.shape)}")
 
 
 def checked_aux(z: Tensor, code: Tensor) -> Tensor:
-    """The latent code on the device and in the type of the encoder's codes.
+    """A given latent code, checked and converted to the device and dtype of the encoder's output ``code``.
 
     Raises:
-        ValueError: z is no floating point tensor of their shape.
+        ValueError: z is not a floating point tensor of the shape of ``code``.
     """
     check_dense("z", z, f"a floating point tensor {tuple(code.shape)}", like=code)
     check_tensor("z", z, code.shape, z.device, "have the shape of the encoder's codes")
@@ -148,21 +149,21 @@ def checked_aux(z: Tensor, code: Tensor) -> Tensor:
 def check_step(
     name: str, given: object, kind: type, discriminators: object, discriminators_kind: type, **losses: nn.Module | None
 ) -> None:
-    """Refuse what is not the images of this objective, its discriminators and losses."""
+    """Refuse arguments of generator_terms and discriminator_terms that belong to another objective."""
     instance_of(name, given, kind, "what Translators of the same module give")
     instance_of("discriminators", discriminators, discriminators_kind, "of the same module")
     check_losses(**losses)
 
 
 def check_codes(start: Tensor, end: Tensor) -> None:
-    """Refuse two latent codes that are not of one shape and device."""
+    """Refuse two latent codes of different shapes or devices."""
     check_dense("start", start, "a latent code z")
     check_tensor("end", end, start.shape, start.device, "have the same shape as start")
     check_tensor("start", start, start.shape, start.device, "be a latent code z")
 
 
 def check_losses(adversarial: nn.Module | None = None, **others: nn.Module | None) -> None:
-    """Refuse losses that are no modules, and an adversarial one that does not know both roles."""
+    """Refuse losses that are not modules, and an adversarial loss without generator_loss and discriminator_loss."""
     optional_modules(adversarial=adversarial, **others)
     if adversarial is not None and not (
         hasattr(adversarial, "generator_loss") and hasattr(adversarial, "discriminator_loss")
@@ -173,7 +174,7 @@ def check_losses(adversarial: nn.Module | None = None, **others: nn.Module | Non
 
 
 def refuse_graph(cycles: Iterable[Tensor | None]) -> None:
-    """Refuse cycles from which a discriminator's loss would reach the generators."""
+    """Refuse cycles that are not detached, through which a discriminator's loss would reach the generators."""
     if any(isinstance(tensor, Tensor) and tensor.requires_grad for tensor in cycles):
         raise ValueError(
             "cycles still carry the generators' graph; give discriminator_terms(cycles.detach(), discriminators)"

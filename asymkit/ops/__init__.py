@@ -1,4 +1,4 @@
-"""Pure functions on batches of images and features: the sums behind every loss and layer."""
+"""Pure functions on batches of images and feature maps, on which the losses and layers are built."""
 
 from asymkit.ops.backend import backend_of
 from asymkit.ops.convolution import conv3x3, conv3x3_backend

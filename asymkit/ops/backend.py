@@ -1,4 +1,4 @@
-"""How an op is computed: by Triton kernels, by hand-written eager code, or by the plain formula that can be traced."""
+"""Backend selection for the ops: Triton kernels, hand-written eager code, or the plain formula, which can be traced."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRITON = ("conditional_instance_norm", "instance_norm", "ms_ssim", "ssim")
 """Ops that have Triton kernels."""
 
 PLAIN = ("color_l1", "shannon_entropy", "total_variation")
-"""Ops that are their formula and nothing else."""
+"""Ops that have the plain formula only."""
 
 SWITCH, OFF = "ASYMKIT_KERNELS", ("0", "off", "false")
 LEAST_CAPABILITY = (8, 0)
@@ -26,7 +26,7 @@ TYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 class Backend(NamedTuple):
-    """What computes an op in eager mode, and why; the results agree."""
+    """The backend of an op in eager mode, and why it was chosen; all backends give the same results."""
 
     name: Literal["eager", "triton", "winograd"]
     reason: str
@@ -34,21 +34,21 @@ class Backend(NamedTuple):
 
 
 def backend_of(op: str, x: Tensor) -> Backend:
-    """Which backend an op of :mod:`asymkit.ops` takes for a tensor in eager mode, and why.
+    """The backend that an op of :mod:`asymkit.ops` uses for a tensor in eager mode, and why.
 
     Inside ``torch.compile``, ``torch.export``, ``torch.jit.trace``, ONNX export, ``torch.func`` and forward-mode AD every
-    op takes its plain formula. Setting the environment variable ``ASYMKIT_KERNELS=off`` before asymkit is imported turns
-    the kernels off. Those of "ssim" and "ms_ssim" are for windows of up to 15 pixels; larger ones are computed in eager mode.
+    op uses its plain formula. Setting the environment variable ``ASYMKIT_KERNELS=off`` before asymkit is imported turns
+    the kernels off. Those of "ssim" and "ms_ssim" take windows of up to 15 pixels; larger ones use the eager backend.
 
     Args:
-        op: its name, such as "ms_ssim".
-        x: the first argument it would be given.
+        op: name of the op, such as "ms_ssim".
+        x: the tensor that would be its first argument.
 
     Returns:
         ``name``, "triton" or "eager", and ``reason``.
 
     Raises:
-        ValueError: an unknown op, or x is no tensor.
+        ValueError: op is unknown, or x is not a tensor.
 
     Example:
         >>> import torch
@@ -66,25 +66,25 @@ def backend_of(op: str, x: Tensor) -> Backend:
 
 
 def kernels_for(device: torch.device, dtype: torch.dtype, module: str) -> Any:
-    """The module of :mod:`asymkit.ops.kernels` for such tensors, or its namesake of :mod:`asymkit.ops.eager`."""
+    """The module of this name in :mod:`asymkit.ops.kernels`, or in :mod:`asymkit.ops.eager` if kernels cannot be used."""
     package = "kernels" if takes_kernels(device, dtype) else "eager"
     return importlib.import_module(f"asymkit.ops.{package}.{module}")
 
 
 def takes_kernels(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether the ops that have Triton kernels take them for such tensors in eager mode."""
+    """Whether the ops that have Triton kernels use them for tensors of this device and dtype in eager mode."""
     return triton_or_eager(device, dtype).name == "triton"
 
 
 @functools.lru_cache(maxsize=64)
 def triton_or_eager(device: torch.device, dtype: torch.dtype) -> Backend:
-    """The backend of every op of :data:`TRITON` for tensors of this device and type."""
-    obstacle = _obstacle(device, dtype)
+    """The backend of every op in :data:`TRITON` for tensors of this device and dtype."""
+    obstacle = _why_not_triton(device, dtype)
     return Backend("triton", f"Triton kernels for {dtype}") if obstacle is None else Backend("eager", obstacle)
 
 
-def _obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
-    """Why the kernels cannot take a tensor, or None."""
+def _why_not_triton(device: torch.device, dtype: torch.dtype) -> str | None:
+    """Why the kernels cannot be used for a tensor, or None if they can."""
     switch = os.environ.get(SWITCH, "")
     too_old = "the GPU has compute capability {}.{}, the kernels need {}.{}"
     if device.type != "cuda":
@@ -101,29 +101,30 @@ def _obstacle(device: torch.device, dtype: torch.dtype) -> str | None:
 
 
 def tracing() -> bool:
-    """Whether operations are being recorded, by torch.compile, torch.export, torch.jit.trace or an ONNX export."""
+    """Whether a graph is being recorded, by torch.compile, torch.export, torch.jit.trace or an ONNX export."""
     return torch.compiler.is_compiling() or exporting()
 
 
 def exporting() -> bool:
-    """Whether they are recorded for other runtimes, which know few operations but the usual ones."""
+    """Whether a graph is being recorded for export, by torch.export, torch.jit.trace or an ONNX export."""
     return exporting_program() or torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
 
 
 def exporting_program() -> bool:
-    """Whether they are recorded by torch.export."""
-    # torch.compiler.is_exporting() returns this flag, but up to PyTorch 2.10 True inside of torch.compile too
+    """Whether a graph is being recorded by torch.export."""
+    # torch.compiler.is_exporting() returns this flag too, but up to PyTorch 2.10 is also True inside torch.compile
     return torch.compiler._is_exporting_flag
 
 
 def needs_plain_formula(*tensors: Tensor | None, compiled: bool = True) -> bool:
-    """Whether more than an eager forward and backward pass looks at an op, so that hand-written code would be wrong.
+    """Whether an op must use its plain formula instead of hand-written forward and backward code.
 
-    That is a tracer, a function transform (torch.func), forward-mode AD, a dispatch mode or a tensor subclass.
+    It must while a graph is being recorded, under function transforms (torch.func), forward-mode AD or a dispatch mode,
+    and for tensor subclasses.
 
     Args:
-        tensors: what the op is given.
-        compiled: whether torch.compile needs the plain formula too.
+        tensors: the arguments of the op.
+        compiled: whether torch.compile needs the plain formula too; export always does.
     """
     if tracing():
         return compiled or exporting()
@@ -138,31 +139,31 @@ def needs_plain_formula(*tensors: Tensor | None, compiled: bool = True) -> bool:
 
 
 def needs_plain_backward(grad: Tensor) -> bool:
-    """Whether a hand-written backward pass would not do: under ``create_graph=True``, or for a batch of gradients.
+    """Whether a backward pass must be differentiable or batched: ``create_graph=True`` or ``is_grads_batched=True``.
 
-    The latter are those of ``torch.autograd.grad(..., is_grads_batched=True)``, which have no memory of their own.
+    Batched gradients are tensors without storage, which kernels cannot read.
     """
     return torch.is_grad_enabled() or torch._C._functorch.is_legacy_batchedtensor(grad)
 
 
-@torch.enable_grad()  # also for a batch of gradients, which is asked for without a graph
+@torch.enable_grad()  # batched gradients may be computed with gradients disabled
 def differentiable_backward(
     formula: Callable[..., Tensor], inputs: Sequence[Tensor | None], wanted: Sequence[bool], grad: Tensor
 ) -> list[Tensor | None]:
-    """The gradients of a plain formula in operations that autograd can follow once more.
+    """The gradients of a plain formula, themselves differentiable, e.g. for gradient penalties.
 
-    The backward passes of hand-written ops return these where :func:`needs_plain_backward`, for gradient penalties.
+    The backward passes of hand-written ops return these if :func:`needs_plain_backward`.
 
     Args:
         formula: computes the op from ``inputs``.
-        inputs: as the op was given them.
-        wanted: for each input, whether its gradient is; ``ctx.needs_input_grad``.
-        grad: the gradient of the op's result.
+        inputs: the inputs of the op.
+        wanted: for each input, whether its gradient is needed; ``ctx.needs_input_grad``.
+        grad: the gradient with respect to the output.
 
     Returns:
-        A gradient for each input that wants one.
+        For each input its gradient, or None where it is not needed.
     """
-    # views, because the same tensor may have been given twice
+    # views, because the same tensor may be several of the inputs
     views = [t.view_as(t) if t is not None and wants else t for t, wants in zip(inputs, wanted, strict=True)]
     variables = [t for t, wants in zip(views, wanted, strict=True) if t is not None and wants]
     found = iter(torch.autograd.grad(formula(*views), variables, grad, create_graph=True))

@@ -1,4 +1,4 @@
-"""The 3×3 convolution that residual blocks are made of, by whichever algorithm is faster where it runs."""
+"""The 3×3 convolution of the residual blocks: Winograd's algorithm on CPUs where it is faster, else ``F.conv2d``."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Padding = Literal["none", "zeros", "reflect"]
 LEAST_SIDES = {"none": 3, "zeros": 1, "reflect": 2}
 
 LEAST_CHANNELS, LEAST_PIXELS = 128, 1024
-"""Below these, bringing maps to the other basis costs what the products save (benchmarks/conv_paths.py)."""
+"""Below these sizes, Winograd's transforms cost as much as the products that they save (benchmarks/conv_paths.py)."""
 
 
 def machine_obstacle() -> str | None:
-    """Why Winograd's algorithm is not for this machine, or None."""
+    """Why Winograd's algorithm is not used on this machine, or None if it is."""
     capability = torch.backends.cpu.get_cpu_capability()
     if os.environ.get(SWITCH, "").lower() in OFF:
         return f"{SWITCH}={os.environ[SWITCH]} turns Winograd's algorithm off"
@@ -33,27 +33,27 @@ def machine_obstacle() -> str | None:
 
 
 MACHINE_OBSTACLE = machine_obstacle()
-"""Asked once, and a constant to ``torch.compile``."""
+"""Computed once, so that it is a constant for ``torch.compile``."""
 
 
 def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: Padding = "none") -> Tensor:
     """``F.conv2d`` with a 3×3 kernel and stride 1, faster in training on many CPUs.
 
-    On AVX2 CPUs, in float32 and with many channels, it takes Winograd's algorithm, see :mod:`asymkit.ops.winograd`,
-    whose results agree with ``F.conv2d`` to some 1e-6 of their size. Everywhere else it is ``F.conv2d``.
+    On AVX2 CPUs, in float32 and with many channels, it uses Winograd's algorithm, see :mod:`asymkit.ops.winograd`, whose
+    results agree with ``F.conv2d`` to a relative error of about 1e-6. Everywhere else it calls ``F.conv2d``.
 
     Args:
-        x: maps, (N, C, H, W).
+        x: feature maps, (N, C, H, W).
         weight: (O, C, 3, 3).
         bias: (O,), or None.
-        padding: "none", or one row of "zeros" or of the "reflect"-ed image on every side.
+        padding: "none", or "zeros" or "reflect" for padding of one pixel on every side.
 
     Returns:
-        Maps, (N, O, H, W), or (N, O, H − 2, W − 2) without padding.
+        Feature maps, (N, O, H, W), or (N, O, H − 2, W − 2) without padding.
 
     Raises:
-        ValueError: an unknown padding, x is no batch of maps or too small for it, weight or bias of another shape, type or
-            device.
+        ValueError: padding is unknown, x is not a batch of feature maps or too small for the padding, or weight or bias
+            has another shape, dtype or device.
 
     Example:
         >>> import torch
@@ -76,7 +76,7 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: Padd
 
 
 def conv3x3_backend(x: Tensor, weight: Tensor) -> Backend:
-    """Whether :func:`conv3x3` takes Winograd's algorithm (``name`` is then "winograd"), and why (``reason``).
+    """The backend of :func:`conv3x3` for these tensors: "winograd" or "eager", and why.
 
     Raises:
         ValueError: as :func:`conv3x3`.
@@ -118,7 +118,7 @@ def _backend(x: Tensor, weight: Tensor) -> Backend:
     "asymkit::conv3x3", mutates_args=(), schema="(Tensor x, Tensor weight, Tensor? bias) -> Tensor"
 )
 def _conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """By Winograd's algorithm."""
+    """3×3 convolution without padding, by Winograd's algorithm."""
     return winograd.convolve(x, weight, bias)
 
 
@@ -136,7 +136,7 @@ def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 def _conv3x3_backward(
     grad: Tensor, x: Tensor, weight: Tensor, want_x: bool, want_weight: bool
 ) -> tuple[Tensor, Tensor]:
-    """The gradients of x and weight, empty where they are not wanted."""
+    """The gradients of x and weight; a tensor without elements for one that is not needed."""
     grad_x, grad_weight = winograd.convolve_backward(grad, x, weight, want_x, want_weight)
     return x.new_empty(0) if grad_x is None else grad_x, x.new_empty(0) if grad_weight is None else grad_weight
 
@@ -156,7 +156,7 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     want_x, want_weight, want_bias = ctx.needs_input_grad
     grad_x: Tensor | None = None
     grad_weight: Tensor | None = None
-    if torch.is_grad_enabled():  # create_graph=True: PyTorch's own can be differentiated once more
+    if torch.is_grad_enabled():  # create_graph=True: PyTorch's functions are differentiable again
         grad_x = F.conv_transpose2d(grad, weight) if want_x else None
         grad_weight = conv2d_weight(x, list(weight.shape), grad) if want_weight else None
     elif want_x or want_weight:

@@ -1,4 +1,4 @@
-"""How much information pixel values carry: tells the rich domain from the poor one."""
+"""Shannon entropy of pixel values, by which the information-rich domain is told from the poor one."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def shannon_entropy(images: Tensor, value_range: tuple[float, float] = (-1, 1)) 
     is the information-rich one. No gradient flows.
 
     Args:
-        images: (N, C, H, W), in ``value_range``; values outside count as the nearest end.
+        images: (N, C, H, W), in ``value_range``; values outside are clamped to it.
         value_range: (low, high) of the levels 0 and 255.
 
     Returns:
-        Bits per pixel value, (N,), from 0 for a constant image to 8; NaN for an image that holds one.
+        Bits per pixel value, (N,), from 0 for a constant image to 8; NaN for an image that contains NaN.
 
     Raises:
-        ValueError: images are no batch of images, or the range is empty.
+        ValueError: images is not a batch of images, or the range is empty.
 
     Example:
         >>> import torch
@@ -41,6 +41,6 @@ def shannon_entropy(images: Tensor, value_range: tuple[float, float] = (-1, 1)) 
     level = ((x - low) / (high - low) * (LEVELS - 1)).round().clamp(0, LEVELS - 1).flatten(1)
     index = level.nan_to_num().long()
     counts = torch.zeros(len(x), LEVELS, dtype=torch.long, device=x.device)
-    counts.scatter_add_(1, index, torch.ones_like(index))  # integers: float32 stops counting at 16.8 million
+    counts.scatter_add_(1, index, torch.ones_like(index))  # int64, because float32 cannot count beyond 2^24
     bits = torch.special.entr((counts / level.shape[1]).to(x.dtype)).sum(1) / math.log(2)
     return bits.masked_fill(level.isnan().any(1), torch.nan)

@@ -1,4 +1,4 @@
-"""Gram matrices: which features occur together, wherever they occur."""
+"""Gram matrices: inner products of all pairs of feature maps."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from asymkit.precision import full_precision, widen
 
 
 def gram_matrix(features: Tensor) -> Tensor:
-    """Products of all pairs of feature maps, summed over the pixels, divided by C·H·W [AsymGAN Eq. 17].
+    """Gram matrix: inner products of all pairs of feature maps, divided by C·H·W [AsymGAN Eq. 17].
 
-    Computed in float32 or wider even under autocast: the sum over pixels leaves float16's range quickly.
+    Computed in float32 or wider even under autocast, because the sum over pixels easily exceeds float16's range.
 
     Args:
         features: feature maps, (N, C, H, W).
@@ -24,7 +24,7 @@ def gram_matrix(features: Tensor) -> Tensor:
         Symmetric matrices, (N, C, C), float32 or wider.
 
     Raises:
-        ValueError: features are no batch of maps.
+        ValueError: features is not a batch of feature maps.
 
     Example:
         >>> import torch
@@ -46,10 +46,10 @@ def _gram(features: Tensor) -> Tensor:
 
 
 class _Gram(torch.autograd.Function):
-    """The form for eager mode, one product in the backward pass, where autograd takes two: d(F·Fᵀ) = (dG + dGᵀ)·F.
+    """The eager backend: one matrix product in the backward pass instead of autograd's two, (dG + dGᵀ)·F.
 
-    No compiler finds that, but torch.compile records the backward pass of an autograd.Function without its own
-    derivative: a gradient penalty would be lost without an error.
+    It is not used inside torch.compile, which does not differentiate the backward pass of an autograd.Function: a
+    gradient penalty would lose its gradient without an error.
     """
 
     @staticmethod
@@ -63,6 +63,6 @@ class _Gram(torch.autograd.Function):
         maps = features.flatten(2)
         with full_precision(grad):
             both = (grad + grad.mT) / maps[0].numel()
-            # the product in the order that gives the features' own memory layout
+            # in the order whose result has the memory layout of the features
             grad_maps = torch.bmm(both, widen(maps)) if maps.is_contiguous() else torch.bmm(widen(maps).mT, both).mT
         return grad_maps.to(features.dtype).unflatten(2, features.shape[2:])

@@ -1,9 +1,9 @@
-"""Instance normalisation, plain and conditional, whose gradient stays bounded on flat images.
+"""Instance normalisation, plain and conditional, with a gradient that stays bounded on constant feature maps.
 
-A region of one colour stays exactly constant through every reflect-padded convolution, its variance is zero, and an
-ordinary instance norm then multiplies the gradient by 1/√eps = 316, layer after layer: training on label maps ends in
-NaN. Here the gradient that reaches the input is multiplied by var / (var + 1e-6). The forward pass is untouched, and
-so, within a thousandth, is the gradient where the variance is above 1e-3.
+A region of one colour stays exactly constant through every reflect-padded convolution. Its variance is zero, so an
+ordinary instance norm multiplies the gradient by 1/√eps = 316 in every layer, and training on label maps ends in NaN.
+Here the gradient with respect to the input is multiplied by var / (var + 1e-6). The forward pass is unchanged, and the
+gradient changes by less than a thousandth where the variance is above 1e-3.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from asymkit.ops.eager import norm as eager
 Activation = Literal["relu", "leaky_relu"]
 
 NEGATIVE_SLOPE = 0.2
-"""Of LeakyReLU in CycleGAN's discriminators; PyTorch's own default is 0.01."""
+"""As in CycleGAN's discriminators; PyTorch's default is 0.01."""
 
 
 def conditional_instance_norm(
@@ -41,26 +41,26 @@ def conditional_instance_norm(
     eps: float = 1e-5,
     negative_slope: float = NEGATIVE_SLOPE,
 ) -> Tensor:
-    """Each map of each image brought to mean 0 and variance 1, then scaled and shifted [AsymGAN Fig. 12].
+    """Instance norm with a scale and a shift for each image and channel [AsymGAN Fig. 12].
 
-    activation(scale · (x − mean) / √(var + eps) + shift) + residual, statistics over the pixels of one map, in
-    float32 or wider.
+    activation(scale · (x − mean) / √(var + eps) + shift) + residual, with statistics over the pixels of each feature map,
+    computed in float32 or wider.
 
     Args:
-        x: feature maps, (N, C, H, W), more than one pixel each.
-        scale: the whole multiplier, (N, C); a layer conditioned on z passes 1 + γ(z).
-        shift: what is added, (N, C).
+        x: feature maps, (N, C, H, W), with more than one pixel.
+        scale: the multiplier, (N, C); a layer conditioned on z passes 1 + γ(z).
+        shift: added after scaling, (N, C).
         activation: "relu", "leaky_relu" or None.
-        residual: added last, of x's shape.
+        residual: added after the activation, of x's shape.
         eps: added to the variance, 1e-12 to 1.
         negative_slope: of "leaky_relu", 0 to 1.
 
     Returns:
-        Maps of x's shape, dtype and memory layout.
+        Feature maps of x's shape, dtype and memory layout.
 
     Raises:
-        ValueError: scale or shift is not (N, C), residual not of x's shape, one of them is not floating point or on another
-            device, maps of one pixel, an unknown activation, an eps out of bounds.
+        ValueError: scale or shift is not (N, C), residual is not of x's shape, one of them is not floating point or on
+            another device, x has one pixel, activation is unknown, or eps or negative_slope is out of bounds.
 
     Example:
         >>> import torch
@@ -88,16 +88,16 @@ def instance_norm(
     """Instance norm with one scale and shift per channel, or none: ``nn.InstanceNorm2d`` with a bounded gradient.
 
     Args:
-        x: feature maps, (N, C, H, W), more than one pixel each.
-        weight: multiplier per channel, (C,), or None for 1.
-        bias: what is added per channel, (C,), or None for 0.
+        x: feature maps, (N, C, H, W), with more than one pixel.
+        weight: scale of each channel, (C,), or None for 1.
+        bias: shift of each channel, (C,), or None for 0.
         activation: "relu", "leaky_relu" or None.
-        residual: added last, of x's shape.
+        residual: added after the activation, of x's shape.
         eps: added to the variance, 1e-12 to 1.
         negative_slope: of "leaky_relu", 0 to 1.
 
     Returns:
-        Maps of x's shape, dtype and memory layout.
+        Feature maps of x's shape, dtype and memory layout.
 
     Raises:
         ValueError: as :func:`conditional_instance_norm`.
@@ -144,9 +144,10 @@ def _norm(
 def normalized(
     x: Tensor, scale: Tensor | None, shift: Tensor | None, residual: Tensor | None, slope: float, eps: float
 ) -> Tensor:
-    """Both ops after their checks: :func:`asymkit.ops.eager.norm.instance_norm` by the backend that fits.
+    """Instance norm of checked arguments, by the plain formula, the eager backend or the Triton kernels.
 
-    A ``TorchFunctionMode`` sees it as one call, as it sees PyTorch's own functions; Tiled gives its norms other statistics so.
+    A ``TorchFunctionMode`` intercepts it like one of PyTorch's functions; :class:`asymkit.Tiled` relies on that to replace
+    the statistics.
     """
     tensors = (x, scale, shift, residual)
     if not tracing() and has_torch_function(tensors):
@@ -157,7 +158,7 @@ def normalized(
 
 
 class _InstanceNorm(torch.autograd.Function):
-    """The hand-written form, for eager mode."""
+    """The eager backend and the Triton kernels, with a hand-written backward pass."""
 
     @staticmethod
     def forward(
@@ -175,7 +176,7 @@ class _InstanceNorm(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.slope, ctx.eps = slope, eps
         ctx.residual_dtype = None if residual is None else residual.dtype
-        # an activated map is what the next convolution saves anyway
+        # the output is saved by the next convolution anyway, so that saving it here costs no memory
         activated = out if residual is None and slope != 1 and not x.is_cuda else None
         ctx.save_for_backward(x, scale, shift, mean, rstd, activated)
         return out

@@ -1,7 +1,8 @@
 """Padding by reflection and by replication that keeps the memory layout.
 
-PyTorch's own gives NCHW on CUDA whatever it is given, so that a network in channels-last copies every map twice for each
-padded convolution; its gradient is summed by atomic additions, in another order in every run; and it saves the map.
+On CUDA, PyTorch's padding returns NCHW for channels-last inputs, so that a network in channels-last copies every feature
+map twice for each padded convolution. Its backward pass uses atomic additions, whose order differs between runs, and it
+saves its input.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ def reflect_pad(x: Tensor, margin: int) -> Tensor:
     """``F.pad(x, (margin,) * 4, mode="reflect")`` in x's memory layout.
 
     Args:
-        x: maps, (N, C, H, W), H and W more than the margin.
-        margin: rows and columns added on every side.
+        x: feature maps, (N, C, H, W), H and W greater than margin.
+        margin: number of rows and columns added on every side.
 
     Returns:
         (N, C, H + 2 · margin, W + 2 · margin).
@@ -35,7 +36,7 @@ def reflect_pad(x: Tensor, margin: int) -> Tensor:
                 [4., 3., 4., 3.],
                 [2., 1., 2., 1.]])
     """
-    too_small = min(x.shape[2:]) <= margin  # F.pad says so
+    too_small = min(x.shape[2:]) <= margin  # F.pad raises the error
     return _plain(x, margin, 0) if too_small or not _takes_kernels(x) else _Pad.apply(x, margin, 0)
 
 
@@ -43,7 +44,7 @@ def replicate_pad(x: Tensor) -> Tensor:
     """``F.pad(x, (1, 1, 1, 1), mode="replicate")`` in x's memory layout.
 
     Args:
-        x: maps, (N, C, H, W).
+        x: feature maps, (N, C, H, W).
 
     Returns:
         (N, C, H + 2, W + 2).
@@ -68,7 +69,7 @@ def _plain(x: Tensor, margin: int, edge: int) -> Tensor:
 
 
 class _Pad(torch.autograd.Function):
-    """By the kernels, for eager mode."""
+    """The Triton kernels, for eager mode."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, margin: int, edge: int) -> Tensor:
@@ -85,7 +86,7 @@ class _Pad(torch.autograd.Function):
 
         if grad is None:
             return None, None, None
-        if needs_plain_backward(grad):  # padding is linear, so that any maps will do
+        if needs_plain_backward(grad):  # padding is linear: its gradient does not depend on x
             maps = torch.zeros(ctx.shape, dtype=grad.dtype, device=grad.device, requires_grad=True)
 
             def formula(x: Tensor) -> Tensor:

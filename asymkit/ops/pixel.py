@@ -1,4 +1,4 @@
-"""Pixel-wise sums: the cycle, identity and smoothness losses are made of these."""
+"""Pixel-wise comparisons and total variation, for the cycle, identity and smoothness losses."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ Reduction = Literal["mean", "sum"]
 def color_l1(x: Tensor, y: Tensor, channel_weights: Sequence[float] | Tensor | None = None) -> Tensor:
     """Mean absolute difference of each colour channel, summed over the channels [AsymmetricGAN Eq. 2].
 
-    L1 separates over channels, so without weights this is exactly C times the mean absolute difference: a cycle weight
-    of 10 acts like 30 in code that used ``nn.L1Loss`` on three channels.
+    Without weights this is exactly C times the mean absolute difference: on three channels, a cycle weight of 10 acts
+    like a weight of 30 in code that uses ``nn.L1Loss``.
 
     Args:
         x: images, (N, C, H, W), any range.
         y: images of the same shape.
-        channel_weights: one factor per channel, (C,), at least 0; None for ones.
+        channel_weights: one weight for each channel, (C,), at least 0; None for ones.
 
     Returns:
         One value per image, (N,), float32 or wider.
 
     Raises:
-        ValueError: shapes differ, or the weights are not one per channel.
+        ValueError: the shapes differ, or channel_weights does not hold one weight for each channel.
 
     Example:
         >>> import torch
@@ -47,7 +47,7 @@ def color_l1(x: Tensor, y: Tensor, channel_weights: Sequence[float] | Tensor | N
 
 
 def weighted_l1(x: Tensor, y: Tensor, channel_weights: Sequence[float] | Tensor | None) -> Tensor:
-    """:func:`color_l1` of arguments that are checked, but for the number of weights."""
+    """:func:`color_l1` of checked arguments, except that the number of weights is checked here."""
     difference = (x - y).abs()
     if channel_weights is None:
         return x.shape[1] * difference.mean((1, 2, 3))
@@ -58,12 +58,12 @@ def weighted_l1(x: Tensor, y: Tensor, channel_weights: Sequence[float] | Tensor 
     means = difference.mean((2, 3))
     if isinstance(channel_weights, Tensor):
         return (means * channel_weights.to(x.dtype)).sum(1)
-    # numbers one by one: as a tensor they would be copied to the device, which waits and no CUDA graph can hold
+    # Python numbers one by one: a tensor of them would be copied to the device, which synchronises
     return torch.stack([weight * mean for weight, mean in zip(channel_weights, means.unbind(1), strict=True)]).sum(0)
 
 
 def total_variation(x: Tensor, power: int = 2, reduction: Reduction = "mean") -> Tensor:
-    """Roughness of each image: differences of neighbouring pixels, raised to a power [AsymGAN Eq. 18].
+    """Total variation: absolute differences of neighbouring pixels, raised to a power [AsymGAN Eq. 18].
 
     The paper prints a minus between the two directions, which has no lower bound; here they are added.
 
@@ -76,7 +76,7 @@ def total_variation(x: Tensor, power: int = 2, reduction: Reduction = "mean") ->
         One value per image, (N,), float32 or wider.
 
     Raises:
-        ValueError: x is no batch of images, or one pixel thin; a power below 1 or above 10; an unknown reduction.
+        ValueError: x is not a batch of images, a side has one pixel, power is below 1 or above 10, or reduction is unknown.
 
     Example:
         >>> import torch
@@ -89,21 +89,21 @@ def total_variation(x: Tensor, power: int = 2, reduction: Reduction = "mean") ->
 
 
 def variation_options(power: float, reduction: Reduction) -> tuple[float, Reduction]:
-    """The options of :func:`total_variation`, checked."""
+    """Checked ``power`` and ``reduction`` of :func:`total_variation`."""
     one_of("reduction", reduction, ("mean", "sum"))
     why = ": below 1 the gradient of equal pixels is infinite, far above 2 powers leave float32's range"
     return number("power", power, 1, 10, why), reduction
 
 
 def variation(x: Tensor, power: float, reduction: Reduction) -> Tensor:
-    """:func:`total_variation` of arguments that are checked."""
+    """:func:`total_variation` of checked arguments."""
     down, right = x[..., 1:, :] - x[..., :-1, :], x[..., 1:] - x[..., :-1]
     reduce = torch.mean if reduction == "mean" else torch.sum
     return reduce(_powers(down, power), (1, 2, 3)) + reduce(_powers(right, power), (1, 2, 3))
 
 
 def _powers(difference: Tensor, power: float) -> Tensor:
-    """|d|^p; ``pow`` would save more for backward, and gives a NaN for the second derivative at 0 where p is 1."""
+    """|d|^p; ``pow`` saves more tensors for backward, and its second derivative at 0 is NaN for p = 1."""
     if power == 2:
         return difference.square()
     return difference.abs() if power == 1 else difference.abs().pow(power)

@@ -1,4 +1,4 @@
-"""Structural similarity of two images, at one scale and at several; :mod:`asymkit.ops.eager.ssim` has the formula."""
+"""Structural similarity (SSIM and MS-SSIM) of two images; the formula is in :mod:`asymkit.ops.eager.ssim`."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of Wang et al. (2003), finest scale first."""
 
 LARGEST_KERNEL_WINDOW = 15
-"""The Triton kernels keep this many rows in registers; larger windows are computed in eager mode."""
+"""The Triton kernels hold this many rows in registers; larger windows use the eager backend."""
 
 
 def ssim(
     x: Tensor, y: Tensor, value_range: tuple[float, float] = (-1, 1), window_size: int = 11, sigma: float = 1.5
 ) -> Tensor:
-    """Structural similarity, averaged over pixels and channels [AsymmetricGAN Eq. 5].
+    """Structural similarity (SSIM), averaged over pixels and channels [AsymmetricGAN Eq. 5].
 
-    Only windows that lie wholly inside the image count. Values are measured from the low end of ``value_range``: taken
-    as they are, images in [-1, 1] and their inverted copies would count as similar.
+    Only windows that lie completely inside the image are used. Values are measured from the low end of ``value_range``:
+    the luminance term of raw values in [-1, 1] would rate an image and its negative as similar.
 
     Args:
         x: images, (N, C, H, W), in ``value_range``, both sides at least ``window_size``.
@@ -43,7 +43,8 @@ def ssim(
         One similarity per image, (N,), at most 1, float32 or wider.
 
     Raises:
-        ValueError: shapes differ, images smaller than the window, no range of values, a window that is even or out of bounds.
+        ValueError: the shapes differ, the images are smaller than the window, value_range is not (low, high), or the window
+            size is even or out of bounds.
 
     Example:
         >>> import torch
@@ -65,21 +66,21 @@ def ms_ssim(
     window_size: int = 11,
     sigma: float = 1.5,
 ) -> Tensor:
-    """Structural similarity at several scales, multiplied per channel, then averaged [AsymmetricGAN Eq. 6].
+    """Multi-scale structural similarity (MS-SSIM), averaged over channels [AsymmetricGAN Eq. 6].
 
-    ∏ⱼ f(csⱼ)^wⱼ over the scales, the last with luminance, each scale half the side of the one before (2×2 means; the
-    last row and column of an odd side are averaged over the pixels they have). With fewer than five scales the first
-    weights are used and divided by their sum.
+    For each channel ∏ⱼ csⱼ^wⱼ over the scales, with contrast and structure cs and, at the last scale, luminance. Each
+    scale halves the image by 2×2 means; the last row or column of an odd side is averaged over the pixels that exist.
+    With fewer than five scales the first weights are used, divided by their sum.
 
-    A similarity s can be zero or negative, where s^w has no finite gradient or no value. Below 1e-3 it is therefore
-    continued by the hyperbola that has the same value and slope there: positive, falling, never flat, so that images
-    that look like negatives of each other still learn. Above 1e-3, which is where images live, nothing changes.
+    A similarity s can be zero or negative, where s^w has an infinite gradient or is undefined. Below 1e-3 the power is
+    therefore replaced by a hyperbola of the same value and slope at 1e-3, which is positive and strictly increasing, so
+    that the gradient does not vanish for images that are negatives of each other. Above 1e-3 the formula is unchanged.
 
     Args:
         x: images, (N, C, H, W), in ``value_range``, both sides at least ``window_size``.
         y: images of the same shape.
         value_range: (low, high), e.g. (-1, 1), (0, 1) or (0, 255).
-        scales: 1 to 5; None takes as many as fit (five need a side above 160), and warns where that is fewer than five.
+        scales: 1 to 5; None uses as many as fit (five need a side above 160), with a warning if that is fewer than five.
         window_size: side of the Gaussian window in pixels, odd, at most 255.
         sigma: its standard deviation in pixels, 0.1 to 1,000.
 
@@ -87,7 +88,8 @@ def ms_ssim(
         One similarity per image, (N,), at most 1, float32 or wider.
 
     Raises:
-        ValueError: shapes differ, images too small for the scales asked for, no range of values, a window that is even or out of bounds.
+        ValueError: the shapes differ, the images are too small for ``scales``, value_range is not (low, high), or the
+            window size is even or out of bounds.
 
     Example:
         >>> import torch
@@ -103,10 +105,10 @@ def ms_ssim(
 
 
 def scales_that_fit(height: int, width: int, window_size: int = 11) -> int:
-    """How many scales MS-SSIM can use: the window must fit the image halved scale − 1 times; at most five.
+    """Number of scales that MS-SSIM can use: the window must fit into the image after scales − 1 halvings; at most five.
 
     Raises:
-        ValueError: a size below 1, or a window above 255.
+        ValueError: height or width is below 1, or window_size is not from 1 to 255.
 
     Example:
         >>> from asymkit.ops import scales_that_fit
@@ -119,19 +121,19 @@ def scales_that_fit(height: int, width: int, window_size: int = 11) -> int:
 
 
 def _fitting(height: int, width: int, window_size: int) -> int:
-    """:func:`scales_that_fit` of sizes that are checked, or symbolic while ``torch.compile`` traces."""
+    """:func:`scales_that_fit` of sizes that are checked, or symbolic inside ``torch.compile``."""
     side = min(height, width)
     return sum(math.ceil(side / 2**scale) >= window_size for scale in range(len(SCALE_WEIGHTS)))
 
 
 def scale_weights(scales: int) -> list[float]:
-    """The published exponents of all five scales, which sum to 1.0001, or the first few divided by their sum."""
+    """The published exponents of all five scales, whose sum is 1.0001, or the first few normalised to a sum of 1."""
     weights = list(SCALE_WEIGHTS[:scales])
     return weights if scales == len(SCALE_WEIGHTS) else [weight / sum(weights) for weight in weights]
 
 
 def checked_window(window_size: int, sigma: float) -> tuple[int, float]:
-    """Side and standard deviation of a Gaussian window, refused where there is none."""
+    """Checked side and standard deviation of a Gaussian window."""
     (side,) = sizes(window_size=window_size)
     if side % 2 == 0:
         raise ValueError(f"window_size must be odd, so that the window has a middle pixel, got {side}")
@@ -139,7 +141,7 @@ def checked_window(window_size: int, sigma: float) -> tuple[int, float]:
 
 
 def checked_scales(scales: int | None) -> int | None:
-    """A number of scales, or None, refused where there are no exponents for it."""
+    """Checked number of scales, or None."""
     return None if scales is None else at_least("scales", scales, most=len(SCALE_WEIGHTS))
 
 
@@ -175,7 +177,7 @@ def compare(
     sigma: float,
     exponents: Sequence[float] = (),
 ) -> Tensor:
-    """:func:`ssim` of arguments that are checked; with exponents, of as many scales."""
+    """:func:`ssim` of checked arguments; with exponents, :func:`ms_ssim` over as many scales."""
     low, high = value_range
     options = (low, high - low, gaussian_window(window_size, sigma), list(exponents))
     if needs_plain_formula(x, y):
@@ -183,7 +185,7 @@ def compare(
     module: Any = eager
     if window_size <= LARGEST_KERNEL_WINDOW:
         module = kernels_for(x.device, torch.promote_types(x.dtype, y.dtype), "ssim")
-    if module is eager:  # the kernels read images of any type as they are
+    if module is eager:  # the kernels convert each pixel themselves
         x, y = widen_pair(x, y)
     wanted = [torch.is_grad_enabled() and image.requires_grad for image in (x, y)]
     return _Similarity.apply(x, y, module, wanted, options)
@@ -192,15 +194,15 @@ def compare(
 def compare_scales(
     x: Tensor, y: Tensor, value_range: tuple[float, float], scales: int | None, window_size: int, sigma: float
 ) -> Tensor:
-    """:func:`ms_ssim` of arguments that are checked, but for whether so many scales fit the images."""
+    """:func:`ms_ssim` of checked arguments, except that the number of scales that fit is checked here."""
     exponents = _scale_weights(x.shape[2], x.shape[3], scales, window_size)
     return compare(x, y, value_range, window_size, sigma, exponents)
 
 
 class _Similarity(torch.autograd.Function):
-    """The form for eager mode, whose gradient is computed in the forward pass, because it shares nearly all the work.
+    """The eager backend and the Triton kernels: the gradient is computed in forward, with which it shares most of the work.
 
-    Only what this gradient consists of is saved; backward is the chain rule, one product.
+    Only that gradient is saved; backward multiplies it by the incoming gradient (chain rule).
     """
 
     @staticmethod
@@ -211,15 +213,15 @@ class _Similarity(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(*saved)
         ctx.module, ctx.wanted = module, wanted
-        # The images are for second derivatives only. Saved tensors must not be changed in place even where nobody asks
-        # for these, so they are held as they are, and looked at when somebody does. As saved tensors are, they are let
-        # go where backward frees the graph, so that a loss that is kept for a log does not keep the images.
+        # The images are needed for second derivatives only. As saved tensors they could not be modified in place even
+        # if no second derivative is computed, so they are attributes, with their versions for a check. They are dropped
+        # when backward frees the graph, like saved tensors: a loss that is kept for a log does not keep the images.
         ctx.images, ctx.versions, ctx.options = (x, y), (_version(x), _version(y)), options
         return values
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor | None) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors  # raises where the graph is freed, before images are missed
+        saved = ctx.saved_tensors  # raises PyTorch's error if the graph was freed already
         images = ctx.images
         if not torch._C._autograd._get_current_graph_task_keep_graph():
             ctx.images = None
@@ -244,5 +246,5 @@ def _formula(x: Tensor, y: Tensor, options: tuple[Any, ...]) -> Tensor:
 
 
 def _version(x: Tensor) -> int | None:
-    """Counts the changes in place; inference tensors do not."""
+    """The counter of in-place changes, which inference tensors do not have."""
     return None if x.is_inference() else x._version

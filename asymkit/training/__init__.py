@@ -1,4 +1,4 @@
-"""Schedule, guard, image pools, captured steps and augmentation: what a training loop takes beside losses."""
+"""Parts of a training loop beside the losses: schedule, step guard, image pools, captured steps and augmentation."""
 
 from asymkit.training.augment import DiscriminatorAugmentation
 from asymkit.training.capture import CapturedStep

@@ -1,4 +1,4 @@
-"""What discriminators of small data sets are shown: images changed at random, real and fake alike, gradients going through."""
+"""Differentiable augmentation of a discriminator's inputs, for small data sets."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from asymkit.checks import check_images
 
 
 class DiscriminatorAugmentation(nn.Module):
-    """Random colours, shifts and holes for everything a discriminator sees (DiffAugment, Zhao et al. 2020).
+    """DiffAugment (Zhao et al. 2020): random colour, translation and cutout of all images that a discriminator gets.
 
-    With few images a discriminator learns them by heart. It cannot where it never sees one twice alike, and generators learn
-    nothing of the changes as their images are changed too, differentiably. Every image is changed in its own way.
+    With few images a discriminator overfits. Augmenting real and generated images alike, differentiably, prevents that
+    without the generator learning the augmentation. Random numbers are drawn for each image.
 
-        DiscriminatorAugmentation().attach(self.netD_A)  # the one line more; the handle it returns takes it off again
+        DiscriminatorAugmentation().attach(self.netD_A)  # returns a handle whose remove() undoes it
 
     Args:
-        brightness: up to this is added or taken off.
-        saturation: channels are moved to their mean, or away from it, by a factor of 1 ± this.
-        contrast: values are moved to the image's mean, or away from it, by a factor of 1 ± this.
-        translation: up to this part of height and width to any side, zeros moving in.
-        cutout: side of a square of zeros, as a part of height and width.
+        brightness: maximal value that is added or subtracted.
+        saturation: the differences of channels to their mean are scaled by 1 ± this at most.
+        contrast: the differences of values to the image's mean are scaled by 1 ± this at most.
+        translation: maximal shift as a fraction of height and width; zeros are shifted in.
+        cutout: sides of a rectangle of zeros, as a fraction of height and width.
 
     Raises:
-        ValueError: a strength below 0 or above 100, a translation or cutout below 0 or above 1.
+        ValueError: brightness, saturation or contrast is not from 0 to 100, or translation or cutout not from 0 to 1.
 
     Example:
-        >>> from asymkit import PatchDiscriminator
+        >>> import torch
+        >>> from asymkit import DiscriminatorAugmentation, PatchDiscriminator
         >>> discriminator, image = PatchDiscriminator(width=4), torch.randn(2, 3, 64, 64)
         >>> handle = DiscriminatorAugmentation().attach(discriminator)
         >>> bool((discriminator(image) == discriminator(image)).all())
@@ -56,7 +57,7 @@ class DiscriminatorAugmentation(nn.Module):
         self.translation, self.cutout = number("translation", translation, 0, 1), number("cutout", cutout, 0, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Images (N, C, H, W) in, the same changed out, not clamped, as in that paper."""
+        """Augmented images, (N, C, H, W), not clamped, as in the paper."""
         check_images(image, "image")
         if self.brightness:
             image = image + self._jitter(image, self.brightness)
@@ -65,25 +66,25 @@ class DiscriminatorAugmentation(nn.Module):
                 mean = image.mean(dims, keepdim=True)
                 image = mean + (image - mean) * (1 + self._jitter(image, strength))
         if self.translation:
-            image = self._moved(self._moved(image, 2), 3)
+            image = self._translate(self._translate(image, 2), 3)
         return self._cutout(image) if self.cutout else image
 
     def attach(self, discriminator: nn.Module) -> RemovableHandle:
-        """Change the first argument of every call of a discriminator from now on, in train and eval mode alike.
+        """Augment the first argument of every call of a discriminator, by a forward pre-hook, in train and eval mode.
 
-        A generator's step often holds the discriminator in eval mode, and must see changed images as well. The discriminator's state
-        dict stays as it is. Attach before wrapping in DistributedDataParallel.
+        In the generator's step, in which the discriminator is often in eval mode, its inputs must be augmented as well. The
+        state dict does not change. Attach before wrapping in DistributedDataParallel.
 
         Returns:
-            A handle, whose ``remove()`` takes it off.
+            A handle, whose ``remove()`` removes the hook.
 
         Raises:
-            ValueError: the discriminator is no network.
+            ValueError: discriminator is not a module.
         """
         modules(discriminator=discriminator)
-        return discriminator.register_forward_pre_hook(self._changed, with_kwargs=True)
+        return discriminator.register_forward_pre_hook(self._augment_first, with_kwargs=True)
 
-    def _changed(
+    def _augment_first(
         self, _: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         if inputs:
@@ -93,29 +94,29 @@ class DiscriminatorAugmentation(nn.Module):
 
     @staticmethod
     def _jitter(image: Tensor, strength: float) -> Tensor:
-        """One number in ± strength for each image."""
+        """A random number from −strength to strength for each image, (N, 1, 1, 1)."""
         return (2 * torch.rand(image.shape[0], 1, 1, 1, device=image.device, dtype=image.dtype) - 1) * strength
 
-    def _moved(self, image: Tensor, dim: int) -> Tensor:
+    def _translate(self, image: Tensor, dim: int) -> Tensor:
         side = image.shape[dim]
         most = int(side * self.translation + 0.5)
         shift = torch.randint(-most, most + 1, (image.shape[0], 1), device=image.device)
-        places = torch.arange(side, device=image.device) + shift
-        along = [image.shape[0], 1, 1, 1]
-        along[dim] = side
-        inside = ((places >= 0) & (places < side)).view(along)
-        return image.gather(dim, places.clamp(0, side - 1).view(along).expand_as(image)) * inside
+        index = torch.arange(side, device=image.device) + shift
+        shape = [image.shape[0], 1, 1, 1]
+        shape[dim] = side
+        mask = ((index >= 0) & (index < side)).view(shape)
+        return image.gather(dim, index.clamp(0, side - 1).view(shape).expand_as(image)) * mask
 
     def _cutout(self, image: Tensor) -> Tensor:
-        within: list[Tensor] = []
+        masks: list[Tensor] = []
         for dim in (2, 3):
             side = image.shape[dim]
             hole = int(side * self.cutout + 0.5)
             start = torch.randint(-(hole // 2), side - hole // 2 + 1, (image.shape[0], 1), device=image.device)
-            places = torch.arange(side, device=image.device)
-            within.append((places >= start) & (places < start + hole))
-        hole_at = within[0][:, None, :, None] & within[1][:, None, None, :]
-        return image * ~hole_at
+            index = torch.arange(side, device=image.device)
+            masks.append((index >= start) & (index < start + hole))
+        hole_mask = masks[0][:, None, :, None] & masks[1][:, None, None, :]
+        return image * ~hole_mask
 
     def extra_repr(self) -> str:
         """The arguments it was built with, for ``print``."""

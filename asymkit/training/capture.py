@@ -1,4 +1,4 @@
-"""A whole training step as one CUDA graph: what costs the host thousands of launches costs one."""
+"""A whole training step as one CUDA graph, which the host launches at once."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from asymkit.training.guard import StepGuard
 Kind = TypeVar("Kind")
 
 WARM_UP = 3
-"""Steps before the capture: libraries choose algorithms and optimizers make their state in the first ones."""
+"""Steps before the capture, in which libraries choose algorithms and optimizers create their state."""
 
 
 class CapturedStep:
-    """A training step, optimizers included, that is captured in a CUDA graph and replayed from then on.
+    """A training step, optimizers included, that is captured in a CUDA graph and then replayed.
 
     For example::
 
@@ -37,30 +37,30 @@ class CapturedStep:
         for x, y in loader:  # DataLoader(..., drop_last=True): batches of one shape
             loss = step(x.cuda(), y.cuda())
 
-    Every call is one training step: the first three run as they are, on a stream of their own, the fourth is captured and
-    replayed, and later ones copy their inputs into those of the graph and replay it. So the step's Python code runs four
-    times in all: what depends on anything but its inputs and on random numbers of the device stays as it was then. It may
-    neither wait for the device (``loss.item()``, ``if loss > 0``) nor copy from the host, and takes its image pool from
-    :class:`asymkit.CapturableImagePool`. Learning rates become tensors on the device: schedulers of PyTorch, and
-    ``group["lr"] = 1e-4``, go on to work; other options of an optimizer stay as they were at the capture.
+    Every call is one training step. The first three run eagerly on a side stream, the fourth is captured and replayed, and
+    later ones copy their inputs into the graph's inputs and replay it. The step's Python code therefore runs four times in
+    all, and everything but its inputs and the device's random numbers is fixed at the capture. The step must not synchronise
+    with the device (``loss.item()``, ``if loss > 0``) or copy from the host, and its image pool must be a
+    :class:`asymkit.CapturableImagePool`. Learning rates become tensors on the device, so that PyTorch's schedulers and
+    ``group["lr"] = 1e-4`` have an effect. All other options of an optimizer, such as the momentum that OneCycleLR changes,
+    stay as they were at the capture.
 
-    Training states hold ``capturable=True`` from then on: an optimizer that is not ``fused`` refuses them on a CPU until its
-    groups are told ``group["capturable"] = False``. Options that schedulers change beside the rate, such as OneCycleLR's
-    momentum, stay as they were at the capture.
+    Training states contain ``capturable=True`` from then on. To load one on a CPU into an optimizer that is not ``fused``,
+    set ``group["capturable"] = False`` in its groups.
 
-    Weights, optimizers and pools that are loaded from a training state have to be so before the first call. One process
-    only: DistributedDataParallel needs more than this.
+    Load weights, optimizers and pools from a training state before the first call. For a single process only;
+    DistributedDataParallel is not supported.
 
     Args:
-        step: called with tensors. Gradients must be zeroed inside it, before ``backward()`` or after the step.
-        optimizers: all that it steps, with the option ``capturable``, which is turned on: Adam and AdamW, best with
-            ``fused=True``, and others of PyTorch.
-        guards: all :class:`asymkit.StepGuard` that it asks.
-        pool: of ``torch.cuda.graph_pool_handle()``, memory shared with other graphs; None for its own.
+        step: called with tensors. It must set gradients to zero itself, before ``backward()`` or after the step.
+        optimizers: all optimizers that it steps. They need the option ``capturable``, which is turned on: Adam and AdamW,
+            best with ``fused=True``, and others of PyTorch.
+        guards: every :class:`asymkit.StepGuard` that it uses.
+        pool: a memory pool shared with other graphs, of ``torch.cuda.graph_pool_handle()``; None for its own.
 
     Raises:
-        ValueError: the step is nothing to call; something else than optimizers or guards; an optimizer that cannot be
-            captured, or whose parameters are not on one CUDA device.
+        ValueError: step is not callable, an optimizer or guard is none, or an optimizer cannot be captured or has parameters
+            that are not on one CUDA device.
     """
 
     def __init__(
@@ -87,21 +87,21 @@ class CapturedStep:
         self._result: Any = None
 
     def __call__(self, *inputs: Tensor) -> Any:
-        """Take one training step.
+        """Run one training step.
 
         Args:
             *inputs: tensors, each of the shape and type it had in the first call, on any device.
 
         Returns:
-            What the step returns. Its tensors are written over by the next call, once there is a graph.
+            The result of the step, whose tensors are overwritten by the next call after the capture.
 
         Raises:
-            ValueError: inputs of another number, shape or type than in the first call.
-            RuntimeError: the step cannot be captured, an optimizer's state was loaded after the first call.
-            FloatingPointError: of a guard.
+            ValueError: number, shapes or dtypes of the inputs differ from the first call.
+            RuntimeError: the step cannot be captured, or an optimizer's state was loaded after the first call.
+            FloatingPointError: raised by a guard.
         """
-        self._take(inputs)
-        self._follow_rates()
+        self._copy_inputs(inputs)
+        self._copy_learning_rates()
         if self.steps < WARM_UP:
             result = self._warm_up()
             self.steps += 1
@@ -114,7 +114,7 @@ class CapturedStep:
             guard.replayed()
         return self._result
 
-    def _take(self, inputs: tuple[Tensor, ...]) -> None:
+    def _copy_inputs(self, inputs: tuple[Tensor, ...]) -> None:
         """Copy the inputs into the memory that the graph reads."""
         if not all(isinstance(given, Tensor) for given in inputs):
             raise ValueError(f"inputs must be tensors, got {[described(given) for given in inputs]}")
@@ -130,8 +130,8 @@ class CapturedStep:
             for held, given in zip(self._inputs, inputs, strict=True):
                 held.copy_(given, non_blocking=True)
 
-    def _follow_rates(self) -> None:
-        """Learning rates as tensors that the graph reads; numbers set since then are written into them."""
+    def _copy_learning_rates(self) -> None:
+        """Write learning rates that were set since the last step into the tensors that the graph reads."""
         if self.steps == 0:
             self._rates = [pair for optimizer in self.optimizers for pair in _made_capturable(optimizer, self.device)]
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
@@ -147,7 +147,7 @@ class CapturedStep:
                 group["lr"] = rate
 
     def _warm_up(self) -> Any:
-        """One step on the stream of the capture."""
+        """One eager step on the stream of the capture."""
         current, stream = torch.cuda.current_stream(self.device), _stream_of(self.device)
         stream.wait_stream(current)
         with torch.cuda.stream(stream):
@@ -156,9 +156,9 @@ class CapturedStep:
         return result
 
     def _capture(self) -> None:
-        """Record the step, which computes nothing yet.
+        """Capture the step without running it.
 
-        Other threads, such as a data loader's that pins memory, may go on to call CUDA meanwhile.
+        Other threads, such as the one of a data loader that pins memory, may call CUDA meanwhile.
         """
         graph = torch.cuda.CUDAGraph()
         stream = _stream_of(self.device)
@@ -174,7 +174,7 @@ class CapturedStep:
 
 
 def _listed(name: str, given: object, kind: type[Kind], such_as: str) -> list[Kind]:
-    """A list of objects of a class, refused where it holds anything else."""
+    """A checked list of instances of one class."""
     if not isinstance(given, Iterable):
         raise ValueError(f"{name} must be a list, got {described(given)}; e.g. [{name[:-1]}]")
     items = list(given)
@@ -203,7 +203,7 @@ def _device_of(optimizers: list[torch.optim.Optimizer]) -> torch.device:
 
 
 def _made_capturable(optimizer: torch.optim.Optimizer, device: torch.device) -> list[tuple[dict[str, Any], Tensor]]:
-    """Its groups with their learning rates, now tensors; what it counts is on the device."""
+    """Turn on ``capturable``, with learning rates and step counters as tensors on the device; groups and their rates."""
     given: set[int] = set()
     for group in optimizer.param_groups:
         group["capturable"] = True
@@ -216,6 +216,6 @@ def _made_capturable(optimizer: torch.optim.Optimizer, device: torch.device) -> 
         )  # one tensor given to all groups would follow the last
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
-            if isinstance(value, Tensor) and value.ndim == 0:  # what it counts
+            if isinstance(value, Tensor) and value.ndim == 0:  # the step counter
                 state[name] = value.to(parameter.device)
     return [(group, group["lr"]) for group in optimizer.param_groups]

@@ -1,4 +1,4 @@
-"""One non-finite loss ends most trainings unnoticed; here it costs a step and is named."""
+"""Skips optimizer steps whose losses or gradients are not finite, and reports which losses were not."""
 
 from __future__ import annotations
 
@@ -19,35 +19,38 @@ READ_EVERY = 10
 
 
 class StepGuard:
-    """Takes an optimizer's step where losses and gradients are finite, and says which were not where it does not.
+    """Takes an optimizer's step only if all losses and gradients are finite, and warns with the terms that are not.
 
         self.optimizer_G.step()  # before
         self.guard.step(self.optimizer_G, {"cycle": self.loss_cycle_A, "gan": self.loss_G_A})  # after
 
-    A skipped step leaves weights and the optimizer's averages as they are and forgets the gradients. Where several
-    processes train together, all skip or none does. Each optimizer has a guard of its own, asked once a step.
+    A skipped step changes neither weights nor the optimizer's state, and sets the gradients to None. In distributed
+    training all processes skip a step, or none does. Use one guard for each optimizer, and call it once a step.
 
     On a CUDA device, ``torch.optim.Adam(..., fused=True)`` and ``AdamW`` decide on the device, by the ``found_inf`` of
-    ``torch.amp.GradScaler``'s protocol: no step waits for the device, and a CUDA graph can hold it
-    (:class:`asymkit.CapturedStep`). The guarantee is the same: a step that is not finite changes neither weights nor the
-    optimizer's state. The warning, the counts and the error come when the device's counters are read, up to
-    ``read_every`` steps later, and gradients are left to the next ``zero_grad()``. With any other optimizer or device, or
-    with a scaler, each step waits for its answer.
+    ``torch.amp.GradScaler``'s protocol, so that no step synchronises and a CUDA graph can contain it
+    (:class:`asymkit.CapturedStep`). A step that is not finite still changes neither weights nor the optimizer's state, but
+    the warning, the counts and the error come when the device's counters are read, up to ``read_every`` steps later, and
+    gradients are kept until the next ``zero_grad()``. With any other optimizer or device, or with a scaler, each step
+    synchronises.
 
     Args:
-        limit: how many steps in a row may be skipped before it gives up.
-        read_every: steps between two readings of the device's counters, each of which waits for the device. None: 10
-            with a fused Adam or AdamW on a CUDA device, else 1. A number counts for a fused one on a CPU too.
+        limit: number of consecutive skipped steps at which :meth:`step` raises.
+        read_every: steps between two readings of the device's counters, each of which synchronises. None: 10 with a fused
+            Adam or AdamW on a CUDA device, else 1. An integer also applies to a fused one on a CPU.
 
     Attributes:
-        steps: how many it was asked to take.
-        skipped: how many were skipped, of those whose counters have been read.
-        in_a_row: how many of the last ones, of those whose counters have been read.
+        steps: number of calls of :meth:`step`, replays included.
+        skipped: number of skipped steps at the last reading of the counters.
+        in_a_row: number of consecutive skipped steps at the last reading of the counters.
 
     Raises:
-        ValueError: a limit or ``read_every`` below 1.
+        ValueError: limit or ``read_every`` is below 1.
 
     Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> from asymkit import StepGuard
         >>> layer = nn.Linear(1, 1)
         >>> optimizer, guard = torch.optim.Adam(layer.parameters()), StepGuard()
         >>> loss = layer(torch.ones(1, 1)).sum()
@@ -67,25 +70,25 @@ class StepGuard:
     def step(
         self, optimizer: torch.optim.Optimizer, terms: Mapping[str, Tensor | float] | Tensor, scaler: Any = None
     ) -> bool | Tensor:
-        """Step, or not.
+        """Take the optimizer's step, or skip it.
 
         Args:
-            optimizer: after ``backward``, any that can step without a closure. Parameters without a gradient stay as they
-                are, as in ``optimizer.step()``: frozen ones, or those of terms that are off.
-            terms: the loss, or its terms by name; plain numbers, such as the 0 of a term that is off, are welcome.
-            scaler: a ``torch.amp.GradScaler``. Unless it is disabled it looks after gradients itself and is given the step,
-                which it may leave out on its own account. Where the optimizer has no gradient at all it is left
-                untouched; if no optimizer has one, leave out ``scaler.update()`` too, which needs at least one.
+            optimizer: any optimizer that steps without a closure, after ``backward``. Parameters without a gradient do not
+                change, as in ``optimizer.step()``.
+            terms: the loss, or its terms by name, as tensors or numbers.
+            scaler: a ``torch.amp.GradScaler``. If enabled, it checks the gradients itself and takes or skips the step. It is
+                not used if the optimizer has no gradients; if no optimizer has any, do not call ``scaler.update()``, which
+                needs at least one.
 
         Returns:
-            Whether the step was taken or, with a scaler, handed to the scaler. Where it was not, what the networks made
-            is best kept from the discriminators' image pool too. Where the device decides, a boolean tensor there, (),
-            so that only who asks, as in ``if guard.step(...)``, waits for it.
+            Whether the step was taken or, with a scaler, passed to the scaler. After a skipped step, images of this step
+            should not enter an image pool. If the device decides, a boolean tensor (), so that only reading it, as in
+            ``if guard.step(...)``, synchronises.
 
         Raises:
-            ValueError: something else than an optimizer, losses or a scaler is given.
-            FloatingPointError: ``limit`` steps in a row were skipped.
-            RuntimeError: its first step with these terms is captured in a CUDA graph.
+            ValueError: optimizer, terms or scaler is of another type.
+            FloatingPointError: ``limit`` consecutive steps were skipped.
+            RuntimeError: the first step with these terms is inside the capture of a CUDA graph.
         """
         instance_of("optimizer", optimizer, torch.optim.Optimizer, "such as torch.optim.Adam(network.parameters())")
         if scaler is not None:
@@ -94,7 +97,7 @@ class StepGuard:
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         gradients = [p.grad for p in parameters if p.grad is not None]
         if scaler is not None and not (scaler.is_enabled() and gradients):
-            scaler = None  # a disabled one looks after nothing; an enabled one raises where there is nothing to unscale
+            scaler = None  # an enabled scaler raises if there are no gradients to unscale
         device = next((p.device for p in parameters), torch.device("cpu"))
         fused = _fused(optimizer) if scaler is None else None
         every = self.read_every or (READ_EVERY if device.type == "cuda" else 1)
@@ -102,22 +105,22 @@ class StepGuard:
             self._every = every
             return self._step_on_device(optimizer, fused, named, gradients, device)
         self.steps += 1
-        fine, values = _look(named, [] if scaler is not None else gradients, device)
+        fine, values = _all_finite(named, [] if scaler is not None else gradients, device)
         if bool(fine):
             self.in_a_row = 0
             scaler.step(optimizer) if scaler is not None else optimizer.step()
             return True
         self.skipped, self.in_a_row = self.skipped + 1, self.in_a_row + 1
         if scaler is not None:
-            with suppress(RuntimeError):  # of a scaler that unscaled these gradients before, to clip them
-                scaler.unscale_(optimizer)  # it wants to have looked before it is asked to update
+            with suppress(RuntimeError):  # raised if these gradients were unscaled before, for clipping
+                scaler.unscale_(optimizer)  # scaler.update() requires it
         optimizer.zero_grad(set_to_none=True)
-        bad = _bad(dict(zip(named, values.tolist(), strict=True)))
-        self._tell(f"step {self.steps} was not taken: {bad}", self.in_a_row)
+        bad = _non_finite_terms(dict(zip(named, values.tolist(), strict=True)))
+        self._warn_or_raise(f"step {self.steps} was not taken: {bad}", self.in_a_row)
         return False
 
     def replayed(self) -> None:
-        """Count a step that a CUDA graph replayed, and read the device's counters when ``read_every`` are unread.
+        """Count a step that a CUDA graph replayed, and read the device's counters after every ``read_every`` steps.
 
         :class:`asymkit.CapturedStep` calls it after every replay.
 
@@ -129,7 +132,7 @@ class StepGuard:
             self.read()
 
     def read(self) -> None:
-        """Read the device's counters now, for which it waits: before a checkpoint, say, or at the end.
+        """Read the device's counters now, which synchronises, e.g. before saving a training state.
 
         Raises:
             FloatingPointError: ``limit`` steps in a row were skipped.
@@ -152,7 +155,7 @@ class StepGuard:
         last, which = self.steps, f"step {self.steps} was"
         if unread > 1:
             which = f"{skipped} of steps {last - unread + 1} to {last} {'was' if skipped == 1 else 'were'}"
-        self._tell(f"{which} not taken: {_bad(values)}", longest)
+        self._warn_or_raise(f"{which} not taken: {_non_finite_terms(values)}", longest)
 
     def _step_on_device(
         self,
@@ -162,8 +165,8 @@ class StepGuard:
         gradients: list[Tensor],
         device: torch.device,
     ) -> Tensor:
-        """Step without reading whether: the fused optimizer leaves all as it is where ``found_inf`` is 1."""
-        fine, values = _look(named, gradients, device)
+        """Step without synchronising: the fused optimizer changes nothing if ``found_inf`` is 1."""
+        fine, values = _all_finite(named, gradients, device)
         skipped = (~fine).float()
         with torch.no_grad():
             self._count_on_device(skipped, values, tuple(named))
@@ -178,7 +181,7 @@ class StepGuard:
 
     def _count_on_device(self, skipped: Tensor, values: Tensor, names: tuple[str, ...]) -> None:
         if self._counts is None or names not in self._values:
-            if _capturing(skipped.device):  # a graph would set them to zero in each replay
+            if _capturing(skipped.device):  # each replay would set them to zero
                 raise RuntimeError("take a step with this StepGuard and these terms before one is captured")
             self._counts = skipped.new_zeros(3) if self._counts is None else self._counts
             self._values[names] = self._counts.new_zeros(len(names))
@@ -190,29 +193,31 @@ class StepGuard:
         kept = self._values[names]
         kept.copy_(torch.where(skipped > 0, values, kept))
 
-    def _tell(self, message: str, in_a_row: int) -> None:
+    def _warn_or_raise(self, message: str, in_a_row: int) -> None:
         if in_a_row >= self.limit:
             raise FloatingPointError(
                 f"{message}; that makes {in_a_row} in a row. Look for images that are not finite, lower the learning "
-                "rate, or go back to a checkpoint"
+                "rate, or resume from an earlier training state"
             )
         warnings.warn(f"{message}; {self.skipped} skipped so far", stacklevel=3)
 
 
-def _look(named: Mapping[str, Tensor | float], gradients: list[Tensor], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Whether all is finite, the same answer for all processes, and the terms, both on the device and not read."""
+def _all_finite(
+    named: Mapping[str, Tensor | float], gradients: list[Tensor], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Whether all terms and gradients are finite, in all processes, and the terms; tensors on the device."""
     with torch.no_grad():
         terms = [_on_device(term, device) for term in named.values()]
-        looked = list(terms)
-        # the norm of sparse gradients is that of their values, summed where an index came twice
+        checked = list(terms)
+        # coalesced values of sparse gradients
         values = [grad.coalesce().values() if grad.is_sparse else grad for grad in gradients]
-        values = [value for value in values if value.numel()]  # nothing has no largest value
+        values = [value for value in values if value.numel()]  # the maximum of an empty tensor is an error
         if values:
             norm = torch.nn.utils.get_total_norm(values, math.inf).to(device)
-            # whether it is finite in its own type, which may be wider than float32
-            looked.append(torch.where(norm.isfinite(), 0.0, math.inf).float())
-        fine = torch.stack(looked).isfinite().all() if looked else torch.ones((), dtype=torch.bool, device=device)
-        if _several():  # also where this process has no losses and no gradients: the others wait for its answer
+            # checked in its own dtype, which may be wider than float32
+            checked.append(torch.where(norm.isfinite(), 0.0, math.inf).float())
+        fine = torch.stack(checked).isfinite().all() if checked else torch.ones((), dtype=torch.bool, device=device)
+        if _is_distributed():  # also without losses and gradients, as the other processes wait
             everywhere = fine.float()
             torch.distributed.all_reduce(everywhere, torch.distributed.ReduceOp.MIN)
             fine = everywhere > 0
@@ -220,19 +225,19 @@ def _look(named: Mapping[str, Tensor | float], gradients: list[Tensor], device: 
 
 
 def _fused(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer | None:
-    """The Adam or AdamW that leaves out steps by ``found_inf``, also inside accelerate's wrapper; None for any other.
+    """The fused Adam or AdamW, also inside accelerate's wrapper, which skips steps by ``found_inf``; None for any other.
 
-    A fused SGD honours it as well, but leaves its momentum uninitialised where the very first step is left out.
+    A fused SGD does so too, but its momentum is uninitialised if the very first step is skipped.
     """
     if getattr(optimizer, "scaler", None) is not None:  # accelerate's wrapper, whose scaler uses found_inf itself
         return None
     inner = getattr(optimizer, "optimizer", optimizer)
-    plain = type(inner) in (torch.optim.Adam, torch.optim.AdamW)  # no subclass, whose step may do anything
+    plain = type(inner) in (torch.optim.Adam, torch.optim.AdamW)  # a subclass may override step
     return inner if plain and all(group["fused"] for group in inner.param_groups) else None
 
 
 def _on_device(term: Tensor | float, device: torch.device) -> Tensor:
-    """A scalar in float32; a number without a copy from the host."""
+    """A term as a float32 scalar on the device; a number is written by a kernel, not copied from the host."""
     if not isinstance(term, Tensor):
         most = torch.finfo(torch.float32).max
         number = max(-most, min(term, most)) if math.isfinite(term) else term
@@ -241,7 +246,7 @@ def _on_device(term: Tensor | float, device: torch.device) -> Tensor:
     return term.sum() if term.ndim else term
 
 
-def _several() -> bool:
+def _is_distributed() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
@@ -249,14 +254,14 @@ def _capturing(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
 
-def _bad(values: Mapping[str, float]) -> str:
-    """Which terms are not finite."""
+def _non_finite_terms(values: Mapping[str, float]) -> str:
+    """The terms that are not finite, for a message."""
     bad = {name: value for name, value in values.items() if not math.isfinite(value)}
     return ", ".join(f"{name} is {value}" for name, value in bad.items()) or "gradients are not finite, losses are"
 
 
 def _named(terms: Mapping[str, Tensor | float] | Tensor) -> dict[str, Tensor | float]:
-    """The terms by name, refused where they are no losses."""
+    """Checked terms by name."""
     named = {"the loss": terms} if isinstance(terms, Tensor) else terms
     if not isinstance(named, Mapping):
         raise ValueError(f"terms must be the loss, a tensor, or a dict of its terms by name, got {described(terms)}")
@@ -270,6 +275,6 @@ def _named(terms: Mapping[str, Tensor | float] | Tensor) -> dict[str, Tensor | f
             raise ValueError(f"terms[{name!r}] must be a tensor or a number, got {described(term)}")
         try:
             found[name] = term if isinstance(term, Tensor) else float(term)
-        except OverflowError:  # an integer beyond all floats
+        except OverflowError:  # an integer too large for a float
             found[name] = math.inf if term > 0 else -math.inf
     return found

@@ -1,4 +1,4 @@
-"""Image pools of earlier generated images, so that discriminators do not chase the generator's last step."""
+"""Image pools: discriminators are trained on generated images of earlier steps too."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from asymkit.ops.eager.norm import layout_of
 class ImagePool:
     """Image pool of previously generated images (Shrivastava et al. 2017), with CycleGAN's interface.
 
-    Until it is full every image is stored and returned. From then on each image is, with even chances, returned
-    itself or swapped for a stored one. Images are detached. Batches of one may differ in height and width, and are
-    then answered with images of other sizes, as by CycleGAN's pool.
+    Until the pool is full, every image is stored and returned. After that, each image is returned with probability 1/2, or
+    swapped for a stored one. Images are detached. Batches of one may differ in height and width; the image returned may
+    then have another size than the one given, as with CycleGAN's pool.
 
     Args:
-        size: how many images to keep; 0 returns every batch as it is.
+        size: number of images to store; 0 returns every batch unchanged.
 
     Raises:
-        ValueError: a negative size.
+        ValueError: size is negative.
 
     Example:
+        >>> import torch
+        >>> from asymkit import ImagePool
         >>> pool = ImagePool(size=50)
         >>> pool(torch.zeros(4, 3, 8, 8)).shape, len(pool)
         (torch.Size([4, 3, 8, 8]), 4)
@@ -40,16 +42,16 @@ class ImagePool:
         self.images = []
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Mix a batch with earlier images.
+        """Store a batch and return a mixture of it with stored images.
 
         Args:
-            images: (N, C, H, W); for N > 1 of the height and width of all images kept, for N = 1 of any.
+            images: (N, C, H, W); for N > 1 of the height and width of all stored images, for N = 1 of any.
 
         Returns:
-            (N, C, H, W), or (1, C, h, w) with the height and width of an image kept; on the device and in the type of ``images``.
+            (N, C, H, W), or (1, C, h, w) with the size of a stored image; on the device and in the dtype of ``images``.
 
         Raises:
-            ValueError: no batch of images, other channels than the images kept, a batch of several of another size.
+            ValueError: images is not a batch of images, has other channels than the stored ones, or N > 1 and another size.
         """
         check_images(images, "images", channels=self.images[0].shape[0] if self.images else None)
         other = next((kept for kept in self.images if kept.shape != images.shape[1:]), None)
@@ -62,7 +64,7 @@ class ImagePool:
         return images if self.size == 0 else torch.stack([self._exchange(image) for image in images])
 
     query = __call__
-    """CycleGAN's name for it."""
+    """CycleGAN's name of this method."""
 
     def __len__(self) -> int:
         return len(self.images)
@@ -73,29 +75,29 @@ class ImagePool:
             return image
         if torch.rand(()) < 0.5:
             return image
-        place = int(torch.randint(self.size, ()))
-        kept, self.images[place] = self.images[place], image.clone()
-        return kept.to(image)  # those of a training state come back on the CPU; autocast gives more than one type
+        index = int(torch.randint(self.size, ()))
+        stored, self.images[index] = self.images[index], image.clone()
+        return stored.to(image)  # those of a training state are on the CPU, and autocast gives more than one dtype
 
     def forget_nonfinite(self) -> None:
-        """Drop images that hold NaN or infinity, after a step that went wrong: discriminators would meet them for long."""
+        """Drop stored images that contain NaN or infinity, after a step that was not finite."""
         self.images = [image for image in self.images if bool(image.isfinite().all())]
 
     def state_dict(self) -> dict[str, list[Tensor]]:
-        """What a checkpoint needs to go on with the same fakes."""
+        """The stored images, for a training state."""
         return {"images": list(self.images)}
 
     def load_state_dict(self, state: dict[str, list[Tensor]]) -> None:
-        """Take over the fakes of a checkpoint.
+        """Load the images of a training state.
 
         Raises:
-            ValueError: more images than this pool holds, images of different channels, or no state of a pool.
+            ValueError: state has more images than ``size``, images of different channels, or is not of an image pool.
         """
         images = state.get("images") if isinstance(state, Mapping) else None
         if not isinstance(images, list | tuple) or not all(map(_is_image, images)):
             raise ValueError(f"state must be an ImagePool's state_dict(), {{'images': [...]}}, got {described(state)}")
         if len(images) > self.size:
-            raise ValueError(f"the checkpoint's pool holds {len(images)} images, this one has size={self.size}")
+            raise ValueError(f"state: the image pool in it holds {len(images)} images, this one has size={self.size}")
         channels = sorted({image.shape[0] for image in images})
         if len(channels) > 1:
             raise ValueError(f"state: the images of a pool have one number of channels, got {channels}")
@@ -107,16 +109,16 @@ def _is_image(image: object) -> bool:
 
 
 class CapturableImagePool(ImagePool):
-    """:class:`ImagePool` in one tensor, whose choices are drawn on the device, so that a CUDA graph can hold it.
+    """:class:`ImagePool` in one tensor, with random choices on the device, so that a CUDA graph can contain it.
 
-    Images are returned and swapped with the same probabilities, one image of a batch after the other. All must be of one
-    size. Images that hold NaN or infinity are returned but not kept. The states of both classes fit each other.
+    Probabilities and the order of images are those of :class:`ImagePool`. All images must have one size. Images that
+    contain NaN or infinity are returned but not stored. State dicts of both classes are interchangeable.
 
     Args:
-        size: how many images to keep; 0 returns every batch as it is.
+        size: number of images to store; 0 returns every batch unchanged.
 
     Raises:
-        ValueError: a negative size.
+        ValueError: size is negative.
 
     Example:
         >>> import torch
@@ -127,13 +129,13 @@ class CapturableImagePool(ImagePool):
     """
 
     def __init__(self, size: int = 50) -> None:
-        self._rows: Tensor | None = None  # (size + 1, C, H, W); the last row takes what is not kept
-        self._count: Tensor | None = None  # (), images kept
+        self._rows: Tensor | None = None  # (size + 1, C, H, W); images that are not stored are written to the last row
+        self._count: Tensor | None = None  # (), number of stored images
         super().__init__(size)
 
     @property
     def images(self) -> list[Tensor]:
-        """Copies of the images kept; how many there are is read from the device."""
+        """Copies of the stored images; reading their number synchronises."""
         if self._rows is None or self._count is None:
             return []
         return list(self._rows[: int(self._count)].clone())
@@ -152,30 +154,30 @@ class CapturableImagePool(ImagePool):
         count.fill_(len(images))
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Mix a batch with earlier images.
+        """Store a batch and return a mixture of it with stored images.
 
         Args:
-            images: (N, C, H, W), C, H and W those of all images kept.
+            images: (N, C, H, W), with C, H and W of all stored images.
 
         Returns:
-            (N, C, H, W), on the device, in the type and in the memory layout of ``images``.
+            (N, C, H, W), with device, dtype and memory layout of ``images``.
 
         Raises:
-            ValueError: no batch of images, or of another size or number of channels than the images kept.
+            ValueError: images is not a batch of images, or has another size or other channels than the stored ones.
         """
         check_images(images, "images", channels=None if self._rows is None else self._rows.shape[1])
         if self.size == 0:
             return images.detach()
         rows, count = self._allocated(images)
-        if rows.device != images.device:  # images of a training state come back on the CPU
+        if rows.device != images.device:  # images of a training state are on the CPU
             self._rows, self._count = rows, count = rows.to(images.device), count.to(images.device)
         with torch.no_grad():
             return self._exchanged(images.detach(), rows, count)
 
     def _allocated(self, like: Tensor) -> tuple[Tensor, Tensor]:
-        """Memory for such images, which stays where it is, as graphs need it."""
+        """The tensors of the pool, allocated at the first call, since a CUDA graph needs fixed addresses."""
         if self._rows is None or self._count is None:
-            with torch.inference_mode(False):  # memory that later batches are written into
+            with torch.inference_mode(False):  # inference tensors could not be written to outside inference mode
                 rows = torch.zeros(self.size + 1, *like.shape[1:], dtype=like.dtype, device=like.device)
                 self._rows = rows.contiguous(memory_format=layout_of(like))
                 self._count = torch.zeros((), dtype=torch.int64, device=like.device)
@@ -190,13 +192,13 @@ class CapturableImagePool(ImagePool):
         n, device = len(images), images.device
         kept = images.to(rows.dtype)
         finite = kept.abs().amax((1, 2, 3)) < math.inf
-        place = count + finite.cumsum(0) - 1  # while there is room, images go to one row after the other
+        place = count + finite.cumsum(0) - 1  # the next free rows
         fills = finite & (place < self.size)
         swaps = finite & ~fills & (torch.rand(n, device=device) < 0.5)
         drawn = torch.randint(self.size, (n,), device=device)
         place = torch.where(fills, place, torch.where(swaps, drawn, self.size))
         stored = rows.index_select(0, place).to(images)
-        if n > 1:  # a row may hold an earlier image of this batch by then, and keeps the last one that goes there
+        if n > 1:  # several images of the batch may use one row: each gets the one before, the last is stored
             number, same = torch.arange(n, device=device), place[:, None] == place
             earlier = torch.where(same.tril(-1), number, -1).amax(1)
             stored = torch.where(_each(earlier >= 0), images.index_select(0, earlier.clamp_min(0)), stored)
@@ -207,7 +209,7 @@ class CapturableImagePool(ImagePool):
 
 
 def _each(choice: Tensor) -> Tensor:
-    """One answer for each image, (N,), to be broadcast over them."""
+    """A mask of images, (N,), as (N, 1, 1, 1)."""
     return choice[:, None, None, None]
 
 
@@ -215,11 +217,11 @@ Cycles = TypeVar("Cycles", bound=Any)
 
 
 class ImagePools:
-    """One :class:`ImagePool` for each kind of generated image that AsymGAN's and Async-GAN's discriminators see.
+    """One :class:`ImagePool` for each kind of generated image of AsymGAN's and Async-GAN's discriminators.
 
     Args:
         size: images in each pool; 0 only detaches.
-        capturable: take :class:`CapturableImagePool`, which a CUDA graph can hold.
+        capturable: use :class:`CapturableImagePool`, which a CUDA graph can contain.
 
     Example:
         >>> import torch
@@ -237,13 +239,13 @@ class ImagePools:
         self.pools = {kind: CapturableImagePool(size) if capturable else ImagePool(size) for kind in self.KINDS}
 
     def __call__(self, cycles: Cycles) -> Cycles:
-        """Detached cycles whose generated images are mixed with earlier ones, for the discriminators' step only.
+        """Detached cycles with generated images replaced by those of the pools, for the discriminators' step.
 
         Args:
-            cycles: of :class:`asymkit.objectives.asymgan.Translators`.
+            cycles: output of :class:`asymkit.objectives.asymgan.Translators`.
 
         Raises:
-            ValueError: anything else, images that :class:`ImagePool` refuses.
+            ValueError: cycles is anything else, or :class:`ImagePool` refuses an image.
         """
         if not all(hasattr(cycles, kind) for kind in self.KINDS):
             raise ValueError(f"cycles must be a named tuple with {', '.join(self.KINDS)}, got {described(cycles)}")
@@ -252,22 +254,22 @@ class ImagePools:
         return cycles.detach()._replace(**mixed)
 
     def forget_nonfinite(self) -> None:
-        """Drop images that hold NaN or infinity from all pools."""
+        """Drop stored images that contain NaN or infinity from all pools."""
         for pool in self.pools.values():
             pool.forget_nonfinite()
 
     def state_dict(self) -> dict[str, dict[str, list[Tensor]]]:
-        """All pools, for a checkpoint."""
+        """The images of all pools, for a training state."""
         return {kind: pool.state_dict() for kind, pool in self.pools.items()}
 
     def load_state_dict(self, state: Mapping[str, dict[str, list[Tensor]]]) -> None:
-        """Take over the pools of a checkpoint.
+        """Load the pools of a training state.
 
         Raises:
-            ValueError: pools of other kinds, or larger ones.
+            ValueError: state has pools of other kinds, or larger ones.
         """
         if not isinstance(state, Mapping) or state.keys() != self.pools.keys():
             found = list(state) if isinstance(state, Mapping) else described(state)
-            raise ValueError(f"state: the checkpoint's pools are {found}, these are {sorted(self.pools)}")
+            raise ValueError(f"state: the image pools in it are {found}, these are {sorted(self.pools)}")
         for kind, pool in self.pools.items():
             pool.load_state_dict(state[kind])

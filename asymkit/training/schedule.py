@@ -1,4 +1,4 @@
-"""When and what to train: freezing for a while, and learning rates over time."""
+"""Freezing of modules, Async-GAN's schedule of joint and partial steps, and learning-rate decay."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ MOST_PROGRESS = math.nextafter(2, 0)
 
 @contextmanager
 def frozen(*modules: nn.Module) -> Iterator[None]:
-    """Hold modules still for a while: no gradient for their parameters, eval mode; all restored on exit.
+    """Context manager that freezes modules: parameters require no gradient, eval mode; everything is restored on exit.
 
-    Gradients still flow *through* the modules to their inputs. Gradients that the parameters hold on entry are set
-    aside and come back on exit, so that an optimizer stepped inside leaves the parameters alone bit for bit, momentum
-    and weight decay included, and gradients accumulated outside are not lost. Nests; restores after exceptions.
+    Gradients still flow *through* the modules to their inputs. ``.grad`` of the parameters is None inside and restored on
+    exit, so that an optimizer step inside does not change the parameters at all, in spite of momentum and weight decay, and
+    accumulated gradients are not lost. Can be nested; restores after exceptions too.
 
     Args:
         *modules: whole networks or parts of them.
 
     Raises:
-        ValueError: something else than modules is given.
+        ValueError: an argument is not a module.
 
     Example:
         >>> import torch
+        >>> from torch import nn
+        >>> from asymkit import frozen
         >>> discriminator = nn.Linear(2, 1)
         >>> x = torch.ones(1, 2, requires_grad=True)
         >>> with frozen(discriminator):
@@ -68,31 +70,33 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
 
 
 class AsyncScheduler:
-    """Train both directions for a while, then the hard one only, on pairs the easy one makes [Async-GAN Algorithm 1].
+    """Alternates joint steps of both directions and partial steps of the hard direction [Async-GAN Algorithm 1].
 
-    The first half of the training is joint. From there on cycles of ``period`` epochs begin jointly and end partially:
-    the easy direction is frozen and the hard one trained on pseudo pairs. Call the scheduler instead of the step; it
-    runs the one whose turn it is, with everything in ``frozen`` held still during partial steps. The phase depends on
-    the number of the epoch alone: there is nothing to save, and resuming is ``set_epoch(epoch)``.
+    The first half of the training is joint. After that, each period begins with joint epochs and ends with partial ones, in
+    which the easy direction is frozen and the hard one is trained on pseudo pairs. Call the scheduler instead of the step:
+    it calls the step of the current phase, with the modules in ``frozen`` frozen during partial steps. The phase depends on
+    the epoch number only: there is no state to save, and resuming is ``set_epoch(epoch)``.
 
     Args:
         joint: a training step of any cycle model, optimizers included.
-        partial: a training step of the hard direction and its discriminator on pseudo pairs; takes what ``joint`` takes.
-        frozen: modules, or parts of them, that partial steps leave alone: the easy direction and the poor domain's
+        partial: a training step of the hard direction and its discriminator on pseudo pairs, with the arguments of ``joint``.
+        frozen: modules, or parts of them, to freeze in partial steps: the easy direction and the poor domain's
             discriminator. They may share one optimizer with all others.
-        total_epochs: N, epochs or iterations: whatever is given to :meth:`set_epoch`; at most 100 million.
+        total_epochs: N, in epochs or iterations, the unit of :meth:`set_epoch`; at most 100 million.
         period: T, in the same unit; N / 10 and N / 6 did best in the paper.
-        rule: "text", what the paper's text says: of every T epochs the first half is joint. "algorithm1" is the printed
-            algorithm, whose count runs from 1: six joint epochs of ten, and never a partial one with T = 2.
+        rule: "text": the first half of every T epochs is joint, as in the paper's text. "algorithm1": the printed
+            algorithm, which counts from 1: six joint epochs of ten, and no partial one for T = 2.
 
     Raises:
-        ValueError: a period or total below 1, above 100 million or no integer, an unknown rule, ``frozen`` holds no
-            modules.
+        ValueError: period or total_epochs is not an integer from 1 to 100 million, rule is unknown, or ``frozen`` is not a
+            list of modules.
 
     Warns:
-        UserWarning: a plan without any partial epoch, e.g. with T = N.
+        UserWarning: no epoch is partial, e.g. for T = N.
 
     Example:
+        >>> from torch import nn
+        >>> from asymkit import AsyncScheduler
         >>> easy = nn.Linear(1, 1)
         >>> step = AsyncScheduler(lambda x: "joint", lambda x: "partial", [easy], total_epochs=8, period=4)
         >>> for epoch in range(8):
@@ -139,25 +143,25 @@ class AsyncScheduler:
             )
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch, or iteration, the following steps belong to, counted from 0.
+        """Set the epoch, or iteration, of the following steps, counted from 0.
 
         Raises:
-            ValueError: below 0, not below ``total_epochs``, or no integer.
+            ValueError: epoch is not an integer from 0 to ``total_epochs`` − 1.
         """
         self._epoch = self._checked(epoch)
 
     def phase(self, epoch: int) -> Phase:
-        """What an epoch is: "joint" or "partial"; depends on nothing but its number.
+        """The phase of an epoch, "joint" or "partial", which depends on its number only.
 
         In joint epochs the paper draws as many samples as the smaller set has, in partial ones all of the rich set.
 
         Raises:
-            ValueError: below 0, not below ``total_epochs``, or no integer.
+            ValueError: epoch is not an integer from 0 to ``total_epochs`` − 1.
         """
         return "partial" if self._is_partial(self._checked(epoch)) else "joint"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the step whose turn it is, with these arguments, and return what it returns.
+        """Call the step of the current phase with these arguments, and return its result.
 
         Raises:
             RuntimeError: ``set_epoch`` was never called.
@@ -172,7 +176,7 @@ class AsyncScheduler:
             return self.partial(*args, **kwargs)
 
     def table(self) -> str:
-        """The whole plan, one line for every run of epochs of one phase."""
+        """The whole plan as text, one line for each range of epochs of one phase."""
         plan = [self.phase(epoch) for epoch in range(self.total_epochs)]
         lines, begin = [], 0
         for phase, run in groupby(plan):
@@ -199,7 +203,7 @@ class AsyncScheduler:
             raise ValueError(f"{error}; epochs are numbered from 0 to {self.total_epochs - 1}") from None
 
     def _has_partial(self, period: int) -> bool:
-        """Whether there is a partial epoch: the first is one of three, by either rule."""
+        """Whether any epoch is partial; by either rule, the first one is among three candidates."""
         half, number = math.ceil(self.total_epochs / 2), self.total_epochs // 2 + 1
         first = (half + math.ceil(period / 2), number - 1, number - number % period + period // 2)
         return any(epoch < self.total_epochs and self._is_partial(epoch, period) for epoch in first)
@@ -213,28 +217,29 @@ class AsyncScheduler:
 
 
 def linear_decay(progress: float, constant: float = 0.5) -> float:
-    """Factor for the learning rate: 1 for a while, then linearly to 0 [AsymGAN §IV-A].
+    """Learning-rate factor: constant at 1, then linear decay to 0 [AsymGAN §IV-A].
 
     Args:
-        progress: how much of the training is done, 0 to 1, in epochs, iterations or minutes alike. A little more counts
-            as 1, as schedulers ask for the rate after the last epoch too.
-        constant: the part before the decay begins; the paper's 100 + 100 epochs are 0.5.
+        progress: fraction of the training that is done, 0 to 1, e.g. epoch / epochs. Values above 1 and below 2 count as
+            1, because schedulers also compute the factor after the last epoch.
+        constant: fraction before the decay begins; the paper's 100 + 100 epochs are 0.5.
 
     Returns:
         The factor, 0 to 1.
 
     Raises:
-        ValueError: progress is outside [0, 2), as the number of an epoch is, or constant outside [0, 1].
+        ValueError: progress is not in [0, 2), e.g. an epoch number, or constant is not in [0, 1].
 
     Example:
+        >>> import torch
+        >>> from asymkit import linear_decay
         >>> [linear_decay(epoch / 200) for epoch in (0, 100, 150, 200)]
         [1.0, 1.0, 0.5, 0.0]
 
-        PyTorch's ``LambdaLR`` counts from 0 in every run. Add the epochs of earlier runs, or a resumed training starts at
-        the full rate, and divide by one more than there are, or the last epoch may be trained at rate 0:
+        PyTorch's ``LambdaLR`` counts from 0 in every run. Add the epochs of earlier runs, so that a resumed training does not
+        start at the full rate, and divide by one more than there are epochs, so that the last one is not trained at rate 0:
 
-        >>> import torch
-        >>> epochs, done = 200, 150  # done: by the run that is resumed
+        >>> epochs, done = 200, 150  # done: epochs before resuming
         >>> optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=1.0)
         >>> decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: linear_decay((done + epoch) / (epochs + 1)))
         >>> optimizer.param_groups[0]["lr"] == linear_decay(150 / 201) > 0

@@ -130,8 +130,8 @@ OPS = [
 NETWORKS = [
     Mutation(
         "asymkit/inference/tiled.py",
-        "(2 * fade)).clamp(0, 1) if self.first",
-        "(fade)).clamp(0, 1) if self.first",
+        "(2 * blend)).clamp(0, 1) if self.first",
+        "(blend)).clamp(0, 1) if self.first",
         "tests/test_tiled.py::test_too_little_context_is_faded",
     ),
     Mutation("asymkit/networks/highres.py", "return torch.randn(n,", "return torch.rand(n,", "tests/test_highres.py"),
@@ -185,7 +185,7 @@ NETWORKS = [
     ),
     Mutation(
         "asymkit/networks/generators.py",
-        'norm=place == "image"',
+        'norm=name == "image"',
         "norm=False",
         "tests/test_generators.py::test_all_injections_start_with_pictures_of_the_same_strength",
     ),
@@ -262,7 +262,7 @@ NETWORKS = [
         "asymkit/networks/features.py", "F.max_pool2d(hidden, 2)", "F.avg_pool2d(hidden, 2)", "tests/test_features.py"
     ),
     Mutation(
-        "asymkit/inference/any_size.py", "(last - places).abs()", "(last - places + 1).abs()", "tests/test_any_size.py"
+        "asymkit/inference/any_size.py", "(last - index).abs()", "(last - index + 1).abs()", "tests/test_any_size.py"
     ),
     Mutation(
         "asymkit/inference/any_size.py",
@@ -278,8 +278,8 @@ NETWORKS = [
     ),
     Mutation(
         "asymkit/inference/tiled.py",
-        "reach = _up(network.pixels, self.multiple)",
-        "reach = _up(network.pixels // 2, self.multiple)",
+        "radius = _round_up(network.radius, self.multiple)",
+        "radius = _round_up(network.radius // 2, self.multiple)",
         "tests/test_tiled.py",
     ),
     Mutation(
@@ -287,8 +287,8 @@ NETWORKS = [
     ),
     Mutation(
         "asymkit/inference/tracing.py",
-        "apart.square() * share * (1 - share)",
-        "apart.square() * share",
+        "delta.square() * share * (1 - share)",
+        "delta.square() * share",
         "tests/test_tiled.py",
     ),
 ]
@@ -535,8 +535,8 @@ TRAINING = [
     ),
     Mutation(
         "asymkit/training/image_pool.py",
-        "self.images[place] = self.images[place], image.clone()",
-        "self.images[0] = self.images[place], image.clone()",
+        "self.images[index] = self.images[index], image.clone()",
+        "self.images[0] = self.images[index], image.clone()",
         "tests/test_pool.py",
     ),
     Mutation(
@@ -649,7 +649,7 @@ TRAINING = [
         "asymkit/training/augment.py", "randint(-most, most + 1,", "randint(0, most + 1,", "tests/test_augment.py"
     ),
     Mutation(
-        "asymkit/training/augment.py", "return image * ~hole_at", "return image * hole_at", "tests/test_augment.py"
+        "asymkit/training/augment.py", "return image * ~hole_mask", "return image * hole_mask", "tests/test_augment.py"
     ),
 ]
 
@@ -676,7 +676,7 @@ CHECKPOINTS = [
         "tests/test_checkpoints.py",
     ),
     Mutation(
-        "asymkit/checkpoints/own.py",
+        "asymkit/checkpoints/recognition.py",
         '"image_size": size * 2**layers',
         '"image_size": 2**layers',
         "asymkit/checkpoints/published.py",

@@ -1,6 +1,6 @@
-"""AsymmetricGAN, supervised: pairs of images of one person, told by skeletons what to become [AsymmetricGAN §3.2].
+"""AsymmetricGAN, supervised: translation between paired images, conditioned on skeletons [AsymmetricGAN §3.2].
 
-Tang and Sebe, Asymmetric GANs for Image-to-Image Translation. Its letters here:
+Tang and Sebe, Asymmetric GANs for Image-to-Image Translation. The paper's letters and the names here:
 
     x, skeleton_x   an image and its skeleton l_x         Gᵗ   dual.translate
     y, skeleton_y   the same person's other one, and l_y  Gʳ   dual.reconstruct
@@ -23,11 +23,11 @@ from asymkit.objectives.terms import TermWeights, check_step, in_one_batch, l1, 
 
 
 class Cycles(NamedTuple):
-    """Every image of x → y' → x̂ and y → x' → ŷ between two skeletons [AsymmetricGAN Fig. 2]."""
+    """All images of the cycles x → y' → x̂ and y → x' → ŷ between two skeletons [AsymmetricGAN Fig. 2]."""
 
     x: Tensor  # an image
     skeleton_x: Tensor  # l_x
-    y: Tensor  # what it should become, the same person
+    y: Tensor  # another image of the same person, the target
     skeleton_y: Tensor  # l_y
     fake_y: Tensor  # y' = Gᵗ(x, l_y)
     rebuilt_x: Tensor  # x̂ = Gʳ(y', l_x)
@@ -37,18 +37,21 @@ class Cycles(NamedTuple):
     same_y: Tensor | None = None  # Gᵗ(y, l_y)
 
     def detach(self) -> Cycles:
-        """The same without a graph, for the discriminators' step."""
+        """The same tensors detached, for the discriminators' step."""
         return Cycles(**{name: tensor.detach() for name, tensor in self._asdict().items() if tensor is not None})
 
 
 class Translators(nn.Module):
-    """Both generators of the supervised framework, all their work inside one ``forward`` [AsymmetricGAN Fig. 2].
+    """Both generators of the supervised framework; one ``forward`` computes both cycles, as DDP requires [AsymmetricGAN Fig. 2].
 
     Args:
         dual: Gᵗ and Gʳ, conditioned on skeleton images; e.g. ``DualGenerator.supervised()``, the paper's.
         identity: also compute the two images of the identity term; without it the step runs Gᵗ on half of the images.
 
     Example:
+        >>> import torch
+        >>> from asymkit import DualGenerator
+        >>> from asymkit.objectives.asymmetricgan.supervised import Translators
         >>> model = Translators(DualGenerator.supervised(width=8, blocks=2))
         >>> x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
         >>> skeleton_x, skeleton_y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
@@ -63,7 +66,7 @@ class Translators(nn.Module):
         (self.identity,) = flags(identity=identity)
 
     def forward(self, x: Tensor, skeleton_x: Tensor, y: Tensor, skeleton_y: Tensor) -> Cycles:
-        """Give each image the other's skeleton, and back.
+        """Translate each image to the other's skeleton, and back.
 
         Args:
             x: images, (N, C, H, W), in [-1, 1].
@@ -90,7 +93,7 @@ class Translators(nn.Module):
 
 
 class Discriminators(nn.Module):
-    """D of the supervised framework; with both, their losses are averaged [AsymmetricGAN Eq. 9, 10].
+    """The discriminators of the supervised framework, whose losses are averaged if there are two [AsymmetricGAN Eq. 9, 10].
 
     Args:
         triplet: scores (x, l_y, y), their channels concatenated, e.g. ``PatchDiscriminator(in_channels=9)``.
@@ -107,7 +110,7 @@ class Discriminators(nn.Module):
         """Scores of every discriminator for (x, l_y, y) or (x, l_y, y').
 
         Raises:
-            ValueError: no batches of images, batches or sizes that differ.
+            ValueError: an argument is not a batch of images, or batch sizes or image sizes differ.
         """
         check_together(image=image, skeleton=skeleton, result=result)
         scores = [self.triplet(torch.cat([image, skeleton, result], dim=1))]
@@ -116,13 +119,13 @@ class Discriminators(nn.Module):
 
 @dataclass(frozen=True)
 class Weights(TermWeights):
-    """The paper's λ, by the term they weight [AsymmetricGAN Eq. 12]."""
+    """The paper's λ, named after the terms [AsymmetricGAN Eq. 12]."""
 
-    adversarial: float = 1.0  # pairs of a photo and its translation look like pairs of photos
-    color: float = 800.0  # λ_c: the translation is the target, in each colour channel
-    cycle: float = 0.1  # λ_cyc: the photo comes back
-    identity: float = 0.01  # λ_id: with its own skeleton a photo stays as it is
-    perceptual: float = 1000.0  # λ_vgg: features of translation and target agree
+    adversarial: float = 1.0  # (x, y') against D
+    color: float = 800.0  # λ_c: the translation equals the target, in each colour channel
+    cycle: float = 0.1  # λ_cyc: the reconstruction equals the image
+    identity: float = 0.01  # λ_id: with its own skeleton an image is unchanged
+    perceptual: float = 1000.0  # λ_vgg: features of translation and target are equal
     total_variation: float = 1e-6  # λ_tv: translations are smooth, summed over pixels
 
 
@@ -132,12 +135,12 @@ def generator_terms(
     perceptual: nn.Module | None = None,
     adversarial: AdversarialLoss | None = None,
 ) -> dict[str, Tensor]:
-    """What both generators minimise, unweighted; the two cycles are added [AsymmetricGAN Eq. 12].
+    """The unweighted loss terms of both generators, summed over the two cycles [AsymmetricGAN Eq. 12].
 
     Args:
-        cycles: of :class:`Translators`.
-        discriminators: D; hold them still with :func:`asymkit.frozen`.
-        perceptual: images, target to a scalar, e.g. :class:`asymkit.PerceptualLoss`; None leaves the term out.
+        cycles: output of :class:`Translators`.
+        discriminators: D; freeze them with :func:`asymkit.frozen`.
+        perceptual: a loss of (images, target), e.g. :class:`asymkit.PerceptualLoss`; None leaves the term out.
         adversarial: None for the logistic loss of Eq. 9 and 10, or :class:`asymkit.LeastSquaresLoss`.
 
     Returns:
@@ -145,7 +148,7 @@ def generator_terms(
     """
     check_step("cycles", cycles, Cycles, discriminators, Discriminators, adversarial=adversarial, perceptual=perceptual)
     gan, color, c = adversarial or LogisticLoss(), ColorCycleLoss(), cycles
-    roughness = TotalVariationLoss(power=1, reduction="sum")
+    variation = TotalVariationLoss(power=1, reduction="sum")
     terms = {
         "adversarial": gan.generator_loss(discriminators(c.x, c.skeleton_y, c.fake_y))  # Eq. 9, 10
         + gan.generator_loss(discriminators(c.y, c.skeleton_x, c.fake_x)),
@@ -156,14 +159,14 @@ def generator_terms(
         terms["identity"] = l1(c.same_x, c.x) + l1(c.same_y, c.y)  # Eq. 3
     if perceptual is not None:
         terms["perceptual"] = perceptual(c.fake_y, c.y) + perceptual(c.fake_x, c.x)
-    terms["total_variation"] = roughness(c.fake_y) + roughness(c.fake_x)
+    terms["total_variation"] = variation(c.fake_y) + variation(c.fake_x)
     return terms
 
 
 def discriminator_terms(
     cycles: Cycles, discriminators: Discriminators, adversarial: AdversarialLoss | None = None
 ) -> dict[str, Tensor]:
-    """What the discriminators minimise, unweighted; the two cycles are added [AsymmetricGAN Eq. 9, 10].
+    """The unweighted loss term of the discriminators, summed over the two cycles [AsymmetricGAN Eq. 9, 10].
 
     Args:
         cycles: detached.
@@ -174,7 +177,7 @@ def discriminator_terms(
         One scalar, ``adversarial``.
 
     Raises:
-        ValueError: cycles that still carry a graph.
+        ValueError: cycles are not detached.
     """
     check_step("cycles", cycles, Cycles, discriminators, Discriminators, adversarial=adversarial)
     refuse_graph(cycles)

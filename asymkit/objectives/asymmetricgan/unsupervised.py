@@ -1,10 +1,10 @@
-"""AsymmetricGAN, unsupervised: images of many domains, unpaired, told by labels where to go [AsymmetricGAN §3.1].
+"""AsymmetricGAN, unsupervised: unpaired translation between many domains, conditioned on labels [AsymmetricGAN §3.1].
 
-Tang and Sebe, Asymmetric GANs for Image-to-Image Translation. Its letters here:
+Tang and Sebe, Asymmetric GANs for Image-to-Image Translation. The paper's letters and the names here:
 
     x, source    images and their domains z_x        Gᵗ   dual.translate
     y, target    others and theirs, z_y              Gʳ   dual.reconstruct
-    D_s, D_c     scores and domain logits of discriminators
+    D_s, D_c     scores and domain logits of the discriminators
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from asymkit.objectives.terms import TermWeights, check_losses, check_pair, in_o
 
 
 class Cycle(NamedTuple):
-    """Every image of x → y' → x̂ between two domains [AsymmetricGAN Fig. 1]."""
+    """All images of the cycle x → y' → x̂ between two domains [AsymmetricGAN Fig. 1]."""
 
     x: Tensor  # images
     source: Tensor  # z_x, their domains
@@ -37,18 +37,21 @@ class Cycle(NamedTuple):
     same_y: Tensor | None = None  # Gᵗ(y, z_y)
 
     def detach(self) -> Cycle:
-        """The same without a graph, for the discriminators' step."""
+        """The same tensors detached, for the discriminators' step."""
         return Cycle(**{name: tensor.detach() for name, tensor in self._asdict().items() if tensor is not None})
 
 
 class Translators(nn.Module):
-    """Both generators of the unsupervised framework, all their work inside one ``forward`` [AsymmetricGAN Fig. 1].
+    """Both generators of the unsupervised framework; one ``forward`` computes the cycle, as DDP requires [AsymmetricGAN Fig. 1].
 
     Args:
         dual: Gᵗ and Gʳ, conditioned on domain labels.
         identity: also compute the two images of the identity term; without it the step runs Gᵗ on a third of the images.
 
     Example:
+        >>> import torch
+        >>> from asymkit import DualGenerator
+        >>> from asymkit.objectives.asymmetricgan.unsupervised import Translators
         >>> model = Translators(DualGenerator.preset("S2", domains=4, width=4))
         >>> x, y = torch.rand(2, 3, 32, 32), torch.rand(2, 3, 32, 32)
         >>> cycle = model(x, torch.tensor([0, 3]), y, torch.tensor([1, 2]))
@@ -75,7 +78,7 @@ class Translators(nn.Module):
             All images.
 
         Raises:
-            ValueError: shapes differ, labels of the wrong form.
+            ValueError: shapes differ, or labels have another form.
         """
         check_pair(x, y)
         forms = [(t.shape, t.dtype, t.device) if isinstance(t, Tensor) else None for t in (source, target)]
@@ -97,14 +100,14 @@ class Translators(nn.Module):
 
 @dataclass(frozen=True)
 class Weights(TermWeights):
-    """The paper's λ, by the term they weight [AsymmetricGAN Eq. 8]."""
+    """The paper's λ, named after the terms [AsymmetricGAN Eq. 8]."""
 
-    adversarial: float = 1.0  # translated images look like images of their domain
-    classification: float = 1.0  # λ_c: they are taken for images of that domain
-    cycle: float = 10.0  # λ_cyc: colours come back, summed over three channels; 30 where a mean is weighted
-    structure: float = 1.0  # λ_m: structure comes back, by MS-SSIM
-    identity: float = 0.5  # λ_id: an image stays as it is in its own domain
-    penalty: float = 0.0  # of the discriminators' gradients, with WassersteinLoss; 10 in StarGAN's code
+    adversarial: float = 1.0  # translated images against D_s
+    classification: float = 1.0  # λ_c: D_c classifies them as the target domain
+    cycle: float = 10.0  # λ_cyc: L1 summed over three channels; 30 for code that uses the mean
+    structure: float = 1.0  # λ_m: MS-SSIM of the reconstruction
+    identity: float = 0.5  # λ_id: with its own domain an image is unchanged
+    penalty: float = 0.0  # gradient penalty of the discriminators, with WassersteinLoss; 10 in StarGAN's code
 
 
 def generator_terms(
@@ -115,23 +118,23 @@ def generator_terms(
     adversarial: AdversarialLoss | None = None,
     weights: Weights | None = None,
 ) -> dict[str, Tensor]:
-    """What both generators minimise, unweighted [AsymmetricGAN Eq. 8].
+    """The unweighted loss terms of both generators [AsymmetricGAN Eq. 8].
 
     Args:
-        cycle: of :class:`Translators`.
+        cycle: output of :class:`Translators`.
         discriminators: D, images to (scores, domain logits), or an ``nn.ModuleList`` of several whose losses are averaged
-            (the double discriminators of Table 9); hold them still with :func:`asymkit.frozen`.
+            (the double discriminators of Table 9); freeze them with :func:`asymkit.frozen`.
         classification: None for :class:`asymkit.DomainClassificationLoss`.
-        structure: None for :class:`asymkit.MSSSIMLoss`, which warns of images too small for all five scales.
-        adversarial: None for least squares, or :class:`asymkit.LogisticLoss` or :class:`asymkit.WassersteinLoss`.
-        weights: a structure term of weight 0 is not computed.
+        structure: None for :class:`asymkit.MSSSIMLoss`, which warns if images are too small for five scales.
+        adversarial: None for least squares, :class:`asymkit.LogisticLoss` or :class:`asymkit.WassersteinLoss`.
+        weights: with a structure weight of 0, that term is not computed.
 
     Returns:
         Scalars by the names of :class:`Weights`; no identity term where the cycle has no images for it.
     """
     _check(cycle, discriminators, weights, classification=classification, structure=structure, adversarial=adversarial)
     gan, classify = adversarial or LeastSquaresLoss(), classification or DomainClassificationLoss()
-    results = [_scores_in_one_batch(discriminator, cycle.fake)[0] for discriminator in _each(discriminators)]
+    results = [_scores_in_one_batch(discriminator, cycle.fake)[0] for discriminator in _as_list(discriminators)]
     terms = {
         "adversarial": _mean([gan.generator_loss(scores) for scores, _ in results]),  # Eq. 4
         "classification": _mean([classify(logits, cycle.target) for _, logits in results]),  # Eq. 7
@@ -151,7 +154,7 @@ def discriminator_terms(
     adversarial: AdversarialLoss | None = None,
     weights: Weights | None = None,
 ) -> dict[str, Tensor]:
-    """What the discriminators minimise, unweighted [AsymmetricGAN Eq. 4, 7].
+    """The unweighted loss terms of the discriminators [AsymmetricGAN Eq. 4, 7].
 
     Args:
         cycle: detached.
@@ -164,13 +167,13 @@ def discriminator_terms(
         Scalars by the names of :class:`Weights`.
 
     Raises:
-        ValueError: a cycle that still carries a graph.
+        ValueError: cycle is not detached.
     """
     _check(cycle, discriminators, weights, classification=classification, adversarial=adversarial)
     refuse_graph(cycle)
     gan, classify = adversarial or LeastSquaresLoss(), classification or DomainClassificationLoss()
     real, right, penalties = [], [], []
-    for discriminator in _each(discriminators):
+    for discriminator in _as_list(discriminators):
         of_x, of_y, of_fake = _scores_in_one_batch(discriminator, cycle.x, cycle.y, cycle.fake)
         real.append(gan.discriminator_loss(of_y.scores, of_fake.scores))  # Eq. 4
         right.append(classify(of_x.logits, cycle.source))  # Eq. 7
@@ -180,7 +183,7 @@ def discriminator_terms(
     return terms | ({"penalty": _mean(penalties)} if penalties else {})
 
 
-def _each(discriminators: nn.Module) -> Sequence[nn.Module]:
+def _as_list(discriminators: nn.Module) -> Sequence[nn.Module]:
     return list(discriminators) if isinstance(discriminators, nn.ModuleList) else [discriminators]
 
 
@@ -190,13 +193,13 @@ class _Result(NamedTuple):
 
 
 def _scores_in_one_batch(discriminator: nn.Module, *images: Tensor) -> list[_Result]:
-    """What a discriminator says of several batches, in one call as :func:`in_one_batch`, equal to one each on its terms."""
+    """Scores and logits of several batches, in one call as by :func:`in_one_batch`, with the same conditions."""
     result = discriminator(torch.cat(images))
     if not isinstance(result, (tuple, list)) or len(result) != 2:
         raise ValueError(
             f"discriminators must give (scores, domain logits), as DomainDiscriminator does, got {described(result)}"
         )
-    return [_Result(*parts) for parts in zip(*(each.chunk(len(images)) for each in result), strict=True)]
+    return [_Result(*parts) for parts in zip(*(output.chunk(len(images)) for output in result), strict=True)]
 
 
 def _scores(discriminator: nn.Module, images: Tensor) -> Tensor:

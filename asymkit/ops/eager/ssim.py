@@ -1,16 +1,15 @@
-"""Structural similarity in PyTorch's operations: the plain formula, and its gradient formed in the forward pass.
+"""Structural similarity in PyTorch's operations: the plain formula, and a form that computes its gradient in forward.
 
-Wang et al. (2004) print the left sides, with means μ, variances σ² and the covariance σ_xy under a Gaussian window. With
-u = x + y and v = x − y they are the right sides,
+Wang et al. (2004) print the left-hand sides, with means μ, variances σ² and the covariance σ_xy under a Gaussian window.
+With u = x + y and v = x − y they equal the right-hand sides,
 
     luminance                (2 μ_x μ_y + C₁) / (μ_x² + μ_y² + C₁)  =  1 − μ_v² / (½ (μ_u² + μ_v²) + C₁)
     contrast and structure   (2 σ_xy + C₂) / (σ_x² + σ_y² + C₂)     =  1 − 2 σ_v² / (σ_u² + σ_v² + 2 C₂)
 
-which take four blurs instead of five, and are exactly 1 for equal images, where the left ones cancel to values above
-1. :func:`similarity` is that formula. :func:`similarity_and_gradients` computes the same values and, with three more
-blurs for one input and four for both, the gradient, by the same window turned around (docs/benchmarks.md): nothing else
-has to be saved for the backward pass. There all channels of all images lie innermost in memory, (H, W, N·C): both
-directions of the blur, the pooling and all sums run over whole vectors, and no intermediate map is ever transposed.
+which take four blurs instead of five and are exactly 1 for equal images, where rounding lets the left-hand sides exceed
+1. :func:`similarity` is that formula. :func:`similarity_and_gradients` computes the same values and also the gradients,
+with three more blurs for one input and four for both (docs/benchmarks.md); nothing else has to be saved for backward.
+It works in the memory layout (H, W, N·C), in which blurs, pooling and sums are vectorised over the channels of all images.
 """
 
 from __future__ import annotations
@@ -28,16 +27,16 @@ from asymkit.precision import full_precision
 K1, K2 = 0.01, 0.03
 
 POWER_FLOOR = 1e-3
-"""Below this similarity the fractional power is continued by a hyperbola, see :func:`asymkit.ops.ms_ssim`."""
+"""Below this similarity the fractional power is replaced by a hyperbola, see :func:`asymkit.ops.ms_ssim`."""
 
 CHUNK = 12 * 256 * 256
-"""Pixels worked on at a time on the finest scales, so that their maps stay in the cache."""
+"""Number of values processed at a time at the finest scale, so that intermediate results stay in the cache."""
 
 
 def similarity(
     x: Tensor, y: Tensor, low: float, span: float, window: Sequence[float], exponents: Sequence[float]
 ) -> Tensor:
-    """Structural similarity per image, the formula itself: compilers fuse it, every transform of autograd follows it.
+    """Structural similarity of each image, the plain formula, which torch.compile fuses.
 
     Args:
         x: images, (N, C, H, W), float32 or float64.
@@ -53,8 +52,8 @@ def similarity(
     c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
     similarities = []
     with full_precision(x):
-        u, v = x + y - (2 * low + span), x - y  # u is 0 in the middle of the range, where squares lose fewer digits
-        if tracing() and not exporting() and _convolution_blurs(x):  # twice as fast: all channels innermost in memory
+        u, v = x + y - (2 * low + span), x - y  # centred at 0 for the precision of squares
+        if tracing() and not exporting() and _convolution_blurs(x):  # twice as fast with channels innermost in memory
             u, v = _channels_of_one(u), _channels_of_one(v)
         for scale in range(max(len(exponents), 1)):
             if scale > 0:
@@ -63,7 +62,7 @@ def similarity(
             var_u, var_v = square_u - mean_u.square(), square_v - mean_v.square()
             contrast_structure = 1 - 2 * var_v / (var_u + var_v + 2 * c2)
             similarities.append(contrast_structure)
-        mean_u = mean_u + span  # of x + y measured from black
+        mean_u = mean_u + span  # mean of x + y − 2 · low
         luminance = 1 - mean_v.square() / ((mean_u.square() + mean_v.square()) / 2 + c1)
         similarities[-1] = similarities[-1] * luminance
     per_scale = [similarity.mean((2, 3)).reshape(x.shape[:2]) for similarity in similarities]
@@ -74,12 +73,12 @@ def similarity(
 
 
 def _channels_of_one(x: Tensor) -> Tensor:
-    """All channels of all images as those of one image, innermost in memory."""
+    """(N, C, H, W) as one image, (1, N·C, H, W), in channels-last memory format."""
     return x.reshape(1, -1, *x.shape[2:]).contiguous(memory_format=torch.channels_last)
 
 
 def blur(x: Tensor, window: Sequence[float]) -> Tensor:
-    """The window along both sides of (N, C, H, W), without padding."""
+    """Separable blur of (N, C, H, W) by a window along height and width, without padding."""
     if not _convolution_blurs(x):
         return _weighted_slices(_weighted_slices(x, window, 2), window, 3)
     channels, weights = x.shape[1], torch.tensor(window, dtype=x.dtype, device=x.device)
@@ -89,7 +88,7 @@ def blur(x: Tensor, window: Sequence[float]) -> Tensor:
 
 
 def _convolution_blurs(x: Tensor) -> bool:
-    """Whether a convolution may: on a GPU it would round to TF32, whose error is of C₂'s size; it is slow in float64."""
+    """Whether to blur by F.conv2d: on a GPU it would use TF32, whose error is as large as C₂; in float64 it is slow."""
     return x.device.type == "cpu" and x.dtype == torch.float32
 
 
@@ -102,22 +101,22 @@ def _weighted_slices(x: Tensor, window: Sequence[float], dim: int) -> Tensor:
 
 
 def halved(x: Tensor) -> Tensor:
-    """2×2 means; the last row and column of an odd side are averaged over the pixels they have."""
+    """2×2 means; the last row or column of an odd side is averaged over the pixels that exist."""
     return F.avg_pool2d(x, 2, ceil_mode=True)
 
 
 def power(similarity: Tensor, exponent: float) -> tuple[Tensor, Tensor]:
-    """s^w and the slope of its logarithm; below POWER_FLOOR a hyperbola of the same value and slope there."""
+    """s^w and the derivative of its logarithm; below POWER_FLOOR, a hyperbola of the same value and slope there."""
     above = similarity.clamp_min(POWER_FLOOR)
     stretch = 1 + exponent * (POWER_FLOOR - similarity).clamp_min(0) / POWER_FLOOR
     return above.pow(exponent) / stretch, exponent / (above * stretch)
 
 
 class Level(NamedTuple):
-    """One scale of one chunk of channels: mean similarity, and its gradient up to the constant 4 / windows."""
+    """Mean similarity at one scale for a chunk of channels, and its gradients divided by 4 / windows."""
 
     similarity: Tensor  # (channels,)
-    windows: int  # how many the similarity is the mean of
+    windows: int  # number of window positions that the similarity is averaged over
     gradients: tuple[Tensor | None, Tensor | None]  # with respect to x and to y, (1, channels, H, W)
 
 
@@ -130,7 +129,7 @@ def similarity_and_gradients(
     exponents: Sequence[float],
     wanted: Sequence[bool],
 ) -> tuple[Tensor, list[Tensor | None]]:
-    """Structural similarity per image and its gradients.
+    """Structural similarity of each image and its gradients, computed together.
 
     Args:
         x: images, (N, C, H, W), float32 or float64.
@@ -139,10 +138,10 @@ def similarity_and_gradients(
         span: white minus black.
         window: weights of the blur, summing to one.
         exponents: of each scale, finest first; none at all for the plain mean of one scale.
-        wanted: whether the gradient of x is, and that of y.
+        wanted: whether the gradient of x is needed, and whether that of y is.
 
     Returns:
-        Similarities, (N,), and for each input that wants one the gradient of its image's similarity, (N, C, H, W).
+        Similarities, (N,), and for x and y the gradient of each image's similarity, (N, C, H, W), or None.
     """
     n, c = x.shape[:2]
     with full_precision(x), torch.no_grad():
@@ -156,24 +155,21 @@ def similarity_and_gradients(
         slopes = [slope * 4 / part[0].windows for slope, part in zip(slopes, levels, strict=True)]
         scale_of_all = slopes[0].view(n, c, 1, 1) / c
         gradients = [
-            _gathered(levels, slopes, which, x.shape).mul_(scale_of_all) if wanted[which] else None for which in (0, 1)
+            _sum_of_scales(levels, slopes, which, x.shape).mul_(scale_of_all) if wanted[which] else None
+            for which in (0, 1)
         ]
         return product.view(n, c).mean(1), gradients
 
 
 def backward(
-    gradients: Sequence[Tensor | None],
-    grad: Tensor,
-    images: Sequence[Tensor],
-    window: Sequence[float],
-    wanted: Sequence[bool],
+    gradients: Sequence[Tensor | None], grad: Tensor, images: object, window: object, wanted: object
 ) -> list[Tensor | None]:
-    """The chain rule: what :func:`similarity_and_gradients` found, times the gradient by the similarities, (N,)."""
+    """Chain rule: the gradients of :func:`similarity_and_gradients` times the gradient of the similarities, (N,)."""
     return [None if gradient is None else grad[:, None, None, None] * gradient for gradient in gradients]
 
 
 def _product(similarities: list[Tensor], exponents: Sequence[float]) -> tuple[Tensor, list[Tensor]]:
-    """The product of all scales' powers for every channel, and its derivatives by the similarity of each scale."""
+    """The product of the powers of all scales for each channel, and its derivative by the similarity of each scale."""
     if not exponents:
         return similarities[0], [torch.ones_like(similarities[0])]
     powers = [power(s, exponent) for s, exponent in zip(similarities, exponents, strict=True)]
@@ -183,16 +179,16 @@ def _product(similarities: list[Tensor], exponents: Sequence[float]) -> tuple[Te
 
 
 def _sums_and_differences(x: Tensor, y: Tensor, low: float, span: float) -> list[Tensor]:
-    """Stacks of u, v and room for their squares, (4, channels, H, W) each; u is 0 in the middle of the range."""
+    """For each chunk (u, v, –, –), (4, channels, H, W), with memory for u² and v²; u is 0 in the middle of the range."""
     stacks = [_empty(4, chunk) for chunk in _chunks(x)]
     for stack, a, b in zip(stacks, _chunks(x), _chunks(y), strict=True):
-        torch.add(a, b, out=stack[:1]).sub_(2 * low + span)
-        torch.sub(a, b, out=stack[1:2])
+        torch.add(a, b, out=stack[:1]).sub_(2 * low + span)  # u = a + b - (2 * low + span)
+        torch.sub(a, b, out=stack[1:2])  # v = a - b
     return stacks
 
 
 def _chunks(x: Tensor) -> list[Tensor]:
-    """All channels of all images as one image's channels, innermost in memory, a few at a time."""
+    """(N, C, H, W) as parts of one image, (1, channels, H, W) each, in channels-last memory format."""
     channels, height, width = x.shape[0] * x.shape[1], *x.shape[2:]
     size = max(CHUNK // (height * width) // 4 * 4, 4)
     chunks = x.reshape(1, channels, height, width).split(size, dim=1)
@@ -200,80 +196,82 @@ def _chunks(x: Tensor) -> list[Tensor]:
 
 
 def _level(stack: Tensor, span: float, window: Sequence[float], last: bool, wanted: Sequence[bool]) -> Level:
-    """One scale from u and v and room for their squares, (4, channels, H, W)."""
+    """One scale from (u, v, –, –), (4, channels, H, W). Behind each in-place line stands the line that it replaces."""
     c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
     torch.mul(stack[:2], stack[:2], out=stack[2:])  # u², v²
     mean_u, mean_v, var_u, var_v = _blur(stack, window).split(1)
-    var_u.addcmul_(mean_u, mean_u, value=-1)  # blur(u²) − mean_u²
-    var_v.addcmul_(mean_v, mean_v, value=-1)
-    inverse = var_u.add_(var_v).add_(2 * c2).reciprocal_()  # 1 / (var_u + var_v + 2 · c2)
-    share = var_v.mul_(inverse)  # contrast and structure are 1 − 2 · share
+    var_u.addcmul_(mean_u, mean_u, value=-1)  # var_u = blur(u²) - mean_u²
+    var_v.addcmul_(mean_v, mean_v, value=-1)  # var_v = blur(v²) - mean_v²
+    inverse = var_u.add_(var_v).add_(2 * c2).reciprocal_()  # inverse = 1 / (var_u + var_v + 2 * c2)
+    share = var_v.mul_(inverse)  # share = var_v * inverse; contrast and structure are 1 - 2 * share
     windows = share[0, 0].numel()
     if last:
-        bright, squared = mean_u + span, mean_v * mean_v
-        energy = ((bright * bright + squared) / 2).add_(c1)
-        dark = squared / energy  # luminance is 1 − dark
+        bright, squared = mean_u + span, mean_v * mean_v  # mean of x + y − 2 · low, as in similarity()
+        energy = ((bright * bright + squared) / 2).add_(c1)  # energy = (bright² + mean_v²) / 2 + c1
+        dark = squared / energy
         luminance, contrast = 1 - dark, 1 - 2 * share
         similarity = (contrast * luminance).mean((0, 2, 3))
     else:
         similarity = 1 - 2 * share.mean((0, 2, 3))
     if not any(wanted):
         return Level(similarity, windows, (None, None))
-    # by_u and by_v are half the derivatives by Var u and Var v; m_u and m_v gather a quarter of those by the means
+    # half of the derivatives by var_u and var_v, and a quarter of those by mean_u and mean_v, negated
     maps = _empty(2 + sum(wanted), share)
-    by_u, by_v, *_ = maps.split(1)
-    torch.mul(share, inverse, out=by_u)
-    torch.sub(by_u, inverse, out=by_v)
+    d_var_u, d_var_v, *_ = maps.split(1)
+    torch.mul(share, inverse, out=d_var_u)  # d_var_u = share * inverse
+    torch.sub(d_var_u, inverse, out=d_var_v)  # d_var_v = (share - 1) * inverse
     if last:
-        maps[:2] *= luminance
+        maps[:2] *= luminance  # d_var_u = d_var_u * luminance, d_var_v = d_var_v * luminance
         slope = contrast / energy / 4
         extra_u, extra_v = -slope * dark * bright, slope * mean_v * (2 - dark)
-        m_u, m_v = mean_u.mul_(by_u).add_(extra_u), mean_v.mul_(by_v).add_(extra_v)
+        # d_mean_u = mean_u * d_var_u + extra_u, d_mean_v = mean_v * d_var_v + extra_v
+        d_mean_u, d_mean_v = mean_u.mul_(d_var_u).add_(extra_u), mean_v.mul_(d_var_v).add_(extra_v)
     else:
-        m_u, m_v = mean_u.mul_(by_u), mean_v.mul_(by_v)
+        d_mean_u, d_mean_v = mean_u.mul_(d_var_u), mean_v.mul_(d_var_v)
     u, v = stack[:2].split(1)
     if all(wanted):
-        maps[2:3], maps[3:] = m_u, m_v
-        by_u, by_v, m_u, m_v = _blur(maps, window, adjoint=True).split(1)
-        grad_u, grad_v = by_u.mul_(u).sub_(m_u), by_v.mul_(v).sub_(m_v)
+        maps[2:3], maps[3:] = d_mean_u, d_mean_v
+        d_var_u, d_var_v, d_mean_u, d_mean_v = _blur(maps, window, adjoint=True).split(1)
+        # grad_u = d_var_u * u - d_mean_u, grad_v = d_var_v * v - d_mean_v
+        grad_u, grad_v = d_var_u.mul_(u).sub_(d_mean_u), d_var_v.mul_(v).sub_(d_mean_v)
         return Level(similarity, windows, (grad_u + grad_v, grad_u.sub_(grad_v)))
     sign = 1 if wanted[0] else -1
-    torch.add(m_u, m_v, alpha=sign, out=maps[2:])
-    by_u, by_v, m = _blur(maps, window, adjoint=True).split(1)
-    gradient = by_u.mul_(u).addcmul_(by_v, v, value=sign).sub_(m)
+    torch.add(d_mean_u, d_mean_v, alpha=sign, out=maps[2:])  # d_mean = d_mean_u + sign * d_mean_v
+    d_var_u, d_var_v, d_mean = _blur(maps, window, adjoint=True).split(1)
+    # gradient = d_var_u * u + sign * d_var_v * v - d_mean
+    gradient = d_var_u.mul_(u).addcmul_(d_var_v, v, value=sign).sub_(d_mean)
     return Level(similarity, windows, (gradient, None) if wanted[0] else (None, gradient))
 
 
-def _gathered(levels: list[list[Level]], slopes: list[Tensor], which: int, shape: torch.Size) -> Tensor:
-    """The gradients of all scales added up, in units of the finest one's slope, as a contiguous (N, C, H, W)."""
+def _sum_of_scales(levels: list[list[Level]], slopes: list[Tensor], which: int, shape: torch.Size) -> Tensor:
+    """The sum of all scales' gradients, divided by the slope of the finest scale, as a contiguous (N, C, H, W)."""
     parts: list[Tensor] = []
     for scale in reversed(range(len(levels))):
         coarse = parts
         parts = [part for level in levels[scale] if (part := level.gradients[which]) is not None]
         if coarse:
-            share = (
-                coarse[0] * (slopes[scale + 1] / slopes[scale] / 4)[:, None, None]
-            )  # all but the finest are one chunk
+            # only the finest scale is in several chunks
+            share = coarse[0] * (slopes[scale + 1] / slopes[scale] / 4)[:, None, None]
             for part, added in zip(parts, share.split([part.shape[1] for part in parts], dim=1), strict=True):
                 part.add_(_halved_adjoint(added, part.shape[2:]))
     gradient = torch.empty(shape, dtype=parts[0].dtype, device=parts[0].device)
-    for place, part in zip(gradient.flatten(0, 1).split([part.shape[1] for part in parts]), parts, strict=True):
-        place.copy_(part[0])
+    for target, part in zip(gradient.flatten(0, 1).split([part.shape[1] for part in parts]), parts, strict=True):
+        target.copy_(part[0])
     return gradient
 
 
 def _empty(maps: int, like: Tensor) -> Tensor:
-    """Room for (maps, channels, H, W), channels innermost."""
+    """An empty (maps, channels, H, W) in channels-last memory format."""
     shape = (maps, *like.shape[1:])
     return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
 def _halved(stacks: list[Tensor]) -> Tensor:
-    """2×2 means of u and v; the last row and column of an odd side are averaged over the pixels they have."""
+    """2×2 means of u and v of all chunks, as one (u, v, –, –)."""
     halves = [F.avg_pool2d(stack[:2], 2, ceil_mode=True) for stack in stacks]
     whole = _empty(4, halves[0].new_empty(0, sum(half.shape[1] for half in halves), *halves[0].shape[2:]))
-    for place, half in zip(whole[:2].split([half.shape[1] for half in halves], dim=1), halves, strict=True):
-        place.copy_(half)
+    for target, half in zip(whole[:2].split([half.shape[1] for half in halves], dim=1), halves, strict=True):
+        target.copy_(half)
     return whole
 
 
@@ -287,7 +285,7 @@ def _halved_adjoint(shares: Tensor, sides: Sequence[int]) -> Tensor:
 
 
 def _blur(x: Tensor, window: Sequence[float], adjoint: bool = False) -> Tensor:
-    """The window along both sides of (maps, channels, H, W), without padding; the adjoint spreads values back."""
+    """Separable blur of (maps, channels, H, W) without padding, or its adjoint, which pads with zeros."""
     margin = len(window) - 1 if adjoint else 0
     if not _convolution_blurs(x):
         x = F.pad(x, (margin,) * 4)

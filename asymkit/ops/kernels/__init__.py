@@ -1,1 +1,1 @@
-"""Fused Triton kernels of the ops, chosen inside each op for tensors on NVIDIA GPUs."""
+"""Triton kernels of the ops, for tensors on NVIDIA GPUs; :mod:`asymkit.ops.backend` selects them."""

@@ -1,10 +1,14 @@
 """Instance norm with activation and residual for CUDA, in NCHW and channels-last, one or two launches each way.
 
 A program works on a tile of pixels × channels: in NCHW many pixels of one channel, in channels-last some pixels of
-many channels, so that loads are contiguous either way. Where one tile holds whole maps, one launch does everything
-and reads x once. Larger maps are split: a first launch leaves each part's mean and squared deviations, the second puts
-them together (Chan et al.) and writes. No atomics, so results are the same in every run. Offsets are int64 and grids have one
-dimension, so that maps may hold more than 2³¹ values.
+many channels, so that loads are contiguous either way. If one tile holds whole feature maps, one launch does everything
+and reads x once. Larger maps are split into parts: a first launch stores each part's mean and sum of squared deviations,
+the second combines them (Chan et al.) and writes. No atomics, so results are the same in every run. Offsets are int64 and
+grids have one dimension, so that tensors may hold more than 2³¹ values.
+
+Arguments of the kernels: x, residual, grad, out and grad_x are (N, C, H, W) of one memory layout, with ``step_c`` and
+``step_p`` values from channel to channel and from pixel to pixel; scale, shift, mean, rstd and their gradients (N, C);
+means, deviations, part_shifts and part_scales, which hold one value per part, (N, C, PARTS).
 """
 
 from __future__ import annotations
@@ -21,17 +25,17 @@ from asymkit.ops.kernels.integers import cdiv, next_power_of_2
 
 MOST_PARTS = {torch.contiguous_format: 64, torch.channels_last: 128}
 LEAST_PART = 8192
-"""Values, for which 32 channels count together in channels-last."""
+"""Values of a part at least; in channels-last those of 32 channels together."""
 WHOLE = 16384
-"""Maps of up to so many pixels fit one program's registers."""
+"""Feature maps of up to this many pixels fit into the registers of one program."""
 
 
 @triton.jit
 def _part(channels, PARTS: tl.constexpr, TILE_C: tl.constexpr, SECOND: tl.constexpr):
-    """Image, channels and part of the maps that this program works on, int64.
+    """Image, channels (TILE_C,) and part of the feature maps that this program works on, int64.
 
-    A SECOND launch begins with what the first read last, which the cache still holds: the first asks it to keep the maps
-    (evict_last), the second lets go of what it has read (evict_first).
+    The SECOND launch goes in reverse order, to begin with what the first one read last, which is still in the cache: the
+    first loads with evict_last, the second with evict_first.
     """
     program, parts = tl.program_id(0).to(tl.int64), tl.maximum(PARTS, 1)
     if SECOND:
@@ -42,7 +46,7 @@ def _part(channels, PARTS: tl.constexpr, TILE_C: tl.constexpr, SECOND: tl.conste
 
 @triton.jit
 def _affine(scale, shift, row, mask, AFFINE: tl.constexpr, TILE_C: tl.constexpr):
-    """Scale and shift of each channel."""
+    """Scale and shift of each channel, (TILE_C,)."""
     weight, bias = tl.full((TILE_C,), 1.0, tl.float32), tl.zeros((TILE_C,), tl.float32)
     if AFFINE:
         weight, bias = tl.load(scale + row, mask, 0.0), tl.load(shift + row, mask, 0.0)
@@ -52,7 +56,7 @@ def _affine(scale, shift, row, mask, AFFINE: tl.constexpr, TILE_C: tl.constexpr)
 @triton.jit
 def _moments(x, means, deviations, channels, pixels, step_c, step_p, part_size,
              PARTS: tl.constexpr, TILE_P: tl.constexpr, TILE_C: tl.constexpr):  # fmt: skip
-    """Mean and sum of squared deviations of each part of each map."""
+    """First launch of forward: mean and sum of squared deviations of each part of each map."""
     image, c, part = _part(channels, PARTS, TILE_C, SECOND=False)
     channel_mask, base = c < channels, image * channels * pixels + c[None, :] * step_c
     end = tl.minimum((part + 1) * part_size, pixels)
@@ -74,7 +78,7 @@ def _moments(x, means, deviations, channels, pixels, step_c, step_p, part_size,
 
 @triton.jit
 def _write(value, mean, factor, bias, slope, residual, out, offset, mask, RESIDUAL: tl.constexpr):
-    """Normalise, activate, add and store one tile."""
+    """Normalise, activate, add the residual and store one tile, (TILE_P, TILE_C)."""
     y = (value - mean[None, :]) * factor[None, :] + bias[None, :]
     y = tl.where(y > 0, y, slope * y)
     if RESIDUAL:
@@ -86,7 +90,7 @@ def _write(value, mean, factor, bias, slope, residual, out, offset, mask, RESIDU
 def _apply(x, scale, shift, residual, means, deviations, out, mean_out, rstd_out,
            channels, pixels, step_c, step_p, part_size, slope, eps,
            PARTS: tl.constexpr, TILE_P: tl.constexpr, TILE_C: tl.constexpr, AFFINE: tl.constexpr, RESIDUAL: tl.constexpr):  # fmt: skip
-    """Normalise one part of each map; with PARTS = 0 the one tile is the whole map and brings its own moments."""
+    """Normalise one part of each map; with PARTS = 0 the tile is the whole map, whose moments are computed here."""
     image, c, part = _part(channels, PARTS, TILE_C, SECOND=True)
     end = tl.minimum((part + 1) * part_size, pixels)
     base = image * channels * pixels + c[None, :] * step_c
@@ -127,14 +131,14 @@ def _active(grad, normed, scale, shift, slope):
 
 @triton.jit
 def _store_grad_x(grad, normed, plain, weighted, factor, grad_x, offset, mask):
-    """Take the shares of mean and variance out of the gradient of one tile, and store it."""
+    """Subtract the contributions through mean and variance from the gradient of one tile, and store it."""
     tl.store(grad_x + offset, (grad - plain[None, :] - normed * weighted[None, :]) * factor[None, :], mask)
 
 
 @triton.jit
 def _sums(grad, x, scale, shift, means, rstds, grad_shift, grad_scale, channels, pixels, step_c, step_p, part_size, slope,
           PARTS: tl.constexpr, TILE_P: tl.constexpr, TILE_C: tl.constexpr, AFFINE: tl.constexpr):  # fmt: skip
-    """Sums of the gradient, and of its products with the normalised maps, over each part of each map."""
+    """First launch of backward: sums of the gradient, and of its product with the normalised map, over each part."""
     image, c, part = _part(channels, PARTS, TILE_C, SECOND=False)
     channel_mask, row = c < channels, image * channels + c
     weight, bias = _affine(scale, shift, row, channel_mask, AFFINE, TILE_C)
@@ -145,12 +149,10 @@ def _sums(grad, x, scale, shift, means, rstds, grad_shift, grad_scale, channels,
         p = start + tl.arange(0, TILE_P)[:, None].to(tl.int64)
         mask = (p < end) & channel_mask[None, :]
         offset = image * channels * pixels + c[None, :] * step_c + p * step_p
-        normed = (tl.load(x + offset, mask, 0.0, eviction_policy="evict_last").to(tl.float32) - mean[None, :]) * rstd[
-            None, :
-        ]
-        g = _active(
-            tl.load(grad + offset, mask, 0.0, eviction_policy="evict_last").to(tl.float32), normed, weight, bias, slope
-        )
+        value = tl.load(x + offset, mask, 0.0, eviction_policy="evict_last").to(tl.float32)
+        normed = (value - mean[None, :]) * rstd[None, :]
+        g = tl.load(grad + offset, mask, 0.0, eviction_policy="evict_last").to(tl.float32)
+        g = _active(g, normed, weight, bias, slope)
         plain += tl.sum(g, 0)
         weighted += tl.sum(g * normed, 0)
     tl.store(grad_shift + row * PARTS + part, plain, channel_mask)
@@ -161,7 +163,7 @@ def _sums(grad, x, scale, shift, means, rstds, grad_shift, grad_scale, channels,
 def _gradient(grad, x, scale, shift, means, rstds, part_shifts, part_scales, grad_x, grad_scale, grad_shift,
               channels, pixels, step_c, step_p, part_size, slope, eps, floor,
               PARTS: tl.constexpr, TILE_P: tl.constexpr, TILE_C: tl.constexpr, AFFINE: tl.constexpr):  # fmt: skip
-    """The gradient of one part of each map; with PARTS = 0 the one tile is the whole map and brings its own sums."""
+    """The gradient of one part of each map; with PARTS = 0 the tile is the whole map, whose sums are computed here."""
     image, c, part = _part(channels, PARTS, TILE_C, SECOND=True)
     channel_mask, row = c < channels, image * channels + c
     weight, bias = _affine(scale, shift, row, channel_mask, AFFINE, TILE_C)
@@ -185,16 +187,10 @@ def _gradient(grad, x, scale, shift, means, rstds, part_shifts, part_scales, gra
         for start in range(part * part_size, end, TILE_P):
             p = start + tl.arange(0, TILE_P)[:, None].to(tl.int64)
             offset, mask = base + p * step_p, (p < end) & channel_mask[None, :]
-            normed = (
-                tl.load(x + offset, mask, 0.0, eviction_policy="evict_first").to(tl.float32) - mean[None, :]
-            ) * rstd[None, :]
-            g = _active(
-                tl.load(grad + offset, mask, 0.0, eviction_policy="evict_first").to(tl.float32),
-                normed,
-                weight,
-                bias,
-                slope,
-            )
+            value = tl.load(x + offset, mask, 0.0, eviction_policy="evict_first").to(tl.float32)
+            normed = (value - mean[None, :]) * rstd[None, :]
+            g = tl.load(grad + offset, mask, 0.0, eviction_policy="evict_first").to(tl.float32)
+            g = _active(g, normed, weight, bias, slope)
             _store_grad_x(g, normed, plain / pixels, weighted / pixels, factor, grad_x, offset, mask)
     if part == 0:
         tl.store(grad_shift + row, plain, channel_mask)
@@ -202,19 +198,19 @@ def _gradient(grad, x, scale, shift, means, rstds, part_shifts, part_scales, gra
 
 
 class _Tiling(NamedTuple):
-    """How maps are cut into tiles, and how far apart neighbours lie in memory."""
+    """Grid, tile sizes and strides of the launches for one tensor."""
 
     grid: tuple[int]
     sizes: tuple[int, int, int, int, int]
-    """channels, pixels, steps from channel to channel and from pixel to pixel, pixels of a part."""
+    """Channels, pixels, step_c, step_p, pixels of a part."""
     tile_p: int
     tile_c: int
     parts: int
-    """0 where one tile holds whole maps."""
+    """0 if one tile holds whole maps."""
     warps: int
 
     def constants(self) -> dict[str, int]:
-        """What every launch is compiled for."""
+        """Compile-time constants of every launch."""
         return {"PARTS": self.parts, "TILE_P": self.tile_p, "TILE_C": self.tile_c, "num_warps": self.warps}
 
 
@@ -268,7 +264,7 @@ def normalize_backward(
     slope: float,
     eps: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """As :func:`asymkit.ops.eager.norm.normalize_backward`; which maps were negative is computed once more."""
+    """As :func:`asymkit.ops.eager.norm.normalize_backward`; ``out`` is not used, the signs are computed again."""
     layout = layout_of(x)
     x, grad = x.contiguous(memory_format=layout), grad.contiguous(memory_format=layout)
     affine = _scale_and_shift(x, scale, shift)
@@ -286,14 +282,14 @@ def normalize_backward(
 
 
 def _partial(values: Tensor, parts: int) -> tuple[Tensor, Tensor]:
-    """Memory for two numbers of each part of each map, or the values themselves, unread, where maps have no parts."""
+    """Memory for two values per part, (N, C, PARTS); without parts the given tensor, as a pointer that is not read."""
     if not parts:
         return values, values
     return values.new_empty(values.numel() * parts), values.new_empty(values.numel() * parts)
 
 
 def _scale_and_shift(x: Tensor, scale: Tensor | None, shift: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Both without gaps, or x itself in their place, unread, where there is neither."""
+    """Both contiguous; x in their place, as a pointer that is not read, if there is neither."""
     if scale is None and shift is None:
         return x, x
     weight = x.new_ones(x.shape[:2], dtype=torch.float32) if scale is None else scale.contiguous()

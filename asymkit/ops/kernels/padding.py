@@ -1,9 +1,9 @@
 """Padding by reflection or replication for CUDA, in NCHW and channels-last, one launch each way.
 
-A tensor is planes of pixels of channels, one after the other in memory: in NCHW N·C planes of one channel, in channels-last
-N planes of C. A program works on a tile of pixels × channels of the maps before padding. Forward writes each value wherever the
-padded map shows it, backward sums the gradient from the same positions, in a fixed order and without atomics. Offsets are
-int64 and grids have one dimension, so that maps may hold more than 2³¹ values.
+Tensors are treated as (planes, H, W, channels): N·C planes of one channel in NCHW, N planes of C channels in channels-last.
+A program works on a tile of pixels × channels of the tensor before padding. Forward writes each value to all its positions in
+the padded tensor, backward sums the gradient over the same positions, in a fixed order and without atomics. Offsets are
+int64 and grids have one dimension, so that tensors may hold more than 2³¹ values.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from asymkit.ops.eager.norm import layout_of
 from asymkit.ops.kernels.integers import cdiv, next_power_of_2
 
 MOST_COLUMNS, MOST_CHANNELS = 64, 64
-"""Of a tile."""
+"""Upper bounds of a tile."""
 TILE = {torch.contiguous_format: 1024, torch.channels_last: 2048}
-"""Values of a tile."""
+"""Number of values in a tile."""
 
 
 @triton.jit
@@ -33,10 +33,10 @@ def _tile(height, width, channels, TILE_H: tl.constexpr, TILE_W: tl.constexpr, T
 
 
 @triton.jit
-def _shown(position, side, MARGIN: tl.constexpr, EDGE: tl.constexpr, BOTH: tl.constexpr, k: tl.constexpr):
-    """Where the padded map shows a row or column, and whether it does: in the middle (k = 0) and in the margins.
+def _padded_position(position, side, MARGIN: tl.constexpr, EDGE: tl.constexpr, BOTH: tl.constexpr, k: tl.constexpr):
+    """Position k of a row or column in the padded tensor, and a mask: k = 0 is the middle, others are in the margins.
 
-    Of maps so narrow that a row can be in BOTH margins, k = 1 is the first and k = 2 the last; of others k = 1 is either.
+    In tensors so narrow that a row can be in BOTH margins, k = 1 is the first and k = 2 the last; else k = 1 is either.
     """
     if k == 0:
         return position + MARGIN, position < side
@@ -53,34 +53,34 @@ def _shown(position, side, MARGIN: tl.constexpr, EDGE: tl.constexpr, BOTH: tl.co
 @triton.jit
 def _pad(x, out, height, width, channels, MARGIN: tl.constexpr, EDGE: tl.constexpr, BOTH: tl.constexpr,
          TILE_H: tl.constexpr, TILE_W: tl.constexpr, TILE_C: tl.constexpr):  # fmt: skip
-    """Write one tile wherever the padded map shows it."""
+    """Write one tile of x, (planes, H, W, channels), to all its positions in out, (planes, H + 2·MARGIN, W + 2·MARGIN, channels)."""
     plane, row, column, c = _tile(height, width, channels, TILE_H, TILE_W, TILE_C)
     mask = ((row < height) & (column < width))[:, None] & (c < channels)[None, :]
     pixel = plane * height * width + row.to(tl.int64) * width + column
     value = tl.load(x + (pixel[:, None] * channels + c[None, :]), mask)
     for i in tl.static_range(3 if BOTH else 2):
-        out_row, row_shown = _shown(row, height, MARGIN, EDGE, BOTH, i)
+        out_row, row_mask = _padded_position(row, height, MARGIN, EDGE, BOTH, i)
         for j in tl.static_range(3 if BOTH else 2):
-            out_column, column_shown = _shown(column, width, MARGIN, EDGE, BOTH, j)
+            out_column, column_mask = _padded_position(column, width, MARGIN, EDGE, BOTH, j)
             pixel = (plane * (height + 2 * MARGIN) + out_row) * (width + 2 * MARGIN) + out_column
-            shown = (row_shown & column_shown)[:, None] & mask
-            tl.store(out + (pixel[:, None] * channels + c[None, :]), value, shown)
+            pixel_mask = (row_mask & column_mask)[:, None] & mask
+            tl.store(out + (pixel[:, None] * channels + c[None, :]), value, pixel_mask)
 
 
 @triton.jit
 def _pad_backward(grad, grad_x, height, width, channels, MARGIN: tl.constexpr, EDGE: tl.constexpr, BOTH: tl.constexpr,
                   TILE_H: tl.constexpr, TILE_W: tl.constexpr, TILE_C: tl.constexpr):  # fmt: skip
-    """Sum the gradient of one tile over wherever the padded map shows it."""
+    """Sum grad, of the shape of the padded tensor, over all positions of one tile, into grad_x."""
     plane, row, column, c = _tile(height, width, channels, TILE_H, TILE_W, TILE_C)
     mask = ((row < height) & (column < width))[:, None] & (c < channels)[None, :]
     total = tl.zeros((TILE_H * TILE_W, TILE_C), tl.float32)
     for i in tl.static_range(3 if BOTH else 2):
-        out_row, row_shown = _shown(row, height, MARGIN, EDGE, BOTH, i)
+        out_row, row_mask = _padded_position(row, height, MARGIN, EDGE, BOTH, i)
         for j in tl.static_range(3 if BOTH else 2):
-            out_column, column_shown = _shown(column, width, MARGIN, EDGE, BOTH, j)
+            out_column, column_mask = _padded_position(column, width, MARGIN, EDGE, BOTH, j)
             pixel = (plane * (height + 2 * MARGIN) + out_row) * (width + 2 * MARGIN) + out_column
-            shown = (row_shown & column_shown)[:, None] & mask
-            total += tl.load(grad + (pixel[:, None] * channels + c[None, :]), shown, 0.0).to(tl.float32)
+            pixel_mask = (row_mask & column_mask)[:, None] & mask
+            total += tl.load(grad + (pixel[:, None] * channels + c[None, :]), pixel_mask, 0.0).to(tl.float32)
     pixel = plane * height * width + row.to(tl.int64) * width + column
     tl.store(grad_x + (pixel[:, None] * channels + c[None, :]), total, mask)
 
@@ -88,7 +88,7 @@ def _pad_backward(grad, grad_x, height, width, channels, MARGIN: tl.constexpr, E
 def _launch(
     kernel, source: Tensor, target: Tensor, x: Tensor, layout: torch.memory_format, margin: int, edge: int
 ) -> None:
-    """Run a kernel on two dense tensors of one layout; x is the one of them before padding."""
+    """Launch a kernel on two dense tensors of one memory layout; x is the one before padding."""
     n, channels, height, width = x.shape
     planes = n
     if layout == torch.contiguous_format:
@@ -104,13 +104,12 @@ def _launch(
 
 
 def pad(x: Tensor, margin: int, edge: int) -> Tensor:
-    """Maps with rows and columns around them that mirror them.
+    """Reflection or replication padding.
 
     Args:
         x: (N, C, H, W).
-        margin: how many on every side, fewer than H + edge and W + edge.
-        edge: 0 leaves the border out of the mirror image, which is reflection; 1 repeats it, which with a margin of 1 is
-            replication.
+        margin: rows and columns added on every side, fewer than H + edge and W + edge.
+        edge: 0 for reflection; 1 repeats the border row, which with a margin of 1 is replication.
 
     Returns:
         (N, C, H + 2 · margin, W + 2 · margin), in x's layout.
@@ -123,7 +122,7 @@ def pad(x: Tensor, margin: int, edge: int) -> Tensor:
 
 
 def pad_backward(grad: Tensor, layout: torch.memory_format, margin: int, edge: int) -> Tensor:
-    """The gradient of :func:`pad`'s x, in x's layout, from that of its result; summed in float32."""
+    """The gradient of x of :func:`pad`, in x's memory layout, from that of its output; summed in float32."""
     n, channels, height, width = grad.shape
     shape = (n, channels, height - 2 * margin, width - 2 * margin)
     grad_x = torch.empty(shape, dtype=grad.dtype, device=grad.device, memory_format=layout)

@@ -1,7 +1,7 @@
-"""The 2×2 means of all scales in one launch, and their adjoint: what :mod:`asymkit.ops.kernels.ssim` begins and ends with.
+"""Image pyramid by 2×2 means, all scales in one launch, and its adjoint: first and last step of SSIM and its gradient.
 
-A program handles the same part of the image at every scale. Maps lie as :mod:`asymkit.ops.kernels.strips` says. The last
-row and column of an odd side are averaged over the pixels they have.
+A program handles the same region of the image at every scale. The memory layout is that of
+:mod:`asymkit.ops.kernels.strips`. The last row or column of an odd side is averaged over the pixels that exist.
 """
 
 from __future__ import annotations
@@ -12,31 +12,31 @@ import triton.language as tl
 from asymkit.ops.kernels.strips import kernel
 
 BLOCK = {"ROWS": 16, "COLUMNS": 32, "num_warps": 1}
-"""The part of a program at the finest scale: both sides can be halved four times, for five scales."""
+"""Region of a program at the finest scale; both sides can be halved four times, for five scales."""
 
 
 @triton.jit
 def _pixels(tile, across, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Rows and columns of the tile of this number where ``across`` lie side by side."""
+    """Rows (ROWS, 1) and columns (1, COLUMNS) of a tile, given its index, where ``across`` tiles lie side by side."""
     row, column = tile // across * ROWS + tl.arange(0, ROWS), tile % across * COLUMNS + tl.arange(0, COLUMNS)
     return row[:, None], column[None, :]
 
 
 @triton.jit
 def _pitch(width, TAPS: tl.constexpr):
-    """From one row of a scale to the next."""
+    """Row pitch of a scale, in values."""
     return (width.to(tl.int64) + TAPS + 1) // 2 * 2
 
 
 @triton.jit
 def _sums_of_four(x):
-    """Sums of 2×2 values."""
+    """Sums of 2×2 values, (R, C) to (R / 2, C / 2)."""
     return tl.sum(tl.sum(tl.reshape(x, (x.shape[0] // 2, 2, x.shape[1] // 2, 2)), 3), 1)
 
 
 @triton.jit
 def _upsampled(x, share):
-    """Every value at 2×2 places, times their share of it."""
+    """Nearest-neighbour up-sampling, (R, C) to (2R, 2C), times share."""
     four = tl.broadcast_to(tl.reshape(x, (x.shape[0], 1, x.shape[1], 1)), (x.shape[0], 2, x.shape[1], 2))
     return share * tl.reshape(four, (2 * x.shape[0], 2 * x.shape[1]))
 
@@ -46,21 +46,28 @@ def pyramid(
     x, y, images, channels, height, width, area, stack, x_n, x_c, x_h, x_w, y_n, y_c, y_h, y_w, middle,
     SCALES: tl.constexpr, TAPS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    """The maps u = x + y, measured from the middle of the range, and v = x − y, at all scales.
+    """The pyramids of u = x + y − middle and v = x − y.
 
-    An odd row ends with a zero, so that it can be read in pairs.
+    Arguments, with shapes:
+        x: images, (N, C, H, W), with strides x_n, x_c, x_h, x_w; y likewise.
+        images: output, (2, planes, area, 2): u and v at all scales; an odd row ends with a zero, to be loaded in pairs.
+        channels: C.
+        height: H; width: W.
+        area: pairs of a plane.
+        stack: planes · area.
+        middle: 2 · low + span, so that u is 0 in the middle of the value range.
     """
     across = tl.cdiv(width, COLUMNS)
     tiles = tl.cdiv(height, ROWS) * across
     plane, tile, stack = (tl.program_id(0) // tiles).to(tl.int64), tl.program_id(0) % tiles, stack.to(tl.int64)
     row, column = _pixels(tile, across, ROWS, COLUMNS)
     h, w = height, width
-    inside = (row < h) & (column < w)
+    mask = (row < h) & (column < w)
     x += plane // channels * x_n + plane % channels * x_c
     y += plane // channels * y_n + plane % channels * y_c
-    a = tl.load(x + (row.to(tl.int64) * x_h + column.to(tl.int64) * x_w), inside, 0.0).to(tl.float32)
-    b = tl.load(y + (row.to(tl.int64) * y_h + column.to(tl.int64) * y_w), inside, 0.0).to(tl.float32)
-    u, v = tl.where(inside, a + b - middle, 0.0), a - b
+    a = tl.load(x + (row.to(tl.int64) * x_h + column.to(tl.int64) * x_w), mask, 0.0).to(tl.float32)
+    b = tl.load(y + (row.to(tl.int64) * y_h + column.to(tl.int64) * y_w), mask, 0.0).to(tl.float32)
+    u, v = tl.where(mask, a + b - middle, 0.0), a - b
     images += 2 * plane * area
     for scale in tl.static_range(SCALES):
         if scale > 0:
@@ -69,9 +76,9 @@ def pyramid(
             count = tl.where(2 * row + 1 < h, 2.0, 1.0) * tl.where(2 * column + 1 < w, 2.0, 1.0)
             h, w = (h + 1) // 2, (w + 1) // 2
             u, v = _sums_of_four(u) / count, _sums_of_four(v) / count
-        offset, pairs = row.to(tl.int64) * _pitch(w, TAPS) + column, (row < h) & (column < (w + 1) // 2 * 2)
-        tl.store(images + offset, u, pairs)
-        tl.store(images + (2 * stack + offset), v, pairs)
+        offset, pair_mask = row.to(tl.int64) * _pitch(w, TAPS) + column, (row < h) & (column < (w + 1) // 2 * 2)
+        tl.store(images + offset, u, pair_mask)
+        tl.store(images + (2 * stack + offset), v, pair_mask)
 
 
 @kernel
@@ -81,33 +88,44 @@ def gather(
     SCALES: tl.constexpr, TAPS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
     WANT_X: tl.constexpr, WANT_Y: tl.constexpr,
 ):  # fmt: skip
-    """The gradients of all scales, each multiplied by its factor, added up at the pixels of the finest one."""
+    """The gradient at the finest scale: those of all scales, each times its factor, through the adjoint of the means.
+
+    Arguments, with shapes:
+        gradients: of each scale, (1 or 2, planes, area, 2).
+        factors: of each scale, (planes, SCALES).
+        grad: incoming gradient, (N,), with stride step.
+        out_x: output, (N, C, H, W), with strides x_n, x_c, x_h, x_w; out_y likewise.
+        channels: C.
+        height: H; width: W.
+        area: pairs of a plane.
+        stack: planes · area.
+    """
     across = tl.cdiv(width, COLUMNS)
     tiles = tl.cdiv(height, ROWS) * across
     plane, tile, stack = (tl.program_id(0) // tiles).to(tl.int64), tl.program_id(0) % tiles, stack.to(tl.int64)
     image, channel = plane // channels, plane % channels
-    whole = tl.load(grad + image * step)
+    incoming = tl.load(grad + image * step)
     gradients += 2 * (plane + 1) * area
     for finer in tl.static_range(SCALES):
-        # from the coarsest scale, whose place is the last in a plane, to the finest
+        # from the coarsest scale, which is the last in a plane, to the finest
         row, column = _pixels(tile, across, ROWS // 2 ** (SCALES - 1 - finer), COLUMNS // 2 ** (SCALES - 1 - finer))
         h, w = tl.cdiv(height, 2 ** (SCALES - 1 - finer)), tl.cdiv(width, 2 ** (SCALES - 1 - finer))
         gradients -= h * _pitch(w, TAPS)
-        inside, offset = (row < h) & (column < w), row.to(tl.int64) * _pitch(w, TAPS) + column
-        factor = whole * tl.load(factors + (plane * SCALES + SCALES - 1 - finer))
-        own_x = factor * tl.load(gradients + offset, inside, 0.0)
-        own_y = own_x
+        mask, offset = (row < h) & (column < w), row.to(tl.int64) * _pitch(w, TAPS) + column
+        factor = incoming * tl.load(factors + (plane * SCALES + SCALES - 1 - finer))
+        grad_x = factor * tl.load(gradients + offset, mask, 0.0)
+        grad_y = grad_x
         if WANT_X and WANT_Y:
-            own_y = factor * tl.load(gradients + (2 * stack + offset), inside, 0.0)
+            grad_y = factor * tl.load(gradients + (2 * stack + offset), mask, 0.0)
         if finer == 0:
-            sum_x, sum_y = own_x, own_y
+            sum_x, sum_y = grad_x, grad_y
         else:
-            # a half of the mean above each way, or all where the border leaves a pixel alone
+            # half of the coarser gradient along each side, or all of it for the last row or column of an odd side
             share = tl.where((row == h - 1) & (h % 2 == 1), 1.0, 0.5)
             share *= tl.where((column == w - 1) & (w % 2 == 1), 1.0, 0.5)
-            sum_x, sum_y = own_x + _upsampled(sum_x, share), own_y + _upsampled(sum_y, share)
+            sum_x, sum_y = grad_x + _upsampled(sum_x, share), grad_y + _upsampled(sum_y, share)
     row, column = row.to(tl.int64), column.to(tl.int64)
     if WANT_X:
-        tl.store(out_x + (image * x_n + channel * x_c + row * x_h + column * x_w), sum_x, inside)
+        tl.store(out_x + (image * x_n + channel * x_c + row * x_h + column * x_w), sum_x, mask)
     if WANT_Y:
-        tl.store(out_y + (image * y_n + channel * y_c + row * y_h + column * y_w), sum_y, inside)
+        tl.store(out_y + (image * y_n + channel * y_c + row * y_h + column * y_w), sum_y, mask)

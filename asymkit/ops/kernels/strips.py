@@ -1,11 +1,12 @@
-"""How the kernels of :mod:`asymkit.ops.kernels.ssim` blur: along the rows by reading shifted pairs, down them by running sums.
+"""Separable Gaussian blur inside the kernels of :mod:`asymkit.ops.kernels.ssim`, and the memory layout of their maps.
 
-Maps lie in planes, one for each channel of each image. A plane holds its scales one after another, finest first. Rows
-have room for TAPS values beyond the scale's width, so that maps of windows can have zeros on both sides, and begin at
-even places, so that values are read in pairs: places in a plane are counted in pairs too.
+Memory layout: one plane for each channel of each image; in a plane all scales one after the other, finest first. The row
+pitch is the scale's width plus TAPS, rounded up to an even number, so that maps of window positions can be padded with
+zeros on both sides and values can be loaded in pairs. Offsets inside a plane are counted in pairs.
 
-A program blurs a strip, (COLUMNS / 2, 2) values wide, and goes down its rows. A row that has come in adds to the TAPS
-rows of the result that it belongs to; of these one is complete, and the others wait in registers.
+A program blurs a strip of COLUMNS columns, held as (COLUMNS / 2, 2) pairs, and iterates over its rows. Each row is
+blurred horizontally from shifted loads and then added to the TAPS output rows that it contributes to; one of these is
+then complete, and the others stay in registers as partial sums.
 """
 
 from __future__ import annotations
@@ -18,21 +19,30 @@ import triton
 import triton.language as tl
 
 ALIGNED = ("images", "maps", "gradients")
-"""Arguments of kernels that begin where 16 bytes do."""
+"""Pointer arguments that are aligned to 16 bytes."""
 
 
 def kernel(function: Callable[..., None]) -> Any:
-    """A kernel that is compiled once for all sizes and alignments: only arguments in capitals are constants."""
+    """Decorator of kernels that are compiled once for all sizes: only arguments in capitals are compile-time constants."""
     sizes = [name for name in signature(function).parameters if name.islower() and name not in ALIGNED]
     return triton.jit(function, do_not_specialize=sizes)
 
 
 @triton.jit
 def find_tile(tile, height, width, MARGIN: tl.constexpr, TAPS: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    """Where a tile lies that is counted through all scales.
+    """Position of a tile, given its index over all scales.
+
+    Args:
+        tile: index of the tile, over all scales of one plane.
+        height: of the finest scale, in pixels.
+        width: of the finest scale, in pixels.
+        MARGIN: rows and columns by which the tiled maps are smaller than the scale: 0 for pixels, TAPS − 1 for windows.
+        TAPS: side of the window.
+        ROWS: rows of a tile.
+        COLUMNS: columns of a tile.
 
     Returns:
-        The scale, top and left of the tile, the sides of the scale, and the pairs of a plane before it.
+        The scale, the tile's first row and column, height and width of the scale, and the scale's offset in a plane, in pairs.
     """
     scale = tl.full((), 0, tl.int32)
     start, tile = tl.full((), 0, tl.int64), tile.to(tl.int64)
@@ -48,10 +58,20 @@ def find_tile(tile, height, width, MARGIN: tl.constexpr, TAPS: tl.constexpr, ROW
 
 
 @triton.jit
-def blurred_row(at, WINDOW: tl.constexpr, TAPS: tl.constexpr, SQUARES: tl.constexpr):
-    """The window along a row, for pairs of columns from pairs of values, and along the row of their squares."""
+def blurred_row(pointer, WINDOW: tl.constexpr, TAPS: tl.constexpr, SQUARES: tl.constexpr):
+    """Horizontal blur of one row of a strip, and of its squares.
+
+    Args:
+        pointer: to the first value that each output column depends on, (COLUMNS / 2, 2), in pairs.
+        WINDOW: weights, symmetric, TAPS numbers.
+        TAPS: side of the window.
+        SQUARES: also blur the squares.
+
+    Returns:
+        Two tensors (COLUMNS / 2, 2); the second has no meaning without SQUARES.
+    """
     for k in tl.static_range(TAPS // 2 + 1):
-        a, b = tl.split(tl.load(at + tl.full((), 2 * k, tl.int64)))
+        a, b = tl.split(tl.load(pointer + tl.full((), 2 * k, tl.int64)))
         if k == 0:
             even, odd = WINDOW[0] * a, WINDOW[0] * b
             even_square, odd_square = even * a, odd * b
@@ -72,7 +92,7 @@ def blurred_row(at, WINDOW: tl.constexpr, TAPS: tl.constexpr, SQUARES: tl.conste
 
 @triton.jit
 def no_rows(TAPS: tl.constexpr, COLUMNS: tl.constexpr):
-    """What :func:`add_row` begins with."""
+    """The partial sums of :func:`add_row` before the first row: TAPS − 1 zeros of (COLUMNS / 2, 2)."""
     sums = ()
     for _ in tl.static_range(TAPS - 1):
         sums = sums + (tl.zeros((COLUMNS // 2, 2), tl.float32),)
@@ -81,9 +101,16 @@ def no_rows(TAPS: tl.constexpr, COLUMNS: tl.constexpr):
 
 @triton.jit
 def add_row(sums, row, WINDOW: tl.constexpr, TAPS: tl.constexpr):
-    """One more row of a blur down the columns: the blurred row that is complete with it, and the sums that wait for more.
+    """Add a row to the vertical blur; the window is symmetric, so that this is also its adjoint.
 
-    The window is symmetric, so that the adjoint is the same.
+    Args:
+        sums: partial sums of the next TAPS − 1 output rows, (COLUMNS / 2, 2) each.
+        row: horizontally blurred row, (COLUMNS / 2, 2).
+        WINDOW: weights, symmetric, TAPS numbers.
+        TAPS: side of the window.
+
+    Returns:
+        The output row that is complete now, and the new partial sums.
     """
     complete = WINDOW[TAPS - 1] * row
     waiting = ()

@@ -1,4 +1,4 @@
-"""Networks of asymkit, recognised by the names and shapes of their weights."""
+"""Finds the class and constructor arguments of an asymkit network from the names and shapes of its weights."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from asymkit.weight_files import read_file
 Shapes = Mapping[str, torch.Size]
 
 
-class _WithoutValues(TorchFunctionMode):
-    """Skips initialisation, which on the meta device takes longer than all the rest and imports the compiler."""
+class _SkipInitialisation(TorchFunctionMode):
+    """Skips weight initialisation, which is slow on the meta device and imports the compiler."""
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -41,49 +41,49 @@ class _WithoutValues(TorchFunctionMode):
         return func(*args, **named)
 
 
-class Recognised(NamedTuple):
-    """A class and what to build it with."""
+class NetworkSpec(NamedTuple):
+    """Class and constructor arguments of a network."""
 
     kind: Callable[..., nn.Module]
     arguments: dict[str, Any]
 
     def shapes(self) -> dict[str, torch.Size]:
-        """Those of its weights, by name."""
-        with torch.device("meta"), _WithoutValues():
+        """Shapes of its weights, by name."""
+        with torch.device("meta"), _SkipInitialisation():
             network = self.kind(**self.arguments)
         return {name: value.shape for name, value in network.state_dict().items()}
 
-    def filled(self, state: StateDict) -> nn.Module:
-        """The network with these weights."""
+    def build(self, state: StateDict) -> nn.Module:
+        """Build the network and load these weights."""
         network = self.kind(**self.arguments)
         network.load_state_dict(state)
         return network
 
 
-def recognised(state: Mapping[str, Tensor]) -> Recognised | None:
-    """The network of asymkit whose weights these are, to the last name and shape; None for any other."""
-    return next((guess for guess, difference in guesses(state) if difference is None), None)
+def recognise(state: Mapping[str, Tensor]) -> NetworkSpec | None:
+    """The network whose state dict has exactly these names and shapes, or None."""
+    return next((spec for spec, difference in candidates(state) if difference is None), None)
 
 
-def guesses(state: Mapping[str, Tensor]) -> list[tuple[Recognised, str | None]]:
-    """Networks whose names the first weights have, each with the first key that differs, or None."""
+def candidates(state: Mapping[str, Tensor]) -> list[tuple[NetworkSpec, str | None]]:
+    """All networks whose arguments can be read off the weights, each with the first key that differs, or None."""
     shapes, found = {name: value.shape for name, value in state.items()}, []
     if any(0 in shape for shape in shapes.values()):
         return []
     for kind, arguments in KINDS.items():
         try:
-            guess = Recognised(kind, arguments(shapes))
-            found.append((guess, first_difference(guess.shapes(), state)))
-        except (KeyError, IndexError, ValueError):  # it has no such weights, or not of such shapes
+            spec = NetworkSpec(kind, arguments(shapes))
+            found.append((spec, first_difference(spec.shapes(), state)))
+        except (KeyError, IndexError, ValueError):  # the arguments cannot be read off these weights
             continue
     return found
 
 
-def held_by(source: str | Path | Mapping[str, Any]) -> Mapping[Any, Any]:
-    """What a loader was given: tensors by name, or what a file, or the newest training state of a run's folder, holds.
+def contents_of(source: str | Path | Mapping[str, Any]) -> Mapping[Any, Any]:
+    """The mapping that a loader was given, or the contents of the file or the run's folder (newest training state).
 
     Raises:
-        ValueError: neither, or the file cannot be read.
+        ValueError: source is no mapping or path, or the file cannot be read.
     """
     held: Any = source
     if isinstance(source, str | Path):
@@ -129,7 +129,7 @@ def _star(shapes: Shapes) -> dict[str, Any]:
 
 
 def _plain(shapes: Shapes, blocks: int = 0) -> dict[str, Any]:
-    """Images keep their channels in a generator without embedding, unless ``image_channels`` tells them."""
+    """Without embedding, in_channels is read off the buffer ``image_channels``, or else equals out_channels."""
     inputs, outputs = shapes["encoder.0.conv.weight"][1], shapes["to_image.weight"][0]
     embedding = shapes.get("embed.weight")
     if embedding is None:
@@ -168,7 +168,7 @@ def _aux_discriminator(shapes: Shapes) -> dict[str, Any]:
 
 
 def _upsampling(shapes: Shapes) -> str:
-    """A transposed convolution has its channels the other way round; the last one halves them."""
+    """The weight of a transposed convolution is (in, out, ...), and the last up-sampling halves the channels."""
     last = shapes[f"decoder.{len(numbers(shapes, r'decoder[.]([0-9]+)[.]')) - 1}.conv.weight"]
     return "resize" if last[0] < last[1] else "transposed"
 
@@ -185,4 +185,4 @@ KINDS: dict[Callable[..., nn.Module], Callable[[Shapes], dict[str, Any]]] = {
     DomainDiscriminator: _domain,
     AuxDiscriminator: _aux_discriminator,
 }
-"""How to read the arguments of each class off the shapes of its weights."""
+"""For each class the function that reads its constructor arguments off the shapes of its weights."""
