@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from support.data.unpaired import UnpairedSettings
-from support.report.looks import look_at_asymgan
 from support.report.page import Page
+from support.report.pictures import asymgan_snapshot
 from support.run.command import command
+from support.run.features import vgg_features
 from support.run.run import Run
-from support.run.start import vgg_features
 from torch import Tensor
 
 import asymkit
@@ -100,12 +100,14 @@ def main(settings: Settings) -> None:
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
 
     measured, shown = data.fresh(64, None, run.device), data.fresh(8, settings.picture_size, run.device)
-    page = Page("AsymGAN", [source, *notes], lambda shown_model: look_at_asymgan(shown_model, measured, shown))
+    page = Page("AsymGAN", [source, *notes], lambda shown_model: asymgan_snapshot(shown_model, measured, shown))
     ddp_model = run.prepare(model)  # on the device; on several GPUs in DistributedDataParallel
     ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    run.keeps(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.register(
+        model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d
+    )
 
     def step(x: Tensor, y: Tensor) -> None:  # x rich, y poor, unpaired
         cycles = ddp_model(x, y)

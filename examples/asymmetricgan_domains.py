@@ -15,9 +15,9 @@ from typing import Any, Literal
 import torch
 from support.data.domains import domain_batches, domain_sets
 from support.report.classifier import train_classifier
-from support.report.logs import with_bar
-from support.report.looks import look_at_domains
 from support.report.page import Page
+from support.report.pictures import domain_snapshot
+from support.report.progress import with_bar
 from support.run.command import command
 from support.run.run import Run
 from support.run.settings import RunSettings
@@ -117,9 +117,9 @@ def main(settings: Settings) -> None:
         return train_classifier(images, settings.channels, domains, run.device)
 
     measured, shown = (held_out.of_each(n, side, run.device) for n, side in ((32, None), (2, settings.picture_size)))
-    look = functools.partial(look_at_domains, names=data.names, measured=measured, shown=shown)
+    look = functools.partial(domain_snapshot, names=data.names, measured=measured, shown=shown)
     page = Page("AsymmetricGAN, domains", [source], lambda shown_model: look(shown_model, classifier()))
-    run.keeps(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.register(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def step(x: Tensor, domain_x: Tensor, y: Tensor, domain_y: Tensor) -> None:  # images, and the domains they are of
         cycle = ddp_model(x, domain_x, y, domain_y)

@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 from support.data.gestures import gesture_pairs
-from support.report.looks import look_at_gestures
 from support.report.page import Page
+from support.report.pictures import gesture_snapshot
 from support.run.command import command
+from support.run.features import vgg_features
 from support.run.run import Run
 from support.run.settings import RunSettings
-from support.run.start import vgg_features
 from torch import Tensor
 
 import asymkit
@@ -110,8 +110,8 @@ def main(settings: Settings) -> None:
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     shown = held_out.head(32, run.device)
-    page = Page("AsymmetricGAN, gestures", [source, *notes], lambda shown_model: look_at_gestures(shown_model, shown))
-    run.keeps(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    page = Page("AsymmetricGAN, gestures", [source, *notes], lambda shown_model: gesture_snapshot(shown_model, shown))
+    run.register(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def step(
         x: Tensor, skeleton_x: Tensor, y: Tensor, skeleton_y: Tensor

@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from support.data.digits import DigitSet, DigitSettings, UnpairedDigits
 from support.report.digit_scores import compare
-from support.report.looks import look_at_asyncgan
 from support.report.page import Page
+from support.report.pictures import asyncgan_snapshot
 from support.run.command import command
 from support.run.plan import Plan
 from support.run.run import Run
@@ -108,8 +108,10 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, asynchronous=variant == "async")
     shown = rich.test.images[:8].to(run.device), poor.test.images[:8].to(run.device)
     notes = [f"rich: {rich}; poor: {poor}", plan.note()]
-    page = Page(VARIANTS[variant], notes, lambda shown_model: look_at_asyncgan(shown_model, shown, plan.moments))
-    run.keeps(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    page = Page(VARIANTS[variant], notes, lambda shown_model: asyncgan_snapshot(shown_model, shown, plan.intermediate))
+    run.register(
+        model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d
+    )
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
@@ -118,7 +120,7 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
         step(x, y)
         if run.ends_step:
             average.update()
-            plan.keep_moment(run.step, average.model, *shown)  # at the end of a phase
+            plan.keep_intermediate(run.step, average.model, *shown)  # at the end of a phase
     return None if run.stopped else average.model.cpu()
 
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import torch
 from support.data.unpaired import UnpairedSettings
-from support.report.looks import look_at_munit
 from support.report.page import Page
+from support.report.pictures import munit_snapshot
 from support.run.command import command
 from support.run.plan import Plan
 from support.run.run import Run
@@ -219,9 +219,9 @@ def main(settings: Settings) -> None:
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step)  # steps of joint and of partial epochs
     shown = data.fresh(6, settings.picture_size, run.device)
     page = Page(
-        "Async-MUNIT", [source, plan.note()], lambda shown_model: look_at_munit(shown_model, shown, plan.moments)
+        "Async-MUNIT", [source, plan.note()], lambda shown_model: munit_snapshot(shown_model, shown, plan.intermediate)
     )
-    run.keeps(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.register(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
@@ -230,7 +230,7 @@ def main(settings: Settings) -> None:
         scheduler(x, y)  # joint or partial
         if run.ends_step:
             average.update()
-            plan.keep_moment(run.step, average.model, *shown)  # at the end of a phase
+            plan.keep_intermediate(run.step, average.model, *shown)  # at the end of a phase
 
 
 if __name__ == "__main__":

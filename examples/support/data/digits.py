@@ -20,7 +20,7 @@ from torch import Tensor
 
 from asymkit.evaluation.images import DARK, shortened
 from asymkit.ops import shannon_entropy
-from support.data.files import Broken, in_turn
+from support.data.files import BrokenFiles, in_turn
 from support.data.images import bundled_photos, random_crop
 from support.run.settings import RunSettings
 
@@ -80,7 +80,7 @@ class UnpairedDigits:
 
     def __init__(self, rich: DigitSet, poor: DigitSet, samples: int, seed: int) -> None:
         self.domains, self.seed = (rich.train.images, poor.train.images), seed
-        self.epoch, self.lengths, self.broken = samples, (samples, samples), Broken()
+        self.epoch, self.lengths, self.broken = samples, (samples, samples), BrokenFiles()
         self.meaning = {"rich domain": rich.meaning, "poor domain": poor.meaning}
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:

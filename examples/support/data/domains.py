@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from asymkit.evaluation.folders import ImageFiles, has_images, image_files
 from asymkit.evaluation.images import ValueRange
-from support.data.files import PHOTOS, TRIES, Broken
+from support.data.files import PHOTOS, TRIES, BrokenFiles
 from support.data.images import BUNDLED, Pixels, bundled_photos, grey, random_crop
 from support.data.unpaired import FRESH, as_tensor, values_of
 
@@ -38,7 +38,7 @@ class Domains(Dataset[Sample]):
         channels: 3, or 1 for grey images.
         seed: another seed, other crops.
         broken: files that could not be read are added to it, and the ones after them taken instead.
-        meaning: what the domains are besides their names, see :class:`support.run.feed.EndlessData`.
+        meaning: what the domains are besides their names, see :class:`support.run.loader.EndlessData`.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class Domains(Dataset[Sample]):
         size: int,
         channels: int,
         seed: int,
-        broken: Broken | None = None,
+        broken: BrokenFiles | None = None,
         meaning: Mapping[str, str] | None = None,
     ) -> None:
         self.names, self.photos, self.derive, self.zoom = tuple(names), photos, derive, zoom
         self.size, self.channels, self.seed = size, channels, seed
         self.epoch = sum(map(len, photos)) if derive is None else 400
-        self.broken = Broken() if broken is None else broken
+        self.broken = BrokenFiles() if broken is None else broken
         self.meaning = {"domains by number": ", ".join(names), "channels": str(channels), **(meaning or {})}
 
     def __getitem__(self, index: int) -> Sample:
@@ -138,7 +138,7 @@ def domain_sets(
             f"data: {str(folder)!r} has {len(found)} sub-folders; expected one with images for each of two domains or more"
         )
     files = [image_files(path, "data", PHOTOS) for path in found]
-    broken = Broken.among(*files, value_range=value_range)
+    broken = BrokenFiles.among(*files, value_range=value_range)
     kept, held = zip(*(part.split(HELD_OUT) for part in files), strict=True)
     names = [path.name for path in found]
     counts = ", ".join(f"{name} {len(part)}" for name, part in zip(names, kept, strict=True))

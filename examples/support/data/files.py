@@ -27,7 +27,7 @@ TRIES = 100
 Read = TypeVar("Read")
 
 
-class Broken:
+class BrokenFiles:
     """The files of a data set that could not be read, with what is wrong, beside how many there are in all.
 
     Args:
@@ -55,7 +55,7 @@ class Broken:
         )
 
     @classmethod
-    def among(cls, *parts: ImageFiles, value_range: ValueRange | None = None) -> Broken:
+    def among(cls, *parts: ImageFiles, value_range: ValueRange | None = None) -> BrokenFiles:
         """Those of a data set, found so far by inspecting some files of each of its parts.
 
         A wrong folder is noticed like this before the training, and a million files cost no more than a few hundred.

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset, default_collate
 
 from asymkit.evaluation.folders import ImageFiles, image_files
 from asymkit.evaluation.images import ValueRange, read_image, shortened
-from support.data.files import Broken, in_turn
+from support.data.files import BrokenFiles, in_turn
 from support.data.hands import DrawnHands, NoHandError, draw_skeleton, read_keypoints
 from support.data.images import BUNDLED, bundled_photos
 from support.data.unpaired import FRESH, as_tensor, values_of
@@ -35,7 +35,7 @@ class GesturePairs(Dataset[Pair]):
     """Photos of a hand in two poses and their skeletons; pair number ``index`` is the same in every run."""
 
     epoch: int
-    broken: Broken
+    broken: BrokenFiles
     meaning: dict[str, str]
 
     def head(self, most: int, device: torch.device | None = None) -> Pair:
@@ -48,7 +48,7 @@ class DrawnPairs(GesturePairs):
     """Pairs of :class:`support.data.hands.DrawnHands`."""
 
     def __init__(self, hands: DrawnHands, first: int, epoch: int) -> None:
-        self.hands, self.first, self.epoch, self.broken = hands, first, epoch, Broken()
+        self.hands, self.first, self.epoch, self.broken = hands, first, epoch, BrokenFiles()
         self.meaning = {"pairs": "drawn hands"}
 
     def __getitem__(self, index: int) -> Pair:
@@ -67,7 +67,7 @@ class FilePairs(GesturePairs):
         seed: another seed, another order.
         broken: files that could not be read are added to it, and the next pair taken instead.
         ranges: of the values of photos and of skeletons, see :func:`asymkit.evaluation.images.read_image`.
-        meaning: what the pairs are, see :class:`support.run.feed.EndlessData`.
+        meaning: what the pairs are, see :class:`support.run.loader.EndlessData`.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class FilePairs(GesturePairs):
         pairs: list[tuple[str, str]],
         size: int,
         seed: int,
-        broken: Broken,
+        broken: BrokenFiles,
         ranges: tuple[ValueRange | None, ValueRange | None] = (None, None),
         meaning: Mapping[str, str] | None = None,
     ) -> None:
@@ -146,7 +146,7 @@ def gesture_pairs(
     if not found:
         masks = [image_files(skeletons, "skeletons", "a folder with an image or an OpenPose JSON file for every photo")]
         drawn = {path.stem: path for path in masks[0]}
-    broken = Broken.among(photo_files, *masks, value_range=value_range)
+    broken = BrokenFiles.among(photo_files, *masks, value_range=value_range)
     named = read_pairs(pairs)
     known = photos.keys() & drawn.keys()
     order = np.random.default_rng(seed).permutation(len(named))

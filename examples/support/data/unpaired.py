@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from asymkit.evaluation.folders import ImageFiles, has_images, image_files
 from asymkit.evaluation.images import ValueRange
-from support.data.files import PHOTOS, Broken, in_turn
+from support.data.files import PHOTOS, BrokenFiles, in_turn
 from support.data.images import BUNDLED, DERIVE, Pixels, PoorKind, bundled_photos, random_crop
 from support.run.settings import RunSettings
 
@@ -74,10 +74,10 @@ class Domain:
         zoom: float,
         derive: Callable[[Pixels], Pixels] | None = None,
         half: Half | None = None,
-        broken: Broken | None = None,
+        broken: BrokenFiles | None = None,
     ) -> None:
         self.images, self.zoom, self.derive, self.half = images, zoom, derive, half
-        self.broken = Broken() if broken is None else broken
+        self.broken = BrokenFiles() if broken is None else broken
 
     def crop(self, index: int, size: int, seed: tuple[int, int]) -> Tensor:
         """Crop number ``index`` as (3, size, size) in [-1, 1]; every image once before any a second time."""
@@ -115,7 +115,7 @@ class Unpaired(Dataset[tuple[Tensor, Tensor]]):
         size: side of the crops in pixels.
         lengths: samples of the rich and of the poor domain; the larger number is an epoch.
         seed: another seed, other crops.
-        meaning: what the domains are, see :class:`support.run.feed.EndlessData`.
+        meaning: what the domains are, see :class:`support.run.loader.EndlessData`.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ def unpaired(
             raise ValueError(f"{option}: needs images of your own; give --data FOLDER as well")
         photos = bundled_photos()
         name = f"the photographs {', '.join(BUNDLED)}"
-        return _derived(photos, poor, size, seed, name, Broken(), {"rich domain": name})
+        return _derived(photos, poor, size, seed, name, BrokenFiles(), {"rich domain": name})
     if side_by_side:
         return _side_by_side(folder, rich_side, size, seed, value_range)
     sides = [side for side in ("trainA", "trainB") if (folder / side).is_dir()]
@@ -183,7 +183,7 @@ def unpaired(
         raise ValueError(f"data: {str(folder)!r} has {sides[0]} only; expected both trainA and trainB, or photos")
     if sides:
         files = [_image_files(folder / side) for side in sides]
-        broken = Broken.among(*files, value_range=value_range)
+        broken = BrokenFiles.among(*files, value_range=value_range)
         a, b = (Domain(part, zoom=1.12, broken=broken) for part in files)
         rich, other = (a, b) if rich_side == "A" else (b, a)
         source = f"{folder.name}: {len(rich.images)} rich images (train{rich_side}), {len(other.images)} poor ones"
@@ -199,7 +199,7 @@ def unpaired(
             "the folder of photos itself"
         )
     found = _image_files(folder)
-    broken, name = Broken.among(found, value_range=value_range), f"the {len(found)} photos in {folder.name}"
+    broken, name = BrokenFiles.among(found, value_range=value_range), f"the {len(found)} photos in {folder.name}"
     meaning = {"rich domain": "photos of one folder"} | values_of({"photos": found})
     data, source = _derived(found, poor, size, seed, name, broken, meaning)
     return data, source + found.said()
@@ -222,7 +222,7 @@ def _derived(
     size: int,
     seed: int,
     name: str,
-    broken: Broken,
+    broken: BrokenFiles,
     meaning: dict[str, str],
 ) -> tuple[Unpaired, str]:
     """Both domains are made of the same photos."""
@@ -236,7 +236,7 @@ def _side_by_side(
     folder: Path, rich_side: Side, size: int, seed: int, value_range: ValueRange | None
 ) -> tuple[Unpaired, str]:
     files = _image_files(folder / "train" if (folder / "train").is_dir() else folder)
-    broken = Broken.among(files, value_range=value_range)
+    broken = BrokenFiles.among(files, value_range=value_range)
     width, height = broken.first(partial(files.read, place) for place in range(len(files))).size
     if width < height:
         raise ValueError(

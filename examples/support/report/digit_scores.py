@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from asymkit.objectives import asyncgan
 from support.data.digits import DigitSet, DigitSettings, digit_batches, digit_sets
 from support.report.classifier import accuracy, train_classifier
-from support.run.chance import seeded_inference
+from support.run.atomic_write import write_json
 from support.run.command import write_settings
-from support.run.durable import write_json
+from support.run.rng import seeded_inference
 
 Settings = TypeVar("Settings", bound=DigitSettings)
 Train = Callable[[Settings, DigitSet, DigitSet, str], asyncgan.Translators | None]

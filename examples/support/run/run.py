@@ -13,18 +13,19 @@ import torch
 from torch import Tensor
 
 from asymkit import CapturedStep, StepGuard
-from support.report.page import Moment, Page
-from support.report.record import DISCRIMINATOR, Record
-from support.run.average import MovingAverage
+from support.report.history import LossHistory
+from support.report.logger import DISCRIMINATOR, RunLogger
+from support.report.page import Page, Position
+from support.run.accelerator import SMALL, create_accelerator
 from support.run.checkpoint import KeepsImages, Stateful, load_checkpoint, save_checkpoint
 from support.run.command import open_run, write_settings
-from support.run.config import as_plain
-from support.run.dry import DryRun
-from support.run.feed import EndlessData, Feed
+from support.run.dry_run import DryRun
+from support.run.ema import MovingAverage
+from support.run.loader import BatchLoader, EndlessData
 from support.run.plan import Plan
 from support.run.settings import RunSettings
-from support.run.start import SMALL, start
-from support.run.stop import LoadingInterrupted, Stop, stop_when_told
+from support.run.settings_file import as_plain
+from support.run.signals import LoadingInterrupted, Stop, stop_on_signals
 
 LOG_EVERY = 10
 
@@ -37,7 +38,7 @@ class Run:
         run = Run(settings, data)
         ddp_model = run.prepare(model)
         average = run.average(model)
-        run.keeps(model=model, optimizer=optimizer)
+        run.register(model=model, optimizer=optimizer)
         for x, y in run.batches(page):
             loss = ...
             run.backward(loss)
@@ -60,7 +61,7 @@ class Run:
 
     def __init__(self, settings: RunSettings, data: EndlessData) -> None:
         self.settings, self.data, self.folder = settings, data, settings.folder
-        self.accelerator = start(settings)
+        self.accelerator = create_accelerator(settings)
         self.device, self.main = self.accelerator.device, self.accelerator.is_main_process
         open_run(settings)
         self.samples_per_step = settings.batch * settings.accumulate * self.accelerator.num_processes
@@ -71,14 +72,14 @@ class Run:
         self._skipped = 0
         self._graph_memory = torch.cuda.graph_pool_handle() if settings.graph else None  # one step runs at a time
         self.states: dict[str, Stateful] = {}
+        self._history = LossHistory()
         self._checkpoint, self._saved = self.folder / "checkpoint.pt", -1
         self._means: dict[str, Tensor] = {}
         self._waited = self._since = 0.0  # seconds of this start, in all and for images
 
     def prepare(self, network: Network) -> Network:
         """The network on the device of this process: distributed over all processes, in the precision of the settings."""
-        prepared: Network = self.accelerator.prepare(network)
-        return prepared
+        return self.accelerator.prepare(network)
 
     def prepare_each(self, networks: Network) -> Network:
         """A module, such as a ModuleList, whose parts are prepared one by one, because each is called by itself."""
@@ -91,8 +92,8 @@ class Run:
         self._guards.append(StepGuard(self.settings.skips))
         return self._guards[-1]
 
-    def keeps(self, **states: Stateful) -> None:
-        """What a checkpoint holds, by name; of networks themselves, since wrappers change the names of parameters."""
+    def register(self, **states: Stateful) -> None:
+        """What checkpoints hold, by name; networks themselves, since wrappers change the names of parameters."""
         self.states |= states
 
     def average(self, model: torch.nn.Module) -> MovingAverage:
@@ -148,24 +149,28 @@ class Run:
         """
         settings, data = self.settings, self.data
         self._plan, self._steps = plan, self._steps if plan is None else plan.steps
-        self._feed = Feed(self.accelerator, data, settings.batch, settings.workers, self.folder / "broken-files.txt")
+        self._loader = BatchLoader(
+            self.accelerator, data, settings.batch, settings.workers, self.folder / "broken-files.txt"
+        )
         # what the data mean is compared first: it says more than that weights do not fit
-        self.states = {"data": self._feed, **self.states, "average": self._average}
-        self.states |= {} if plan is None else {"intermediate": plan.moments}
+        self.states = {"data": self._loader, **self.states, "average": self._average, "losses": self._history}
+        self.states |= {} if plan is None else {"intermediate": plan.intermediate}
         if settings.resume:
             self.step, self.seconds = load_checkpoint(
                 self._checkpoint, self.states, self.samples_per_step, self.accelerator.process_index
             )
-        self._introduce(page)
+        self._print_summary(page)
         self._dry = DryRun(self.accelerator, data, plan, self._steps) if settings.dry_run else None
-        self.record = Record(settings, page, self._average.model, self.step, self._progress(self.step), self.main)
+        self.logger = RunLogger(
+            settings, page, self._average.model, self._history, self.accelerator, self.step, self.progress
+        )
         if self.main:
             write_settings(settings)  # now that a run of them can be
-        with stop_when_told() as stop:
+        with stop_on_signals() as stop:
             yield from self._until(stop)
             begun = monotonic()
             self._save(last=True)
-            self.record.end()
+            self.logger.end()
         if self._dry is not None:
             self._dry.say(self.folder, monotonic() - begun, settings)
             return
@@ -175,7 +180,7 @@ class Run:
         where = self.folder / "report.html"
         self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s of training; open {where}")
 
-    def _introduce(self, page: Page) -> None:
+    def _print_summary(self, page: Page) -> None:
         """Say what is trained on and how, before the bar appears."""
         processes, settings = self.accelerator.num_processes, self.settings
         each = f"{processes} process{'es' if processes > 1 else ''} × --batch {settings.batch}"
@@ -195,13 +200,13 @@ class Run:
         steps = count(self.step) if self._dry is None else self._dry.steps
         first, after = (self.step, self._steps) if self._dry is None else (0, len(self._dry.steps))
         each = self.samples_per_step
-        loader, before = self._feed.batches(first * each, after * each), monotonic()
+        loader, before = self._loader.batches(first * each, after * each), monotonic()
         for self.step in steps:
             done = self._progress(self.step)
             if done >= 1 and self._dry is None:
                 break
             batches, problem = self._load(loader, stop)
-            if not self._go_on(stop, problem):
+            if not self._may_step(stop, problem):
                 self.stopped = True
                 break
             self._means = {}
@@ -213,16 +218,16 @@ class Run:
             self._end(monotonic() - before)
             before = monotonic()
             if self.step % LOG_EVERY == 1 or LOG_EVERY == 1 or self._dry is not None:
-                self.record.losses(self.step, done, {name: value.item() for name, value in self._means.items()})
+                self.logger.losses(self.step, done, {name: value.item() for name, value in self._means.items()})
             if self.step % self.settings.report_every == 0 and self._dry is None:
                 self._save()
                 before = monotonic()
         if not self.stopped:
-            self.record.bar.reach(1.0)
-        self.record.bar.close()
+            self.logger.bar.reach(1.0)
+        self.logger.bar.close()
 
     def _load(self, loader: Iterator[Any], stop: Stop) -> tuple[list[Any], Exception | None]:
-        """All batches of a step, or what went wrong in loading them; none where the run is told to stop meanwhile."""
+        """All batches of a step, or what went wrong in loading them; none where a signal ends the run meanwhile."""
         waiting = monotonic()
         try:
             with stop.loading():
@@ -233,21 +238,21 @@ class Run:
             return [], error
         self._waited += monotonic() - waiting
         images = sum(len(part) for batch in batches for part in batch if part.ndim == 4)
-        self.record.bar.count(images * self.accelerator.num_processes)
+        self.logger.bar.count(images * self.accelerator.num_processes)
         return batches, None
 
-    def _go_on(self, stop: Stop, problem: Exception | None) -> bool:
+    def _may_step(self, stop: Stop, problem: Exception | None) -> bool:
         """Whether to take the step. What one process meets all act upon together, or some would wait for ever.
 
         Raises:
             Exception: the problem, after a checkpoint.
         """
-        told, failed, news = self._any(stop.is_set(), problem is not None, self._feed.news)
-        if told:  # which may be why loading failed
+        stopped, failed, broken = self._any(stop.is_set(), problem is not None, self._loader.found_broken)
+        if stopped:  # which may be why loading failed
             return False
-        if news:
+        if broken:
             try:
-                self._feed.tell()
+                self._loader.report_broken()
             except ValueError as error:
                 problem = problem or error
         if not failed and problem is None:
@@ -264,8 +269,8 @@ class Run:
         """Each of some answers as soon as one process gives it."""
         if self.accelerator.num_processes == 1:
             return list(mine)
-        told = torch.tensor(mine, dtype=torch.float32, device=self.accelerator.device)
-        return [answer > 0 for answer in self.accelerator.reduce(told, "sum").tolist()]
+        answers = torch.tensor(mine, dtype=torch.float32, device=self.device)
+        return [count > 0 for count in self.accelerator.reduce(answers, "sum").tolist()]
 
     def _forget_nonfinite(self) -> None:
         """Drop images of steps that were left out; what a CUDA device counts is read now."""
@@ -306,7 +311,7 @@ class Run:
 
     def _report(self) -> None:
         waiting = self._waited / max(self._since, 1e-9)
-        self.record.warn(self.record.health.waiting(waiting if self._since > 60 else 0.0))
+        self.logger.warn(self.logger.health.waiting(waiting if self._since > 60 else 0.0))
         figures: dict[str, float] = {"done": self._progress(self.step), "steps": self.step, "seconds": self.seconds}
         figures["waiting_for_data"] = waiting
         figures["skipped_steps"] = sum(guard.skipped for guard in self._guards)
@@ -315,4 +320,4 @@ class Run:
             self.step * self.samples_per_step // self.data.epoch if self._plan is None else self._plan.epoch(self.step)
         )
         spans: list[tuple[int, int]] = [] if self._plan is None else self._plan.partial_spans(self.step)
-        self.record.report(Moment(self.step, epoch), self._checkpoint, figures, spans)
+        self.logger.report(Position(self.step, epoch), self._checkpoint, figures, spans)

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from asymkit.checkpoints.durable import sync_folder, write_to_disk, write_whole
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes) -> None:
     """Replace a file; whatever happens meanwhile, the old or the new one is there to its end.
 
     Args:
@@ -33,13 +33,13 @@ def write_json(path: Path, values: Mapping[str, object]) -> None:
     Raises:
         OSError: as above.
     """
-    write_durably(path, (json.dumps(values, indent=2) + "\n").encode())
+    write_atomic(path, (json.dumps(values, indent=2) + "\n").encode())
 
 
-def write_checked(path: Path, write: Callable[[BinaryIO], object], keep: bool = True) -> None:
+def write_with_checksum(path: Path, write: Callable[[BinaryIO], object], keep: bool = True) -> None:
     """Replace a file by what ``write`` writes, with a checksum beside it, and keep the one that was there as the previous.
 
-    Whenever the power fails or the process is killed, :func:`whole_files` finds a file that was written to its end.
+    Whenever the power fails or the process is killed, :func:`file_and_previous` finds a file that was written to its end.
 
     Args:
         path: of the file.
@@ -67,7 +67,7 @@ def write_checked(path: Path, write: Callable[[BinaryIO], object], keep: bool = 
         new_checksum.unlink(missing_ok=True)
 
 
-def whole_files(path: Path) -> Iterator[tuple[Path, str | None]]:
+def file_and_previous(path: Path) -> Iterator[tuple[Path, str | None]]:
     """The file and the previous one, as far as they are there, each with what is wrong with it, or None."""
     for candidate in (path, previous_of(path)):
         if candidate.exists():

@@ -13,7 +13,7 @@ _problems: list[str] = []
 """Why messages of this process were lost, each reason once."""
 
 
-def spare_output() -> None:
+def ignore_output_errors() -> None:
     """Until the process ends, drop what standard output and standard error cannot take, instead of raising."""
     for number in range(3):
         # a file opened later would get the free number, and what libraries print would be written into it
@@ -31,7 +31,7 @@ def spare_output() -> None:
             setattr(sys, name, cast(TextIO, _Spared(name, stream)))
 
 
-def lost_output() -> str | None:
+def output_errors() -> str | None:
     """Why messages could not be written, if some could not."""
     return "; ".join(_problems) or None
 

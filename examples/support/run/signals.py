@@ -56,7 +56,7 @@ class Stop:
 
 
 @contextmanager
-def stop_when_told() -> Iterator[Stop]:
+def stop_on_signals() -> Iterator[Stop]:
     """A :class:`Stop` that signals set, for a loop to end after the step it is in; a second Ctrl-C ends it at once.
 
     Launchers and schedulers pass on what the process is told already: more of the same is ignored, and Ctrl-C within
