@@ -189,10 +189,10 @@ def test_files_that_go_move_no_others_from_training_to_test(tmp_path: Path) -> N
     for name in ("cat", "dog", "fox"):
         images(tmp_path / "domains" / name, *[f"{i:03}.png" for i in range(98)])
     train, held_out, _ = domain_sets(tmp_path / "domains", 16, 3, 0)
-    trained, tested = ({*part.photos[0]} for part in (train, held_out))
+    trained, tested = ({*part.domains[0].images} for part in (train, held_out))
     assert (len(trained), len(tested)) == (90, 10)
     min(trained).unlink()
-    again = {*domain_sets(tmp_path / "domains", 16, 3, 0)[1].photos[0]}
+    again = {*domain_sets(tmp_path / "domains", 16, 3, 0)[1].domains[0].images}
     assert again <= tested
     (tmp_path / "gestures" / "photos" / "c.png").unlink()
     rows = [f"{i},{j}" for i in range(12) for j in range(i)]

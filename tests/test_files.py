@@ -330,7 +330,7 @@ def test_a_block_of_broken_files_does_not_end_a_run(tmp_path: Path) -> None:
         (folder / f"{i:04d}.png").unlink()
         (folder / f"{i:04d}.png").write_bytes(b"")
     train, _, _ = domain_sets(tmp_path, 16, 3, 0)
-    names = train.photos[0].names  # type: ignore[union-attr]
+    names = train.domains[0].images.names  # type: ignore[union-attr]
 
     def first(number: int) -> str:
         return names[np.random.default_rng((0, 0, number, 1)).integers(len(names))]

@@ -132,6 +132,13 @@ class BrokenFiles:
             )
 
 
+def check_has_data(**options: object) -> None:
+    """Refuse options that are for a folder of images where none is given."""
+    for name, value in options.items():
+        if value:
+            raise ValueError(f"{name}: needs images of your own; give --data FOLDER as well")
+
+
 def listed(found: dict[str, str], most: int = 20) -> str:
     """A line for every broken file, up to a number."""
     lines = [f"  {path}: {problem}" for path, problem in list(found.items())[:most]]
@@ -145,7 +152,7 @@ def in_turn(count: int, index: int, *key: int) -> list[int]:
     return list(map(int, _shuffled(count, *key, turn).take(tries, mode="wrap")))
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=32)
 def _shuffled(count: int, *key: int) -> NDArray[np.int64]:
     """The numbers below ``count`` in an order that depends on the key alone."""
     return np.random.default_rng(key).permutation(count)
