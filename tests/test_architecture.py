@@ -15,6 +15,7 @@ import asymkit
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "asymkit"
 FILES = sorted(PACKAGE.rglob("*.py"))
+EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
 
 ORDER = [
     "arguments",
@@ -66,7 +67,7 @@ def test_imports_run_one_way(path: Path) -> None:
             assert ORDER.index(target) <= ORDER.index(part), f"{path.name} imports {name} against the arrow"
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", [*FILES, *EXAMPLES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_file_holds_two_ideas(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
 

@@ -183,7 +183,11 @@ def test_discriminators_are_shown_earlier_fakes(
     assert 0 < sum(age > 0 for age in ages) < len(ages)
 
 
-EXAMPLE_FILES = sorted(Path(asymgan.__file__).parent.glob("asym*.py"))
+EXAMPLE_FILES = sorted(Path(asymgan.__file__).parent.glob("asy*.py"))
+
+
+def test_all_six_examples_are_looked_at() -> None:
+    assert len(EXAMPLE_FILES) == 6
 
 
 @pytest.mark.parametrize("path", EXAMPLE_FILES, ids=lambda path: path.stem)

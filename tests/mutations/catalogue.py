@@ -845,11 +845,11 @@ EXAMPLES = [
     Mutation(
         "asymkit/evaluation/images.py", "(255 / (high - low))", "(256 / (high - low))", "tests/test_value_ranges.py"
     ),
-    Mutation("examples/support/data/unpaired.py", ".div_(127.5).sub_(1)", ".div_(127.5)", "tests/test_support.py"),
+    Mutation("examples/support/data/images.py", ".div_(127.5).sub_(1)", ".div_(127.5)", "tests/test_support.py"),
     Mutation(
         "examples/support/data/unpaired.py",
-        'if rich_side == "A" else (b, a)\n        source =',
-        'if rich_side == "B" else (b, a)\n        source =',
+        'rich, other = (a, b) if rich_side == "A"',
+        'rich, other = (a, b) if rich_side == "B"',
         "tests/test_support.py",
     ),
     Mutation(
@@ -866,7 +866,7 @@ EXAMPLES = [
             ("value.item() * len(rich) / len(x)", "value.item() * batch / len(x)"),
             ("ops.shannon_entropy(cycles.fake_rich)", "ops.shannon_entropy(cycles.rebuilt_rich)"),
             ("psnr(cycles.fake_y, cycles.y)", "psnr(cycles.fake_y, cycles.x)"),
-            ("(made.same[1] - y)", "(made.same[1] - x)"),
+            ("(made.reconstructed[1] - y)", "(made.reconstructed[1] - x)"),
         )
     ),
     Mutation(
@@ -907,14 +907,14 @@ EXAMPLES = [
     ),
     Mutation(
         "examples/asymgan.py",
-        "pools(cycles), ddp_discriminators",
-        "cycles.detach(), ddp_discriminators",
+        "pooled = pools(cycles)",
+        "pooled = cycles.detach()",
         f"tests/test_steps.py::{SHOWN}",
     ),
     Mutation(
         "examples/asyncgan.py",
-        "shown_again = pools(cycles)",
-        "shown_again = cycles.detach()",
+        "pooled = pools(cycles)",
+        "pooled = cycles.detach()",
         f"tests/test_steps.py::{SHOWN}",
     ),
     *(

@@ -174,10 +174,10 @@ def asyncgan_pictures(
 def munit_pictures(model: Any, x: Tensor, y: Tensor, intermediate: IntermediateImages) -> dict[str, Tensor]:
     """Grids: sampled styles, styles of photos, and the intermediate domains."""
     made = model(x, y)
-    content, styles = model.poor.content(y), torch.randn(6, model.length).to(x)
+    content, styles = model.poor.content(y), torch.randn(6, model.style_length).to(x)
     sampled = [model.rich.decoder(content, style.expand(len(y), -1)) for style in styles]
     return {
-        "Rich: x, decoded again, translated to poor": _grid(x, made.same[0], made.fake_poor),
+        "Rich: x, decoded again, translated to poor": _grid(x, made.reconstructed[0], made.fake_poor),
         "Sampled styles: y, then its content in one style to a column": _grid(y, *sampled),
     } | _intermediate(x, y, intermediate)
 
@@ -187,8 +187,8 @@ def munit_figures(model: Any, x: Tensor, y: Tensor) -> dict[str, float]:
     """How well images are decoded again, and how much the style changes: means over the images given."""
     made, other = model(x, y), model(x, y)
     return {
-        "rich_decoded_l1": (made.same[0] - x).abs().mean().item(),
-        "poor_decoded_l1": (made.same[1] - y).abs().mean().item(),
+        "rich_decoded_l1": (made.reconstructed[0] - x).abs().mean().item(),
+        "poor_decoded_l1": (made.reconstructed[1] - y).abs().mean().item(),
         "z_diversity": _difference(made.fake_rich, other.fake_rich).item(),
     }
 

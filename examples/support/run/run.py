@@ -38,7 +38,7 @@ class Run:
         run = Run(settings, data)
         ddp_model = run.prepare(model)
         average = run.average(model)
-        run.register(model=model, optimizer=optimizer)
+        run.saves(model=model, optimizer=optimizer)
         for x, y in run.batches(page):
             loss = ...
             run.backward(loss)
@@ -92,7 +92,7 @@ class Run:
         self._guards.append(StepGuard(self.settings.skips))
         return self._guards[-1]
 
-    def register(self, **states: Stateful) -> None:
+    def saves(self, **states: Stateful) -> None:
         """What checkpoints hold, by name; networks themselves, since wrappers change the names of parameters."""
         self.states |= states
 
