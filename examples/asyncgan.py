@@ -126,8 +126,7 @@ def main(settings: Settings) -> None:
         run.backward(settings.weights.total(discriminator_terms))
         optimizer_steps(generator_terms, discriminator_terms)
 
-    # with --graph one CUDA graph each, else the functions themselves
-    joint, partial = (run.captured(step, optimizer_g, optimizer_d) for step in (joint_step, partial_step))
+    joint, partial = (run.captured(f, optimizer_g, optimizer_d) for f in (joint_step, partial_step))  # with --graph
     easy = [model.rich_to_poor, discriminators.poor]  # the easy direction, frozen in partial steps
     scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step)  # steps of joint and of partial epochs

@@ -6,9 +6,8 @@ import gzip
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -136,9 +135,7 @@ def _held_out(name: str, images: NDArray[np.uint8], digits: NDArray[Any], size: 
 def _mnist(settings: DigitSettings) -> DigitSet:
     folder = settings.mnist
     if not any(folder.rglob("train-images-idx3-ubyte*")):
-        from torchvision.datasets import MNIST
-
-        _download("MNIST", folder, lambda: MNIST(str(folder), download=True))
+        _downloaded("MNIST", folder, train=[True])
 
     def read(name: str, header: int) -> NDArray[np.uint8]:
         path = min(folder.rglob(f"{name}-ubyte*"), default=None, key=lambda found: len(found.name))
@@ -169,10 +166,7 @@ def _usps(path: Path, settings: DigitSettings) -> DigitSet:
         digits = digits - 1 if digits.size and digits.max() == 10 else digits
         _check("other", path, images, digits)
         return _held_out("usps", images, digits, settings.size)
-    from torchvision.datasets import USPS
-
-    halves = [_download("USPS", path, partial(USPS, str(path), train, download=True)) for train in (True, False)]
-    train, test = ((half.data, np.array(half.targets)) for half in halves)
+    train, test = ((half.data, np.array(half.targets)) for half in _downloaded("USPS", path, train=[True, False]))
     return _split("usps", train, test, settings.size)
 
 
@@ -190,16 +184,18 @@ def _check(option: str, path: Path, images: NDArray[Any], digits: NDArray[Any]) 
 
 
 def _svhn(folder: Path, settings: DigitSettings) -> DigitSet:
-    from torchvision.datasets import SVHN
-
-    halves = [_download("SVHN", folder, partial(SVHN, str(folder), half, download=True)) for half in ("train", "test")]
+    halves = _downloaded("SVHN", folder, split=["train", "test"])
     train, test = ((half.data.transpose(0, 2, 3, 1), half.labels) for half in halves)
     return _split("svhn", train, test, settings.size)
 
 
-def _download(name: str, folder: Path, load: Callable[[], Any]) -> Any:
+def _downloaded(name: str, folder: Path, **halves: list[Any]) -> list[Any]:
+    """One of torchvision's data sets for each value of the option that chooses its half."""
+    from torchvision import datasets
+
+    [(option, values)] = halves.items()
     try:
-        return load()
+        return [getattr(datasets, name)(str(folder), **{option: value}, download=True) for value in values]
     except (OSError, RuntimeError) as error:
         raise ValueError(
             f"{name} is not in {str(folder)!r} and cannot be downloaded ({error}); put its files there, "

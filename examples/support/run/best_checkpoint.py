@@ -45,14 +45,12 @@ class BestCheckpoint:
         Raises:
             OSError: no room, no permission.
         """
-        if self.name is None or not self._better(value := figures[self.name]):
+        value = math.nan if self.name is None else figures[self.name]
+        worst = math.inf if self.lowest else -math.inf
+        best = worst if self.value is None else self.value
+        if not math.isfinite(value) or not (value < best if self.lowest else value > best):
             return
         with checkpoint.open("rb") as source:
             write_with_checksum(self.folder / "best.pt", lambda file: shutil.copyfileobj(source, file), keep=False)
         self.value = value
         write_json(self.folder / "best.json", {"figure": self.name, "value": value, "step": step})
-
-    def _better(self, value: float) -> bool:
-        if not math.isfinite(value):
-            return False
-        return self.value is None or (value < self.value if self.lowest else value > self.value)

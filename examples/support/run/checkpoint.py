@@ -31,7 +31,7 @@ class KeepsImages(Protocol):
         """Drop images that hold NaN or infinity."""
 
 
-VERSION = 3
+VERSION = 4
 
 
 def save_checkpoint(

@@ -16,7 +16,7 @@ from asymkit import CapturedStep, StepGuard
 from support.report.history import LossHistory
 from support.report.logger import DISCRIMINATOR, RunLogger
 from support.report.page import Page, Position
-from support.run.accelerator import SMALL, create_accelerator
+from support.run.accelerator import create_accelerator
 from support.run.checkpoint import KeepsImages, Stateful, load_checkpoint, save_checkpoint
 from support.run.command import open_run, write_settings
 from support.run.dry_run import DryRun
@@ -26,6 +26,7 @@ from support.run.plan import Plan
 from support.run.settings import RunSettings
 from support.run.settings_file import as_plain
 from support.run.signals import LoadingInterrupted, Stop, stop_on_signals
+from support.run.summary import summary
 
 LOG_EVERY = 10
 
@@ -68,13 +69,11 @@ class Run:
         self.step, self.seconds, self.stopped, self.ends_step = 0, 0.0, False, False
         self._steps = settings.epochs * max(1, data.epoch // self.samples_per_step)
         self._plan: Plan | None = None
-        self._guards: list[StepGuard] = []
-        self._skipped = 0
+        self._guards, self._skipped = list[StepGuard](), 0
         self._graph_memory = torch.cuda.graph_pool_handle() if settings.graph else None  # one step runs at a time
         self.states: dict[str, Stateful] = {}
-        self._history = LossHistory()
         self._checkpoint, self._saved = self.folder / "checkpoint.pt", -1
-        self._means: dict[str, Tensor] = {}
+        self._history, self._means = LossHistory(), dict[str, Tensor]()
         self._waited = self._since = 0.0  # seconds of this start, in all and for images
 
     def prepare(self, network: Network) -> Network:
@@ -130,10 +129,7 @@ class Run:
     @property
     def progress(self) -> float:
         """The part of the training that is done before this step, by steps or by the clock, whichever is more."""
-        return self._progress(self.step)
-
-    def _progress(self, step: int) -> float:
-        by_steps = step / self._steps if self._plan is None else self._plan.progress(step)
+        by_steps = self.step / self._steps if self._plan is None else self._plan.progress(self.step)
         by_clock = self.seconds / (60 * self.settings.minutes) if self.settings.minutes else 0.0
         return min(max(by_steps, by_clock), 1.0)
 
@@ -149,9 +145,8 @@ class Run:
         """
         settings, data = self.settings, self.data
         self._plan, self._steps = plan, self._steps if plan is None else plan.steps
-        self._loader = BatchLoader(
-            self.accelerator, data, settings.batch, settings.workers, self.folder / "broken-files.txt"
-        )
+        broken_files = self.folder / "broken-files.txt"
+        self._loader = BatchLoader(self.accelerator, data, settings.batch, settings.workers, broken_files)
         # what the data mean is compared first: it says more than that weights do not fit
         self.states = {"data": self._loader, **self.states, "average": self._average, "losses": self._history}
         self.states |= {} if plan is None else {"intermediate": plan.intermediate}
@@ -159,7 +154,8 @@ class Run:
             self.step, self.seconds = load_checkpoint(
                 self._checkpoint, self.states, self.samples_per_step, self.accelerator.process_index
             )
-        self._print_summary(page)
+        processes, epoch = self.accelerator.num_processes, None if plan else data.epoch
+        self.accelerator.print("\n".join([*page.notes, *summary(settings, self._steps, epoch, processes, self.device)]))
         self._dry = DryRun(self.accelerator, data, plan, self._steps) if settings.dry_run else None
         self.logger = RunLogger(
             settings, page, self._average.model, self._history, self.accelerator, self.step, self.progress
@@ -177,24 +173,8 @@ class Run:
         # a run that follows a plan cannot be made longer
         whole = "done, --resume with more --minutes or --epochs goes on" if plan is None else "done"
         ended = "stopped, --resume goes on" if self.stopped else whole
-        where = self.folder / "report.html"
-        self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s of training; open {where}")
-
-    def _print_summary(self, page: Page) -> None:
-        """Say what is trained on and how, before the bar appears."""
-        processes, settings = self.accelerator.num_processes, self.settings
-        each = f"{processes} process{'es' if processes > 1 else ''} × --batch {settings.batch}"
-        each += f" × --accumulate {settings.accumulate}" if settings.accumulate > 1 else ""
-        limit = f"; or --minutes {settings.minutes:g}" if settings.minutes else ""
-        epochs = f"epochs: {settings.epochs}"
-        if self._plan is None:
-            epochs += f", each of {self.data.epoch} samples"
-        steps = f"steps: {self._steps}, each of {self.samples_per_step} samples ({each}){limit}"
-        lines = [*page.notes, f"{epochs}; {steps}"]
-        if self.device.type == "cpu":
-            small = "" if settings.threads or settings.work > SMALL else "; so small steps gain little from more"
-            lines.append(f"threads: {torch.get_num_threads()}{small} (--threads)")
-        self.accelerator.print("\n".join(lines))
+        report = self.folder / "report.html"
+        self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s of training; open {report}")
 
     def _until(self, stop: Stop) -> Iterator[Any]:
         steps = count(self.step) if self._dry is None else self._dry.steps
@@ -202,7 +182,7 @@ class Run:
         each = self.samples_per_step
         loader, before = self._loader.batches(first * each, after * each), monotonic()
         for self.step in steps:
-            done = self._progress(self.step)
+            done = self.progress
             if done >= 1 and self._dry is None:
                 break
             batches, problem = self._load(loader, stop)
@@ -270,7 +250,7 @@ class Run:
         if self.accelerator.num_processes == 1:
             return list(mine)
         answers = torch.tensor(mine, dtype=torch.float32, device=self.device)
-        return [count > 0 for count in self.accelerator.reduce(answers, "sum").tolist()]
+        return [total > 0 for total in self.accelerator.reduce(answers, "sum").tolist()]
 
     def _forget_nonfinite(self) -> None:
         """Drop images of steps that were left out; what a CUDA device counts is read now."""
@@ -296,9 +276,8 @@ class Run:
         if not self.main or self._saved == self.step:
             return
         try:
-            save_checkpoint(
-                self._checkpoint, self.step, self.seconds, self.states, self.samples_per_step, as_plain(self.settings)
-            )
+            settings = as_plain(self.settings)
+            save_checkpoint(self._checkpoint, self.step, self.seconds, self.states, self.samples_per_step, settings)
         except OSError as error:
             kept = "the one before it is kept" if self._checkpoint.exists() else "there is none before it"
             message = f"the checkpoint of step {self.step} could not be written: {error}; {kept}"
@@ -312,12 +291,10 @@ class Run:
     def _report(self) -> None:
         waiting = self._waited / max(self._since, 1e-9)
         self.logger.warn(self.logger.health.waiting(waiting if self._since > 60 else 0.0))
-        figures: dict[str, float] = {"done": self._progress(self.step), "steps": self.step, "seconds": self.seconds}
-        figures["waiting_for_data"] = waiting
-        figures["skipped_steps"] = sum(guard.skipped for guard in self._guards)
-        figures["broken_files"] = len(self.data.broken.found)
-        epoch = (
-            self.step * self.samples_per_step // self.data.epoch if self._plan is None else self._plan.epoch(self.step)
-        )
-        spans: list[tuple[int, int]] = [] if self._plan is None else self._plan.partial_spans(self.step)
+        figures: dict[str, float] = {"done": self.progress, "steps": self.step, "seconds": self.seconds}
+        skipped, broken = sum(guard.skipped for guard in self._guards), len(self.data.broken.found)
+        figures |= {"waiting_for_data": waiting, "skipped_steps": skipped, "broken_files": broken}
+        plan = self._plan
+        epoch = plan.epoch(self.step) if plan else self.step * self.samples_per_step // self.data.epoch
+        spans = plan.partial_spans(self.step) if plan else []
         self.logger.report(Position(self.step, epoch), self._checkpoint, figures, spans)
