@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -101,22 +102,18 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful], samples: int = 1,
 
 def settings_of(path: Path) -> dict[str, Any]:
     """The settings that a run's checkpoint, or else the one before it, was written with; none where neither tells."""
-    return dict(_looked_up(path, "settings") or {})
+    return _entry(path, "settings") or {}
 
 
 def threads_of(path: Path) -> int | None:
     """How many threads it was computed by, of which the last bits of sums depend; None where neither tells."""
-    threads: int | None = _looked_up(path, "threads")
-    return threads
+    return _entry(path, "threads")
 
 
-def _looked_up(path: Path, name: str) -> Any:
+def _entry(path: Path, name: str) -> Any:
     for candidate in (path, previous_of(path)):
-        try:
-            saved = torch.load(candidate, map_location="cpu", weights_only=True, mmap=True)  # tensors stay on the disk
-            return saved[name]
-        except Exception:  # damaged files are named when they are loaded
-            continue
+        with suppress(Exception):  # damaged files are named when they are loaded; mmap leaves tensors on the disk
+            return torch.load(candidate, map_location="cpu", weights_only=True, mmap=True)[name]
     return None
 
 

@@ -6,6 +6,7 @@ import signal
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import active_children
 from pathlib import Path
 from threading import current_thread, main_thread
@@ -37,13 +38,6 @@ class EndlessData(Protocol):
 
     def __getitem__(self, index: int, /) -> Any:
         """One sample."""
-
-
-class UnpairedData(EndlessData, Protocol):
-    """One of pairs (rich, poor) that have nothing to do with each other."""
-
-    lengths: tuple[int, int]
-    """Samples of the rich and of the poor domain."""
 
 
 class BatchLoader:
@@ -158,21 +152,19 @@ class BatchLoader:
             raise ValueError(
                 f"the data mean something else; {'; '.join(changed)}; put back what was, or begin a run of its own"
             )
-        if (state["count"], state["names"]) == (broken.total, broken.names):
+        problem = None
+        if (state["count"], state["names"]) != (broken.total, broken.names):
+            problem = f"the files are not those of before, {state['count']} then and {broken.total} now"
+        else:
             if not _alike(state.get("shown", self._shown), self._shown):
-                warnings.warn(
-                    "resume: files of the same names look otherwise than before; they were replaced or mended, or another "
-                    "version of a library reads them differently; the run goes on with these",
-                    stacklevel=4,
+                problem = (
+                    "files of the same names look otherwise than before; they were replaced or mended, or another "
                 )
+                problem += "version of a library reads them differently"
             broken.recall(state["broken"])
             self._reported |= broken.found.keys() & state["broken"].keys()
-            return
-        warnings.warn(
-            f"resume: the files are not those of before, {state['count']} then and {broken.total} now; the run goes on "
-            "with these",
-            stacklevel=4,
-        )
+        if problem is not None:
+            warnings.warn(f"resume: {problem}; the run goes on with these", stacklevel=4)
 
 
 def begin_worker(_: int) -> None:
@@ -212,11 +204,11 @@ def _alike(before: list[list[int]], now: list[list[int]]) -> bool:
     )
 
 
+@dataclass
 class _WithBroken:
     """Samples, each with the files that it found broken; the process that loads them may be another one."""
 
-    def __init__(self, data: EndlessData) -> None:
-        self.data = data
+    data: EndlessData
 
     def __getitem__(self, index: int) -> tuple[Any, dict[str, str]]:
         found = self.data.broken.found
