@@ -79,13 +79,12 @@ def networks(settings: Settings) -> tuple[asyncgan.Translators, asyncgan.Discrim
     plain: type[nn.Module] = asymkit.HighResGenerator if highres else asymkit.ResnetGenerator
     with_z: type[nn.Module] = asymkit.HighResGenerator if highres else asymkit.AuxGenerator
     discriminator: type[nn.Module] = asymkit.MultiscaleDiscriminator if highres else asymkit.PatchDiscriminator
-    model = asyncgan.Translators(
-        rich_to_poor=plain(**options),
-        poor_to_rich=with_z(**options, aux_channels=aux) if aux else plain(**options),
-        encoder=asymkit.AuxEncoder(aux_channels=aux, width=width) if aux else None,
-    )
+    rich_to_poor = plain(**options)
+    poor_to_rich = with_z(**options, aux_channels=aux) if aux else plain(**options)
     rich, poor = (discriminator(layers=layers, width=width) for _ in range(2))
-    return model, asyncgan.Discriminators(rich, poor, asymkit.AuxDiscriminator(aux) if aux else None)
+    encoder = asymkit.AuxEncoder(aux_channels=aux, width=width) if aux else None
+    aux_d = asymkit.AuxDiscriminator(aux) if aux else None
+    return asyncgan.Translators(rich_to_poor, poor_to_rich, encoder), asyncgan.Discriminators(rich, poor, aux_d)
 
 
 def main(settings: Settings) -> None:

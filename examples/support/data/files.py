@@ -1,4 +1,7 @@
-"""Broken image files of a data set: found, counted and skipped; and the order in which files are taken."""
+"""Broken image files of a data set: found, counted and skipped; and the order in which files are taken.
+
+By hand: torchvision's ImageFolder stops at the first broken file.
+"""
 
 from __future__ import annotations
 

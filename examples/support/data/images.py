@@ -1,4 +1,7 @@
-"""The photographs that ship with scikit-image and scikit-learn, crops, and poor domains derived from photos."""
+"""The photographs that ship with scikit-image and scikit-learn, crops, and poor domains derived from photos.
+
+Crops are by hand: torchvision's draw from the global generator, these from the number of the sample, the same in every run.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ def random_crop(image: Image.Image, size: int, zoom: float, rng: np.random.Gener
         image: RGB.
         size: side of the result in pixels.
         zoom: the square's side is between the image's shorter side and a ``zoom``-th of that.
-        rng: where the chance comes from.
+        rng: the random numbers.
     """
     side = min(image.size) / rng.uniform(1, zoom)
     left, top = rng.uniform(0, image.width - side), rng.uniform(0, image.height - side)

@@ -30,7 +30,7 @@ Side = Literal["A", "B"]
 
 @dataclass(frozen=True)
 class UnpairedSettings(RunSettings):
-    """What the examples between a rich and a poor domain can be told of their images."""
+    """Settings of the images, for the examples between a rich and a poor domain."""
 
     data: Path | None = None
     """A folder of photos, or a CycleGAN folder with trainA and trainB; without it, photographs that ship with

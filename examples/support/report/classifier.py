@@ -1,4 +1,4 @@
-"""A small classifier of real images, which then says what translated ones look like."""
+"""A small classifier of real images, which then scores translated ones."""
 
 from __future__ import annotations
 

@@ -51,6 +51,8 @@ class BestCheckpoint:
         if not math.isfinite(value) or not (value < best if self.lowest else value > best):
             return
         with checkpoint.open("rb") as source:
-            write_with_checksum(self.folder / "best.pt", lambda file: shutil.copyfileobj(source, file), keep=False)
+            write_with_checksum(
+                self.folder / "best.pt", lambda file: shutil.copyfileobj(source, file), keep_previous=False
+            )
         self.value = value
         write_json(self.folder / "best.json", {"figure": self.name, "value": value, "step": step})

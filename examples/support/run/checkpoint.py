@@ -25,8 +25,8 @@ class Stateful(Protocol):
 
 
 @runtime_checkable
-class KeepsImages(Protocol):
-    """A part that keeps images, of which some may have to go."""
+class ImageBuffer(Protocol):
+    """A part that holds images, such as an image pool."""
 
     def forget_nonfinite(self) -> None:
         """Drop images that hold NaN or infinity."""

@@ -1,4 +1,7 @@
-"""The batches of a run: loaded ahead by workers, their broken files counted, and a worker's death said."""
+"""The batches of a run: loaded ahead by workers, their broken files counted, and a worker's death said.
+
+Around torch's DataLoader, which neither begins at a sample, nor gathers what workers found, nor ends while one hangs.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ class BatchLoader:
             ValueError: a worker died.
         """
         others = set(active_children())
-        loaded = self._loaded(first, after)  # a name, by which it lives until its workers are told to end below
+        loaded = self._loaded(first, after)  # a name, so that it is not closed before its workers are ended below
         try:
             for batch in loaded:  # noqa: UP028  "yield from" would close it first
                 yield batch
@@ -188,7 +191,7 @@ def _sigchld_kept() -> Iterator[None]:
 
 
 def _thumbnails(samples: Iterable[Any]) -> list[list[int]]:
-    """What every part of some samples looks like: images as 4 × 4 mean levels of each channel, numbers as they are."""
+    """Thumbnails of every part of some samples: images as 4 × 4 mean levels of each channel, numbers as they are."""
     parts = [torch.as_tensor(part).float() for sample in samples for part in default_collate([sample])]
     return [
         (adaptive_avg_pool2d(part, 4) * 127.5 if part.ndim == 4 else part).round().int().flatten().tolist()

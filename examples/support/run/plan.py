@@ -99,7 +99,7 @@ class IntermediateImages:
         self.made: dict[str, tuple[Tensor, Tensor]] = {}
 
     def add(self, name: str, poor: Tensor, rich: Tensor) -> None:
-        """Keep the images of one moment, (N, C, H, W) each, under a name such as "epoch 6"."""
+        """Add images, (N, C, H, W) each, under a name such as "epoch 6"."""
         self.made[name] = poor.detach().cpu(), rich.detach().cpu()
 
     def rows(self, direction: int) -> list[Tensor]:

@@ -1,4 +1,7 @@
-"""The random states of a process: of PyTorch on the CPU and on the accelerator, of Python and of NumPy."""
+"""The random states of a process: of PyTorch on the CPU and on the accelerator, of Python and of NumPy.
+
+By hand: accelerate's are in files of their own, with objects of NumPy that torch.load(weights_only=True) refuses.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from support.report.history import LossHistory
 from support.report.logger import DISCRIMINATOR, RunLogger
 from support.report.page import Page, Position
 from support.run.accelerator import create_accelerator
-from support.run.checkpoint import KeepsImages, Stateful, load_checkpoint, save_checkpoint
+from support.run.checkpoint import ImageBuffer, Stateful, load_checkpoint, save_checkpoint
 from support.run.command import open_run, write_settings
 from support.run.dry_run import DryRun
 from support.run.ema import MovingAverage
@@ -25,7 +25,7 @@ from support.run.loader import BatchLoader, EndlessData
 from support.run.plan import Plan
 from support.run.settings import RunSettings
 from support.run.settings_file import as_plain
-from support.run.signals import LoadingInterrupted, Stop, stop_on_signals
+from support.run.signals import LoadingInterrupted, StopRequest, stop_on_signals
 from support.run.summary import summary
 
 LOG_EVERY = 10
@@ -176,7 +176,7 @@ class Run:
         report = self.folder / "report.html"
         self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s of training; open {report}")
 
-    def _until(self, stop: Stop) -> Iterator[Any]:
+    def _until(self, stop: StopRequest) -> Iterator[Any]:
         steps = count(self.step) if self._dry is None else self._dry.steps
         first, after = (self.step, self._steps) if self._dry is None else (0, len(self._dry.steps))
         each = self.samples_per_step
@@ -206,7 +206,7 @@ class Run:
             self.logger.bar.reach(1.0)
         self.logger.bar.close()
 
-    def _load(self, loader: Iterator[Any], stop: Stop) -> tuple[list[Any], Exception | None]:
+    def _load(self, loader: Iterator[Any], stop: StopRequest) -> tuple[list[Any], Exception | None]:
         """All batches of a step, or what went wrong in loading them; none where a signal ends the run meanwhile."""
         waiting = monotonic()
         try:
@@ -221,7 +221,7 @@ class Run:
         self.logger.bar.count(images * self.accelerator.num_processes)
         return batches, None
 
-    def _may_step(self, stop: Stop, problem: Exception | None) -> bool:
+    def _may_step(self, stop: StopRequest, problem: Exception | None) -> bool:
         """Whether to take the step. What one process meets all act upon together, or some would wait for ever.
 
         Raises:
@@ -260,7 +260,7 @@ class Run:
         if skipped > self._skipped:
             self._skipped = skipped
             for state in self.states.values():
-                if isinstance(state, KeepsImages):
+                if isinstance(state, ImageBuffer):
                     state.forget_nonfinite()
 
     def _end(self, seconds: float) -> None:

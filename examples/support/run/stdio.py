@@ -1,4 +1,7 @@
-"""Messages that cannot be written do not end a run: a full disk under ``> log``, a pipe or a terminal that is gone."""
+"""Messages that cannot be written do not end a run: a full disk under ``> log``, a pipe or a terminal that is gone.
+
+By hand: Python raises, and neither logging nor tqdm covers what libraries print.
+"""
 
 from __future__ import annotations
 
