@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import measure
+import torch
 import tyro
 from report import Report
-from support.report.logs import read_losses
+from support.run.run import LOG_EVERY
 
 from asymkit.console import print_in_any_encoding
 
@@ -51,17 +52,18 @@ def main(options: Options) -> None:
         }
         arguments = [text for name, value in chosen.items() for text in (f"--{name}", str(value))]
         subprocess.run([sys.executable, str(EXAMPLE), "demo", *arguments, "--no-tensorboard"], check=True)
-        rows = read_losses(Path(folder) / "losses.csv")
-    if not rows:
+        saved = torch.load(Path(folder) / "checkpoint.pt", weights_only=True)
+    losses, steps = saved["parts"]["losses"], saved["step"]
+    if not steps:
         raise SystemExit("no step was taken")
-    names = dict.fromkeys(name for row in rows for name in row if name != "step")
-    tenth, report = -(-len(rows) // 10), Report("demo", options, COLUMNS)
-    for name in names:
-        values = [row[name] for row in rows if name in row]
+    logged = -(-steps // LOG_EVERY)
+    tenth, report = -(-logged // 10), Report("demo", options, COLUMNS)
+    for name, points in losses.items():
+        values = points[:, 1].tolist()
         first, last = statistics.mean(values[:tenth]), statistics.mean(values[-tenth:])
-        report.rows.append(dict(zip(COLUMNS, (name, first, last, int(rows[-1]["step"])), strict=True)))
+        report.rows.append(dict(zip(COLUMNS, (name, first, last, steps), strict=True)))
     report.write()
-    if bad := [name for name in names if not all(name in row for row in rows)]:  # the log leaves them out
+    if bad := [name for name, points in losses.items() if len(points) < logged] or (not losses and ["all losses"]):
         raise SystemExit(f"not finite at some step: {', '.join(bad)}")
     for row in report.rows:
         if row["loss"] in FALLING and row["last tenth"] >= row["first tenth"]:

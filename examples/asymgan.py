@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from support.data.unpaired import UnpairedSettings
-from support.report.looks import look_at_asymgan
 from support.report.page import Page
+from support.report.pictures import asymgan_snapshot
 from support.run.command import command
+from support.run.features import vgg_features
 from support.run.run import Run
-from support.run.start import vgg_features
 from torch import Tensor
 
 import asymkit
@@ -37,7 +37,7 @@ class Settings(UnpairedSettings):
     lr_g: float = 2e-4
     """Learning rate of generators and encoder, for the first half of the run; then it falls to zero."""
     lr_d: float = 1e-4  # the same of the discriminators
-    pool: int = 50  # earlier fakes that the discriminators are shown again
+    pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again
     features: str = "imagenet"
     """Of the VGG16 behind content and style: imagenet, random, a file, or auto: imagenet where it can be downloaded."""
     content_layer: str = "relu2_2"
@@ -75,46 +75,46 @@ PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on 
 
 def main(settings: Settings) -> None:
     data, source = settings.images()
-    run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
+    run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     [content_features, style_features], notes = vgg_features(
         settings.features, [settings.content_layer], list(settings.style_layers)
     )
     content = asymkit.ContentLoss(content_features).to(run.device)
     style = asymkit.GramStyleLoss(style_features).to(run.device)
 
-    size: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
+    options: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
     model = asymgan.Translators(
-        rich_to_poor=asymkit.ResnetGenerator(**size),
-        poor_to_rich=asymkit.AuxGenerator(aux_channels=settings.aux_channels, **size),
+        rich_to_poor=asymkit.ResnetGenerator(**options),
+        poor_to_rich=asymkit.AuxGenerator(aux_channels=settings.aux_channels, **options),
         encoder=asymkit.AuxEncoder(aux_channels=settings.aux_channels, width=settings.width),
         extended=True,
     )
-    patches = {"width": settings.width, "layers": settings.discriminator_layers}
+    discriminator_options = {"width": settings.width, "layers": settings.discriminator_layers}
     discriminators = asymgan.Discriminators(
-        asymkit.PatchDiscriminator(**patches),
-        asymkit.PatchDiscriminator(**patches),
-        asymkit.AuxDiscriminator(settings.aux_channels),
+        rich=asymkit.PatchDiscriminator(**discriminator_options),
+        poor=asymkit.PatchDiscriminator(**discriminator_options),
+        aux=asymkit.AuxDiscriminator(settings.aux_channels),
     )
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
 
+    # crops that are never trained on: for the figures of the report, and for its pictures
     measured, shown = data.fresh(64, None, run.device), data.fresh(8, settings.picture_size, run.device)
-    page = Page("AsymGAN", [source, *notes], lambda shown_model: look_at_asymgan(shown_model, measured, shown))
+    page = Page("AsymGAN", [source, *notes], lambda trained: asymgan_snapshot(trained, measured, shown))
     ddp_model = run.prepare(model)  # on the device; on several GPUs in DistributedDataParallel
     ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    run.keeps(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.saves(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
-    def step(x: Tensor, y: Tensor) -> None:  # x rich, y poor, unpaired
+    def train_step(x: Tensor, y: Tensor) -> None:  # x rich, y poor, unpaired
         cycles = ddp_model(x, y)
         with asymkit.frozen(ddp_discriminators):
             generator_terms = asymgan.generator_terms(cycles, ddp_discriminators, content, style)
             run.backward(settings.weights.total(generator_terms))
-        discriminator_terms = asymgan.discriminator_terms(
-            pools(cycles), ddp_discriminators
-        )  # detached, some of them earlier ones
+        pooled = pools(cycles)  # detached, some fakes replaced by earlier ones
+        discriminator_terms = asymgan.discriminator_terms(pooled, ddp_discriminators)
         run.backward(settings.weights.total(discriminator_terms))
         run.log(generator_terms, discriminator_terms)
         if run.ends_step:  # after the last of --accumulate batches
@@ -123,7 +123,7 @@ def main(settings: Settings) -> None:
             optimizer_g.zero_grad()
             optimizer_d.zero_grad()
 
-    step = run.captured(step, optimizer_g, optimizer_d)  # one CUDA graph, with --graph
+    step = run.captured(train_step, optimizer_g, optimizer_d)  # with --graph one CUDA graph, else the function itself
     for x, y in run.batches(page):
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g

@@ -15,9 +15,9 @@ from typing import Any, Literal
 import torch
 from support.data.domains import domain_batches, domain_sets
 from support.report.classifier import train_classifier
-from support.report.logs import with_bar
-from support.report.looks import look_at_domains
 from support.report.page import Page
+from support.report.pictures import domain_snapshot
+from support.report.progress import with_bar
 from support.run.command import command
 from support.run.run import Run
 from support.run.settings import RunSettings
@@ -87,7 +87,7 @@ def main(settings: Settings) -> None:
     data, held_out, source = domain_sets(
         settings.data, settings.size, settings.channels, settings.seed, settings.value_range
     )
-    run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
+    run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     domains, width, layers = len(data.names), settings.discriminator_width, settings.discriminator_layers
     dual = asymkit.DualGenerator.preset(
         settings.preset,
@@ -112,16 +112,16 @@ def main(settings: Settings) -> None:
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     @functools.cache
-    def classifier() -> nn.Module:  # not trained before it is known that a run can go on
+    def classifier() -> nn.Module:  # trained when the report first needs it, after the checks of a resumed run
         images = with_bar(domain_batches(data, settings.classifier_steps), "classifier for the report", run.main)
         return train_classifier(images, settings.channels, domains, run.device)
 
     measured, shown = (held_out.of_each(n, side, run.device) for n, side in ((32, None), (2, settings.picture_size)))
-    look = functools.partial(look_at_domains, names=data.names, measured=measured, shown=shown)
-    page = Page("AsymmetricGAN, domains", [source], lambda shown_model: look(shown_model, classifier()))
-    run.keeps(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    snapshot = functools.partial(domain_snapshot, names=data.names, measured=measured, shown=shown)
+    page = Page("AsymmetricGAN, domains", [source], lambda trained: snapshot(trained, classifier()))
+    run.saves(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
-    def step(x: Tensor, domain_x: Tensor, y: Tensor, domain_y: Tensor) -> None:  # images, and the domains they are of
+    def train_step(x: Tensor, domain_x: Tensor, y: Tensor, domain_y: Tensor) -> None:  # images and their domains
         cycle = ddp_model(x, domain_x, y, domain_y)
         with asymkit.frozen(ddp_discriminators):
             generator_terms = unsupervised.generator_terms(cycle, ddp_discriminators, structure=structure)
@@ -135,7 +135,7 @@ def main(settings: Settings) -> None:
             optimizer_g.zero_grad()
             optimizer_d.zero_grad()
 
-    step = run.captured(step, optimizer_g, optimizer_d)  # one CUDA graph, with --graph
+    step = run.captured(train_step, optimizer_g, optimizer_d)  # with --graph one CUDA graph, else the function itself
     for x, domain_x, y, domain_y in run.batches(page):
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g

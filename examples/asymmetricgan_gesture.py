@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 from support.data.gestures import gesture_pairs
-from support.report.looks import look_at_gestures
 from support.report.page import Page
+from support.report.pictures import gesture_snapshot
 from support.run.command import command
+from support.run.features import vgg_features
 from support.run.run import Run
 from support.run.settings import RunSettings
-from support.run.start import vgg_features
 from torch import Tensor
 
 import asymkit
@@ -87,7 +87,7 @@ def main(settings: Settings) -> None:
     data, held_out, source = gesture_pairs(
         settings.data, settings.skeletons, settings.pairs, settings.size, settings.seed, settings.value_range
     )
-    run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
+    run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     [features], notes = vgg_features(settings.features, list(settings.feature_layers), net="vgg19")
     depths = [int(layer[4]) for layer in settings.feature_layers]  # the paper's 1/32, 1/16, 1/8, 1/4, 1 by block
     perceptual = asymkit.PerceptualLoss(features, [(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)[depth - 1] for depth in depths])
@@ -98,10 +98,10 @@ def main(settings: Settings) -> None:
             settings.width, settings.reconstructor_width, settings.blocks, upsampling=settings.upsampling
         )
     )
-    size: dict[str, Any] = {"width": settings.discriminator_width, "layers": settings.discriminator_layers}
+    options: dict[str, Any] = {"width": settings.discriminator_width, "layers": settings.discriminator_layers}
     discriminators = supervised.Discriminators(
-        triplet=asymkit.PatchDiscriminator(in_channels=9, **size),
-        pair=asymkit.PatchDiscriminator(in_channels=6, **size) if settings.double_discriminators else None,
+        triplet=asymkit.PatchDiscriminator(in_channels=9, **options),
+        pair=asymkit.PatchDiscriminator(in_channels=6, **options) if settings.double_discriminators else None,
     )
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
@@ -110,12 +110,10 @@ def main(settings: Settings) -> None:
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     shown = held_out.head(32, run.device)
-    page = Page("AsymmetricGAN, gestures", [source, *notes], lambda shown_model: look_at_gestures(shown_model, shown))
-    run.keeps(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    page = Page("AsymmetricGAN, gestures", [source, *notes], lambda trained: gesture_snapshot(trained, shown))
+    run.saves(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
-    def step(
-        x: Tensor, skeleton_x: Tensor, y: Tensor, skeleton_y: Tensor
-    ) -> None:  # two photos of a hand and their skeletons
+    def train_step(x: Tensor, skeleton_x: Tensor, y: Tensor, skeleton_y: Tensor) -> None:  # photos and their skeletons
         cycles = ddp_model(x, skeleton_x, y, skeleton_y)
         with asymkit.frozen(ddp_discriminators):
             generator_terms = supervised.generator_terms(cycles, ddp_discriminators, perceptual)
@@ -129,7 +127,7 @@ def main(settings: Settings) -> None:
             optimizer_g.zero_grad()
             optimizer_d.zero_grad()
 
-    step = run.captured(step, optimizer_g, optimizer_d)  # one CUDA graph, with --graph
+    step = run.captured(train_step, optimizer_g, optimizer_d)  # with --graph one CUDA graph, else the function itself
     for x, skeleton_x, y, skeleton_y in run.batches(page):
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g

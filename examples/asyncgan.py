@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 import torch
 from support.data.unpaired import UnpairedSettings
-from support.report.looks import look_at_asyncgan
 from support.report.page import Page
+from support.report.pictures import asyncgan_snapshot
 from support.run.command import command
 from support.run.plan import Plan
 from support.run.run import Run
@@ -25,7 +25,11 @@ import asymkit
 from asymkit.layers import Upsampling
 from asymkit.objectives import asyncgan
 
-PAPERS = {"cyclegan": (9, 3, 0), "highres": (8, 4, 0), "asymgan": (6, 3, 8)}  # residual blocks, layers, length of z
+PAPER_SIZES = {
+    "cyclegan": (9, 3, 0),
+    "highres": (8, 4, 0),
+    "asymgan": (6, 3, 8),
+}  # residual blocks, layers, length of z
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ class Settings(UnpairedSettings):
     upsampling: Upsampling = "transposed"  # as in the papers; or resize, which leaves no checkerboard
     lr_g: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
     lr_d: float = 2e-4  # the same of the discriminators
-    pool: int = 50  # earlier fakes that the discriminators are shown again in joint steps
+    pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again in joint steps
     weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)
 
     def __post_init__(self) -> None:
@@ -60,7 +64,7 @@ class Settings(UnpairedSettings):
     def sizes(self) -> tuple[int, ...]:
         """Blocks, layers and length of z, those of the base's paper where none are given; a z of 0: there is none."""
         given = self.blocks, self.discriminator_layers, self.aux_channels
-        return tuple(p if g is None else g for g, p in zip(given, PAPERS[self.base], strict=True))
+        return tuple(p if g is None else g for g, p in zip(given, PAPER_SIZES[self.base], strict=True))
 
 
 SMALL: dict[str, Any] = {"size": 48, "picture_size": 96, "width": 16, "blocks": 3, "discriminator_layers": 2}
@@ -70,21 +74,22 @@ PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on 
 
 def networks(settings: Settings) -> tuple[asyncgan.Translators, asyncgan.Discriminators]:
     (blocks, layers, aux), width = settings.sizes, settings.width
-    size: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": settings.upsampling}
-    easy: nn.Module = asymkit.ResnetGenerator(**size)
-    hard: nn.Module = asymkit.AuxGenerator(**size, aux_channels=aux) if aux else asymkit.ResnetGenerator(**size)
-    images: list[nn.Module] = [asymkit.PatchDiscriminator(layers=layers, width=width) for _ in range(2)]
-    if settings.base == "highres":
-        easy, hard = asymkit.HighResGenerator(**size), asymkit.HighResGenerator(**size, aux_channels=aux or None)
-        images = [asymkit.MultiscaleDiscriminator(layers=layers, width=width) for _ in range(2)]
+    options: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": settings.upsampling}
+    highres = settings.base == "highres"
+    plain: type[nn.Module] = asymkit.HighResGenerator if highres else asymkit.ResnetGenerator
+    with_z: type[nn.Module] = asymkit.HighResGenerator if highres else asymkit.AuxGenerator
+    discriminator: type[nn.Module] = asymkit.MultiscaleDiscriminator if highres else asymkit.PatchDiscriminator
+    rich_to_poor = plain(**options)
+    poor_to_rich = with_z(**options, aux_channels=aux) if aux else plain(**options)
+    rich, poor = (discriminator(layers=layers, width=width) for _ in range(2))
     encoder = asymkit.AuxEncoder(aux_channels=aux, width=width) if aux else None
-    of_z = asymkit.AuxDiscriminator(aux) if aux else None
-    return asyncgan.Translators(easy, hard, encoder), asyncgan.Discriminators(images[0], images[1], of_z)
+    aux_d = asymkit.AuxDiscriminator(aux) if aux else None
+    return asyncgan.Translators(rich_to_poor, poor_to_rich, encoder), asyncgan.Discriminators(rich, poor, aux_d)
 
 
 def main(settings: Settings) -> None:
     data, source = settings.images()
-    run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
+    run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     model, discriminators = networks(settings)
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
@@ -93,7 +98,7 @@ def main(settings: Settings) -> None:
     ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    def update(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
+    def optimizer_steps(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
         run.log(generator_terms, discriminator_terms)
         if run.ends_step:  # after the last of --accumulate batches
             guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
@@ -101,34 +106,34 @@ def main(settings: Settings) -> None:
             optimizer_g.zero_grad()
             optimizer_d.zero_grad()
 
-    def joint(x: Tensor, y: Tensor) -> None:
+    def joint_step(x: Tensor, y: Tensor) -> None:
         cycles = ddp_model(x, y)
         with asymkit.frozen(ddp_discriminators):
             generator_terms = asyncgan.joint_generator_terms(cycles, ddp_discriminators)
             run.backward(settings.weights.total(generator_terms))
-        shown_again = pools(cycles)  # detached, some of them earlier ones
-        discriminator_terms = asyncgan.joint_discriminator_terms(shown_again, ddp_discriminators)
+        pooled = pools(cycles)  # detached, some fakes replaced by earlier ones
+        discriminator_terms = asyncgan.joint_discriminator_terms(pooled, ddp_discriminators)
         run.backward(settings.weights.total(discriminator_terms))
-        update(generator_terms, discriminator_terms)
+        optimizer_steps(generator_terms, discriminator_terms)
 
-    def partial(x: Tensor, _y: Tensor) -> None:
+    def partial_step(x: Tensor, _y: Tensor) -> None:
         pairs = ddp_model(x, phase="partial")
         with asymkit.frozen(ddp_discriminators):
             generator_terms = asyncgan.partial_generator_terms(pairs, ddp_discriminators)
             run.backward(settings.weights.total(generator_terms))
         discriminator_terms = asyncgan.partial_discriminator_terms(pairs.detach(), ddp_discriminators)
         run.backward(settings.weights.total(discriminator_terms))
-        update(generator_terms, discriminator_terms)
+        optimizer_steps(generator_terms, discriminator_terms)
 
-    joint, partial = (run.captured(step, optimizer_g, optimizer_d) for step in (joint, partial))  # graphs, with --graph
-    easy = [model.rich_to_poor, discriminators.poor]
+    joint, partial = (run.captured(f, optimizer_g, optimizer_d) for f in (joint_step, partial_step))  # with --graph
+    easy = [model.rich_to_poor, discriminators.poor]  # the easy direction, frozen in partial steps
     scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step)  # steps of joint and of partial epochs
     shown = data.fresh(6, settings.picture_size, run.device)
     page = Page(
-        "Async-GAN", [source, plan.note()], lambda shown_model: look_at_asyncgan(shown_model, shown, plan.moments)
+        "Async-GAN", [source, plan.note()], lambda trained: asyncgan_snapshot(trained, shown, plan.intermediate)
     )
-    run.keeps(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.saves(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
@@ -137,7 +142,7 @@ def main(settings: Settings) -> None:
         scheduler(x, y)  # joint or partial
         if run.ends_step:
             average.update()
-            plan.keep_moment(run.step, average.model, *shown)  # at the end of a phase
+            plan.keep_intermediate(run.step, average.model, *shown)  # for the report, at the end of a phase
 
 
 if __name__ == "__main__":

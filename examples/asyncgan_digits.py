@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from support.data.digits import DigitSet, DigitSettings, UnpairedDigits
 from support.report.digit_scores import compare
-from support.report.looks import look_at_asyncgan
 from support.report.page import Page
+from support.report.pictures import asyncgan_snapshot
 from support.run.command import command
 from support.run.plan import Plan
 from support.run.run import Run
@@ -45,7 +45,7 @@ class Settings(DigitSettings):
     upsampling: Upsampling = "resize"
     lr_g: float = 5e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
     lr_d: float = 2e-4  # the same of the discriminators
-    pool: int = 50  # earlier fakes that the discriminators are shown again in joint steps
+    pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again in joint steps
     workers: int = 0
     report_every: int = 10_000
     weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)
@@ -61,9 +61,9 @@ PRESETS = {"demo": ("Minutes on a CPU.", Settings())}
 def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> asyncgan.Translators | None:
     """One variant with one seed; None if the run was stopped before its end."""
     data = UnpairedDigits(rich, poor, settings.samples, settings.seed)
-    run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
-    size: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
-    model = asyncgan.Translators(asymkit.ResnetGenerator(**size), asymkit.ResnetGenerator(**size))
+    run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
+    options: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
+    model = asyncgan.Translators(asymkit.ResnetGenerator(**options), asymkit.ResnetGenerator(**options))
     discriminators = asyncgan.Discriminators(
         *(asymkit.PatchDiscriminator(width=2 * settings.width, layers=2) for _ in range(2))
     )
@@ -74,7 +74,7 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
     ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    def update(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
+    def optimizer_steps(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
         run.log(generator_terms, discriminator_terms)
         if run.ends_step:  # after the last of --accumulate batches
             guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
@@ -82,34 +82,34 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
             optimizer_g.zero_grad()
             optimizer_d.zero_grad()
 
-    def joint(x: Tensor, y: Tensor) -> None:
+    def joint_step(x: Tensor, y: Tensor) -> None:
         cycles = ddp_model(x, y)
         with asymkit.frozen(ddp_discriminators):
             generator_terms = asyncgan.joint_generator_terms(cycles, ddp_discriminators)
             run.backward(settings.weights.total(generator_terms))
-        shown_again = pools(cycles)  # detached, some of them earlier ones
-        discriminator_terms = asyncgan.joint_discriminator_terms(shown_again, ddp_discriminators)
+        pooled = pools(cycles)  # detached, some fakes replaced by earlier ones
+        discriminator_terms = asyncgan.joint_discriminator_terms(pooled, ddp_discriminators)
         run.backward(settings.weights.total(discriminator_terms))
-        update(generator_terms, discriminator_terms)
+        optimizer_steps(generator_terms, discriminator_terms)
 
-    def partial(x: Tensor, _y: Tensor) -> None:
+    def partial_step(x: Tensor, _y: Tensor) -> None:
         pairs = ddp_model(x, phase="partial")
         with asymkit.frozen(ddp_discriminators):
             generator_terms = asyncgan.partial_generator_terms(pairs, ddp_discriminators)
             run.backward(settings.weights.total(generator_terms))
         discriminator_terms = asyncgan.partial_discriminator_terms(pairs.detach(), ddp_discriminators)
         run.backward(settings.weights.total(discriminator_terms))
-        update(generator_terms, discriminator_terms)
+        optimizer_steps(generator_terms, discriminator_terms)
 
-    joint, partial = (run.captured(step, optimizer_g, optimizer_d) for step in (joint, partial))  # graphs, with --graph
-    easy = [model.rich_to_poor, discriminators.poor]
+    joint, partial = (run.captured(f, optimizer_g, optimizer_d) for f in (joint_step, partial_step))  # with --graph
+    easy = [model.rich_to_poor, discriminators.poor]  # the easy direction, frozen in partial steps
     scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period)
     step = scheduler if variant == "async" else joint
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, asynchronous=variant == "async")
     shown = rich.test.images[:8].to(run.device), poor.test.images[:8].to(run.device)
     notes = [f"rich: {rich}; poor: {poor}", plan.note()]
-    page = Page(VARIANTS[variant], notes, lambda shown_model: look_at_asyncgan(shown_model, shown, plan.moments))
-    run.keeps(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    page = Page(VARIANTS[variant], notes, lambda trained: asyncgan_snapshot(trained, shown, plan.intermediate))
+    run.saves(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
@@ -118,7 +118,7 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
         step(x, y)
         if run.ends_step:
             average.update()
-            plan.keep_moment(run.step, average.model, *shown)  # at the end of a phase
+            plan.keep_intermediate(run.step, average.model, *shown)  # for the report, at the end of a phase
     return None if run.stopped else average.model.cpu()
 
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import torch
 from support.data.unpaired import UnpairedSettings
-from support.report.looks import look_at_munit
 from support.report.page import Page
+from support.report.pictures import munit_snapshot
 from support.run.command import command
 from support.run.plan import Plan
 from support.run.run import Run
@@ -85,8 +85,7 @@ class Decoder(nn.Module):
         """Decode."""
         for block in self.blocks:
             content = block(content, style)
-        image: Tensor = self.to_image(content)
-        return image
+        return self.to_image(content)
 
 
 class AutoEncoder(nn.Module):
@@ -102,9 +101,9 @@ class AutoEncoder(nn.Module):
 
 
 class Joint(NamedTuple):
-    """What a joint step looks at: images decoded again and translated; contents and styles, and the same of translations."""
+    """A joint step: images reconstructed and translated, their contents and styles, and those of the translations."""
 
-    same: tuple[Tensor, Tensor]
+    reconstructed: tuple[Tensor, Tensor]
     fake_rich: Tensor
     fake_poor: Tensor
     contents: tuple[Tensor, Tensor]
@@ -114,7 +113,7 @@ class Joint(NamedTuple):
 
 
 class Partial(NamedTuple):
-    """What a partial step looks at: x rebuilt from its translation, which has no graph, in its own and a sampled style."""
+    """A partial step: x rebuilt from its translation, which takes no gradient, in its own style and in a sampled one."""
 
     poor: Tensor
     rebuilt: Tensor
@@ -128,12 +127,13 @@ class Munit(nn.Module):
 
     def __init__(self, width: int, blocks: int, style: int) -> None:
         super().__init__()
-        self.length, self.rich, self.poor = style, AutoEncoder(width, blocks, style), AutoEncoder(width, blocks, style)
+        self.style_length = style
+        self.rich, self.poor = (AutoEncoder(width, blocks, style) for _ in range(2))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Joint | Partial:
         """A joint step's images of x and y, or without y a partial step's."""
         rich, poor = self.rich, self.poor
-        style_rich, style_poor = (torch.randn(len(x), self.length, device=x.device) for _ in range(2))
+        style_rich, style_poor = (torch.randn(len(x), self.style_length, device=x.device) for _ in range(2))
         if y is None:
             with torch.no_grad():
                 fake_poor = poor.decoder(rich.content(x), style_poor)
@@ -141,12 +141,17 @@ class Munit(nn.Module):
             fake_rich = rich.decoder(content, style_rich)
             rebuilt = rich.decoder(content, rich.style(x))
             return Partial(fake_poor, rebuilt, fake_rich, style_rich, rich.style(fake_rich))
-        contents = rich.content(x), poor.content(y)
-        same = rich.decoder(contents[0], rich.style(x)), poor.decoder(contents[1], poor.style(y))
-        fake_rich, fake_poor = rich.decoder(contents[1], style_rich), poor.decoder(contents[0], style_poor)
-        rebuilt_contents = poor.content(fake_poor), rich.content(fake_rich)
-        rebuilt_styles = rich.style(fake_rich), poor.style(fake_poor)
-        return Joint(same, fake_rich, fake_poor, contents, rebuilt_contents, (style_rich, style_poor), rebuilt_styles)
+        content_x, content_y = rich.content(x), poor.content(y)
+        fake_rich, fake_poor = rich.decoder(content_y, style_rich), poor.decoder(content_x, style_poor)
+        return Joint(
+            reconstructed=(rich.decoder(content_x, rich.style(x)), poor.decoder(content_y, poor.style(y))),
+            fake_rich=fake_rich,
+            fake_poor=fake_poor,
+            contents=(content_x, content_y),
+            rebuilt_contents=(poor.content(fake_poor), rich.content(fake_rich)),
+            styles=(style_rich, style_poor),
+            rebuilt_styles=(rich.style(fake_rich), poor.style(fake_poor)),
+        )
 
 
 def generator_terms(made: Joint | Partial, x: Tensor, y: Tensor, rich: nn.Module, poor: nn.Module) -> dict[str, Tensor]:
@@ -158,16 +163,13 @@ def generator_terms(made: Joint | Partial, x: Tensor, y: Tensor, rich: nn.Module
             "pseudo": l1(made.rebuilt, x),
             "style": aux_l1(made.rebuilt_style, made.style),
         }
-    contents, styles = (
-        zip(made.rebuilt_contents, made.contents, strict=True),
-        zip(made.rebuilt_styles, made.styles, strict=True),
-    )
+    (content_x, content_y), (style_rich, style_poor) = made.contents, made.styles
     return {
         "adversarial_rich": gan.generator_loss(rich(made.fake_rich)),
         "adversarial_poor": gan.generator_loss(poor(made.fake_poor)),
-        "image": l1(made.same[0], x) + l1(made.same[1], y),
-        "content": torch.stack([aux_l1(*pair) for pair in contents]).sum(),
-        "style": torch.stack([aux_l1(*pair) for pair in styles]).sum(),
+        "image": l1(made.reconstructed[0], x) + l1(made.reconstructed[1], y),
+        "content": aux_l1(made.rebuilt_contents[0], content_x) + aux_l1(made.rebuilt_contents[1], content_y),
+        "style": aux_l1(made.rebuilt_styles[0], style_rich) + aux_l1(made.rebuilt_styles[1], style_poor),
     }
 
 
@@ -187,42 +189,42 @@ def discriminator_terms(
 
 def main(settings: Settings) -> None:
     data, source = settings.images()
-    run = Run(settings, data)  # device, seed, folder, batches, logs: nothing of the method
+    run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     model = Munit(settings.width, settings.blocks, settings.style)
-    size: dict[str, Any] = {"width": settings.width, "layers": settings.discriminator_layers}
-    discriminators = nn.ModuleList(asymkit.PatchDiscriminator(**size) for _ in range(2))  # of rich and of poor images
+    options: dict[str, Any] = {"width": settings.width, "layers": settings.discriminator_layers}
+    discriminators = nn.ModuleList(
+        asymkit.PatchDiscriminator(**options) for _ in range(2)
+    )  # of rich and of poor images
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
     ddp_model = run.prepare(model)  # on the device; on several GPUs in DistributedDataParallel
     ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    def learn(made: Joint | Partial, x: Tensor, y: Tensor) -> None:
+    def train_step(made: Joint | Partial, x: Tensor, y: Tensor) -> None:
         with asymkit.frozen(*ddp_discriminators):
-            of_generators = generator_terms(made, x, y, *ddp_discriminators)
-            run.backward(settings.weights.total(of_generators))
-        of_discriminators = discriminator_terms(made, x, y, *ddp_discriminators)
-        run.backward(settings.weights.total(of_discriminators))
-        run.log(of_generators, of_discriminators)
+            losses_g = generator_terms(made, x, y, *ddp_discriminators)
+            run.backward(settings.weights.total(losses_g))
+        losses_d = discriminator_terms(made, x, y, *ddp_discriminators)
+        run.backward(settings.weights.total(losses_d))
+        run.log(losses_g, losses_d)
         if run.ends_step:  # after the last of --accumulate batches
-            guard_g.step(optimizer_g, of_generators)  # optimizer_g.step(), unless something is not finite
-            guard_d.step(optimizer_d, of_discriminators)
+            guard_g.step(optimizer_g, losses_g)  # optimizer_g.step(), unless something is not finite
+            guard_d.step(optimizer_d, losses_d)
             optimizer_g.zero_grad()
             optimizer_d.zero_grad()
 
     scheduler = asymkit.AsyncScheduler(
-        joint=run.captured(lambda x, y: learn(ddp_model(x, y), x, y), optimizer_g, optimizer_d),  # with --graph
-        partial=run.captured(lambda x, y: learn(ddp_model(x), x, y), optimizer_g, optimizer_d),
+        joint=run.captured(lambda x, y: train_step(ddp_model(x, y), x, y), optimizer_g, optimizer_d),  # with --graph
+        partial=run.captured(lambda x, y: train_step(ddp_model(x), x, y), optimizer_g, optimizer_d),
         frozen=[model.rich.content, model.poor.decoder, discriminators[1]],
         total_epochs=settings.epochs,
         period=settings.period,
     )
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step)  # steps of joint and of partial epochs
     shown = data.fresh(6, settings.picture_size, run.device)
-    page = Page(
-        "Async-MUNIT", [source, plan.note()], lambda shown_model: look_at_munit(shown_model, shown, plan.moments)
-    )
-    run.keeps(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    page = Page("Async-MUNIT", [source, plan.note()], lambda trained: munit_snapshot(trained, shown, plan.intermediate))
+    run.saves(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
@@ -231,7 +233,7 @@ def main(settings: Settings) -> None:
         scheduler(x, y)  # joint or partial
         if run.ends_step:
             average.update()
-            plan.keep_moment(run.step, average.model, *shown)  # at the end of a phase
+            plan.keep_intermediate(run.step, average.model, *shown)  # for the report, at the end of a phase
 
 
 if __name__ == "__main__":

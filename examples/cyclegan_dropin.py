@@ -23,9 +23,9 @@ from support.cyclegan import GANLoss, ImagePool, define_D, define_G, init_net
 from support.data.unpaired import FRESH, Unpaired, unpaired
 from support.report.pictures import psnr
 from support.report.table import as_markdown
-from support.run.chance import seeded_inference
+from support.run.atomic_write import write_atomic, write_json
 from support.run.command import command
-from support.run.durable import write_durably, write_json
+from support.run.rng import seeded_inference
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -285,7 +285,7 @@ def main(opt: Options) -> None:
         print(f"seed {seed}:\n{as_markdown(table)}")
     opt.out.mkdir(parents=True, exist_ok=True)
     write_json(opt.out / "table.json", {"source": source, "steps": opt.steps, "figures": table})
-    write_durably(opt.out / "table.md", as_markdown(table).encode())
+    write_atomic(opt.out / "table.md", as_markdown(table).encode())
 
 
 if __name__ == "__main__":

@@ -68,13 +68,8 @@ def test_imports_run_one_way(path: Path) -> None:
             assert ORDER.index(target) <= ORDER.index(part), f"{path.name} imports {name} against the arrow"
 
 
-TOO_LONG_YET = ROOT / "examples" / "support" / "run" / "run.py"
-
-
-@pytest.mark.parametrize("path", FILES + EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_file_holds_two_ideas(path: Path, request: pytest.FixtureRequest) -> None:
-    if path == TOO_LONG_YET:
-        request.applymarker(pytest.mark.xfail(strict=False, reason="318 lines, being shortened"))
+@pytest.mark.parametrize("path", [*FILES, *EXAMPLES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_holds_two_ideas(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
 
 

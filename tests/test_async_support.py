@@ -16,9 +16,10 @@ from asyncgan import PRESETS as ASYNCGAN_PRESETS
 from asyncgan_munit import DEMO as MUNIT_DEMO
 from support.data.digits import DigitSettings, UnpairedDigits, digit_batches, digit_sets
 from support.report.classifier import accuracy, train_classifier
-from support.report.logs import LossLog, read_losses
-from support.report.page import Look, Moment, write_report
-from support.run.plan import Intermediate, Plan
+from support.report.history import LossHistory
+from support.report.page import Position, Snapshot, write_report
+from support.run.plan import IntermediateImages, Plan
+from tiny import rows
 from torch import Tensor, nn
 
 from asymkit import AsyncScheduler, PatchDiscriminator, frozen
@@ -57,7 +58,7 @@ def test_phases_end_where_they_end() -> None:
 
 
 def test_intermediate_domains_survive_a_checkpoint(tmp_path: Path) -> None:
-    moments, again = Intermediate(), Intermediate()
+    moments, again = IntermediateImages(), IntermediateImages()
     for epoch in (3, 5):
         moments.add(f"epoch {epoch}", torch.full((2, 3, 4, 4), float(epoch)), torch.zeros(2, 3, 4, 4))
     torch.save(moments.state_dict(), tmp_path / "state.pt")
@@ -66,32 +67,33 @@ def test_intermediate_domains_survive_a_checkpoint(tmp_path: Path) -> None:
     assert [images.mean().item() for images in again.rows(0)] == [3.0, 5.0]
 
 
-def test_steps_of_different_phases_log_different_losses(tmp_path: Path) -> None:
-    path = tmp_path / "losses.csv"
-    log = LossLog(path)
-    log.write(1, {"cycle": 1.0})
-    log.write(11, {"cycle": 0.5, "adversarial": 2.0})
-    log.write(21, {"pseudo": 0.25, "adversarial": 3.0})
-    log.write(31, {"cycle": 0.125})
-    assert read_losses(path) == [
+def test_steps_of_different_phases_log_different_losses() -> None:
+    history, resumed = LossHistory(), LossHistory()
+    history.add(1, {"cycle": 1.0})
+    history.add(11, {"cycle": 0.5, "adversarial": 2.0})
+    history.add(21, {"pseudo": 0.25, "adversarial": 3.0})
+    resumed.load_state_dict(history.state_dict())
+    history.add(31, {"cycle": 0.125})
+    expected = [
         {"step": 1, "cycle": 1.0},
         {"step": 11, "cycle": 0.5, "adversarial": 2.0},
         {"step": 21, "pseudo": 0.25, "adversarial": 3.0},
-        {"step": 31, "cycle": 0.125},
     ]
-    resumed = LossLog(path, resume_at=21)
-    resumed.write(31, {"pseudo": 1.0})
-    assert [row["step"] for row in read_losses(path)] == [1, 11, 21, 31]
-    assert path.read_text(encoding="utf-8").splitlines()[0] == "step,cycle,adversarial,pseudo"
+    assert rows(history.state_dict()) == [*expected, {"step": 31, "cycle": 0.125}]
+    resumed.add(31, {"pseudo": 1.0})
+    assert rows(resumed.state_dict()) == [*expected, {"step": 31, "pseudo": 1.0}]
+    assert list(resumed.state_dict()) == ["cycle", "adversarial", "pseudo"]
 
 
 def test_partial_phases_are_marked_on_the_curves(tmp_path: Path) -> None:
-    log = LossLog(tmp_path / "losses.csv")
+    history = LossHistory()
     for step in range(1, 200, 10):
-        log.write(step, {"pseudo" if step > 100 else "cycle": 1 / step, "adversarial": 1.0})
+        history.add(step, {"pseudo" if step > 100 else "cycle": 1 / step, "adversarial": 1.0})
     pages = []
     for partial in ([], [(100, 200)]):
-        write_report(tmp_path, "run", Look({}, {}), Moment(1, 0), {}, {}, [], partial=partial)
+        write_report(
+            tmp_path, "run", Snapshot({}, {}), Position(1, 0), {}, {}, [], partial=partial, curves=history.state_dict()
+        )
         pages.append(
             (
                 (tmp_path / "losses.png").read_bytes(),

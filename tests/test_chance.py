@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.run.chance import seeded, seeded_inference
 from support.run.checkpoint import load_checkpoint, save_checkpoint
+from support.run.rng import seeded, seeded_inference
 from torch import Tensor
 
 

@@ -19,9 +19,9 @@ from asyncgan import DEMO as ASYNCGAN_DEMO
 from asyncgan import PRESETS as ASYNCGAN_PRESETS
 from asyncgan import Settings as AsyncSettings
 from support.data.unpaired import unpaired
-from support.run import output
+from support.run import stdio
 from support.run.command import EXAMPLES, command, write_settings
-from support.run.config import as_plain, read_settings
+from support.run.settings_file import as_plain, read_settings
 
 SETTINGS = [
     ASYMGAN_DEMO,
@@ -109,7 +109,7 @@ def test_moved_data_of_a_resumed_run_are_asked_for(tmp_path: Path, monkeypatch: 
     def main(settings: AsymGANSettings) -> None:
         unpaired(settings.data, settings.poor, settings.rich, 16, 0)
 
-    monkeypatch.setattr(output, "_problems", [])
+    monkeypatch.setattr(stdio, "_problems", [])
     gone = ["asymgan.py", "demo", "--data", str(tmp_path / "moved")]
     for words, hint in ((gone, "[^;]*"), ([*gone, "--resume"], "; if it was moved, add --data with its new place")):
         monkeypatch.setattr(sys, "argv", words)

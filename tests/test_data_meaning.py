@@ -21,14 +21,14 @@ from asymmetricgan_domains import Settings as DomainSettings
 from PIL import Image
 from support.data.digits import DigitSettings, UnpairedDigits, digit_sets
 from support.data.domains import DERIVED, domain_sets
-from support.data.files import Broken
+from support.data.files import BrokenFiles
 from support.data.gestures import gesture_pairs
 from support.data.images import DERIVE
 from support.data.unpaired import unpaired
 from support.run.checkpoint import save_checkpoint
 from support.run.command import open_run, write_settings
-from support.run.config import as_plain, read_settings
-from support.run.feed import EndlessData, Feed
+from support.run.loader import BatchLoader, EndlessData
+from support.run.settings_file import as_plain, read_settings
 
 
 def images(folder: Path, *names: str, seed: int = 0, scale: int = 1) -> Path:
@@ -69,8 +69,8 @@ def digits(folder: Path, **settings: Any) -> EndlessData:
     return UnpairedDigits(rich, poor, 100, 0)
 
 
-def feed(data: EndlessData) -> Feed:
-    return Feed(Accelerator(), data, 1, 0, Path("unused"))
+def feed(data: EndlessData) -> BatchLoader:
+    return BatchLoader(Accelerator(), data, 1, 0, Path("unused"))
 
 
 def swapped(folder: Path) -> None:
@@ -189,10 +189,10 @@ def test_files_that_go_move_no_others_from_training_to_test(tmp_path: Path) -> N
     for name in ("cat", "dog", "fox"):
         images(tmp_path / "domains" / name, *[f"{i:03}.png" for i in range(98)])
     train, held_out, _ = domain_sets(tmp_path / "domains", 16, 3, 0)
-    trained, tested = ({*part.photos[0]} for part in (train, held_out))
+    trained, tested = ({*part.domains[0].images} for part in (train, held_out))
     assert (len(trained), len(tested)) == (90, 10)
     min(trained).unlink()
-    again = {*domain_sets(tmp_path / "domains", 16, 3, 0)[1].photos[0]}
+    again = {*domain_sets(tmp_path / "domains", 16, 3, 0)[1].domains[0].images}
     assert again <= tested
     (tmp_path / "gestures" / "photos" / "c.png").unlink()
     rows = [f"{i},{j}" for i in range(12) for j in range(i)]
@@ -245,7 +245,7 @@ class Everything:
     """One sample of every data set there is."""
 
     def __init__(self, sets: list[Any]) -> None:
-        self.sets, self.epoch, self.broken, self.meaning = sets, len(sets), Broken(), {"sets": "all"}
+        self.sets, self.epoch, self.broken, self.meaning = sets, len(sets), BrokenFiles(), {"sets": "all"}
 
     def __getitem__(self, index: int) -> Any:
         return self.sets[index % len(self.sets)][7]
@@ -281,7 +281,7 @@ def test_every_data_set_goes_to_a_worker_that_is_started_anew(tmp_path: Path) ->
     before = multiprocessing.get_start_method(allow_none=True)
     multiprocessing.set_start_method("spawn", force=True)
     try:
-        batches = Feed(Accelerator(), data, 1, 1, tmp_path / "broken.txt").batches(0, data.epoch)
+        batches = BatchLoader(Accelerator(), data, 1, 1, tmp_path / "broken.txt").batches(0, data.epoch)
         found = list(batches)
     finally:
         multiprocessing.set_start_method(before, force=True)

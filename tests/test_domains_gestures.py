@@ -37,8 +37,8 @@ def test_a_folder_of_folders_is_as_many_domains(tmp_path: Path) -> None:
     train, test, source = domain_sets(tmp_path, 16, 3, 0)
     assert train.names == ("autumn", "night", "winter")
     assert "autumn 9" in source
-    assert [len(files) for files in test.photos] == [2, 2, 2]
-    assert not {*train.photos[0]} & {*test.photos[0]}
+    assert [len(domain.images) for domain in test.domains] == [2, 2, 2]
+    assert not {*train.domains[0].images} & {*test.domains[0].images}
     value = {0: 100, 1: 70, 2: 250}
     seen = set()
     for index in range(20):

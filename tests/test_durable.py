@@ -22,9 +22,9 @@ import numpy as np
 import pytest
 import torch
 from asymgan import DEMO as ASYMGAN_DEMO
+from support.run.atomic_write import checksum_of, file_and_previous, previous_of, write_atomic, write_with_checksum
 from support.run.checkpoint import load_checkpoint, save_checkpoint
 from support.run.command import open_run
-from support.run.durable import checksum_of, previous_of, whole_files, write_checked, write_durably
 from torch import nn
 
 from asymkit import save_weights
@@ -90,7 +90,7 @@ def test_kill_9_at_a_hundred_moments_never_leaves_an_unreadable_newest_file(tmp_
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         before = done.value
-        found = [problem for file, problem in whole_files(path) if problem is None]
+        found = [problem for file, problem in file_and_previous(path) if problem is None]
         assert found, "neither the newest nor the previous one is whole"
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the previous one was taken, which then is the same
@@ -254,7 +254,7 @@ def test_a_checksum_that_is_none_does_not_switch_the_check_off(tmp_path: Path, c
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems cannot bring a folder to the disk")
-@pytest.mark.parametrize("write", [write_checked, write_durably], ids=lambda write: write.__name__)
+@pytest.mark.parametrize("write", [write_with_checksum, write_atomic], ids=lambda write: write.__name__)
 def test_contents_reach_the_disk_before_their_names_and_names_before_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Any
 ) -> None:
@@ -275,13 +275,13 @@ def test_contents_reach_the_disk_before_their_names_and_names_before_the_end(
 
     monkeypatch.setattr(os, "fsync", synced)
     monkeypatch.setattr(Path, "replace", renamed)
-    if write is write_durably:
-        write_durably(path, b"content")
+    if write is write_atomic:
+        write_atomic(path, b"content")
         (new,) = sources  # of a name of its own
         assert new != "file"
         assert done == [("synced", new), ("renamed", "file"), ("synced", "folder")]
     else:
-        write_checked(path, lambda file: file.write(b"content"))
+        write_with_checksum(path, lambda file: file.write(b"content"))
         assert done == [
             ("synced", "file.new"),
             ("synced", "file.new.sha256"),
@@ -298,7 +298,7 @@ def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("pipe")
     before = {file.name: file.lstat().st_mode for file in tmp_path.iterdir()}
     for name in before:
-        for write in (write_durably, lambda path, _: save_weights(nn.Linear(1, 1), path)):
+        for write in (write_atomic, lambda path, _: save_weights(nn.Linear(1, 1), path)):
             with pytest.raises(OSError, match=r"(pipe|folder)' is no regular file, .* give another path"):
                 write(tmp_path / name, b"content")
     assert {file.name: file.lstat().st_mode for file in tmp_path.iterdir()} == before
@@ -311,7 +311,7 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
     def first(file: Any) -> None:
         file.write(b"fir")
         file.flush()
-        write_durably(path, b"second, which is longer")
+        write_atomic(path, b"second, which is longer")
         assert path.read_bytes() == b"second, which is longer"
         file.write(b"st")
 
@@ -322,18 +322,18 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path: Path) -> None:
 
 def test_names_as_long_as_the_system_takes_are_written(tmp_path: Path) -> None:
     for name in ("a" * 252, "b" * 255):
-        write_durably(tmp_path / name, b"content")
+        write_atomic(tmp_path / name, b"content")
         assert (tmp_path / name).read_bytes() == b"content"
 
 
 @pytest.mark.skipif(os.name != "posix", reason="other systems have no such modes")
 def test_the_mode_of_a_file_is_kept_and_a_new_one_has_that_of_new_files(tmp_path: Path) -> None:
     (tmp_path / "plain").touch()
-    write_durably(tmp_path / "new", b"content")
+    write_atomic(tmp_path / "new", b"content")
     assert (tmp_path / "new").stat().st_mode == (tmp_path / "plain").stat().st_mode
     for mode in (0o600, 0o640, 0o664, 0o444):
         (tmp_path / "new").chmod(mode)
-        write_durably(tmp_path / "new", b"content")
+        write_atomic(tmp_path / "new", b"content")
         assert (tmp_path / "new").stat().st_mode & 0o777 == mode
 
 
@@ -383,7 +383,7 @@ def test_other_numbers_of_samples_and_newer_versions_are_refused(tmp_path: Path)
     ):
         load_checkpoint(path, {"counter": counter})
     state = torch.load(path, weights_only=True) | {"version": 99}
-    write_checked(path, lambda file: torch.save(state, file))
+    write_with_checksum(path, lambda file: torch.save(state, file))
     with pytest.raises(ValueError, match="written by a newer asymkit"):
         load_checkpoint(path, {"counter": counter}, samples=4)
 
@@ -397,7 +397,7 @@ def test_networks_and_optimizers_load_as_weights_only(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_runs_cannot_have_one_folder(tmp_path: Path) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from support.run.feed import begin_worker; "
+        "import os, signal, sys; from pathlib import Path; from support.run.loader import begin_worker; "
         "from support.run.command import open_run; from dataclasses import replace; from asymgan import DEMO; "
         "open_run(replace(DEMO, out=Path(sys.argv[1]))); "
         "read, write = os.pipe(); worker = os.fork(); "

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from launch import launched
-from tiny import cyclegan_folder
+from tiny import cyclegan_folder, logged
 
 ROOT = Path(__file__).parent.parent
 TINY = [
@@ -57,7 +57,6 @@ def test_a_timed_run_leaves_a_folder_that_shows_it(tmp_path: Path) -> None:
         "report.html",
         "metrics.json",
         "settings.json",
-        "losses.csv",
         "losses.png",
         "checkpoint.pt",
         "pictures-5.png",
@@ -83,7 +82,7 @@ from pathlib import Path
 import torch
 import asymgan
 from support.data import unpaired as sets
-from support.report import record
+from support.report import logger
 
 kept = []
 
@@ -100,7 +99,7 @@ def short_epoch(*arguments):
     return data, source
 
 sets.unpaired, asymgan.asymgan.Translators = short_epoch, Remembered
-record.write_report = lambda *_: None
+logger.write_report = lambda *_: None
 photos, out, resume = sys.argv[1:]
 asymgan.main(replace(
     asymgan.DEMO, data=Path(photos), out=Path(out), resume=bool(int(resume)), minutes=None, epochs=1 + int(resume), size=32,
@@ -125,20 +124,19 @@ def test_two_processes_end_with_the_same_weights(tmp_path: Path) -> None:
     saved = torch.load(out / "checkpoint.pt", weights_only=True)
     assert saved["step"] == 8
     assert all(torch.equal(saved["parts"]["model"][name], one["weights"][name]) for name in one["weights"])
-    steps = [line.split(",")[0] for line in (out / "losses.csv").read_text(encoding="utf-8").splitlines()]
-    assert steps == ["step", "1"]  # written once, by the main process, and kept through the resume
+    assert [row["step"] for row in logged(out)] == [1]  # of the main process, and kept through the resume
 
 
 TOLD = """
 import os, signal, sys
 from pathlib import Path
 import asyncgan
-from support.report import record
+from support.report import logger
 from support.run.run import Run
 from tiny import tiny
 
 data, out = sys.argv[1:]
-log, record.write_report = Run.log, lambda *_: None
+log, logger.write_report = Run.log, lambda *_: None
 
 def told(run, *terms):
     log(run, *terms)

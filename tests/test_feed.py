@@ -12,8 +12,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 from PIL import Image
-from support.data.files import Broken
-from support.run.feed import Feed
+from support.data.files import BrokenFiles
+from support.run.loader import BatchLoader
 
 from asymkit.evaluation.images import BrokenImageError
 
@@ -22,7 +22,7 @@ class Numbers:
     """Samples that are their numbers; some of them broken, or deadly."""
 
     def __init__(self, total: int, broken: set[int] = frozenset(), deadly: int = -1, wrong: int = -1) -> None:  # type: ignore[assignment]
-        self.epoch, self.broken, self.meaning = total, Broken(total), {"numbers": "their own"}
+        self.epoch, self.broken, self.meaning = total, BrokenFiles(total), {"numbers": "their own"}
         self.bad, self.deadly, self.wrong, self.bug = broken, deadly, wrong, Exception()
 
     def __getitem__(self, index: int) -> torch.Tensor:
@@ -39,10 +39,10 @@ class Numbers:
 
 
 def numbers(data: Any, folder: Path, first: int, after: int, workers: int) -> list[int]:
-    feed, found = Feed(Accelerator(), data, 2, workers, folder / "broken-files.txt"), []
+    feed, found = BatchLoader(Accelerator(), data, 2, workers, folder / "broken-files.txt"), []
     for batch in feed.batches(first, after):
-        if feed.news:
-            feed.tell()
+        if feed.found_broken:
+            feed.report_broken()
         found += batch.tolist()
     return found
 
@@ -99,13 +99,13 @@ def test_what_goes_wrong_in_a_worker_surfaces_as_it_is(tmp_path: Path, bug: Exce
 def test_what_was_found_before_is_known_unless_it_was_mended(tmp_path: Path) -> None:
     for name in ("cut.jpg", "mended.png"):
         (tmp_path / name).write_bytes(b"")
-    before, after = (Feed(Accelerator(), Numbers(1000), 2, 0, tmp_path / "list.txt") for _ in range(2))
+    before, after = (BatchLoader(Accelerator(), Numbers(1000), 2, 0, tmp_path / "list.txt") for _ in range(2))
     names = [str(tmp_path / name) for name in ("cut.jpg", "mended.png", "removed.png")]
     before.data.broken.found = dict.fromkeys(names, "the file is empty")
     Image.new("RGB", (20, 20)).save(tmp_path / "mended.png")
     after.load_state_dict(before.state_dict())
     assert after.data.broken.found == {str(tmp_path / "cut.jpg"): "the file is empty"}
-    assert not after.news  # nor is it told again
+    assert not after.found_broken  # nor is it told again
 
 
 @pytest.mark.filterwarnings("ignore:data. 1 of 400 files")

@@ -16,7 +16,7 @@ from support.report.pictures import (
     munit_figures,
     psnr,
 )
-from support.run.chance import seeded_inference
+from support.run.rng import seeded_inference
 from torch import Tensor, nn
 
 from asymkit import AuxEncoder, AuxGenerator, DualGenerator, ResnetGenerator, ops

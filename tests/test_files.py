@@ -14,7 +14,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 from support.data.domains import domain_sets
-from support.data.files import PHOTOS, Broken
+from support.data.files import PHOTOS, BrokenFiles
 from support.data.gestures import gesture_pairs
 from support.data.images import bundled_photos
 from support.data.unpaired import unpaired
@@ -195,7 +195,7 @@ def test_a_folder_of_broken_files_is_refused_at_once(tmp_path: Path) -> None:
 
 
 def test_images_that_break_later_stop_the_run_with_the_list() -> None:
-    broken = Broken(total=1000)
+    broken = BrokenFiles(total=1000)
     broken.found = {f"{i}.jpg": "cut" for i in range(10)}
     broken.check()
     broken.found |= {f"late {i}.jpg": "cut" for i in range(20)}
@@ -330,7 +330,7 @@ def test_a_block_of_broken_files_does_not_end_a_run(tmp_path: Path) -> None:
         (folder / f"{i:04d}.png").unlink()
         (folder / f"{i:04d}.png").write_bytes(b"")
     train, _, _ = domain_sets(tmp_path, 16, 3, 0)
-    names = train.photos[0].names  # type: ignore[union-attr]
+    names = train.domains[0].images.names  # type: ignore[union-attr]
 
     def first(number: int) -> str:
         return names[np.random.default_rng((0, 0, number, 1)).integers(len(names))]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 from published import lively
-from support.report import record
+from support.report import logger
 from tiny import cyclegan_folder, tiny
 from torch import nn
 
@@ -118,7 +118,7 @@ def test_what_cyclegan_code_saved_of_asymkits_networks_is_loaded(tmp_path: Path)
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_the_generator_of_a_run_is_one_call(tmp_path: Path, ema: float, monkeypatch: pytest.MonkeyPatch) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
-    monkeypatch.setattr(record, "write_report", lambda *_: None)
+    monkeypatch.setattr(logger, "write_report", lambda *_: None)
     run = tmp_path / "run"
     settings = tiny(run, cyclegan_folder(tmp_path / "data"), ema=ema)
     asyncgan: Any = importlib.import_module("asyncgan")

@@ -1,8 +1,7 @@
-"""losses.csv: cut where a run is resumed, and read though it is damaged."""
+"""What a run says while it goes on: losses in checkpoints, TensorBoard, progress bars."""
 
 from __future__ import annotations
 
-import csv
 import io
 import sys
 import threading
@@ -10,59 +9,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.report.logs import Board, LossLog, Progress, read_losses, with_bar
+import torch
+from accelerate import Accelerator
+from support.report.history import LossHistory
+from support.report.logger import RunLogger
+from support.report.page import Page, Position, Snapshot
+from support.report.progress import Progress, with_bar
+from tiny import rows, tiny
 
 
-def test_losses_are_cut_where_a_run_is_resumed(tmp_path: Path) -> None:
-    log = LossLog(tmp_path / "losses.csv")
-    for step in (1, 11, 21):
-        log.write(step, {"a": step / 2})
-    log = LossLog(tmp_path / "losses.csv", resume_at=12)
-    log.write(21, {"a": 0.0})
-    assert read_losses(tmp_path / "losses.csv") == [
-        {"step": 1, "a": 0.5},
-        {"step": 11, "a": 5.5},
-        {"step": 21, "a": 0.0},
+def test_losses_are_kept_with_checkpoints_to_the_last_digit(tmp_path: Path) -> None:
+    history, again = LossHistory(), LossHistory()
+    for step in (1, 11, 2**40 + 1):
+        history.add(step, {"a": 1 / 3, "b": -1e-300} if step > 1 else {"a": 0.1})
+    torch.save(history.state_dict(), tmp_path / "state.pt")
+    again.add(99, {"c": 1.0})  # replaced
+    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert rows(again.state_dict()) == [
+        {"step": 1, "a": 0.1},
+        {"step": 11, "a": 1 / 3, "b": -1e-300},
+        {"step": 2**40 + 1, "a": 1 / 3, "b": -1e-300},
     ]
 
 
-@pytest.mark.parametrize("line", ["9,0.00012", "x" * 200_000 + "\n", "-inf,1\n", "9,nan\n", "9,1,2\n"])
-def test_damaged_lines_of_losses_are_left_out(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "losses.csv"
-    path.write_text(f"step,a\n1,0.5\n{line}", encoding="utf-8")
-    assert read_losses(path) == [{"step": 1.0, "a": 0.5}]
-
-
-def test_losses_without_steps_are_put_aside(tmp_path: Path) -> None:
-    path = tmp_path / "losses.csv"
-    path.write_text("stfp,a\n1,0.5\n", encoding="utf-8")
-    with pytest.warns(UserWarning, match=r"losses.csv' cannot be read; it is now damaged-losses.csv"):
-        LossLog(path, resume_at=4).write(5, {"a": 1.0})
-    assert (tmp_path / "damaged-losses.csv").read_text(encoding="utf-8") == "stfp,a\n1,0.5\n"
-    assert read_losses(path) == [{"step": 5.0, "a": 1.0}]
-
-
-def test_a_line_after_a_torn_one_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "losses.csv"
-    log = LossLog(path)
-    log.write(1, {"a": 1.0})
-
-    def torn(self: Any, row: Any) -> Any:
-        self.writer.writerow(["2", "0."])
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(csv.DictWriter, "writerow", torn)
-        with pytest.raises(OSError, match="No space"):
-            log.write(2, {"a": 0.5})
-    log.write(3, {"a": 0.25})
-    assert read_losses(path)[-1] == {"step": 3.0, "a": 0.25}
-
-
-def test_losses_of_which_there_are_none_yet_are_not_damaged(tmp_path: Path) -> None:
-    LossLog(tmp_path / "losses.csv")
-    LossLog(tmp_path / "losses.csv", resume_at=4)
-    assert [path.name for path in tmp_path.iterdir()] == ["losses.csv"]
+def test_losses_of_which_there_are_none_yet_are_kept_too() -> None:
+    history = LossHistory()
+    history.load_state_dict(LossHistory().state_dict())
+    assert history.state_dict() == {}
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -72,19 +45,24 @@ def test_a_writer_of_tensorboard_whose_thread_fails_is_given_up(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    def write(board: Board, step: int) -> None:
-        board.numbers(step, "losses", {"a": 1.0})
-        board.pictures(step, {})  # waits for the thread
-
+    accelerator = Accelerator(log_with="tensorboard", project_dir=tmp_path)
+    page = Page("a run", [], lambda _: Snapshot({}, {}))
     others = set(threading.enumerate())
-    board = Board(tmp_path, 1)
-    (thread,) = set(threading.enumerate()) - others
+    logger = RunLogger(tiny(tmp_path, tmp_path), page, None, LossHistory(), accelerator, 0, 0.0)
+    (thread,) = {one for one in set(threading.enumerate()) - others if "Writer" in type(one).__name__}
     monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
-    with pytest.raises(OSError, match="No space left"):
-        write(board, 1)
-    for step in range(2, 40):  # more than its queue holds
-        write(board, step)
-    board.close()
+    monkeypatch.setattr("support.report.logger.write_report", lambda *_: None)
+
+    def write(*steps: int) -> None:
+        for step in steps:
+            logger.losses(step, 0.0, {"a": 1.0})
+            logger.report(Position(step, 0), tmp_path / "checkpoint.pt", {}, [])
+
+    with pytest.warns(UserWarning, match="TensorBoard's file at step 1 could not be written: .*No space left"):
+        write(1)
+    write(*range(2, 40))  # more than its queue holds
+    logger.end()
+    logger.bar.close()
     thread.join()
 
 

@@ -17,8 +17,8 @@ from asymgan import PRESETS as ASYMGAN_PRESETS
 from asymgan import Settings as AsymGANSettings
 from launch import ROOT
 from support.report.health import Health
-from support.report.logs import Progress
-from support.run import output
+from support.report.progress import Progress
+from support.run import stdio
 from support.run.command import command
 from tiny import STEPS, cyclegan_folder
 
@@ -52,7 +52,7 @@ class Full(io.StringIO):
 
 @pytest.mark.filterwarnings("default")
 def test_prints_bars_and_warnings_are_dropped_while_they_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "_problems", [])
+    monkeypatch.setattr(stdio, "_problems", [])
     streams = {name: Full() for name in ("stdout", "stderr")}
     for name, stream in streams.items():
         monkeypatch.setattr(sys, name, stream)
@@ -71,20 +71,20 @@ def test_prints_bars_and_warnings_are_dropped_while_they_fail(monkeypatch: pytes
     monkeypatch.setattr(sys, "argv", ["asymgan.py", "demo"])
     command(main, ASYMGAN_PRESETS)
     assert streams["stdout"].getvalue() == "later\n"
-    assert output.lost_output() == (
+    assert stdio.output_errors() == (
         "stderr: [Errno 28] No space left on device; stdout: [Errno 28] No space left on device"
     )
 
 
 def test_a_stream_that_is_closed_meanwhile_is_dropped_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(output, "_problems", [])
+    monkeypatch.setattr(stdio, "_problems", [])
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
-    output.spare_output()
-    output.spare_output()  # wrapped once
+    stdio.ignore_output_errors()
+    stdio.ignore_output_errors()  # wrapped once
     stream.close()
     print("lost", flush=True)
-    assert output.lost_output() == "stdout: I/O operation on closed file"
+    assert stdio.output_errors() == "stdout: I/O operation on closed file"
 
 
 def test_lost_messages_are_said_once_in_the_report() -> None:

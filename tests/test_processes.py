@@ -16,7 +16,7 @@ import os, sys
 from pathlib import Path
 import torch
 import asyncgan
-from support.report import record
+from support.report import logger
 from tiny import FIRST_PARTIAL, tiny
 
 kept = []
@@ -35,7 +35,7 @@ asyncgan.asyncgan.Translators = Seen
 torch.set_default_dtype(torch.float64)
 data, out, *runs = sys.argv[1:]
 rank = int(os.environ.get("RANK", "0"))
-record.write_report = lambda *_: None
+logger.write_report = lambda *_: None
 for run in runs:
     batch, accumulate = map(int, run.split("x"))
     # of gradients that should be zero Adam makes steps of noise, in proportion to the rate
@@ -50,11 +50,11 @@ BUG = """
 import os, sys
 from pathlib import Path
 import asyncgan
-from support.report import record
+from support.report import logger
 from support.data.unpaired import Domain
 from tiny import tiny
 
-crop, record.write_report = Domain.crop, lambda *_: None
+crop, logger.write_report = Domain.crop, lambda *_: None
 
 def wrong(self, index, *rest):
     if index == 7 and os.environ["RANK"] == "1":

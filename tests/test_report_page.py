@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import torch
 from support.report import page as report
-from support.report.logs import LossLog
-from support.report.page import Look, Moment, write_report
+from support.report.history import LossHistory
+from support.report.page import Position, Snapshot, write_report
 from torch import Tensor
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -57,11 +57,11 @@ def grid(value: float, width: int = 120) -> Tensor:
 
 def page_of_a_run(folder: Path) -> Path:
     """Three reports of one run, as a training writes them."""
-    log = LossLog(folder / "losses.csv")
+    history = LossHistory()
     for step in range(1, 100, 10):
-        log.write(step, {"cycle": 1 / step, "discriminator_adversarial": 0.5} if step < 60 else {"pseudo": 0.1})
+        history.add(step, {"cycle": 1 / step, "discriminator_adversarial": 0.5} if step < 60 else {"pseudo": 0.1})
     for step in (40, 80, 99):
-        look = Look(
+        look = Snapshot(
             {"Cycle: <x>, G(x)": grid(step / 99), "Wide": grid(0.3, 3000)},
             {"z_diversity": 0.1},
             {"Slide z": [grid(i / 4) for i in range(5)]},
@@ -69,8 +69,8 @@ def page_of_a_run(folder: Path) -> Path:
         settings = {"width": 64, "data": "фото/" + "long" * 60, "weights": {"cycle": 10.0}}
         notes = ["Features are random.\nA second line."]
         page = write_report(
-            folder, "A run & its <page>", look, Moment(step, step // 40), {"steps": step}, settings, notes, ["z is forgotten"],
-            [(60, 99)],
+            folder, "A run & its <page>", look, Position(step, step // 40), {"steps": step}, settings, notes, ["z is forgotten"],
+            [(60, 99)], history.state_dict(),
         )  # fmt: skip
     return page
 
@@ -142,14 +142,14 @@ def test_the_page_is_whole_without_scripts(tmp_path: Path) -> None:
 
 def test_of_many_reports_some_are_kept_and_those_done_again_dropped(tmp_path: Path) -> None:
     for step in range(10, 310, 10):
-        text = write_report(tmp_path, "run", Look({"a": grid(0.5)}, {}), Moment(step, 0), {}, {}, []).read_text(
+        text = write_report(tmp_path, "run", Snapshot({"a": grid(0.5)}, {}), Position(step, 0), {}, {}, []).read_text(
             encoding="utf-8"
         )
     assert len(list((tmp_path / "earlier").iterdir())) == 30
     steps = [int(step) for step in re.findall(r'alt="step (\d+), epoch 0"', text)]
     assert len(steps) == 13
     assert (steps[0], steps[-2:]) == (10, [290, 300])
-    write_report(tmp_path, "run", Look({"a": grid(0.5)}, {}), Moment(200, 0), {}, {}, [])
+    write_report(tmp_path, "run", Snapshot({"a": grid(0.5)}, {}), Position(200, 0), {}, {}, [])
     assert len(list((tmp_path / "earlier").iterdir())) == 20
 
 
@@ -159,7 +159,7 @@ def test_earlier_states_are_thinned_out_evenly(tmp_path: Path, monkeypatch: pyte
 
     def reports(*steps: int) -> list[int]:
         for step in steps:
-            write_report(tmp_path, "run", Look({"a": grid(0.5), "b": grid(0.2)}, {}), Moment(step, 0), {}, {}, [])
+            write_report(tmp_path, "run", Snapshot({"a": grid(0.5), "b": grid(0.2)}, {}), Position(step, 0), {}, {}, [])
         a, b = ([int(path.name[:9]) for path in sorted((tmp_path / "earlier").glob(f"*-{n}.webp"))] for n in (1, 2))
         assert a == b
         gaps = [after - before for before, after in pairwise(a[:-1])]  # the last one is kept however near it is

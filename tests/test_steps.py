@@ -18,7 +18,7 @@ from asymmetricgan_domains import DEMO as DOMAINS_DEMO
 from asymmetricgan_gesture import DEMO as GESTURE_DEMO
 from asyncgan import DEMO as ASYNCGAN_DEMO
 from asyncgan_munit import DEMO as MUNIT_DEMO
-from support.report import record
+from support.report import logger
 from support.run.plan import Plan
 from support.run.run import Run
 from tiny import cyclegan_folder
@@ -54,7 +54,7 @@ EXAMPLES: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
-    monkeypatch.setattr(record, "write_report", lambda *_: None)
+    monkeypatch.setattr(logger, "write_report", lambda *_: None)
 
 
 def parameters(run: Run, optimizer: str) -> list[Tensor]:
@@ -183,7 +183,11 @@ def test_discriminators_are_shown_earlier_fakes(
     assert 0 < sum(age > 0 for age in ages) < len(ages)
 
 
-EXAMPLE_FILES = sorted(Path(asymgan.__file__).parent.glob("asym*.py"))
+EXAMPLE_FILES = sorted(Path(asymgan.__file__).parent.glob("asy*.py"))
+
+
+def test_all_six_examples_are_looked_at() -> None:
+    assert len(EXAMPLE_FILES) == 6
 
 
 @pytest.mark.parametrize("path", EXAMPLE_FILES, ids=lambda path: path.stem)

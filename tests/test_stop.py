@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from support.report import record
-from support.run.stop import SIGNALS, LoadingInterrupted, stop_when_told
+from support.report import logger
+from support.run.signals import SIGNALS, LoadingInterrupted, stop_on_signals
 from tiny import STEPS, cyclegan_folder, tiny
 
 asyncgan: Any = importlib.import_module("asyncgan")
@@ -38,7 +38,7 @@ def test_signals_that_were_ignored_stay_so(number: int) -> None:
         number, signal.SIG_IGN
     )  # as nohup does with SIGHUP, and shells with Ctrl-C of their background
     try:
-        with stop_when_told() as stop:
+        with stop_on_signals() as stop:
             signal.raise_signal(number)
             assert not stop.is_set()
         assert signal.getsignal(number) is signal.SIG_IGN
@@ -47,7 +47,7 @@ def test_signals_that_were_ignored_stay_so(number: int) -> None:
 
 
 def test_loading_is_interrupted_and_steps_are_not() -> None:
-    with stop_when_told() as stop:
+    with stop_on_signals() as stop:
         with stop.loading():
             pass
         with pytest.raises(LoadingInterrupted), stop.loading():
@@ -66,7 +66,7 @@ def test_a_run_ends_with_a_checkpoint_while_loading_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], workers: int, number: int
 ) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
-    monkeypatch.setattr(record, "write_report", lambda *_: None)
+    monkeypatch.setattr(logger, "write_report", lambda *_: None)
     monkeypatch.setattr("torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL", 2 * GUARD)  # nor are workers waited for
     data = cyclegan_folder(tmp_path / "data")
     ended, gave_up = threading.Event(), threading.Event()

@@ -20,15 +20,15 @@ from PIL import Image
 from support.data.files import PHOTOS
 from support.data.images import DERIVE, PoorKind, bundled_photos, random_crop
 from support.data.unpaired import Domain, Unpaired, unpaired
-from support.report.logs import LossLog
-from support.report.page import Look, Moment, write_report
+from support.report.history import LossHistory
+from support.report.page import Position, Snapshot, write_report
 from support.report.pictures import checkerboard
-from support.run import start
+from support.run import accelerator
 from support.run.checkpoint import load_checkpoint, save_checkpoint
 from support.run.command import open_run, write_settings
-from support.run.config import as_plain
 from support.run.settings import RunSettings
-from support.run.stop import SIGNALS, stop_when_told
+from support.run.settings_file import as_plain
+from support.run.signals import SIGNALS, stop_on_signals
 from torch import nn
 
 from asymkit import ops
@@ -222,10 +222,20 @@ def test_checkpoints_restore_parts_and_the_random_state(tmp_path: Path) -> None:
 
 
 def test_the_report_is_one_file_that_shows_everything(tmp_path: Path) -> None:
-    log = LossLog(tmp_path / "losses.csv")
-    log.write(1, {"cycle": 1.0})
-    look = Look({"caption & more": torch.rand(3, 8, 8)}, {"z": 0.5})
-    page = write_report(tmp_path, "A <run>", look, Moment(1, 0), {}, {"size": 64}, ["a note"], ["a warning"])
+    history = LossHistory()
+    history.add(1, {"cycle": 1.0})
+    look = Snapshot({"caption & more": torch.rand(3, 8, 8)}, {"z": 0.5})
+    page = write_report(
+        tmp_path,
+        "A <run>",
+        look,
+        Position(1, 0),
+        {},
+        {"size": 64},
+        ["a note"],
+        ["a warning"],
+        curves=history.state_dict(),
+    )
     text = page.read_text(encoding="utf-8")
     for piece in ("A &lt;run&gt;", "caption &amp; more", "a note", "a warning", "0.5", "64", "asymkit 0.", "torch 2."):
         assert piece in text
@@ -233,7 +243,6 @@ def test_the_report_is_one_file_that_shows_everything(tmp_path: Path) -> None:
     assert "http" not in text
     assert {p.name for p in tmp_path.iterdir()} == {
         "earlier",
-        "losses.csv",
         "losses.png",
         "metrics.json",
         "pictures-1.png",
@@ -337,23 +346,23 @@ def test_settings_that_cannot_work_are_refused_at_once(setting: dict[str, Any], 
 
 
 def test_threads_are_chosen_by_the_work_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(start, "THREADS", 8)
+    monkeypatch.setattr(accelerator, "THREADS", 8)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     small, large = replace(ASYMGAN_DEMO, out=tmp_path), AsymGANSettings(out=tmp_path)
-    assert (start.threads_for(small), start.threads_for(large)) == (1, 8)
-    assert start.threads_for(replace(small, threads=3)) == 3
+    assert (accelerator.threads_for(small), accelerator.threads_for(large)) == (1, 8)
+    assert accelerator.threads_for(replace(small, threads=3)) == 3
     with monkeypatch.context() as patch:
         patch.setattr(torch, "get_num_threads", lambda: 2)
         save_checkpoint(tmp_path / "checkpoint.pt", 1, 0.0, {})
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     for settings in (small, large):  # the last bits of sums depend on the number
-        assert start.threads_for(replace(settings, resume=True)) == 2
-        assert start.threads_for(replace(settings, resume=True, threads=1)) == 1
+        assert accelerator.threads_for(replace(settings, resume=True)) == 2
+        assert accelerator.threads_for(replace(settings, resume=True, threads=1)) == 1
     with monkeypatch.context() as patch:
         patch.setenv("WORLD_SIZE", "2")  # which share the cores
-        assert start.threads_for(replace(large, resume=True)) == 8
+        assert accelerator.threads_for(replace(large, resume=True)) == 8
     monkeypatch.setattr(os, "cpu_count", lambda: 1)  # another machine
-    assert start.threads_for(replace(small, resume=True)) == 1
+    assert accelerator.threads_for(replace(small, resume=True)) == 1
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -363,17 +372,17 @@ def test_a_signal_asks_a_loop_to_end_and_a_second_ctrl_c_ends_it(
     inherited = signal.signal(number, signal.default_int_handler)  # jobs in the background have Ctrl-C ignored
     before = signal.getsignal(number)
     for _ in range(2):
-        with stop_when_told() as stop:
+        with stop_on_signals() as stop:
             assert not stop.is_set()
             signal.raise_signal(number)
             assert stop.is_set()
             signal.raise_signal(number)  # a launcher may pass on what the process was told already
-            monkeypatch.setattr("support.run.stop.SECOND_CTRL_C", 0.0)
+            monkeypatch.setattr("support.run.signals.SECOND_CTRL_C", 0.0)
             signal.raise_signal(signal.SIGTERM)
             with pytest.raises(KeyboardInterrupt):
                 signal.raise_signal(signal.SIGINT)
             monkeypatch.undo()
-        with stop_when_told():
+        with stop_on_signals():
             pass
         assert signal.getsignal(number) is before  # no run leaves anything to the next one
     signal.signal(number, inherited)

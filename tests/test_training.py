@@ -21,18 +21,17 @@ import torch
 from accelerate.state import AcceleratorState
 from asymgan import DEMO as ASYMGAN_DEMO
 from support.data.unpaired import Domain
-from support.report import looks, record
-from support.report.logs import read_losses
-from support.report.page import Look
+from support.report import logger, pictures
+from support.report.page import Snapshot
 from support.run import run as loop
-from support.run.average import MovingAverage
-from support.run.best import Best
+from support.run.accelerator import create_accelerator
+from support.run.atomic_write import write_with_checksum
+from support.run.best_checkpoint import BestCheckpoint
 from support.run.checkpoint import load_checkpoint, save_checkpoint
-from support.run.durable import write_checked
+from support.run.ema import MovingAverage
 from support.run.plan import Plan
-from support.run.start import start
-from support.run.stop import SIGNALS
-from tiny import FIRST_PARTIAL, STEPS, cyclegan_folder, tiny
+from support.run.signals import SIGNALS
+from tiny import FIRST_PARTIAL, STEPS, cyclegan_folder, logged, tiny
 from torch import Tensor, nn
 from waits import graphs_rerun
 
@@ -49,10 +48,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Losses of every step in losses.csv; no pages, which take longer than these trainings; no earlier precision."""
+    """Losses of every step are logged; no pages, which take longer than these trainings; no earlier precision."""
     AcceleratorState._reset_state(reset_partial_state=True)
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
-    monkeypatch.setattr(record, "write_report", lambda *_: None)
+    monkeypatch.setattr(logger, "write_report", lambda *_: None)
 
 
 def saved(folder: Path) -> dict[str, Any]:
@@ -98,7 +97,7 @@ def test_resumed_at_any_step_a_run_goes_on_to_the_bit(
 
     monkeypatch.setattr(loop, "save_checkpoint", kept)
     asyncgan.main(settings)
-    whole, losses = saved(tmp_path / "whole"), read_losses(tmp_path / "whole" / "losses.csv")
+    whole, losses = saved(tmp_path / "whole"), logged(tmp_path / "whole")
     assert len(losses) == whole["step"] >= (8 if changes else STEPS)
     assert {"pseudo", "cycle_poor"} <= {name for row in losses for name in row}
     for step in range(1, whole["step"]):
@@ -106,7 +105,7 @@ def test_resumed_at_any_step_a_run_goes_on_to_the_bit(
         torch.manual_seed(step)  # chance is the checkpoint's, not this
         asyncgan.main(replace(settings, out=folder, resume=True))
         assert same(saved(folder), whole), step
-        assert read_losses(folder / "losses.csv") == losses[step:], step
+        assert logged(folder) == losses, step
 
 
 def test_asymgan_goes_on_to_the_bit(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,8 +135,7 @@ def test_asymgan_goes_on_to_the_bit(tmp_path: Path, data: Path, monkeypatch: pyt
     example.main(settings)
     assert saved(tmp_path / "whole")["step"] == 6
     assert same(saved(tmp_path / "whole"), saved(tmp_path / "halves"))
-    losses = [(tmp_path / name / "losses.csv").read_text(encoding="utf-8") for name in ("whole", "halves")]
-    assert losses[0] == losses[1]
+    assert logged(tmp_path / "whole") == logged(tmp_path / "halves") != []
 
 
 def test_a_planned_run_cannot_be_made_longer(tmp_path: Path, data: Path) -> None:
@@ -166,7 +164,7 @@ def test_a_run_says_what_it_is_before_it_begins(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done: list[float] = []
-    monkeypatch.setattr(record, "write_report", lambda *rest: done.append(rest[4]["done"]))
+    monkeypatch.setattr(logger, "write_report", lambda *rest: done.append(rest[4]["done"]))
     asyncgan.main(tiny(tmp_path, data, accumulate=2, report_every=1))
     assert done == [0.25, 0.5, 0.75, 1.0]
     said = capsys.readouterr().out
@@ -204,7 +202,7 @@ def test_a_step_without_finite_losses_is_named_and_left_out(
     assert all(value.isfinite().all() for value in state["parts"]["model"].values())
     counts = {int(one["step"]) for one in state["parts"]["optimizer_g"]["state"].values()}
     assert counts == {FIRST_PARTIAL - 1, STEPS - 1}  # the easy direction's and the others', one less than taken
-    rows = read_losses(tmp_path / "losses.csv")
+    rows = logged(tmp_path)
     assert "cycle_rich" not in rows[2]
     assert "cycle_poor" in rows[2]
 
@@ -292,7 +290,7 @@ def test_gradients_are_averaged_over_batches(tmp_path: Path, monkeypatch: pytest
     for part in ("model", "discriminators"):
         for name, value in one[part].items():
             torch.testing.assert_close(other[part][name], value, rtol=0, atol=1e-10)
-    rows = [read_losses(tmp_path / name / "losses.csv") for name in ("4", "1")]
+    rows = [logged(tmp_path / name) for name in ("4", "1")]
     assert rows[0] == [pytest.approx(row, abs=1e-9) for row in rows[1]]
 
 
@@ -332,14 +330,14 @@ def test_the_average_is_what_is_shown(tmp_path: Path, data: Path, monkeypatch: p
         seen.append(model)
         return {}
 
-    keep = Plan.keep_moment
+    keep = Plan.keep_intermediate
 
     def kept(plan: Plan, step: int, model: nn.Module, *images: Tensor) -> None:
         keep(plan, step, model, *images)
         seen.append(model)
 
-    monkeypatch.setattr(looks, "cycle_figures", looked)
-    monkeypatch.setattr(Plan, "keep_moment", kept)
+    monkeypatch.setattr(pictures, "cycle_figures", looked)
+    monkeypatch.setattr(Plan, "keep_intermediate", kept)
     asyncgan.main(tiny(tmp_path, data, ema=0.9))
     assert len({id(model) for model in seen}) == 1  # the pictures at the ends of phases too
     parts = saved(tmp_path)["parts"]
@@ -416,7 +414,7 @@ def test_a_timed_run_follows_the_clock(tmp_path: Path, data: Path, monkeypatch: 
     course: dict[str, Any] = {"minutes": 0.5, "features": "random", "tensorboard": False, "report_every": 1}
     settings = replace(ASYMGAN_DEMO, data=data, out=tmp_path, lr_g=1e-3, **small, **course)
     example: Any = importlib.import_module("asymgan")
-    monkeypatch.setattr(example, "look_at_asymgan", lambda *_: Look({}, {}))
+    monkeypatch.setattr(example, "asymgan_snapshot", lambda *_: Snapshot({}, {}))
     example.main(settings)
     each = seconds[0]
     assert seconds == pytest.approx([each * step for step in range(1, len(seconds) + 1)])
@@ -438,7 +436,7 @@ def test_epochs_that_end_before_the_minutes_let_rates_fall_too(
 
     monkeypatch.setattr(StepGuard, "step", taken)
     example: Any = importlib.import_module("asymgan")
-    monkeypatch.setattr(example, "look_at_asymgan", lambda *_: Look({}, {}))
+    monkeypatch.setattr(example, "asymgan_snapshot", lambda *_: Snapshot({}, {}))
     small: dict[str, Any] = {
         "size": 16,
         "picture_size": None,
@@ -475,7 +473,7 @@ def test_the_best_checkpoint_is_kept(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch, best_is: Any, step: int
 ) -> None:
     values = iter([9.0, 5.0, 2.0, 7.0, 6.0, 6.5])  # the first one is asked for before the training
-    monkeypatch.setattr(looks, "cycle_figures", lambda *_: {"made_up": next(values)})
+    monkeypatch.setattr(pictures, "cycle_figures", lambda *_: {"made_up": next(values)})
     settings = tiny(tmp_path, data, best="made_up", best_is=best_is, report_every=2)
     asyncgan.main(settings)
     assert saved(tmp_path)["step"] == STEPS
@@ -502,10 +500,10 @@ def test_a_best_that_could_not_be_kept_is_not_the_one_to_beat(
     def sometimes(*arguments: Any, **more: Any) -> None:
         if next(copies):
             raise OSError(28, "No space left on device")
-        write_checked(*arguments, **more)
+        write_with_checksum(*arguments, **more)
 
-    monkeypatch.setattr(looks, "cycle_figures", lambda *_: {"made_up": next(values)})
-    monkeypatch.setattr("support.run.best.write_checked", sometimes)
+    monkeypatch.setattr(pictures, "cycle_figures", lambda *_: {"made_up": next(values)})
+    monkeypatch.setattr("support.run.best_checkpoint.write_with_checksum", sometimes)
     with pytest.warns(UserWarning, match=r"best.pt of step 4 could not be written: \[Errno 28\]"):
         asyncgan.main(tiny(tmp_path, data, best="made_up", report_every=2))
     assert torch.load(tmp_path / "best.pt", weights_only=True)["step"] == 6
@@ -519,7 +517,7 @@ def test_the_best_is_kept_though_its_page_cannot_be_drawn(
     def fails(*_: Any) -> None:
         raise RuntimeError("no font")
 
-    monkeypatch.setattr(record, "write_report", fails)
+    monkeypatch.setattr(logger, "write_report", fails)
     asyncgan.main(tiny(tmp_path, data, best="rich_cycle_l1"))
     assert (tmp_path / "best.pt").exists()
 
@@ -528,7 +526,10 @@ def test_the_best_is_kept_though_its_page_cannot_be_drawn(
 def test_a_damaged_note_of_the_best_is_said(tmp_path: Path, data: Path, text: str) -> None:
     (tmp_path / "best.json").write_text(text, encoding="utf-8")
     with pytest.warns(UserWarning, match=r"best.json' cannot be read, .*: the next report is the best"):
-        assert Best(tiny(tmp_path, data, best="rich_cycle_l1", resume=True), {"rich_cycle_l1": 1.0}).value is None
+        assert (
+            BestCheckpoint(tiny(tmp_path, data, best="rich_cycle_l1", resume=True), {"rich_cycle_l1": 1.0}).value
+            is None
+        )
 
 
 def test_a_best_that_no_report_has_is_refused_before_the_training(tmp_path: Path, data: Path) -> None:
@@ -553,11 +554,9 @@ def test_a_dry_run_tries_everything_and_takes_nothing(
     )
     assert re.search(r"the whole run, 90 steps: about \d+:\d\d:\d\d", said)
     assert [path.name for path in tmp_path.iterdir()] == ["dry-run"]
-    assert {"checkpoint.pt", "settings.json", "losses.csv", "tensorboard"} <= {
-        p.name for p in (tmp_path / "dry-run").iterdir()
-    }
+    assert {"checkpoint.pt", "settings.json", "tensorboard"} <= {p.name for p in (tmp_path / "dry-run").iterdir()}
     assert len(list((tmp_path / "dry-run" / "tensorboard").iterdir())) == 1
-    phases = [set(row) for row in read_losses(tmp_path / "dry-run" / "losses.csv")]
+    phases = [set(row) for row in logged(tmp_path / "dry-run")]
     assert ["pseudo" in losses for losses in phases] == [False] * 4 + [True] * 4
     asyncgan.main(tiny(tmp_path, data))
     with pytest.raises(ValueError, match="leave out --resume"):
@@ -652,9 +651,9 @@ def test_a_full_disk_costs_a_checkpoint(
     def sometimes(path: Path, *rest: Any) -> None:
         if next(calls) in full:
             raise OSError(28, "No space left on device")
-        write_checked(path, *rest)
+        write_with_checksum(path, *rest)
 
-    monkeypatch.setattr("support.run.checkpoint.write_checked", sometimes)
+    monkeypatch.setattr("support.run.checkpoint.write_with_checksum", sometimes)
     message = "could not be written: .* No space left on device; "
     refused = pytest.raises(ValueError, match=f"the checkpoint of step {STEPS} {message}the one before it is kept")
     with pytest.warns(UserWarning, match=f"{message}.*; training goes on"), refused if left == 2 else nullcontext():
@@ -666,12 +665,10 @@ def test_a_full_disk_does_not_end_a_run(tmp_path: Path, data: Path, monkeypatch:
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(record, "write_report", full)
-    monkeypatch.setattr("support.report.logs.LossLog.write", full)
+    monkeypatch.setattr(logger, "write_report", full)
     with pytest.warns(UserWarning, match="could not be written") as said:
         asyncgan.main(tiny(tmp_path, data))
     messages = {str(one.message) for one in said}
-    assert "losses.csv of step 1 could not be written: [Errno 28] No space left on device; training goes on" in messages
     assert (
         f"the report of step {STEPS} could not be written: [Errno 28] No space left on device; training goes on"
         in messages
@@ -679,15 +676,23 @@ def test_a_full_disk_does_not_end_a_run(tmp_path: Path, data: Path, monkeypatch:
     assert saved(tmp_path)["step"] == STEPS
 
 
-def test_a_torn_line_of_losses_is_dropped(tmp_path: Path, data: Path) -> None:
-    settings = tiny(tmp_path, data)
-    asyncgan.main(settings)
-    rows, path = read_losses(tmp_path / "losses.csv"), tmp_path / "losses.csv"
-    path.write_text(path.read_text(encoding="utf-8") + "9,0.5,1e-", encoding="utf-8")
-    assert read_losses(path) == rows
-    path.write_text(path.read_text(encoding="utf-8") + ",,,,,,,,,,,,,,,,,,,,,,,,,,,,3\n", encoding="utf-8")
-    asyncgan.main(replace(settings, resume=True))
-    assert read_losses(path) == rows
+def test_losses_after_the_checkpoint_are_dropped_on_a_resume(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after step 6, of which step 4 has a checkpoint: its losses are those of a run that was not killed."""
+    asyncgan.main(tiny(tmp_path / "whole", data))
+
+    def killed(call: int, _: dict[str, Tensor]) -> None:
+        if call == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        change_terms(patch, killed)
+        with pytest.raises(KeyboardInterrupt):
+            asyncgan.main(tiny(tmp_path / "killed", data, report_every=4))
+    assert [row["step"] for row in logged(tmp_path / "killed")] == [1, 2, 3, 4]
+    asyncgan.main(tiny(tmp_path / "killed", data, resume=True))
+    assert logged(tmp_path / "killed") == logged(tmp_path / "whole")
 
 
 def test_a_picture_that_cannot_be_drawn_does_not_end_a_run(
@@ -696,7 +701,7 @@ def test_a_picture_that_cannot_be_drawn_does_not_end_a_run(
     def fails(*_: Any) -> Any:
         raise RuntimeError("CUDA out of memory")
 
-    monkeypatch.setattr(looks, "asyncgan_pictures", fails)
+    monkeypatch.setattr(pictures, "asyncgan_pictures", fails)
     with pytest.warns(UserWarning, match=rf"the report of step {STEPS} could not be written: RuntimeError\('CUDA out"):
         asyncgan.main(tiny(tmp_path, data))
     assert saved(tmp_path)["step"] == STEPS
@@ -705,7 +710,7 @@ def test_a_picture_that_cannot_be_drawn_does_not_end_a_run(
 def test_tensorboard_on_a_full_disk_is_given_up(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
 
-    def full(*arguments: Any) -> None:
+    def full(*arguments: Any, **_: Any) -> None:
         calls.append(arguments)
         raise OSError(28, "No space left on device")
 
@@ -713,7 +718,7 @@ def test_tensorboard_on_a_full_disk_is_given_up(tmp_path: Path, data: Path, monk
     with pytest.warns(UserWarning, match="TensorBoard's file at step 1 could not be written"):
         asyncgan.main(tiny(tmp_path, data, tensorboard=True))
     assert len(calls) == 1
-    assert len(read_losses(tmp_path / "losses.csv")) == STEPS
+    assert len(logged(tmp_path)) == STEPS
 
 
 def test_nothing_is_written_twice_at_one_step(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -727,7 +732,7 @@ def test_warnings_of_a_run_reach_the_person_and_the_report(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reports: list[Any] = []
-    monkeypatch.setattr(record, "write_report", lambda *arguments: reports.append(arguments))
+    monkeypatch.setattr(logger, "write_report", lambda *arguments: reports.append(arguments))
     monkeypatch.setattr("support.report.health.SAME", 2.0)
     with pytest.warns(UserWarning, match="images for different z are nearly the same"):
         asyncgan.main(tiny(tmp_path, data, report_every=4))
@@ -758,14 +763,14 @@ def test_steps_taken_by_graphs_train_as_steps_that_are_called(
         return called
 
     done = graphs_rerun(monkeypatch)
-    monkeypatch.setattr(loop, "start", lambda settings: start(replace(settings, graph=False)))
+    monkeypatch.setattr(loop, "create_accelerator", lambda settings: create_accelerator(replace(settings, graph=False)))
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: None)
     course = {"graph": True, "epochs": 12, "period": 4}
     asyncgan.main(tiny(tmp_path / "graph", data, **course))
     with monkeypatch.context() as patch:
         patch.setattr(loop.Run, "captured", called_with_tensors)
         asyncgan.main(tiny(tmp_path / "called", data, **course))
-    graph, called = (read_losses(tmp_path / name / "losses.csv") for name in ("graph", "called"))
+    graph, called = (logged(tmp_path / name) for name in ("graph", "called"))
     assert len(graph) == len(done) - 2
     assert (done.count("capture"), done.count("warm-up")) == (2, 6)
     assert {"pseudo", "cycle_poor"} <= {name for row in graph for name in row}

@@ -7,14 +7,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from asyncgan import DEMO as ASYNCGAN_DEMO
 from asyncgan import Settings as AsyncSettings
 from PIL import Image
+from torch import Tensor
 
 STEPS = 9
 """Joint epochs 0, 1 and 2 of two steps, the partial epoch 3 of three."""
 
 FIRST_PARTIAL = 6
+
+
+def logged(folder: Path) -> list[dict[str, float]]:
+    """The losses of a run by the step they were logged at, from its checkpoint."""
+    return rows(torch.load(folder / "checkpoint.pt", weights_only=True)["parts"]["losses"])
+
+
+def rows(curves: dict[str, Tensor]) -> list[dict[str, float]]:
+    """The losses of a history by their steps."""
+    found: dict[float, dict[str, float]] = {}
+    for name, points in curves.items():
+        for step, value in points.tolist():
+            found.setdefault(step, {"step": step})[name] = value
+    return [found[step] for step in sorted(found)]
 
 
 def cyclegan_folder(folder: Path, rich: int = 3, poor: int = 2) -> Path:

@@ -755,7 +755,7 @@ EXAMPLES = [
         "tests/test_training.py::test_images_that_are_not_finite_do_not_stay_in_the_pool",
     ),
     Mutation(
-        "examples/support/run/average.py",
+        "examples/support/run/ema.py",
         "average.lerp_(weight, 1 - decay)",
         "average.lerp_(weight, decay)",
         "tests/test_training.py::test_moving_averages",
@@ -779,7 +779,7 @@ EXAMPLES = [
         f"tests/test_durable.py::{SYNCED}",
     ),
     Mutation(
-        "examples/support/run/durable.py",
+        "examples/support/run/atomic_write.py",
         "replace(checksum)\n        new.replace(path)\n        sync_folder(path.parent)\n",
         "replace(checksum)\n        new.replace(path)\n",
         f"tests/test_durable.py::{SYNCED}",
@@ -789,13 +789,13 @@ EXAMPLES = [
     ),
     Mutation("asymkit/checkpoints/durable.py", "os.fsync(handle)", "pass", f"tests/test_durable.py::{SYNCED}"),
     Mutation(
-        "examples/support/run/chance.py",
+        "examples/support/run/rng.py",
         'torch.set_rng_state(states["cpu"])',
         "pass",
         "tests/test_durable.py::test_every_random_state_goes_on_where_it_was",
     ),
     Mutation(
-        "examples/support/run/chance.py",
+        "examples/support/run/rng.py",
         "random.setstate((version, tuple(words), gauss_next))",
         "pass",
         "tests/test_durable.py::test_every_random_state_goes_on_where_it_was",
@@ -819,7 +819,7 @@ EXAMPLES = [
         "tests/test_durable.py::test_other_processes_go_on_with_chance_of_their_own",
     ),
     Mutation(
-        "examples/support/run/chance.py",
+        "examples/support/run/rng.py",
         "np.random.set_state(",
         "dict().get(",
         "tests/test_durable.py::test_every_random_state_goes_on_where_it_was",
@@ -837,19 +837,19 @@ EXAMPLES = [
         "tests/test_async_support.py::test_joint_epochs_are_as_long_as_the_smaller_set_partial_ones_as_the_rich_one",
     ),
     Mutation(
-        "examples/support/run/best.py",
-        "value < self.value if self.lowest else value > self.value",
-        "value > self.value if self.lowest else value < self.value",
+        "examples/support/run/best_checkpoint.py",
+        "value < best if self.lowest else value > best",
+        "value > best if self.lowest else value < best",
         "tests/test_training.py::test_the_best_checkpoint_is_kept",
     ),
     Mutation(
         "asymkit/evaluation/images.py", "(255 / (high - low))", "(256 / (high - low))", "tests/test_value_ranges.py"
     ),
-    Mutation("examples/support/data/unpaired.py", ".div_(127.5).sub_(1)", ".div_(127.5)", "tests/test_support.py"),
+    Mutation("examples/support/data/images.py", ".div_(127.5).sub_(1)", ".div_(127.5)", "tests/test_support.py"),
     Mutation(
         "examples/support/data/unpaired.py",
-        'if rich_side == "A" else (b, a)\n        source =',
-        'if rich_side == "B" else (b, a)\n        source =',
+        'rich, other = (a, b) if rich_side == "A"',
+        'rich, other = (a, b) if rich_side == "B"',
         "tests/test_support.py",
     ),
     Mutation(
@@ -866,7 +866,7 @@ EXAMPLES = [
             ("value.item() * len(rich) / len(x)", "value.item() * batch / len(x)"),
             ("ops.shannon_entropy(cycles.fake_rich)", "ops.shannon_entropy(cycles.rebuilt_rich)"),
             ("psnr(cycles.fake_y, cycles.y)", "psnr(cycles.fake_y, cycles.x)"),
-            ("(made.same[1] - y)", "(made.same[1] - x)"),
+            ("(made.reconstructed[1] - y)", "(made.reconstructed[1] - x)"),
         )
     ),
     Mutation(
@@ -907,14 +907,14 @@ EXAMPLES = [
     ),
     Mutation(
         "examples/asymgan.py",
-        "pools(cycles), ddp_discriminators",
-        "cycles.detach(), ddp_discriminators",
+        "pooled = pools(cycles)",
+        "pooled = cycles.detach()",
         f"tests/test_steps.py::{SHOWN}",
     ),
     Mutation(
         "examples/asyncgan.py",
-        "shown_again = pools(cycles)",
-        "shown_again = cycles.detach()",
+        "pooled = pools(cycles)",
+        "pooled = cycles.detach()",
         f"tests/test_steps.py::{SHOWN}",
     ),
     *(

@@ -6,9 +6,8 @@ import gzip
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from asymkit.evaluation.images import DARK, shortened
 from asymkit.ops import shannon_entropy
-from support.data.files import Broken, in_turn
+from support.data.files import BrokenFiles, in_turn
 from support.data.images import bundled_photos, random_crop
 from support.run.settings import RunSettings
 
@@ -80,7 +79,7 @@ class UnpairedDigits:
 
     def __init__(self, rich: DigitSet, poor: DigitSet, samples: int, seed: int) -> None:
         self.domains, self.seed = (rich.train.images, poor.train.images), seed
-        self.epoch, self.lengths, self.broken = samples, (samples, samples), Broken()
+        self.epoch, self.lengths, self.broken = samples, (samples, samples), BrokenFiles()
         self.meaning = {"rich domain": rich.meaning, "poor domain": poor.meaning}
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
@@ -136,9 +135,7 @@ def _held_out(name: str, images: NDArray[np.uint8], digits: NDArray[Any], size: 
 def _mnist(settings: DigitSettings) -> DigitSet:
     folder = settings.mnist
     if not any(folder.rglob("train-images-idx3-ubyte*")):
-        from torchvision.datasets import MNIST
-
-        _download("MNIST", folder, lambda: MNIST(str(folder), download=True))
+        _downloaded("MNIST", folder, train=[True])
 
     def read(name: str, header: int) -> NDArray[np.uint8]:
         path = min(folder.rglob(f"{name}-ubyte*"), default=None, key=lambda found: len(found.name))
@@ -169,10 +166,7 @@ def _usps(path: Path, settings: DigitSettings) -> DigitSet:
         digits = digits - 1 if digits.size and digits.max() == 10 else digits
         _check("other", path, images, digits)
         return _held_out("usps", images, digits, settings.size)
-    from torchvision.datasets import USPS
-
-    halves = [_download("USPS", path, partial(USPS, str(path), train, download=True)) for train in (True, False)]
-    train, test = ((half.data, np.array(half.targets)) for half in halves)
+    train, test = ((half.data, np.array(half.targets)) for half in _downloaded("USPS", path, train=[True, False]))
     return _split("usps", train, test, settings.size)
 
 
@@ -190,16 +184,18 @@ def _check(option: str, path: Path, images: NDArray[Any], digits: NDArray[Any]) 
 
 
 def _svhn(folder: Path, settings: DigitSettings) -> DigitSet:
-    from torchvision.datasets import SVHN
-
-    halves = [_download("SVHN", folder, partial(SVHN, str(folder), half, download=True)) for half in ("train", "test")]
+    halves = _downloaded("SVHN", folder, split=["train", "test"])
     train, test = ((half.data.transpose(0, 2, 3, 1), half.labels) for half in halves)
     return _split("svhn", train, test, settings.size)
 
 
-def _download(name: str, folder: Path, load: Callable[[], Any]) -> Any:
+def _downloaded(name: str, folder: Path, **halves: list[Any]) -> list[Any]:
+    """One of torchvision's data sets for each value of the option that chooses its half."""
+    from torchvision import datasets
+
+    [(option, values)] = halves.items()
     try:
-        return load()
+        return [getattr(datasets, name)(str(folder), **{option: value}, download=True) for value in values]
     except (OSError, RuntimeError) as error:
         raise ValueError(
             f"{name} is not in {str(folder)!r} and cannot be downloaded ({error}); put its files there, "

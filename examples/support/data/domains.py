@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +11,11 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from asymkit.evaluation.folders import ImageFiles, has_images, image_files
+from asymkit.evaluation.folders import has_images, image_files
 from asymkit.evaluation.images import ValueRange
-from support.data.files import PHOTOS, TRIES, Broken
-from support.data.images import BUNDLED, Pixels, bundled_photos, grey, random_crop
-from support.data.unpaired import FRESH, as_tensor, values_of
+from support.data.files import PHOTOS, BrokenFiles, check_has_data
+from support.data.images import BUNDLED, Pixels, bundled_photos, grey
+from support.data.unpaired import FRESH, Domain, values_of
 
 Sample = tuple[Tensor, int, Tensor, int]
 """x (C, H, W) in [-1, 1] and its domain, y and its domain."""
@@ -30,34 +28,20 @@ class Domains(Dataset[Sample]):
     """Pairs of images of two different domains; pair number ``index`` is the same in every run.
 
     Args:
-        names: of the domains, in the order of their numbers.
-        photos: of each domain, in memory or as files.
-        derive: what each domain shows instead of the crop itself.
-        zoom: crops show between all of an image's shorter side and a ``zoom``-th of it.
+        domains: by name, in the order of their numbers.
         size: side of the crops in pixels.
-        channels: 3, or 1 for grey images.
         seed: another seed, other crops.
-        broken: files that could not be read are added to it, and the ones after them taken instead.
-        meaning: what the domains are besides their names, see :class:`support.run.feed.EndlessData`.
+        epoch: samples to an epoch.
+        meaning: what the domains are besides their names, see :class:`support.run.loader.EndlessData`.
     """
 
     def __init__(
-        self,
-        names: Sequence[str],
-        photos: Sequence[Sequence[Image.Image] | ImageFiles],
-        derive: Sequence[Callable[[Pixels], Pixels]] | None,
-        zoom: float,
-        size: int,
-        channels: int,
-        seed: int,
-        broken: Broken | None = None,
-        meaning: Mapping[str, str] | None = None,
+        self, domains: Mapping[str, Domain], size: int, seed: int, epoch: int, meaning: Mapping[str, str]
     ) -> None:
-        self.names, self.photos, self.derive, self.zoom = tuple(names), photos, derive, zoom
-        self.size, self.channels, self.seed = size, channels, seed
-        self.epoch = sum(map(len, photos)) if derive is None else 400
-        self.broken = Broken() if broken is None else broken
-        self.meaning = {"domains by number": ", ".join(names), "channels": str(channels), **(meaning or {})}
+        self.names, self.domains = tuple(domains), tuple(domains.values())
+        self.size, self.seed, self.epoch, self.broken = size, seed, epoch, self.domains[0].broken
+        channels = str(self.domains[0].channels)
+        self.meaning = {"domains by number": ", ".join(domains), "channels": channels, **meaning}
 
     def __getitem__(self, index: int) -> Sample:
         source, target = np.random.default_rng((self.seed, index)).permutation(len(self.names))[:2]
@@ -65,28 +49,8 @@ class Domains(Dataset[Sample]):
         return x, int(source), y, int(target)
 
     def crop(self, domain: int, number: int, size: int | None = None) -> Tensor:
-        """Crop ``number`` of a domain, (channels, size, size) in [-1, 1], drawn anew for every number.
-
-        Args:
-            domain: its number.
-            number: of the crop.
-            size: another side in pixels than that of training.
-        """
-        rng, size = np.random.default_rng((self.seed, domain, number, 1)), size or self.size
-        photos = self.photos[domain]
-        places = (int(rng.integers(len(photos))) for _ in range(TRIES))
-        image = self.broken.first(partial(self._image, photos, place, size) for place in places)
-        pixels = random_crop(image, size, self.zoom, rng)
-        if self.derive is not None:
-            pixels = self.derive[domain](np.ascontiguousarray(pixels))
-        if self.channels == 1:
-            pixels = grey(np.ascontiguousarray(pixels))[..., :1]
-        return as_tensor(pixels)
-
-    def _image(self, photos: Sequence[Image.Image] | ImageFiles, place: int, size: int) -> Image.Image:
-        if isinstance(photos, ImageFiles):
-            return photos.read(place, math.ceil(self.zoom * size))
-        return photos[place]
+        """Crop ``number`` of a domain, (channels, size, size) in [-1, 1]; None: the size of training."""
+        return self.domains[domain].crop(number, size or self.size, (self.seed, domain))
 
     def of_each(self, count: int, size: int | None = None, device: torch.device | None = None) -> list[Tensor]:
         """The first crops of every domain, (count, channels, size, size) each."""
@@ -120,16 +84,12 @@ def domain_sets(
         ValueError: a folder that is missing, has fewer than two sub-folders, or an empty one.
     """
     if folder is None:
-        if value_range is not None:
-            raise ValueError("value_range: needs images of your own; give --data FOLDER as well")
+        check_has_data(value_range=value_range)
         photos = bundled_photos()
-        parts = [[photos] * len(DERIVED)] * 2
+        derived = {name: Domain(photos, 2.5, derive, channels=channels) for name, derive in DERIVED.items()}
+        train, test = (Domains(derived, size, seed + i, 400, DERIVED_MEANING) for i in range(2))
         source = f"domains {', '.join(DERIVED)}, derived from random crops of the photographs {', '.join(BUNDLED)}"
-        made = [
-            Domains(list(DERIVED), part, list(DERIVED.values()), 2.5, size, channels, seed + i, meaning=DERIVED_MEANING)
-            for i, part in enumerate(parts)
-        ]
-        return made[0], made[1], f"{source}; held-out crops are of the same photographs"
+        return train, test, f"{source}; held-out crops are of the same photographs"
     if not folder.is_dir():
         raise ValueError(f"data: no folder {str(folder)!r}; expected one with a sub-folder of images for each domain")
     found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
@@ -137,18 +97,20 @@ def domain_sets(
         raise ValueError(
             f"data: {str(folder)!r} has {len(found)} sub-folders; expected one with images for each of two domains or more"
         )
-    files = [image_files(path, "data", PHOTOS) for path in found]
-    broken = Broken.among(*files, value_range=value_range)
-    kept, held = zip(*(part.split(HELD_OUT) for part in files), strict=True)
-    names = [path.name for path in found]
-    counts = ", ".join(f"{name} {len(part)}" for name, part in zip(names, kept, strict=True))
-    source = f"{folder.name}: {len(names)} domains ({counts} images for training), one file in {HELD_OUT} held out"
-    source += "".join(part.said() for part in files)
+    files = {path.name: image_files(path, "data", PHOTOS) for path in found}
+    broken = BrokenFiles.among(*files.values(), value_range=value_range)
+    halves = {name: part.split(HELD_OUT) for name, part in files.items()}
+    counts = ", ".join(f"{name} {len(kept)}" for name, (kept, _) in halves.items())
+    source = f"{folder.name}: {len(files)} domains ({counts} images for training), one file in {HELD_OUT} held out"
+    source += "".join(part.said() for part in files.values())
     if has_images(folder):
         source += f"; images of {folder.name} that are in none of its sub-folders are left out"
-    meaning = values_of(dict(zip(names, files, strict=True)))
-    train, test = (Domains(names, part, None, 1.12, size, channels, seed, broken, meaning) for part in (kept, held))
-    return train, test, source
+
+    def part(which: int) -> Domains:
+        domains = {name: Domain(half[which], 1.12, channels=channels, broken=broken) for name, half in halves.items()}
+        return Domains(domains, size, seed, sum(len(half[which]) for half in halves.values()), values_of(files))
+
+    return part(0), part(1), source
 
 
 DERIVED_MEANING = {"photos": "those of scikit-image and scikit-learn"}
@@ -161,29 +123,19 @@ def photo(photo: Pixels) -> Pixels:
 
 def hue(photo: Pixels) -> Pixels:
     """Colours turned by a third of the circle."""
-    pixels = np.asarray(Image.fromarray(photo).convert("HSV")).copy()
-    pixels[..., 0] += 85
-    turned: Pixels = np.asarray(Image.fromarray(pixels, mode="HSV").convert("RGB"))
-    return turned
+    hues, *others = Image.fromarray(photo).convert("HSV").split()
+    turned = hues.point(lambda hue: (hue + 85) % 256)
+    return np.asarray(Image.merge("HSV", [turned, *others]).convert("RGB"))
 
 
 def night(photo: Pixels) -> Pixels:
     """Dark and blue."""
-    dark: Pixels = (photo * np.array([0.25, 0.3, 0.5])).astype(np.uint8)
-    return dark
+    return (photo * np.array([0.25, 0.3, 0.5])).astype(np.uint8)
 
 
 def sepia(photo: Pixels) -> Pixels:
     """Brown prints."""
-    light = np.asarray(Image.fromarray(photo).convert("L"), dtype=np.float64)[..., None]
-    brown: Pixels = np.clip(light * np.array([1.07, 0.87, 0.62]), 0, 255).astype(np.uint8)
-    return brown
+    return np.clip(grey(photo) * np.array([1.07, 0.87, 0.62]), 0, 255).astype(np.uint8)
 
 
-DERIVED: dict[str, Callable[[Pixels], Pixels]] = {
-    "photo": photo,
-    "hue": hue,
-    "grey": grey,
-    "night": night,
-    "sepia": sepia,
-}
+DERIVED: dict[str, Callable[[Pixels], Pixels]] = {step.__name__: step for step in (photo, hue, grey, night, sepia)}

@@ -1,4 +1,7 @@
-"""Broken image files of a data set: found, counted and skipped; and the order in which files are taken."""
+"""Broken image files of a data set: found, counted and skipped; and the order in which files are taken.
+
+By hand: torchvision's ImageFolder stops at the first broken file.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ TRIES = 100
 Read = TypeVar("Read")
 
 
-class Broken:
+class BrokenFiles:
     """The files of a data set that could not be read, with what is wrong, beside how many there are in all.
 
     Args:
@@ -55,7 +58,7 @@ class Broken:
         )
 
     @classmethod
-    def among(cls, *parts: ImageFiles, value_range: ValueRange | None = None) -> Broken:
+    def among(cls, *parts: ImageFiles, value_range: ValueRange | None = None) -> BrokenFiles:
         """Those of a data set, found so far by inspecting some files of each of its parts.
 
         A wrong folder is noticed like this before the training, and a million files cost no more than a few hundred.
@@ -132,6 +135,13 @@ class Broken:
             )
 
 
+def check_has_data(**options: object) -> None:
+    """Refuse options that are for a folder of images where none is given."""
+    for name, value in options.items():
+        if value:
+            raise ValueError(f"{name}: needs images of your own; give --data FOLDER as well")
+
+
 def listed(found: dict[str, str], most: int = 20) -> str:
     """A line for every broken file, up to a number."""
     lines = [f"  {path}: {problem}" for path, problem in list(found.items())[:most]]
@@ -145,7 +155,7 @@ def in_turn(count: int, index: int, *key: int) -> list[int]:
     return list(map(int, _shuffled(count, *key, turn).take(tries, mode="wrap")))
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=32)
 def _shuffled(count: int, *key: int) -> NDArray[np.int64]:
     """The numbers below ``count`` in an order that depends on the key alone."""
     return np.random.default_rng(key).permutation(count)

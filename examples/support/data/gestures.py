@@ -6,7 +6,7 @@ import csv
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
 from pathlib import Path
@@ -19,10 +19,10 @@ from torch.utils.data import Dataset, default_collate
 
 from asymkit.evaluation.folders import ImageFiles, image_files
 from asymkit.evaluation.images import ValueRange, read_image, shortened
-from support.data.files import Broken, in_turn
+from support.data.files import BrokenFiles, check_has_data, in_turn
 from support.data.hands import DrawnHands, NoHandError, draw_skeleton, read_keypoints
-from support.data.images import BUNDLED, bundled_photos
-from support.data.unpaired import FRESH, as_tensor, values_of
+from support.data.images import BUNDLED, as_tensor, bundled_photos
+from support.data.unpaired import FRESH, values_of
 
 Pair = tuple[Tensor, Tensor, Tensor, Tensor]
 """x, its skeleton, y, its skeleton, each (3, size, size) in [-1, 1]."""
@@ -35,7 +35,7 @@ class GesturePairs(Dataset[Pair]):
     """Photos of a hand in two poses and their skeletons; pair number ``index`` is the same in every run."""
 
     epoch: int
-    broken: Broken
+    broken: BrokenFiles
     meaning: dict[str, str]
 
     def head(self, most: int, device: torch.device | None = None) -> Pair:
@@ -48,7 +48,7 @@ class DrawnPairs(GesturePairs):
     """Pairs of :class:`support.data.hands.DrawnHands`."""
 
     def __init__(self, hands: DrawnHands, first: int, epoch: int) -> None:
-        self.hands, self.first, self.epoch, self.broken = hands, first, epoch, Broken()
+        self.hands, self.first, self.epoch, self.broken = hands, first, epoch, BrokenFiles()
         self.meaning = {"pairs": "drawn hands"}
 
     def __getitem__(self, index: int) -> Pair:
@@ -56,34 +56,29 @@ class DrawnPairs(GesturePairs):
         return x, skeleton_x, y, skeleton_y
 
 
+@dataclass(eq=False)
 class FilePairs(GesturePairs):
-    """Pairs of photo files; every pair comes before any comes again.
+    """Pairs of photo files; every pair comes before any comes again."""
 
-    Args:
-        photos: by name without ending.
-        skeletons: a file for every photo, by the same names.
-        pairs: names of source and target.
-        size: side of the images in pixels, to which they are stretched.
-        seed: another seed, another order.
-        broken: files that could not be read are added to it, and the next pair taken instead.
-        ranges: of the values of photos and of skeletons, see :func:`asymkit.evaluation.images.read_image`.
-        meaning: what the pairs are, see :class:`support.run.feed.EndlessData`.
-    """
+    photos: dict[str, Path]
+    """By name without ending."""
+    skeletons: dict[str, Path]
+    """A file for every photo, by the same names."""
+    pairs: list[tuple[str, str]]
+    """Names of source and target."""
+    size: int
+    """Side of the images in pixels, to which they are stretched."""
+    seed: int
+    """Another seed, another order."""
+    broken: BrokenFiles
+    """Files that could not be read are added to it, and the next pair taken instead."""
+    ranges: tuple[ValueRange | None, ValueRange | None]
+    """Of the values of photos and of skeletons, see :func:`asymkit.evaluation.images.read_image`."""
+    meaning: dict[str, str]
+    """What the pairs are, see :class:`support.run.loader.EndlessData`."""
 
-    def __init__(
-        self,
-        photos: dict[str, Path],
-        skeletons: dict[str, Path],
-        pairs: list[tuple[str, str]],
-        size: int,
-        seed: int,
-        broken: Broken,
-        ranges: tuple[ValueRange | None, ValueRange | None] = (None, None),
-        meaning: Mapping[str, str] | None = None,
-    ) -> None:
-        self.ranges, self.meaning = ranges, dict(meaning or {})
-        self.photos, self.skeletons, self.pairs = photos, skeletons, pairs
-        self.size, self.seed, self.epoch, self.broken = size, seed, len(pairs), broken
+    def __post_init__(self) -> None:
+        self.epoch = len(self.pairs)
 
     def __getitem__(self, index: int) -> Pair:
         numbers = in_turn(len(self.pairs), index, self.seed)
@@ -98,11 +93,9 @@ class FilePairs(GesturePairs):
             skeleton = draw_skeleton(read_keypoints(path), photo.size)
         else:
             skeleton = read_image(path, value_range=self.ranges[1])
-        resized = (
-            np.asarray(image.resize((self.size, self.size), Image.Resampling.BICUBIC)) for image in (photo, skeleton)
-        )
-        first, second = map(as_tensor, resized)
-        return first, second
+        side = self.size
+        first, second = (image.resize((side, side), Image.Resampling.BICUBIC) for image in (photo, skeleton))
+        return as_tensor(np.asarray(first)), as_tensor(np.asarray(second))
 
 
 def gesture_pairs(
@@ -128,13 +121,14 @@ def gesture_pairs(
         ValueError: folders or files that are missing, or do not fit each other.
     """
     if data is None:
-        if value_range is not None:
-            raise ValueError("value_range: needs images of your own; give --data FOLDER as well")
+        check_has_data(value_range=value_range)
         hands = DrawnHands(bundled_photos(), size, seed)
-        source = (
-            f"drawn hands over patches of the photographs {', '.join(BUNDLED)}: skeletons and motions are known exactly"
+        source = f"drawn hands over patches of the photographs {', '.join(BUNDLED)}"
+        return (
+            DrawnPairs(hands, 0, 2000),
+            DrawnPairs(hands, FRESH, 64),
+            f"{source}: skeletons and motions are known exactly",
         )
-        return DrawnPairs(hands, 0, 2000), DrawnPairs(hands, FRESH, 64), source
     if skeletons is None or pairs is None:
         missing = "skeletons" if skeletons is None else "pairs"
         raise ValueError(f"{missing}: photos in {str(data)!r} need --skeletons FOLDER and --pairs FILE.csv as well")
@@ -146,7 +140,7 @@ def gesture_pairs(
     if not found:
         masks = [image_files(skeletons, "skeletons", "a folder with an image or an OpenPose JSON file for every photo")]
         drawn = {path.stem: path for path in masks[0]}
-    broken = Broken.among(photo_files, *masks, value_range=value_range)
+    broken = BrokenFiles.among(photo_files, *masks, value_range=value_range)
     named = read_pairs(pairs)
     known = photos.keys() & drawn.keys()
     order = np.random.default_rng(seed).permutation(len(named))
@@ -176,9 +170,8 @@ def gesture_pairs(
         source += f"; {same} photos left out that differ from others by their ending only"
     ranges = photo_files.value_range, masks[0].value_range if masks else None
     listed = hashlib.sha256(repr(sorted(named)).encode(errors="replace")).hexdigest()[:8]
-    meaning = {"skeletons": "images" if masks else "OpenPose JSON", "pairs": f"{len(named)} ({listed})"} | values_of(
-        parts
-    )
+    meaning = {"skeletons": "images" if masks else "OpenPose JSON", "pairs": f"{len(named)} ({listed})"}
+    meaning |= values_of(parts)
     train, test = (FilePairs(photos, drawn, part, size, seed, broken, ranges, meaning) for part in (kept, fresh))
     return train, test, source
 

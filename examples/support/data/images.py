@@ -1,4 +1,7 @@
-"""The photographs that ship with scikit-image and scikit-learn, crops, and poor domains derived from photos."""
+"""The photographs that ship with scikit-image and scikit-learn, crops, and poor domains derived from photos.
+
+Crops are by hand: torchvision's draw from the global generator, these from the number of the sample, the same in every run.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,10 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 Pixels = NDArray[np.uint8]
 """(H, W, 3), 0 to 255."""
@@ -36,12 +41,18 @@ def random_crop(image: Image.Image, size: int, zoom: float, rng: np.random.Gener
         image: RGB.
         size: side of the result in pixels.
         zoom: the square's side is between the image's shorter side and a ``zoom``-th of that.
-        rng: where the chance comes from.
+        rng: the random numbers.
     """
     side = min(image.size) / rng.uniform(1, zoom)
     left, top = rng.uniform(0, image.width - side), rng.uniform(0, image.height - side)
     crop = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)))
-    return crop[:, ::-1] if rng.uniform() < 0.5 else crop
+    return np.ascontiguousarray(crop[:, ::-1] if rng.uniform() < 0.5 else crop)
+
+
+def as_tensor(pixels: Pixels) -> Tensor:
+    """(H, W, C) of 0 to 255 as (C, H, W) in [-1, 1]."""
+    planes = torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
+    return planes.to(torch.get_default_dtype()).div_(127.5).sub_(1)
 
 
 def grey(photo: Pixels) -> Pixels:

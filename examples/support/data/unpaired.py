@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -17,8 +17,8 @@ from torch.utils.data import Dataset
 
 from asymkit.evaluation.folders import ImageFiles, has_images, image_files
 from asymkit.evaluation.images import ValueRange
-from support.data.files import PHOTOS, Broken, in_turn
-from support.data.images import BUNDLED, DERIVE, Pixels, PoorKind, bundled_photos, random_crop
+from support.data.files import PHOTOS, BrokenFiles, check_has_data, in_turn
+from support.data.images import BUNDLED, DERIVE, Pixels, PoorKind, as_tensor, bundled_photos, grey, random_crop
 from support.run.settings import RunSettings
 
 FRESH = 2**40
@@ -30,7 +30,7 @@ Side = Literal["A", "B"]
 
 @dataclass(frozen=True)
 class UnpairedSettings(RunSettings):
-    """What the examples between a rich and a poor domain can be told of their images."""
+    """Settings of the images, for the examples between a rich and a poor domain."""
 
     data: Path | None = None
     """A folder of photos, or a CycleGAN folder with trainA and trainB; without it, photographs that ship with
@@ -57,79 +57,58 @@ class UnpairedSettings(RunSettings):
             self.check_side(name, max(16, 3 * 2**halvings), multiple_of)
 
 
+@dataclass
 class Domain:
-    """One side of the data: images, how closely to look at them, and what to make of a crop.
+    """One side of the data: images, of which it gives random crops."""
 
-    Args:
-        images: in memory or as files.
-        zoom: crops show between all of an image's shorter side and a ``zoom``-th of it.
-        derive: what the domain shows instead of the crop itself.
-        half: the part of every image that belongs to this domain, where two stand side by side.
-        broken: files that could not be read are added to it, and the next ones in the order taken instead.
-    """
-
-    def __init__(
-        self,
-        images: Sequence[Image.Image] | ImageFiles,
-        zoom: float,
-        derive: Callable[[Pixels], Pixels] | None = None,
-        half: Half | None = None,
-        broken: Broken | None = None,
-    ) -> None:
-        self.images, self.zoom, self.derive, self.half = images, zoom, derive, half
-        self.broken = Broken() if broken is None else broken
+    images: Sequence[Image.Image] | ImageFiles
+    """In memory or as files."""
+    zoom: float
+    """Crops show between all of an image's shorter side and a ``zoom``-th of it."""
+    derive: Callable[[Pixels], Pixels] | None = None
+    """What the domain shows instead of the crop itself."""
+    half: Half | None = None
+    """The part of every image that belongs to this domain, where two stand side by side."""
+    channels: int = 3
+    """Of the crops: 3, or 1 for grey ones."""
+    broken: BrokenFiles = field(default_factory=BrokenFiles)
+    """Files that could not be read are added to it, and the next ones in the order taken instead."""
 
     def crop(self, index: int, size: int, seed: tuple[int, int]) -> Tensor:
-        """Crop number ``index`` as (3, size, size) in [-1, 1]; every image once before any a second time."""
+        """Crop number ``index`` as (channels, size, size) in [-1, 1]; every image once before any a second time."""
         numbers = in_turn(len(self.images), index, *seed)
         image = self.broken.first(partial(self._image, number, size) for number in numbers)
         pixels = random_crop(image, size, self.zoom, np.random.default_rng((*seed, index, 1)))
-        return as_tensor(pixels if self.derive is None else self.derive(np.ascontiguousarray(pixels)))
+        pixels = pixels if self.derive is None else self.derive(pixels)
+        return as_tensor(pixels if self.channels == 3 else grey(pixels)[..., :1])
 
     def _image(self, number: int, size: int) -> Image.Image:
-        if isinstance(self.images, ImageFiles):
-            image = self.images.read(number, math.ceil(self.zoom * size), parts=1 if self.half is None else 2)
-        else:
-            image = self.images[number]
+        if not isinstance(self.images, ImageFiles):
+            return self.images[number]
+        image = self.images.read(number, math.ceil(self.zoom * size), parts=1 if self.half is None else 2)
         if self.half is None:
             return image
-        middle = image.width // 2
-        left = self.half == "left"
-        return image.crop(
-            (0, 0, middle, image.height) if left else (image.width - middle, 0, image.width, image.height)
-        )
+        left = 0 if self.half == "left" else image.width - image.width // 2
+        return image.crop((left, 0, left + image.width // 2, image.height))
 
 
-def as_tensor(pixels: Pixels) -> Tensor:
-    """(H, W, C) of 0 to 255 as (C, H, W) in [-1, 1]."""
-    planes = torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C"))
-    return planes.to(torch.get_default_dtype()).div_(127.5).sub_(1)
-
-
+@dataclass(eq=False)
 class Unpaired(Dataset[tuple[Tensor, Tensor]]):
-    """Pairs (rich, poor) that have nothing to do with each other; pair number ``index`` is the same in every run.
+    """Pairs (rich, poor) that have nothing to do with each other; pair number ``index`` is the same in every run."""
 
-    Args:
-        rich: the rich domain.
-        poor: the poor domain.
-        size: side of the crops in pixels.
-        lengths: samples of the rich and of the poor domain; the larger number is an epoch.
-        seed: another seed, other crops.
-        meaning: what the domains are, see :class:`support.run.feed.EndlessData`.
-    """
+    rich: Domain
+    poor: Domain
+    size: int
+    """Side of the crops in pixels."""
+    lengths: tuple[int, int]
+    """Samples of the rich and of the poor domain; the larger number is an epoch."""
+    seed: int
+    """Another seed, other crops."""
+    meaning: dict[str, str]
+    """What the domains are, see :class:`support.run.loader.EndlessData`."""
 
-    def __init__(
-        self,
-        rich: Domain,
-        poor: Domain,
-        size: int,
-        lengths: tuple[int, int],
-        seed: int,
-        meaning: Mapping[str, str] | None = None,
-    ) -> None:
-        self.meaning = dict(meaning or {})
-        self.rich, self.poor, self.size, self.lengths, self.seed = rich, poor, size, lengths, seed
-        self.epoch, self.broken = max(lengths), rich.broken
+    def __post_init__(self) -> None:
+        self.epoch, self.broken = max(self.lengths), self.rich.broken
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return self._pair(index, self.size)
@@ -170,43 +149,53 @@ def unpaired(
         ValueError: a folder that is missing or empty, or of another layout.
     """
     if folder is None:
-        if side_by_side or value_range is not None:
-            option = "side_by_side" if side_by_side else "value_range"
-            raise ValueError(f"{option}: needs images of your own; give --data FOLDER as well")
-        photos = bundled_photos()
+        check_has_data(side_by_side=side_by_side, value_range=value_range)
         name = f"the photographs {', '.join(BUNDLED)}"
-        return _derived(photos, poor, size, seed, name, Broken(), {"rich domain": name})
-    if side_by_side:
-        return _side_by_side(folder, rich_side, size, seed, value_range)
+        return _derived(bundled_photos(), poor, size, seed, name, BrokenFiles(), {"rich domain": name})
     sides = [side for side in ("trainA", "trainB") if (folder / side).is_dir()]
-    if len(sides) == 1:
+    if side_by_side:
+        files = [image_files(folder / "train" if (folder / "train").is_dir() else folder, "data", PHOTOS)]
+    elif len(sides) == 1:
         raise ValueError(f"data: {str(folder)!r} has {sides[0]} only; expected both trainA and trainB, or photos")
-    if sides:
-        files = [_image_files(folder / side) for side in sides]
-        broken = Broken.among(*files, value_range=value_range)
-        a, b = (Domain(part, zoom=1.12, broken=broken) for part in files)
-        rich, other = (a, b) if rich_side == "A" else (b, a)
-        source = f"{folder.name}: {len(rich.images)} rich images (train{rich_side}), {len(other.images)} poor ones"
-        source += f"; {size} pixels in training{''.join(part.said() for part in files)}"
-        names = [f"train{rich_side}", f"train{'B' if rich_side == 'A' else 'A'}"]
-        meaning = dict(zip(("rich domain", "poor domain"), names, strict=True)) | values_of(
-            dict(zip(sides, files, strict=True))
-        )
-        return Unpaired(rich, other, size, (len(rich.images), len(other.images)), seed, meaning), source
-    if (folder / "train").is_dir() and not has_images(folder):
+    elif not sides and (folder / "train").is_dir() and not has_images(folder):
         raise ValueError(
             f"data: {str(folder)!r} has a sub-folder train: add --side-by-side if its images show both domains, or give "
             "the folder of photos itself"
         )
-    found = _image_files(folder)
-    broken, name = Broken.among(found, value_range=value_range), f"the {len(found)} photos in {folder.name}"
-    meaning = {"rich domain": "photos of one folder"} | values_of({"photos": found})
-    data, source = _derived(found, poor, size, seed, name, broken, meaning)
-    return data, source + found.said()
+    else:
+        files = [image_files(folder / side, "data", PHOTOS) for side in sides or [""]]
+    broken = BrokenFiles.among(*files, value_range=value_range)
+    said = "".join(part.said() for part in files)
+    if not side_by_side and not sides:
+        meaning = {"rich domain": "photos of one folder"} | values_of({"photos": files[0]})
+        data, source = _derived(
+            files[0], poor, size, seed, f"the {len(files[0])} photos in {folder.name}", broken, meaning
+        )
+        return data, source + said
+    if side_by_side:
+        _check_wide(files[0], broken)
+        a, b = (Domain(files[0], 1.12, half=half, broken=broken) for half in ("left", "right"))
+        names, parts = ["the left half", "the right half"], {"the images": files[0]}
+        source = f"{folder.name}: {len(files[0])} images of both domains side by side, {rich_side} the rich one, not used as pairs"
+    else:
+        a, b = (Domain(part, 1.12, broken=broken) for part in files)
+        names, parts = sides, dict(zip(sides, files, strict=True))
+        rich_count, poor_count = map(len, files if rich_side == "A" else files[::-1])
+        source = f"{folder.name}: {rich_count} rich images (train{rich_side}), {poor_count} poor ones"
+    rich, other = (a, b) if rich_side == "A" else (b, a)
+    meaning = dict(zip(("rich domain", "poor domain"), names if rich_side == "A" else names[::-1], strict=True))
+    lengths = len(rich.images), len(other.images)
+    source += f"; {size} pixels in training{said}"
+    return Unpaired(rich, other, size, lengths, seed, meaning | values_of(parts)), source
 
 
-def _image_files(folder: Path) -> ImageFiles:
-    return image_files(folder, "data", PHOTOS)
+def _check_wide(files: ImageFiles, broken: BrokenFiles) -> None:
+    width, height = broken.first(partial(files.read, place) for place in range(len(files))).size
+    if width < height:
+        raise ValueError(
+            f"side_by_side: an image is {width} × {height} pixels; expected images that show A on the left and B on "
+            "the right, which are wider than high"
+        )
 
 
 def values_of(parts: Mapping[str, ImageFiles]) -> dict[str, str]:
@@ -222,7 +211,7 @@ def _derived(
     size: int,
     seed: int,
     name: str,
-    broken: Broken,
+    broken: BrokenFiles,
     meaning: dict[str, str],
 ) -> tuple[Unpaired, str]:
     """Both domains are made of the same photos."""
@@ -230,23 +219,3 @@ def _derived(
     source = f"rich: random crops of {name}; poor: {poor}, derived from other crops of them; {size} pixels in training"
     meaning = meaning | {"poor domain": f"{poor}, derived from photos"}
     return Unpaired(rich, other, size, (max(400, len(photos)),) * 2, seed, meaning), source
-
-
-def _side_by_side(
-    folder: Path, rich_side: Side, size: int, seed: int, value_range: ValueRange | None
-) -> tuple[Unpaired, str]:
-    files = _image_files(folder / "train" if (folder / "train").is_dir() else folder)
-    broken = Broken.among(files, value_range=value_range)
-    width, height = broken.first(partial(files.read, place) for place in range(len(files))).size
-    if width < height:
-        raise ValueError(
-            f"side_by_side: an image is {width} × {height} pixels; expected images that show A on the left and B on "
-            "the right, which are wider than high"
-        )
-    a, b = (Domain(files, zoom=1.12, half=half, broken=broken) for half in ("left", "right"))
-    rich, other = (a, b) if rich_side == "A" else (b, a)
-    source = f"{folder.name}: {len(files)} images of both domains side by side, {rich_side} the rich one, "
-    source += f"not used as pairs; {size} pixels in training{files.said()}"
-    meaning = {"rich domain": f"the {rich.half} half", "poor domain": f"the {other.half} half"}
-    meaning |= values_of({"the images": files})
-    return Unpaired(rich, other, size, (len(files),) * 2, seed, meaning), source

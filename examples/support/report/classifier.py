@@ -1,4 +1,4 @@
-"""A small classifier of real images, which then says what translated ones look like."""
+"""A small classifier of real images, which then scores translated ones."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asymkit.objectives.asymmetricgan.unsupervised import Translators
-from support.run.chance import seeded, seeded_inference
+from support.run.rng import seeded, seeded_inference
 
 
 def train_classifier(

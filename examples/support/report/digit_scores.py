@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from asymkit.objectives import asyncgan
 from support.data.digits import DigitSet, DigitSettings, digit_batches, digit_sets
 from support.report.classifier import accuracy, train_classifier
-from support.run.chance import seeded_inference
+from support.run.atomic_write import write_json
 from support.run.command import write_settings
-from support.run.durable import write_json
+from support.run.rng import seeded_inference
 
 Settings = TypeVar("Settings", bound=DigitSettings)
 Train = Callable[[Settings, DigitSet, DigitSet, str], asyncgan.Translators | None]
@@ -69,10 +69,11 @@ def compare(settings: Settings, variants: Mapping[str, str], train: Train[Settin
         return
     for variant, found in scores.items():
         for direction, each in found.items():
-            spread = f" ± {stdev(each):.3f}" if len(each) > 1 else ""
-            say(
-                f"{variants[variant]:<15} {direction:<18} {mean(each):.3f}{spread}   ({', '.join(f'{share:.3f}' for share in each)})"
+            spread, all_of_them = (
+                f" ± {stdev(each):.3f}" if len(each) > 1 else "",
+                ", ".join(f"{share:.3f}" for share in each),
             )
+            say(f"{variants[variant]:<15} {direction:<18} {mean(each):.3f}{spread}   ({all_of_them})")
     if main:
         results = {"real": real, "untranslated": untranslated, "translated": scores}
         write_json(settings.out / "results.json", results | {"entropy_bits": {d.name: d.bits for d in (rich, poor)}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Mapping
 from statistics import mean
@@ -39,43 +40,34 @@ class Health:
             if name.startswith(f"{self.discriminators}adversarial"):
                 latest = self._losses[name]
                 latest.append(value)
-                if len(latest) == WATCHED and mean(latest) < WINS:
-                    found += self._once(
-                        name,
-                        f"{name} has long been near zero, {mean(latest):.2g} at step {step}: the discriminator wins and has little "
-                        "left to teach; lower --lr-d, raise --lr-g, or raise the weights of adversarial terms",
-                    )
+                level = mean(latest)
+                message = f"{name} has long been near zero, {level:.2g} at step {step}: the discriminator wins and has little "
+                message += "left to teach; lower --lr-d, raise --lr-g, or raise the weights of adversarial terms"
+                found += self._once(name, message, len(latest) == WATCHED and level < WINS)
         return found
 
     def figures(self, step: int, figures: Mapping[str, float]) -> list[str]:
         """New warnings from the figures of a report."""
-        diversity = figures.get("z_diversity")
-        self._alike = self._alike + 1 if diversity is not None and diversity < SAME else 0
-        if diversity is None or self._alike < 2:  # first weights hardly let z through
-            return []
-        return self._once(
-            "z_diversity",
+        diversity = figures.get("z_diversity", math.inf)
+        self._alike = self._alike + 1 if diversity < SAME else 0
+        message = (
             f"z_diversity is {diversity:.2g} at step {step}: images for different z are nearly the same; z has been "
-            "forgotten, or not been learned yet; raise the weight of its reconstruction",
         )
+        message += "forgotten, or not been learned yet; raise the weight of its reconstruction"
+        return self._once("z_diversity", message, self._alike >= 2)  # first weights hardly let z through
 
     def waiting(self, share: float) -> list[str]:
         """A new warning if so large a part of the time was spent waiting for images."""
-        if share < WAITS:
-            return []
-        return self._once(
-            "waiting_for_data",
-            f"{share:.0%} of the time is spent waiting for images: take more --workers, or store smaller images",
-        )
+        message = f"{share:.0%} of the time is spent waiting for images: take more --workers, or store smaller images"
+        return self._once("waiting_for_data", message, share >= WAITS)
 
     def output(self, problem: str | None) -> list[str]:
         """A new warning if messages could not be written."""
-        if problem is None:
-            return []
-        return self._once("output", f"some messages of the run could not be written and are lost: {problem}")
+        message = f"some messages of the run could not be written and are lost: {problem}"
+        return self._once("output", message, problem is not None)
 
-    def _once(self, name: str, message: str) -> list[str]:
-        if name in self.warnings:
+    def _once(self, name: str, message: str, found: bool) -> list[str]:
+        if name in self.warnings or not found:
             return []
         self.warnings[name] = message
         return [message]

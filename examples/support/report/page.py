@@ -1,4 +1,4 @@
-"""A run as a folder a person can open: grids, loss curves, metrics.json and one report.html that shows it all."""
+"""The report of a run: grids, loss curves, metrics.json and one report.html that shows it all."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ from PIL import Image
 from torch import Tensor
 
 import asymkit
-from support.report.logs import read_losses
-from support.run.durable import write_durably, write_json
+from support.run.atomic_write import write_atomic, write_json
 
 PAGE = Path(__file__).with_name("report.html")
 
-MOMENTS = 12
+FRAMES = 12
 """Earlier states of every grid on a page, at most."""
 
 KEPT = 48
@@ -34,7 +33,7 @@ KEPT = 48
 
 
 @dataclass(frozen=True)
-class Look:
+class Snapshot:
     """What a report shows of a model."""
 
     pictures: Mapping[str, Tensor]
@@ -52,13 +51,13 @@ class Page:
     title: str
     notes: list[str]
     """What a reader must know to understand the pictures."""
-    look: Callable[[Any], Look]
+    snapshot: Callable[[Any], Snapshot]
     """Pictures and figures of the model, or of its moving average."""
 
 
 @dataclass(frozen=True)
-class Moment:
-    """When a report is written."""
+class Position:
+    """Where in the training a report is written."""
 
     step: int
     epoch: int
@@ -70,47 +69,48 @@ class Moment:
 def write_report(
     folder: Path,
     title: str,
-    look: Look,
-    moment: Moment,
+    snapshot: Snapshot,
+    position: Position,
     metrics: Mapping[str, object],
     settings: Mapping[str, object],
     notes: Sequence[str],
     warnings: Sequence[str] = (),
     partial: Sequence[tuple[int, int]] = (),
+    curves: Mapping[str, Tensor] | None = None,
 ) -> Path:
-    """Write the pictures, metrics.json and report.html of a run; losses.csv is there already.
+    """Write the pictures, metrics.json and report.html of a run.
 
     The page shows each grid as it is now and, by a slider, as it was in earlier reports of the run.
 
     Args:
         folder: the run's folder.
         title: of the page.
-        look: what the model does now.
-        moment: when that is.
-        metrics: figures by name, those of ``look`` not among them.
+        snapshot: what the model does now.
+        position: step and epoch.
+        metrics: figures by name, those of ``snapshot`` not among them.
         settings: what the run was started with.
         notes: what a reader must know to understand the pictures.
         warnings: what went wrong.
         partial: first and last steps of partial phases, shaded on the loss curves.
+        curves: steps and values by the name of the loss, (N, 2), float64.
 
     Returns:
         The path of report.html.
     """
     figures = []
-    for number, (caption, picture) in enumerate(look.pictures.items(), 1):
+    for number, (caption, picture) in enumerate(snapshot.pictures.items(), 1):
         path = folder / f"pictures-{number}.png"
-        image = _image(picture)
-        write_durably(path, _encoded(image, "PNG"))
-        frames = [*_earlier(folder, number, moment), (str(moment), path.read_bytes(), "png")]
-        _keep(folder, number, moment, image)
+        write_atomic(path, data := _encoded(picture, "PNG"))
+        frames = [*_earlier(folder, number, position), (str(position), data, "png")]
+        _keep(folder, number, position, picture)
         figures.append(_figure(caption, frames, shown=len(frames) - 1))
-    for caption, grids in look.slides.items():
-        places = [(f"{i / max(1, len(grids) - 1):.0%}", _webp(_image(grid)), "webp") for i, grid in enumerate(grids)]
+    for caption, grids in snapshot.slides.items():
+        places = [(f"{i / max(1, len(grids) - 1):.0%}", _encoded(grid, "WEBP"), "webp") for i, grid in enumerate(grids)]
         figures.append(_figure(caption, places, shown=0))
-    metrics = dict(look.figures) | dict(metrics)
+    metrics = dict(snapshot.figures) | dict(metrics)
     write_json(folder / "metrics.json", metrics)
-    curves = _loss_curves(read_losses(folder / "losses.csv"), partial)
-    write_durably(folder / "losses.png", curves)
+    plot = _loss_curves(curves or {}, partial)
+    write_atomic(folder / "losses.png", plot)
     page = Template(PAGE.read_text(encoding="utf-8")).substitute(
         title=html.escape(title),
         date=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
@@ -119,59 +119,51 @@ def write_report(
         notes=_paragraphs(notes, "notes"),
         pictures="".join(figures),
         shaded="<p>Shaded: partial phases, in which the easy direction is frozen.</p>" if partial else "",
-        curves=_img("loss curves", curves, "png"),
+        curves=_img("loss curves", plot, "png"),
         metrics=_table(metrics),
         settings=_table(settings),
     )
     report = folder / "report.html"
-    write_durably(report, page.encode(errors="backslashreplace"))
+    write_atomic(report, page.encode(errors="backslashreplace"))
     return report
 
 
-def _image(picture: Tensor) -> Image.Image:
-    pixels = picture.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-    return Image.fromarray(pixels)
-
-
-def _webp(image: Image.Image) -> bytes:
-    return _encoded(image, "WEBP", quality=85)
-
-
-def _encoded(image: Image.Image, form: str, **options: int) -> bytes:
+def _encoded(grid: Tensor, form: str) -> bytes:
+    pixels = grid.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
     buffer = io.BytesIO()
-    image.save(buffer, form, **options)
+    Image.fromarray(pixels).save(buffer, form, quality=85)
     return buffer.getvalue()
 
 
-def _keep(folder: Path, number: int, moment: Moment, image: Image.Image) -> None:
+def _keep(folder: Path, number: int, position: Position, grid: Tensor) -> None:
     """A smaller file of a grid for later reports; of too many, those that leave the smallest gaps go."""
     (folder / "earlier").mkdir(exist_ok=True)
-    write_durably(folder / "earlier" / f"{moment.step:09d}-{moment.epoch}-{number}.webp", _webp(image))
+    write_atomic(folder / "earlier" / f"{position.step:09d}-{position.epoch}-{number}.webp", _encoded(grid, "WEBP"))
     kept = _states(folder, number)
     while len(kept) > KEPT:
         gaps = [after[0].step - before[0].step for before, after in zip(kept, kept[2:], strict=False)]
         kept.pop(1 + gaps.index(min(gaps)))[1].unlink()
 
 
-def _states(folder: Path, number: int) -> list[tuple[Moment, Path]]:
+def _states(folder: Path, number: int) -> list[tuple[Position, Path]]:
     """The files of a grid in earlier reports, in the order of their steps."""
     found = [
-        (Moment(int(match[1]), int(match[2])), path)
+        (Position(int(match[1]), int(match[2])), path)
         for path in (folder / "earlier").glob(f"*-{number}.webp")
         if (match := re.fullmatch(r"(\d+)-(\d+)-\d+", path.stem))
     ]
     return sorted(found, key=lambda state: (state[0].step, state[1]))
 
 
-def _earlier(folder: Path, number: int, moment: Moment) -> list[tuple[str, bytes, str]]:
+def _earlier(folder: Path, number: int, position: Position) -> list[tuple[str, bytes, str]]:
     """The same grid in earlier reports; of many, some spread over the run. Those a resumed run does again are dropped."""
     found = []
     for then, path in _states(folder, number):
-        if then.step < moment.step:
+        if then.step < position.step:
             found.append((str(then), path))
         else:
             path.unlink()
-    places = torch.linspace(0, len(found) - 1, min(len(found), MOMENTS)).round().int().unique().tolist()
+    places = torch.linspace(0, len(found) - 1, min(len(found), FRAMES)).round().int().unique().tolist()
     return [(found[place][0], found[place][1].read_bytes(), "webp") for place in places]
 
 
@@ -198,18 +190,17 @@ def _paragraphs(texts: Sequence[str], kind: str) -> str:
     return f'<div class="{kind}">{lines}</div>' if lines else ""
 
 
-def _loss_curves(rows: list[dict[str, float]], partial: Sequence[tuple[int, int]]) -> bytes:
+def _loss_curves(curves: Mapping[str, Tensor], partial: Sequence[tuple[int, int]]) -> bytes:
     """A small plot for every loss: each step pale, a running mean on top, partial phases shaded."""
-    names = list(dict.fromkeys(name for row in rows for name in row if name != "step")) or ["no losses yet"]
-    lines = -(-len(names) // 4)
+    shown = curves or {"no losses yet": torch.empty(0, 2)}
+    lines = -(-len(shown) // 4)
     with mpl.rc_context({"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=(12, 2.1 * lines), layout="constrained")
-        for place, name in enumerate(names, 1):
+        for place, (name, points) in enumerate(shown.items(), 1):
             axes = figure.add_subplot(lines, 4, place, title=name)
             for first, last in partial:
                 axes.axvspan(first, last, color="#fde9c9", linewidth=0)
-            steps = torch.tensor([row["step"] for row in rows if name in row])
-            values = torch.tensor([row[name] for row in rows if name in row])
+            steps, values = points.T
             window = max(1, len(values) // 40)
             axes.plot(steps, values, color="#bcd", linewidth=0.6)
             if len(values):

@@ -1,71 +1,103 @@
-"""Grids that show what a pair of translators does, and the figures beside them."""
+"""What the report of each example shows of its model: grids of pictures, and figures beside them.
+
+Everywhere the model is a trained one, images are on its device in [-1, 1], x rich and y poor, as many of each, and grids are
+(3, H, W) in [0, 1] by caption.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from asymkit import ops
 from asymkit.objectives import asymgan, asyncgan
 from asymkit.objectives.asymgan import Translators
 from asymkit.objectives.asymmetricgan import supervised, unsupervised
-from support.run.chance import seeded_inference
-from support.run.plan import Intermediate
+from support.report.classifier import domain_accuracy
+from support.report.page import Snapshot
+from support.run.plan import IntermediateImages
+from support.run.rng import seeded_inference
+
+Both = tuple[Tensor, Tensor]
+"""Rich and poor images."""
 
 Pairs = tuple[Tensor, Tensor, Tensor, Tensor]
+"""x, its skeleton, y, its skeleton, held out."""
+
+
+def asymgan_snapshot(model: asymgan.Translators, measured: Both, shown: Both) -> Snapshot:
+    """Both cycles and all ways to choose z, in figures over some images and in pictures of others."""
+    return Snapshot(asymgan_pictures(model, *shown), asymgan_figures(model, *measured), z_slides(model, shown[1]))
+
+
+def asyncgan_snapshot(model: asyncgan.Translators, shown: Both, intermediate: IntermediateImages) -> Snapshot:
+    """Both cycles, and what they made at the end of every phase."""
+    slides = {} if model.encoder is None else z_slides(model, shown[1])
+    return Snapshot(asyncgan_pictures(model, *shown, intermediate), cycle_figures(model, *shown), slides)
+
+
+def munit_snapshot(model: Any, shown: Both, intermediate: IntermediateImages) -> Snapshot:
+    """Images decoded again and in other styles, and what both directions made at the end of every phase."""
+    return Snapshot(munit_pictures(model, *shown, intermediate), munit_figures(model, *shown))
+
+
+def gesture_snapshot(model: supervised.Translators, pairs: Pairs) -> Snapshot:
+    """Hands in other poses and back, with signal-to-noise ratios."""
+    return Snapshot(gesture_pictures(model, pairs), gesture_figures(model, pairs))
+
+
+def domain_snapshot(
+    model: unsupervised.Translators,
+    classifier: nn.Module,
+    names: Sequence[str],
+    measured: list[Tensor],
+    shown: list[Tensor],
+) -> Snapshot:
+    """Images of every domain in all others, and the share that a classifier takes for them."""
+    figures: dict[str, float] = {}
+    for kind, shares in domain_accuracy(classifier, model, measured).items():
+        figures |= {f"accuracy_{kind}_{name}": share for name, share in zip(names, shares, strict=True)}
+        figures[f"accuracy_{kind}"] = sum(shares) / len(shares)
+    return Snapshot(domain_pictures(model, shown, names), figures)
 
 
 @seeded_inference()
 def asymgan_pictures(model: Translators, x: Tensor, y: Tensor, rows: int = 6, columns: int = 7) -> dict[str, Tensor]:
-    """Grids (3, H, W) in [0, 1] by caption: both cycles and all three ways to choose z.
-
-    Args:
-        model: trained, on x's device.
-        x: rich images, at least ``rows`` and ``columns``.
-        y: poor images, as many.
-        rows: pictures below each other.
-        columns: values of z side by side.
-    """
+    """Grids: both cycles and all three ways to choose z."""
     assert model.encoder is not None
     references, x, y = x[:columns], x[:rows], y[:rows]
     cycles = model(x, y)
     samples = torch.randn(columns, *cycles.z.shape[1:]).to(x)
 
-    def each(z: Tensor) -> Tensor:
-        return torch.stack([model.to_rich(y, row.expand(rows, *row.shape)) for row in z], dim=1)
+    def each(z: Tensor) -> list[Tensor]:
+        return [model.to_rich(y, row.expand(rows, *row.shape)) for row in z]
 
     corner = torch.ones_like(x[:1])
-    encoded = torch.cat([y[:, None], each(model.encoder(references))], dim=1).flatten(0, 1)
+    encoded = torch.stack([y, *each(model.encoder(references))], dim=1)
     line = model.interpolate(y, *_far_apart(model, y), steps=columns)
     return {
-        "Rich → poor → rich: x, G(x), F(G(x), E(x))": _grid(_rows(x, cycles.fake_poor, cycles.rebuilt_rich)),
-        "Poor → rich → poor: y, F(y, z), G(F(y, z))": _grid(_rows(y, cycles.fake_rich, cycles.rebuilt_poor)),
-        "Sampled z: y, then F(y, z), one z to a column": _grid(_rows(y, *each(samples).unbind(1))),
-        "Encoded z: y, then F(y, E(x)) in the manner of the photo x above": _grid(
-            torch.cat([corner, references, encoded]).unflatten(0, (rows + 1, columns + 1))
+        "Rich → poor → rich: x, G(x), F(G(x), E(x))": _grid(x, cycles.fake_poor, cycles.rebuilt_rich),
+        "Poor → rich → poor: y, F(y, z), G(F(y, z))": _grid(y, cycles.fake_rich, cycles.rebuilt_poor),
+        "Sampled z: y, then F(y, z), one z to a column": _grid(y, *each(samples)),
+        "Encoded z: y, then F(y, E(x)) in the manner of the photo x above": _table(
+            torch.cat([torch.cat([corner, references])[None], encoded])
         ),
         "Interpolation: y, then F(y, z) for z going from one sample to the one farthest from it": _grid(
-            _rows(y, *line.unbind(1))
+            y, *line.unbind(1)
         ),
     }
 
 
 @seeded_inference()
 def z_slides(model: Translators, y: Tensor, rows: int = 4, steps: int = 13) -> dict[str, list[Tensor]]:
-    """Grids (3, H, W) in [0, 1] to slide through, by caption: z goes from one sample to the one farthest from it.
-
-    Args:
-        model: trained, with a z, on y's device.
-        y: poor images.
-        rows: pictures side by side.
-        steps: values of z.
-    """
+    """Grids to slide through: z goes from one sample to the one farthest from it."""
     y = y[:rows]
     line = model.interpolate(y, *_far_apart(model, y), steps=steps)
-    grids = [_grid(torch.stack([y, images])) for images in line.unbind(1)]
+    grids = [_table(torch.stack([y, images])) for images in line.unbind(1)]
     return {"Slide z: y above F(y, z), from one sample of z to the one farthest from it": grids}
 
 
@@ -79,14 +111,7 @@ def _far_apart(model: Translators, y: Tensor, samples: int = 7) -> tuple[Tensor,
 
 @seeded_inference()
 def asymgan_figures(model: Translators, x: Tensor, y: Tensor, batch: int = 16) -> dict[str, float]:
-    """What the pictures show, in numbers: means over the images given.
-
-    Args:
-        model: trained, on x's device.
-        x: rich images.
-        y: poor images, as many.
-        batch: images at a time.
-    """
+    """What the pictures show, in numbers: means over the images given."""
     sums: dict[str, float] = {}
     for rich, poor in zip(x.split(batch), y.split(batch), strict=True):
         cycles = model(rich, poor)
@@ -105,13 +130,7 @@ def asymgan_figures(model: Translators, x: Tensor, y: Tensor, batch: int = 16) -
 
 @seeded_inference()
 def cycle_figures(model: asyncgan.Translators, x: Tensor, y: Tensor) -> dict[str, float]:
-    """How well both cycles close, and how much z changes where there is one: means over the images given.
-
-    Args:
-        model: trained, on x's device.
-        x: rich images.
-        y: poor images, as many.
-    """
+    """How well both cycles close, and how much z changes where there is one: means over the images given."""
     cycles = model(x, y)
     assert isinstance(cycles, asymgan.Cycles)
     return {name: value.item() for name, value in _cycle_values(model, cycles).items()}
@@ -135,130 +154,89 @@ def _difference(one: Tensor, other: Tensor) -> Tensor:
 
 
 @seeded_inference()
-def asyncgan_pictures(model: asyncgan.Translators, x: Tensor, y: Tensor, moments: Intermediate) -> dict[str, Tensor]:
-    """Grids (3, H, W) in [0, 1] by caption: both cycles, the intermediate domains, and sampled z where there is one.
-
-    Args:
-        model: trained, on x's device.
-        x: rich images.
-        y: poor images, as many.
-        moments: what the model made of x and y before.
-    """
+def asyncgan_pictures(
+    model: asyncgan.Translators, x: Tensor, y: Tensor, intermediate: IntermediateImages
+) -> dict[str, Tensor]:
+    """Grids: both cycles, the intermediate domains, and sampled z where there is one."""
     cycles = model(x, y)
     assert isinstance(cycles, asymgan.Cycles)
     grids = {
-        "Rich → poor → rich: x, F(x), G(F(x))": _grid(_rows(x, cycles.fake_poor, cycles.rebuilt_rich)),
-        "Poor → rich → poor: y, G(y), F(G(y))": _grid(_rows(y, cycles.fake_rich, cycles.rebuilt_poor)),
-    } | _intermediate(x, y, moments)
+        "Rich → poor → rich: x, F(x), G(F(x))": _grid(x, cycles.fake_poor, cycles.rebuilt_rich),
+        "Poor → rich → poor: y, G(y), F(G(y))": _grid(y, cycles.fake_rich, cycles.rebuilt_poor),
+    } | _intermediate(x, y, intermediate)
     if cycles.z is not None:
         samples = [model.to_rich(y, z.expand_as(cycles.z)) for z in torch.randn(6, *cycles.z.shape[1:]).to(x)]
-        grids["Sampled z: y, then G(y, z), one z to a column"] = _grid(_rows(y, *samples))
+        grids["Sampled z: y, then G(y, z), one z to a column"] = _grid(y, *samples)
     return grids
 
 
 @seeded_inference()
-def munit_pictures(model: Any, x: Tensor, y: Tensor, moments: Intermediate) -> dict[str, Tensor]:
-    """Grids (3, H, W) in [0, 1] by caption: sampled styles, styles of photos, and the intermediate domains.
-
-    Args:
-        model: trained, on x's device.
-        x: rich images.
-        y: poor images, as many.
-        moments: what the model made of x and y before.
-    """
+def munit_pictures(model: Any, x: Tensor, y: Tensor, intermediate: IntermediateImages) -> dict[str, Tensor]:
+    """Grids: sampled styles, styles of photos, and the intermediate domains."""
     made = model(x, y)
-    content, styles = model.poor.content(y), torch.randn(6, model.length).to(x)
+    content, styles = model.poor.content(y), torch.randn(6, model.style_length).to(x)
     sampled = [model.rich.decoder(content, style.expand(len(y), -1)) for style in styles]
     return {
-        "Rich: x, decoded again, translated to poor": _grid(_rows(x, made.same[0], made.fake_poor)),
-        "Sampled styles: y, then its content in one style to a column": _grid(_rows(y, *sampled)),
-    } | _intermediate(x, y, moments)
+        "Rich: x, decoded again, translated to poor": _grid(x, made.reconstructed[0], made.fake_poor),
+        "Sampled styles: y, then its content in one style to a column": _grid(y, *sampled),
+    } | _intermediate(x, y, intermediate)
 
 
 @seeded_inference()
 def munit_figures(model: Any, x: Tensor, y: Tensor) -> dict[str, float]:
-    """How well images are decoded again, and how much the style changes: means over the images given.
-
-    Args:
-        model: trained, on x's device.
-        x: rich images.
-        y: poor images, as many.
-    """
+    """How well images are decoded again, and how much the style changes: means over the images given."""
     made, other = model(x, y), model(x, y)
     return {
-        "rich_decoded_l1": (made.same[0] - x).abs().mean().item(),
-        "poor_decoded_l1": (made.same[1] - y).abs().mean().item(),
+        "rich_decoded_l1": (made.reconstructed[0] - x).abs().mean().item(),
+        "poor_decoded_l1": (made.reconstructed[1] - y).abs().mean().item(),
         "z_diversity": _difference(made.fake_rich, other.fake_rich).item(),
     }
 
 
-def _intermediate(x: Tensor, y: Tensor, moments: Intermediate) -> dict[str, Tensor]:
-    if not moments.made:
+def _intermediate(x: Tensor, y: Tensor, intermediate: IntermediateImages) -> dict[str, Tensor]:
+    if not intermediate.made:
         return {}
-    names = ", ".join(moments.made)
-    poor, rich = ([part.to(x) for part in moments.rows(direction)] for direction in (0, 1))
+    names = ", ".join(intermediate.made)
+    poor, rich = ([part.to(x) for part in intermediate.rows(direction)] for direction in (0, 1))
     return {
-        f"Intermediate domains, rich → poor: x, then its translation at the end of {names}": _grid(_rows(x, *poor)),
-        f"Intermediate domains, poor → rich: y, then its translation at the end of {names}": _grid(_rows(y, *rich)),
+        f"Intermediate domains, rich → poor: x, then its translation at the end of {names}": _grid(x, *poor),
+        f"Intermediate domains, poor → rich: y, then its translation at the end of {names}": _grid(y, *rich),
     }
 
 
 @seeded_inference()
-def domain_pictures(model: unsupervised.Translators, images: list[Tensor], names: tuple[str, ...]) -> dict[str, Tensor]:
-    """Grids (3, H, W) in [0, 1] by caption: every input to every domain, and the way back.
-
-    Args:
-        model: trained, on the images' device.
-        images: held-out images of every domain, as many rows of each as there are.
-        names: of the domains.
-    """
-    grids: dict[str, Tensor] = {}
+def domain_pictures(model: unsupervised.Translators, images: list[Tensor], names: Sequence[str]) -> dict[str, Tensor]:
+    """Grids: images of every domain to every domain, and the way back."""
     inputs = torch.cat([batch[:2] for batch in images])
     sources = torch.arange(len(images), device=inputs.device).repeat_interleave(2)[: len(inputs)]
-    targets = [torch.full_like(sources, d) for d in range(len(images))]
-    fakes = [model.dual.translate(inputs, target) for target in targets]
-    grids[f"Every input to every domain: x, then {', '.join(names)}"] = _grid(_rows(inputs, *fakes))
-    other = (sources + 1) % len(images)
-    fake = model.dual.translate(inputs, other)
-    rebuilt = model.dual.reconstruct(fake, sources)
-    grids["There and back: x, its translation to the next domain, its reconstruction"] = _grid(
-        _rows(inputs, fake, rebuilt)
-    )
-    return grids
+    fakes = [model.dual.translate(inputs, torch.full_like(sources, domain)) for domain in range(len(images))]
+    fake = model.dual.translate(inputs, (sources + 1) % len(images))
+    there = "There and back: x, its translation to the next domain, its reconstruction"
+    return {
+        f"Every input to every domain: x, then {', '.join(names)}": _grid(inputs, *fakes),
+        there: _grid(inputs, fake, model.dual.reconstruct(fake, sources)),
+    }
 
 
 @seeded_inference()
 def gesture_pictures(model: supervised.Translators, pairs: Pairs, rows: int = 5, columns: int = 7) -> dict[str, Tensor]:
-    """Grids (3, H, W) in [0, 1] by caption: one photo with many skeletons as in Fig. 10, and the way there and back.
-
-    Args:
-        model: trained, on the pairs' device.
-        pairs: x, its skeleton, y, its skeleton, held out.
-        rows: photos below each other.
-        columns: skeletons side by side.
-    """
+    """Grids: one photo with many skeletons as in Fig. 10, and the way there and back."""
     x, _skeleton_x, _y, skeleton_y = pairs
     photos, wanted = x[:rows], skeleton_y[:columns]
     fakes = [model.dual.translate(photos, skeleton.expand(len(photos), -1, -1, -1)) for skeleton in wanted]
     corner = torch.ones_like(x[:1])
-    table = torch.cat([torch.cat([corner, wanted])[None], _rows(photos, *fakes)])
+    table = torch.cat([torch.cat([corner, wanted])[None], torch.stack([photos, *fakes], dim=1)])
     cycles = model(*(part[:rows] for part in pairs))
-    there = _rows(cycles.x, cycles.skeleton_y, cycles.fake_y, cycles.y, cycles.skeleton_x, cycles.rebuilt_x)
+    there = cycles.x, cycles.skeleton_y, cycles.fake_y, cycles.y, cycles.skeleton_x, cycles.rebuilt_x
     return {
-        "One photo, many skeletons: x, then Gᵗ(x, l) for the skeleton l above": _grid(table),
-        "There and back: x, l_y, y' = Gᵗ(x, l_y), y, l_x, x̂ = Gʳ(y', l_x)": _grid(there),
+        "One photo, many skeletons: x, then Gᵗ(x, l) for the skeleton l above": _table(table),
+        "There and back: x, l_y, y' = Gᵗ(x, l_y), y, l_x, x̂ = Gʳ(y', l_x)": _grid(*there),
     }
 
 
 @seeded_inference()
 def gesture_figures(model: supervised.Translators, pairs: Pairs, batch: int = 8) -> dict[str, float]:
-    """Peak signal-to-noise ratios in decibels, means over held-out pairs.
-
-    Args:
-        model: trained, on the pairs' device.
-        pairs: x, its skeleton, y, its skeleton.
-        batch: pairs at a time.
-    """
+    """Peak signal-to-noise ratios in decibels, means over held-out pairs."""
     sums: dict[str, float] = {}
     for part in zip(*(images.split(batch) for images in pairs), strict=True):
         cycles = model(*part)
@@ -284,13 +262,12 @@ def checkerboard(images: Tensor) -> Tensor:
     return (a - b - c + d).abs().mean() / images.std((2, 3)).mean()
 
 
-def _rows(*columns: Tensor) -> Tensor:
-    """Batches side by side: (rows, columns, 3, H, W)."""
-    return torch.stack(columns, dim=1)
+def _grid(*columns: Tensor) -> Tensor:
+    """Batches side by side."""
+    return _table(torch.stack(columns, dim=1))
 
 
-def _grid(pictures: Tensor) -> Tensor:
-    grid: Tensor = make_grid(
-        pictures.flatten(0, 1), nrow=pictures.shape[1], normalize=True, value_range=(-1, 1), pad_value=1
-    )
-    return grid
+def _table(pictures: Tensor) -> Tensor:
+    """Of (rows, columns, channels, H, W)."""
+    columns = pictures.shape[1]
+    return make_grid(pictures.flatten(0, 1), nrow=columns, normalize=True, value_range=(-1, 1), pad_value=1)

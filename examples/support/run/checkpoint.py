@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from support.run.chance import random_states, set_random_states
-from support.run.durable import previous_of, whole_files, write_checked
+from support.run.atomic_write import file_and_previous, previous_of, write_with_checksum
+from support.run.rng import rng_states, set_rng_states
 
 
 class Stateful(Protocol):
@@ -24,14 +25,14 @@ class Stateful(Protocol):
 
 
 @runtime_checkable
-class KeepsImages(Protocol):
-    """A part that keeps images, of which some may have to go."""
+class ImageBuffer(Protocol):
+    """A part that holds images, such as an image pool."""
 
     def forget_nonfinite(self) -> None:
         """Drop images that hold NaN or infinity."""
 
 
-VERSION = 3
+VERSION = 4
 
 
 def save_checkpoint(
@@ -42,7 +43,7 @@ def save_checkpoint(
     samples: int = 1,
     settings: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write every part's state, the random states and how far the run has come, see :mod:`support.run.durable`.
+    """Write every part's state, the random states and how far the run has come, see :mod:`support.run.atomic_write`.
 
     Args:
         path: the file; the one that was there is kept as the previous one.
@@ -55,11 +56,11 @@ def save_checkpoint(
     Raises:
         OSError: it could not be written; the earlier ones are untouched.
     """
-    run = {"version": VERSION, "step": step, "seconds": seconds, "samples": samples, "random": random_states()}
+    run = {"version": VERSION, "step": step, "seconds": seconds, "samples": samples, "random": rng_states()}
     run |= {"settings": dict(settings or {}), "threads": torch.get_num_threads()}
     states = run | {"parts": {name: part.state_dict() for name, part in parts.items()}}
 
-    write_checked(path, lambda file: torch.save(states, file))
+    write_with_checksum(path, lambda file: torch.save(states, file))
 
 
 def load_checkpoint(path: Path, parts: Mapping[str, Stateful], samples: int = 1, process: int = 0) -> tuple[int, float]:
@@ -95,35 +96,31 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful], samples: int = 1,
     if process > 0:
         torch.manual_seed(1000 * saved["step"] + process)
     else:
-        set_random_states(saved["random"])
+        set_rng_states(saved["random"])
     return saved["step"], saved["seconds"]
 
 
 def settings_of(path: Path) -> dict[str, Any]:
     """The settings that a run's checkpoint, or else the one before it, was written with; none where neither tells."""
-    return dict(_looked_up(path, "settings") or {})
+    return _entry(path, "settings") or {}
 
 
 def threads_of(path: Path) -> int | None:
     """How many threads it was computed by, of which the last bits of sums depend; None where neither tells."""
-    threads: int | None = _looked_up(path, "threads")
-    return threads
+    return _entry(path, "threads")
 
 
-def _looked_up(path: Path, name: str) -> Any:
+def _entry(path: Path, name: str) -> Any:
     for candidate in (path, previous_of(path)):
-        try:
-            saved = torch.load(candidate, map_location="cpu", weights_only=True, mmap=True)  # tensors stay on the disk
-            return saved[name]
-        except Exception:  # damaged files are named when they are loaded
-            continue
+        with suppress(Exception):  # damaged files are named when they are loaded; mmap leaves tensors on the disk
+            return torch.load(candidate, map_location="cpu", weights_only=True, mmap=True)[name]
     return None
 
 
 def _newest(path: Path) -> tuple[dict[str, Any], Path]:
     """The newest checkpoint that is whole, and where it was; what is not is named."""
     damaged: list[str] = []
-    for candidate, problem in whole_files(path):
+    for candidate, problem in file_and_previous(path):
         saved: Any = None
         if problem is None:
             try:

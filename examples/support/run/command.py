@@ -15,12 +15,12 @@ import tyro
 from accelerate import PartialState
 from tqdm import tqdm
 
+from support.run.atomic_write import previous_of, write_json
 from support.run.checkpoint import settings_of
-from support.run.config import as_plain, options, read_settings
-from support.run.durable import previous_of, write_json
-from support.run.lock import LOCK, hold
-from support.run.output import spare_output
+from support.run.folder_lock import LOCK, lock_folder
 from support.run.settings import RunSettings
+from support.run.settings_file import as_plain, options, read_settings
+from support.run.stdio import ignore_output_errors
 
 Settings = TypeVar("Settings")
 
@@ -48,7 +48,7 @@ def command(main: Callable[[Settings], None], presets: Mapping[str, tuple[str, S
         main: the training.
         presets: by name, what they are and their settings.
     """
-    spare_output()
+    ignore_output_errors()
     with warnings.catch_warnings():
         warnings.showwarning = _plain(warnings.showwarning)
         settings = None
@@ -116,13 +116,13 @@ def open_run(settings: RunSettings) -> None:
         )
     if settings.resume:
         if not held and PartialState().is_main_process and folder.is_dir():
-            hold(folder)  # a run that has no checkpoint yet may be in it
+            lock_folder(folder)  # a run that has no checkpoint yet may be in it
         if not held:
             raise ValueError(f"resume: no checkpoint {str(checkpoint)!r}; start without --resume first")
         _compare(settings_of(checkpoint), plain, settings.FIXED, folder)
     if PartialState().is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
-        hold(folder)
+        lock_folder(folder)
         if settings.dry_run:  # nothing but earlier dry runs writes here
             _empty(folder)
 
@@ -153,5 +153,5 @@ def _empty(folder: Path) -> None:
     for path in folder.iterdir():
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name != LOCK:
+        elif not path.name.startswith(LOCK):
             path.unlink()

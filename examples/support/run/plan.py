@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from asymkit import AsyncScheduler
 from asymkit.training.schedule import Phase
-from support.run.chance import seeded_inference
+from support.run.rng import seeded_inference
 
 
 class Plan:
@@ -29,7 +29,7 @@ class Plan:
         phases = [scheduler.phase(epoch) for epoch in range(scheduler.total_epochs)]
         self.starts = [0, *accumulate(partial if phase == "partial" else joint for phase in phases)]
         self.steps = self.starts[-1]
-        self.moments = Intermediate()
+        self.intermediate = IntermediateImages()
 
     @classmethod
     def for_data(
@@ -72,12 +72,12 @@ class Plan:
             return True
         return self.scheduler.phase(self.epoch(step)) != self.scheduler.phase(self.epoch(step + 1))
 
-    def keep_moment(self, step: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
+    def keep_intermediate(self, step: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
         """If the step is the last one of its phase, keep what a model makes of rich and poor images."""
         if self.ends_phase(step):
             with seeded_inference():
                 cycles = model(x, y)
-            self.moments.add(f"epoch {self.epoch(step)} ({self.phase(step)})", cycles.fake_poor, cycles.fake_rich)
+            self.intermediate.add(f"epoch {self.epoch(step)} ({self.phase(step)})", cycles.fake_poor, cycles.fake_rich)
 
     def partial_spans(self, steps: int) -> list[tuple[int, int]]:
         """First and last steps of the partial phases among the first ``steps``, joined where they touch."""
@@ -92,14 +92,14 @@ class Plan:
         return spans
 
 
-class Intermediate:
+class IntermediateImages:
     """What both directions made of the same images at the end of every phase [Async-GAN Fig. 7]; part of checkpoints."""
 
     def __init__(self) -> None:
         self.made: dict[str, tuple[Tensor, Tensor]] = {}
 
     def add(self, name: str, poor: Tensor, rich: Tensor) -> None:
-        """Keep the images of one moment, (N, C, H, W) each, under a name such as "epoch 6"."""
+        """Add images, (N, C, H, W) each, under a name such as "epoch 6"."""
         self.made[name] = poor.detach().cpu(), rich.detach().cpu()
 
     def rows(self, direction: int) -> list[Tensor]:

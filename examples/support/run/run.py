@@ -13,18 +13,20 @@ import torch
 from torch import Tensor
 
 from asymkit import CapturedStep, StepGuard
-from support.report.page import Moment, Page
-from support.report.record import DISCRIMINATOR, Record
-from support.run.average import MovingAverage
-from support.run.checkpoint import KeepsImages, Stateful, load_checkpoint, save_checkpoint
+from support.report.history import LossHistory
+from support.report.logger import DISCRIMINATOR, RunLogger
+from support.report.page import Page, Position
+from support.run.accelerator import create_accelerator
+from support.run.checkpoint import ImageBuffer, Stateful, load_checkpoint, save_checkpoint
 from support.run.command import open_run, write_settings
-from support.run.config import as_plain
-from support.run.dry import DryRun
-from support.run.feed import EndlessData, Feed
+from support.run.dry_run import DryRun
+from support.run.ema import MovingAverage
+from support.run.loader import BatchLoader, EndlessData
 from support.run.plan import Plan
 from support.run.settings import RunSettings
-from support.run.start import SMALL, start
-from support.run.stop import LoadingInterrupted, Stop, stop_when_told
+from support.run.settings_file import as_plain
+from support.run.signals import LoadingInterrupted, StopRequest, stop_on_signals
+from support.run.summary import summary
 
 LOG_EVERY = 10
 
@@ -37,7 +39,7 @@ class Run:
         run = Run(settings, data)
         ddp_model = run.prepare(model)
         average = run.average(model)
-        run.keeps(model=model, optimizer=optimizer)
+        run.saves(model=model, optimizer=optimizer)
         for x, y in run.batches(page):
             loss = ...
             run.backward(loss)
@@ -60,25 +62,23 @@ class Run:
 
     def __init__(self, settings: RunSettings, data: EndlessData) -> None:
         self.settings, self.data, self.folder = settings, data, settings.folder
-        self.accelerator = start(settings)
+        self.accelerator = create_accelerator(settings)
         self.device, self.main = self.accelerator.device, self.accelerator.is_main_process
         open_run(settings)
         self.samples_per_step = settings.batch * settings.accumulate * self.accelerator.num_processes
         self.step, self.seconds, self.stopped, self.ends_step = 0, 0.0, False, False
         self._steps = settings.epochs * max(1, data.epoch // self.samples_per_step)
         self._plan: Plan | None = None
-        self._guards: list[StepGuard] = []
-        self._skipped = 0
+        self._guards, self._skipped = list[StepGuard](), 0
         self._graph_memory = torch.cuda.graph_pool_handle() if settings.graph else None  # one step runs at a time
         self.states: dict[str, Stateful] = {}
         self._checkpoint, self._saved = self.folder / "checkpoint.pt", -1
-        self._means: dict[str, Tensor] = {}
+        self._history, self._means = LossHistory(), dict[str, Tensor]()
         self._waited = self._since = 0.0  # seconds of this start, in all and for images
 
     def prepare(self, network: Network) -> Network:
         """The network on the device of this process: distributed over all processes, in the precision of the settings."""
-        prepared: Network = self.accelerator.prepare(network)
-        return prepared
+        return self.accelerator.prepare(network)
 
     def prepare_each(self, networks: Network) -> Network:
         """A module, such as a ModuleList, whose parts are prepared one by one, because each is called by itself."""
@@ -91,8 +91,8 @@ class Run:
         self._guards.append(StepGuard(self.settings.skips))
         return self._guards[-1]
 
-    def keeps(self, **states: Stateful) -> None:
-        """What a checkpoint holds, by name; of networks themselves, since wrappers change the names of parameters."""
+    def saves(self, **states: Stateful) -> None:
+        """What checkpoints hold, by name; networks themselves, since wrappers change the names of parameters."""
         self.states |= states
 
     def average(self, model: torch.nn.Module) -> MovingAverage:
@@ -129,10 +129,7 @@ class Run:
     @property
     def progress(self) -> float:
         """The part of the training that is done before this step, by steps or by the clock, whichever is more."""
-        return self._progress(self.step)
-
-    def _progress(self, step: int) -> float:
-        by_steps = step / self._steps if self._plan is None else self._plan.progress(step)
+        by_steps = self.step / self._steps if self._plan is None else self._plan.progress(self.step)
         by_clock = self.seconds / (60 * self.settings.minutes) if self.settings.minutes else 0.0
         return min(max(by_steps, by_clock), 1.0)
 
@@ -148,60 +145,48 @@ class Run:
         """
         settings, data = self.settings, self.data
         self._plan, self._steps = plan, self._steps if plan is None else plan.steps
-        self._feed = Feed(self.accelerator, data, settings.batch, settings.workers, self.folder / "broken-files.txt")
+        broken_files = self.folder / "broken-files.txt"
+        self._loader = BatchLoader(self.accelerator, data, settings.batch, settings.workers, broken_files)
         # what the data mean is compared first: it says more than that weights do not fit
-        self.states = {"data": self._feed, **self.states, "average": self._average}
-        self.states |= {} if plan is None else {"intermediate": plan.moments}
+        self.states = {"data": self._loader, **self.states, "average": self._average, "losses": self._history}
+        self.states |= {} if plan is None else {"intermediate": plan.intermediate}
         if settings.resume:
             self.step, self.seconds = load_checkpoint(
                 self._checkpoint, self.states, self.samples_per_step, self.accelerator.process_index
             )
-        self._introduce(page)
+        processes, epoch = self.accelerator.num_processes, None if plan else data.epoch
+        self.accelerator.print("\n".join([*page.notes, *summary(settings, self._steps, epoch, processes, self.device)]))
         self._dry = DryRun(self.accelerator, data, plan, self._steps) if settings.dry_run else None
-        self.record = Record(settings, page, self._average.model, self.step, self._progress(self.step), self.main)
+        self.logger = RunLogger(
+            settings, page, self._average.model, self._history, self.accelerator, self.step, self.progress
+        )
         if self.main:
             write_settings(settings)  # now that a run of them can be
-        with stop_when_told() as stop:
+        with stop_on_signals() as stop:
             yield from self._until(stop)
             begun = monotonic()
             self._save(last=True)
-            self.record.end()
+            self.logger.end()
         if self._dry is not None:
             self._dry.say(self.folder, monotonic() - begun, settings)
             return
         # a run that follows a plan cannot be made longer
         whole = "done, --resume with more --minutes or --epochs goes on" if plan is None else "done"
         ended = "stopped, --resume goes on" if self.stopped else whole
-        where = self.folder / "report.html"
-        self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s of training; open {where}")
+        report = self.folder / "report.html"
+        self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s of training; open {report}")
 
-    def _introduce(self, page: Page) -> None:
-        """Say what is trained on and how, before the bar appears."""
-        processes, settings = self.accelerator.num_processes, self.settings
-        each = f"{processes} process{'es' if processes > 1 else ''} × --batch {settings.batch}"
-        each += f" × --accumulate {settings.accumulate}" if settings.accumulate > 1 else ""
-        limit = f"; or --minutes {settings.minutes:g}" if settings.minutes else ""
-        epochs = f"epochs: {settings.epochs}"
-        if self._plan is None:
-            epochs += f", each of {self.data.epoch} samples"
-        steps = f"steps: {self._steps}, each of {self.samples_per_step} samples ({each}){limit}"
-        lines = [*page.notes, f"{epochs}; {steps}"]
-        if self.device.type == "cpu":
-            small = "" if settings.threads or settings.work > SMALL else "; so small steps gain little from more"
-            lines.append(f"threads: {torch.get_num_threads()}{small} (--threads)")
-        self.accelerator.print("\n".join(lines))
-
-    def _until(self, stop: Stop) -> Iterator[Any]:
+    def _until(self, stop: StopRequest) -> Iterator[Any]:
         steps = count(self.step) if self._dry is None else self._dry.steps
         first, after = (self.step, self._steps) if self._dry is None else (0, len(self._dry.steps))
         each = self.samples_per_step
-        loader, before = self._feed.batches(first * each, after * each), monotonic()
+        loader, before = self._loader.batches(first * each, after * each), monotonic()
         for self.step in steps:
-            done = self._progress(self.step)
+            done = self.progress
             if done >= 1 and self._dry is None:
                 break
             batches, problem = self._load(loader, stop)
-            if not self._go_on(stop, problem):
+            if not self._may_step(stop, problem):
                 self.stopped = True
                 break
             self._means = {}
@@ -213,16 +198,16 @@ class Run:
             self._end(monotonic() - before)
             before = monotonic()
             if self.step % LOG_EVERY == 1 or LOG_EVERY == 1 or self._dry is not None:
-                self.record.losses(self.step, done, {name: value.item() for name, value in self._means.items()})
+                self.logger.losses(self.step, done, {name: value.item() for name, value in self._means.items()})
             if self.step % self.settings.report_every == 0 and self._dry is None:
                 self._save()
                 before = monotonic()
         if not self.stopped:
-            self.record.bar.reach(1.0)
-        self.record.bar.close()
+            self.logger.bar.reach(1.0)
+        self.logger.bar.close()
 
-    def _load(self, loader: Iterator[Any], stop: Stop) -> tuple[list[Any], Exception | None]:
-        """All batches of a step, or what went wrong in loading them; none where the run is told to stop meanwhile."""
+    def _load(self, loader: Iterator[Any], stop: StopRequest) -> tuple[list[Any], Exception | None]:
+        """All batches of a step, or what went wrong in loading them; none where a signal ends the run meanwhile."""
         waiting = monotonic()
         try:
             with stop.loading():
@@ -233,21 +218,21 @@ class Run:
             return [], error
         self._waited += monotonic() - waiting
         images = sum(len(part) for batch in batches for part in batch if part.ndim == 4)
-        self.record.bar.count(images * self.accelerator.num_processes)
+        self.logger.bar.count(images * self.accelerator.num_processes)
         return batches, None
 
-    def _go_on(self, stop: Stop, problem: Exception | None) -> bool:
+    def _may_step(self, stop: StopRequest, problem: Exception | None) -> bool:
         """Whether to take the step. What one process meets all act upon together, or some would wait for ever.
 
         Raises:
             Exception: the problem, after a checkpoint.
         """
-        told, failed, news = self._any(stop.is_set(), problem is not None, self._feed.news)
-        if told:  # which may be why loading failed
+        stopped, failed, broken = self._any(stop.is_set(), problem is not None, self._loader.found_broken)
+        if stopped:  # which may be why loading failed
             return False
-        if news:
+        if broken:
             try:
-                self._feed.tell()
+                self._loader.report_broken()
             except ValueError as error:
                 problem = problem or error
         if not failed and problem is None:
@@ -264,8 +249,8 @@ class Run:
         """Each of some answers as soon as one process gives it."""
         if self.accelerator.num_processes == 1:
             return list(mine)
-        told = torch.tensor(mine, dtype=torch.float32, device=self.accelerator.device)
-        return [answer > 0 for answer in self.accelerator.reduce(told, "sum").tolist()]
+        answers = torch.tensor(mine, dtype=torch.float32, device=self.device)
+        return [total > 0 for total in self.accelerator.reduce(answers, "sum").tolist()]
 
     def _forget_nonfinite(self) -> None:
         """Drop images of steps that were left out; what a CUDA device counts is read now."""
@@ -275,7 +260,7 @@ class Run:
         if skipped > self._skipped:
             self._skipped = skipped
             for state in self.states.values():
-                if isinstance(state, KeepsImages):
+                if isinstance(state, ImageBuffer):
                     state.forget_nonfinite()
 
     def _end(self, seconds: float) -> None:
@@ -291,9 +276,8 @@ class Run:
         if not self.main or self._saved == self.step:
             return
         try:
-            save_checkpoint(
-                self._checkpoint, self.step, self.seconds, self.states, self.samples_per_step, as_plain(self.settings)
-            )
+            settings = as_plain(self.settings)
+            save_checkpoint(self._checkpoint, self.step, self.seconds, self.states, self.samples_per_step, settings)
         except OSError as error:
             kept = "the one before it is kept" if self._checkpoint.exists() else "there is none before it"
             message = f"the checkpoint of step {self.step} could not be written: {error}; {kept}"
@@ -306,13 +290,11 @@ class Run:
 
     def _report(self) -> None:
         waiting = self._waited / max(self._since, 1e-9)
-        self.record.warn(self.record.health.waiting(waiting if self._since > 60 else 0.0))
-        figures: dict[str, float] = {"done": self._progress(self.step), "steps": self.step, "seconds": self.seconds}
-        figures["waiting_for_data"] = waiting
-        figures["skipped_steps"] = sum(guard.skipped for guard in self._guards)
-        figures["broken_files"] = len(self.data.broken.found)
-        epoch = (
-            self.step * self.samples_per_step // self.data.epoch if self._plan is None else self._plan.epoch(self.step)
-        )
-        spans: list[tuple[int, int]] = [] if self._plan is None else self._plan.partial_spans(self.step)
-        self.record.report(Moment(self.step, epoch), self._checkpoint, figures, spans)
+        self.logger.warn(self.logger.health.waiting(waiting if self._since > 60 else 0.0))
+        figures: dict[str, float] = {"done": self.progress, "steps": self.step, "seconds": self.seconds}
+        skipped, broken = sum(guard.skipped for guard in self._guards), len(self.data.broken.found)
+        figures |= {"waiting_for_data": waiting, "skipped_steps": skipped, "broken_files": broken}
+        plan = self._plan
+        epoch = plan.epoch(self.step) if plan else self.step * self.samples_per_step // self.data.epoch
+        spans = plan.partial_spans(self.step) if plan else []
+        self.logger.report(Position(self.step, epoch), self._checkpoint, figures, spans)

@@ -13,7 +13,7 @@ Precision = Literal["auto", "no", "bf16"]
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What every example can be told."""
+    """Settings that all examples have."""
 
     FIXED: ClassVar[frozenset[str]] = frozenset()
     """Settings that a resumed run must not change, beside those that none may."""

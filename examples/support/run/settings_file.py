@@ -1,4 +1,7 @@
-"""Settings as files: written with a run, read again, and compared."""
+"""Settings as files: written with a run, read again, and compared.
+
+By cattrs: tyro's own serialisation, YAML, is deprecated and does not check types.
+"""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class MovingAverage:
 
     @property
     def model(self) -> Any:
-        """What to look at and to use: the average, if there is one."""
+        """The model to evaluate: the average, if there is one."""
         return self._source if self._average is None else self._average.module
 
     def update(self) -> None:

@@ -9,11 +9,11 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-from support.run.durable import write_checked, write_json
+from support.run.atomic_write import write_json, write_with_checksum
 from support.run.settings import RunSettings
 
 
-class Best:
+class BestCheckpoint:
     """Keeps best.pt, and best.json, which says what it is the best of.
 
     Args:
@@ -39,20 +39,20 @@ class Best:
             except (OSError, ValueError, TypeError, KeyError) as error:
                 warnings.warn(f"{str(record)!r} cannot be read, {error!r}: the next report is the best", stacklevel=3)
 
-    def see(self, figures: Mapping[str, float], step: int, checkpoint: Path) -> None:
+    def update(self, figures: Mapping[str, float], step: int, checkpoint: Path) -> None:
         """Keep the checkpoint of this step if its figure is better than all before.
 
         Raises:
             OSError: no room, no permission.
         """
-        if self.name is None or not self._better(value := figures[self.name]):
+        value = math.nan if self.name is None else figures[self.name]
+        worst = math.inf if self.lowest else -math.inf
+        best = worst if self.value is None else self.value
+        if not math.isfinite(value) or not (value < best if self.lowest else value > best):
             return
         with checkpoint.open("rb") as source:
-            write_checked(self.folder / "best.pt", lambda file: shutil.copyfileobj(source, file), keep=False)
+            write_with_checksum(
+                self.folder / "best.pt", lambda file: shutil.copyfileobj(source, file), keep_previous=False
+            )
         self.value = value
         write_json(self.folder / "best.json", {"figure": self.name, "value": value, "step": step})
-
-    def _better(self, value: float) -> bool:
-        if not math.isfinite(value):
-            return False
-        return self.value is None or (value < self.value if self.lowest else value > self.value)

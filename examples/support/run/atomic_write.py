@@ -1,4 +1,7 @@
-"""Files that are whole or not there: written beside, brought to the disk, renamed; with a checksum, the one before kept."""
+"""Files that are whole or not there: written beside, brought to the disk, renamed; with a checksum, the one before kept.
+
+By hand: torch.save and libraries of atomic writes keep no checksum and no previous file.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from typing import BinaryIO
 from asymkit.checkpoints.durable import sync_folder, write_to_disk, write_whole
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes) -> None:
     """Replace a file; whatever happens meanwhile, the old or the new one is there to its end.
 
     Args:
@@ -33,18 +36,18 @@ def write_json(path: Path, values: Mapping[str, object]) -> None:
     Raises:
         OSError: as above.
     """
-    write_durably(path, (json.dumps(values, indent=2) + "\n").encode())
+    write_atomic(path, (json.dumps(values, indent=2) + "\n").encode())
 
 
-def write_checked(path: Path, write: Callable[[BinaryIO], object], keep: bool = True) -> None:
+def write_with_checksum(path: Path, write: Callable[[BinaryIO], object], keep_previous: bool = True) -> None:
     """Replace a file by what ``write`` writes, with a checksum beside it, and keep the one that was there as the previous.
 
-    Whenever the power fails or the process is killed, :func:`whole_files` finds a file that was written to its end.
+    Whenever the power fails or the process is killed, :func:`file_and_previous` finds a file that was written to its end.
 
     Args:
         path: of the file.
         write: given the open file.
-        keep: the file that was there, if it is whole, with its checksum.
+        keep_previous: the file that was there, if it is whole, with its checksum.
 
     Raises:
         OSError: no room, no permission; what was there before is untouched then.
@@ -55,7 +58,9 @@ def write_checked(path: Path, write: Callable[[BinaryIO], object], keep: bool = 
         write_to_disk(new, write)
         line = f"{digest(new)}  {path.name}\n".encode()  # what `sha256sum --check` reads
         write_to_disk(new_checksum, lambda file: file.write(line))
-        if keep and path.exists() and _problem_of(path) is None:  # a damaged one does not take the place of a good one
+        if (
+            keep_previous and path.exists() and _problem_of(path) is None
+        ):  # a damaged one does not take the place of a good one
             _also_as(path, previous_of(path))
             _also_as(checksum, checksum_of(previous_of(path)))
         # until the next line but one the checksum is not this file's, but the previous file is the same and has its own
@@ -67,7 +72,7 @@ def write_checked(path: Path, write: Callable[[BinaryIO], object], keep: bool = 
         new_checksum.unlink(missing_ok=True)
 
 
-def whole_files(path: Path) -> Iterator[tuple[Path, str | None]]:
+def file_and_previous(path: Path) -> Iterator[tuple[Path, str | None]]:
     """The file and the previous one, as far as they are there, each with what is wrong with it, or None."""
     for candidate in (path, previous_of(path)):
         if candidate.exists():

@@ -1,22 +1,18 @@
-"""What happens before the first step: the accelerator and the feature network."""
+"""The accelerator of a run: device, precision, processes and threads."""
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import set_seed
 
-from asymkit import VGGFeatures
 from support.run.checkpoint import threads_of
 
 if TYPE_CHECKING:
     from support.run.settings import RunSettings
-
-OPTIONS_OF_FEATURES = "as options: weights are --features FILE, --features random, or auto; layers are --...-layer(s)"
-
 
 SMALL = 2**18
 """Work, see :attr:`support.run.settings.RunSettings.work`, up to which a second thread gains little."""
@@ -25,7 +21,7 @@ THREADS = torch.get_num_threads()
 """PyTorch's own choice: one for each core, or what OMP_NUM_THREADS says."""
 
 
-def start(settings: RunSettings) -> Accelerator:
+def create_accelerator(settings: RunSettings) -> Accelerator:
     """Choose device, precision, processes and threads, and seed everything.
 
     Precision "auto" takes bfloat16 on a GPU that has it. Seeds are different on every process, or all would sample the
@@ -45,7 +41,10 @@ def start(settings: RunSettings) -> Accelerator:
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     # torchrun does not say that its processes are to train on CPUs, and without a word each would train alone
     cpu = several and not torch.accelerator.is_available()
-    accelerator = Accelerator(cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp])
+    tracker = "tensorboard" if settings.tensorboard else None
+    accelerator = Accelerator(
+        cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp], log_with=tracker, project_dir=settings.folder
+    )
     if settings.minutes is not None and accelerator.num_processes > 1:
         raise ValueError("minutes: a time limit works with one process; give epochs instead")
     if settings.graph and (accelerator.device.type != "cuda" or accelerator.num_processes > 1):
@@ -72,32 +71,3 @@ def threads_for(settings: RunSettings) -> int:
         if before is not None and before <= (os.cpu_count() or 1):
             return before
     return 1 if settings.work <= SMALL else THREADS
-
-
-def vgg_features(
-    weights: str, *layers: list[str], net: Literal["vgg16", "vgg19"] = "vgg16"
-) -> tuple[list[VGGFeatures], list[str]]:
-    """A frozen VGG for each list of layers, and what a reader of the results must know about them.
-
-    Args:
-        weights: "imagenet", "random", the path of a file, or "auto": imagenet, and random where they cannot be had.
-        *layers: names such as "relu2_2".
-        net: vgg16 or vgg19.
-
-    Raises:
-        ValueError: a layer is unknown or the weights cannot be had; the message says which option helps.
-    """
-    chosen = None if weights == "random" else "imagenet" if weights == "auto" else weights
-    notes: list[str] = []
-    try:
-        networks = [VGGFeatures(names, chosen, net) for names in layers]
-    except ValueError as error:
-        raise ValueError(f"{error} ({OPTIONS_OF_FEATURES})") from error
-    except RuntimeError as error:
-        if weights != "auto":
-            raise ValueError(f"features: {error} ({OPTIONS_OF_FEATURES})") from error
-        notes.append(str(error))
-        networks = [VGGFeatures(names, None, net) for names in layers]
-    if not networks[0].pretrained:
-        notes.insert(0, f"Features are those of a {net.upper()} with random weights: edges and colours, no objects.")
-    return networks, notes

@@ -12,7 +12,7 @@ from time import monotonic
 import torch
 from accelerate import Accelerator
 
-from support.run.feed import EndlessData
+from support.run.loader import EndlessData
 from support.run.plan import Plan
 from support.run.settings import RunSettings
 

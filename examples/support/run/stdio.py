@@ -1,4 +1,7 @@
-"""Messages that cannot be written do not end a run: a full disk under ``> log``, a pipe or a terminal that is gone."""
+"""Messages that cannot be written do not end a run: a full disk under ``> log``, a pipe or a terminal that is gone.
+
+By hand: Python raises, and neither logging nor tqdm covers what libraries print.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _problems: list[str] = []
 """Why messages of this process were lost, each reason once."""
 
 
-def spare_output() -> None:
+def ignore_output_errors() -> None:
     """Until the process ends, drop what standard output and standard error cannot take, instead of raising."""
     for number in range(3):
         # a file opened later would get the free number, and what libraries print would be written into it
@@ -31,7 +34,7 @@ def spare_output() -> None:
             setattr(sys, name, cast(TextIO, _Spared(name, stream)))
 
 
-def lost_output() -> str | None:
+def output_errors() -> str | None:
     """Why messages could not be written, if some could not."""
     return "; ".join(_problems) or None
 

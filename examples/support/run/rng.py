@@ -1,4 +1,7 @@
-"""The random states of a process: of PyTorch on the CPU and on the accelerator, of Python and of NumPy."""
+"""The random states of a process: of PyTorch on the CPU and on the accelerator, of Python and of NumPy.
+
+By hand: accelerate's are in files of their own, with objects of NumPy that torch.load(weights_only=True) refuses.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import numpy as np
 import torch
 
 
-def random_states() -> dict[str, Any]:
+def rng_states() -> dict[str, Any]:
     """All of them, in types that are safe to load."""
     name, keys, place, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  what libraries draw from
     version, words, gauss_next = random.getstate()
@@ -24,8 +27,8 @@ def random_states() -> dict[str, Any]:
     return states
 
 
-def set_random_states(states: Mapping[str, Any]) -> None:
-    """Take over states of :func:`random_states`; those that are missing, or of another accelerator, stay as they are."""
+def set_rng_states(states: Mapping[str, Any]) -> None:
+    """Take over states of :func:`rng_states`; those that are missing, or of another accelerator, stay as they are."""
     torch.set_rng_state(states["cpu"])
     if "numpy" in states:
         name, keys, place, has_gauss, gauss = states["numpy"]
@@ -42,12 +45,12 @@ def set_random_states(states: Mapping[str, Any]) -> None:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """PyTorch's random numbers of a seed; afterwards all random states are what they were before."""
-    states = random_states()
+    states = rng_states()
     try:
         torch.manual_seed(seed)
         yield
     finally:
-        set_random_states(states)
+        set_rng_states(states)
 
 
 def _accelerator() -> tuple[str, Any]:

@@ -1,4 +1,7 @@
-"""The batches of a run: loaded ahead by workers, their broken files counted, and a worker's death said."""
+"""The batches of a run: loaded ahead by workers, their broken files counted, and a worker's death said.
+
+Around torch's DataLoader, which neither begins at a sample, nor gathers what workers found, nor ends while one hangs.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import signal
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import active_children
 from pathlib import Path
 from threading import current_thread, main_thread
@@ -17,10 +21,9 @@ from accelerate.utils import gather_object
 from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.data import DataLoader, default_collate
 
-from support.data.files import Broken, listed
-from support.run.durable import write_durably
-from support.run.lock import let_go
-from support.run.stop import SIGNALS, LoadingInterrupted
+from support.data.files import BrokenFiles, listed
+from support.run.atomic_write import write_atomic
+from support.run.signals import SIGNALS, LoadingInterrupted
 
 COMPARED, SAME = 4, 4
 """Samples that a resumed run compares with those of before, and by how many levels of 255 their parts may differ."""
@@ -31,7 +34,7 @@ class EndlessData(Protocol):
 
     epoch: int
     """Samples to an epoch."""
-    broken: Broken
+    broken: BrokenFiles
     """Files that could not be read."""
     meaning: dict[str, str]
     """What its samples are, by name: what makes trained networks useless if it changes. Files that come or go do not."""
@@ -40,14 +43,7 @@ class EndlessData(Protocol):
         """One sample."""
 
 
-class UnpairedData(EndlessData, Protocol):
-    """One of pairs (rich, poor) that have nothing to do with each other."""
-
-    lengths: tuple[int, int]
-    """Samples of the rich and of the poor domain."""
-
-
-class Feed:
+class BatchLoader:
     """Batches from a data set, in its order, and what is known of its broken files; part of a checkpoint.
 
     Args:
@@ -60,13 +56,13 @@ class Feed:
 
     def __init__(self, accelerator: Accelerator, data: EndlessData, batch: int, workers: int, record: Path) -> None:
         self.accelerator, self.data, self.batch, self.workers = accelerator, data, batch, workers
-        self.record, self._told = record, set[str]()
+        self.record, self._reported = record, set[str]()
         self._shown = _thumbnails(data[index] for index in range(COMPARED))
 
     @property
-    def news(self) -> bool:
-        """Whether this process has found broken files that were not told yet."""
-        return not self.data.broken.found.keys() <= self._told
+    def found_broken(self) -> bool:
+        """Whether this process has found broken files that were not reported yet."""
+        return not self.data.broken.found.keys() <= self._reported
 
     def batches(self, first: int, after: int) -> Iterator[Any]:
         """The samples from ``first`` to before ``after``.
@@ -75,7 +71,7 @@ class Feed:
             ValueError: a worker died.
         """
         others = set(active_children())
-        loaded = self._loaded(first, after)  # a name, by which it lives until its workers are told to end below
+        loaded = self._loaded(first, after)  # a name, so that it is not closed before its workers are ended below
         try:
             for batch in loaded:  # noqa: UP028  "yield from" would close it first
                 yield batch
@@ -86,7 +82,7 @@ class Feed:
 
     def _loaded(self, first: int, after: int) -> Iterator[Any]:
         loader: DataLoader[Any] = DataLoader(
-            _Watched(self.data),  # type: ignore[arg-type]  # a map without a length, which a sampler makes unnecessary
+            _WithBroken(self.data),  # type: ignore[arg-type]  # a map without a length, which a sampler makes unnecessary
             self.batch,
             sampler=range(first, after),
             num_workers=self.workers,
@@ -98,7 +94,7 @@ class Feed:
         batches = iter(self.accelerator.prepare(loader))
         while True:
             try:
-                with _deaths_ignored():
+                with _sigchld_kept():
                     batch, found = next(batches)
             except StopIteration:
                 return
@@ -113,8 +109,8 @@ class Feed:
             self.data.broken.found |= found
             yield batch
 
-    def tell(self) -> None:
-        """Put together what all processes have found, list it and warn of it; all of them have to come here.
+    def report_broken(self) -> None:
+        """Put together what all processes have found, list it and warn of it; all of them have to call this.
 
         Raises:
             ValueError: more than one file in a hundred is broken.
@@ -122,12 +118,12 @@ class Feed:
         broken = self.data.broken
         for found in gather_object([broken.found]):
             broken.found |= found
-        fresh = {name: problem for name, problem in broken.found.items() if name not in self._told}
-        self._told |= fresh.keys()
+        fresh = {name: problem for name, problem in broken.found.items() if name not in self._reported}
+        self._reported |= fresh.keys()
         if self.accelerator.is_main_process:
             text = listed(broken.found, len(broken.found)) + "\n"
             try:
-                write_durably(self.record, text.encode(errors="backslashreplace"))  # names need not be Unicode
+                write_atomic(self.record, text.encode(errors="backslashreplace"))  # names need not be Unicode
             except OSError as error:
                 warnings.warn(f"{self.record.name} could not be written: {error}; training goes on", stacklevel=2)
         broken.check()
@@ -159,32 +155,29 @@ class Feed:
             raise ValueError(
                 f"the data mean something else; {'; '.join(changed)}; put back what was, or begin a run of its own"
             )
-        if (state["count"], state["names"]) == (broken.total, broken.names):
+        problem = None
+        if (state["count"], state["names"]) != (broken.total, broken.names):
+            problem = f"the files are not those of before, {state['count']} then and {broken.total} now"
+        else:
             if not _alike(state.get("shown", self._shown), self._shown):
-                warnings.warn(
-                    "resume: files of the same names look otherwise than before; they were replaced or mended, or another "
-                    "version of a library reads them differently; the run goes on with these",
-                    stacklevel=4,
+                problem = (
+                    "files of the same names look otherwise than before; they were replaced or mended, or another "
                 )
+                problem += "version of a library reads them differently"
             broken.recall(state["broken"])
-            self._told |= broken.found.keys() & state["broken"].keys()
-            return
-        warnings.warn(
-            f"resume: the files are not those of before, {state['count']} then and {broken.total} now; the run goes on "
-            "with these",
-            stacklevel=4,
-        )
+            self._reported |= broken.found.keys() & state["broken"].keys()
+        if problem is not None:
+            warnings.warn(f"resume: {problem}; the run goes on with these", stacklevel=4)
 
 
 def begin_worker(_: int) -> None:
-    """In a process that loads images: leave it to the run what signals do, and its folder to whoever comes after it."""
+    """In a process that loads images: leave it to the run what signals do."""
     for number in set(SIGNALS) - {signal.SIGTERM}:  # which has to end it: that is how the run itself does it
         signal.signal(number, signal.SIG_IGN)
-    let_go()
 
 
 @contextmanager
-def _deaths_ignored() -> Iterator[None]:
+def _sigchld_kept() -> Iterator[None]:
     """Not let torch install what raises in the middle of a step when a worker dies: the next batch tells, between steps."""
     number = getattr(signal, "SIGCHLD", None)  # Windows has none
     if number is None or current_thread() is not main_thread():
@@ -198,7 +191,7 @@ def _deaths_ignored() -> Iterator[None]:
 
 
 def _thumbnails(samples: Iterable[Any]) -> list[list[int]]:
-    """What every part of some samples looks like: images as 4 × 4 mean levels of each channel, numbers as they are."""
+    """Thumbnails of every part of some samples: images as 4 × 4 mean levels of each channel, numbers as they are."""
     parts = [torch.as_tensor(part).float() for sample in samples for part in default_collate([sample])]
     return [
         (adaptive_avg_pool2d(part, 4) * 127.5 if part.ndim == 4 else part).round().int().flatten().tolist()
@@ -214,11 +207,11 @@ def _alike(before: list[list[int]], now: list[list[int]]) -> bool:
     )
 
 
-class _Watched:
+@dataclass
+class _WithBroken:
     """Samples, each with the files that it found broken; the process that loads them may be another one."""
 
-    def __init__(self, data: EndlessData) -> None:
-        self.data = data
+    data: EndlessData
 
     def __getitem__(self, index: int) -> tuple[Any, dict[str, str]]:
         found = self.data.broken.found

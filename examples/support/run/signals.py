@@ -1,4 +1,7 @@
-"""The end of a loop by a signal: Ctrl-C, SIGTERM, a closed terminal, or what schedulers send before the end."""
+"""The end of a loop by a signal: Ctrl-C, SIGTERM, a closed terminal, or what schedulers send before the end.
+
+By hand: a handler that only remembers the signal, so that a step and its checkpoint are whole.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +25,19 @@ class LoadingInterrupted(BaseException):
     """Raised out of loading by a signal; no Exception, or what handles broken files would take it for one."""
 
 
-class Stop:
-    """Whether the loop was told to end."""
+class StopRequest:
+    """Whether the loop is to end."""
 
     def __init__(self) -> None:
-        self._told = self._loading = False
+        self._requested = self._loading = False
 
     def is_set(self) -> bool:
         """Whether it was."""
-        return self._told
+        return self._requested
 
     def set(self) -> None:
         """Tell it; out of :meth:`loading` this raises."""
-        self._told = True
+        self._requested = True
         if self._loading:
             self._loading = False  # once
             raise LoadingInterrupted
@@ -44,11 +47,11 @@ class Stop:
         """What may take for ever, on a network disk that does not answer, and may be left at any place.
 
         Raises:
-            LoadingInterrupted: the loop was told to end, before or meanwhile.
+            LoadingInterrupted: a signal asked the loop to end, before or meanwhile.
         """
         self._loading = True
         try:
-            if self._told:
+            if self._requested:
                 raise LoadingInterrupted
             yield
         finally:
@@ -56,18 +59,18 @@ class Stop:
 
 
 @contextmanager
-def stop_when_told() -> Iterator[Stop]:
-    """A :class:`Stop` that signals set, for a loop to end after the step it is in; a second Ctrl-C ends it at once.
+def stop_on_signals() -> Iterator[StopRequest]:
+    """A :class:`StopRequest` that signals set, for a loop to end after the step it is in; a second Ctrl-C ends it at once.
 
-    Launchers and schedulers pass on what the process is told already: more of the same is ignored, and Ctrl-C within
+    Launchers and schedulers pass on signals that the process has got already: more of the same are ignored, and Ctrl-C within
     seconds. Signals that the process was started to ignore stay so: nohup's SIGHUP, Ctrl-C of jobs in the background.
     """
-    stop, since = Stop(), monotonic()
+    stop, since = StopRequest(), monotonic()
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     # None: one that is not Python's, and could not be put back
     before = {number: old for number, old in handlers.items() if old is not None and old != signal.SIG_IGN}
 
-    def told(number: int, _: object) -> None:
+    def handle(number: int, _: object) -> None:
         nonlocal since
         if number == signal.SIGINT and stop.is_set() and monotonic() - since > SECOND_CTRL_C:
             raise KeyboardInterrupt
@@ -76,7 +79,7 @@ def stop_when_told() -> Iterator[Stop]:
             stop.set()
 
     for number in before:
-        signal.signal(number, told)
+        signal.signal(number, handle)
     try:
         yield stop
     finally:
