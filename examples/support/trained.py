@@ -52,9 +52,22 @@ class Trained:
         return self.direction is not None and self.direction.split(".")[-1] == "poor_to_rich"
 
     @property
-    def size(self) -> Any:
-        """Side of the crops in training, in pixels; None where nothing tells."""
-        return self.settings.get("size")
+    def size(self) -> int | None:
+        """Shorter side of the crops in training, in pixels; None where nothing tells."""
+        size: Any = self.settings.get("size")
+        return min(size) if isinstance(size, list) else size
+
+    @property
+    def aux_channels(self) -> int:
+        """Length of z; 0 for a generator without one."""
+        return getattr(self.generator, "aux_channels", None) or 0
+
+    @property
+    def aux_size(self) -> tuple[int, ...]:
+        """Height and width of a spatial z for the crops of training, which the generator resizes; () for a vector."""
+        size: Any = self.settings.get("size")
+        sides = size if isinstance(size, list) else [size, size]
+        return tuple(-(-side // 8) for side in sides) if self.settings.get("spatial") else ()
 
     @property
     def derive(self) -> PoorKind | None:
@@ -69,14 +82,13 @@ class Trained:
         names = self.meaning.get("domains by number", "").split(", ")
         return tuple(names if len(names) == count else map(str, range(count)))
 
-    @property
-    def value_range(self) -> ValueRange | None:
-        """Values that were black and white in the images that the generator was trained to translate; None: of 8 bits.
+    def value_range(self, rich: bool) -> ValueRange | None:
+        """Values that were black and white in images of the run's rich or poor domain; None: those of 8 bits, or unknown.
 
         Raises:
-            ValueError: the domains of the run had several.
+            ValueError: the run had more than two domains, and several ranges.
         """
-        side = self.meaning.get("poor domain" if self.to_rich else "rich domain")
+        side = self.meaning.get("rich domain" if rich else "poor domain")
         named = {name: said for name, said in self.meaning.items() if name.startswith("value range of ")}
         own = [said for name, said in named.items() if name.startswith(f"value range of {side} ")]
         ends = {found.groups() for said in own or named.values() if (found := re.fullmatch(r"(\S+) to (\S+)", said))}

@@ -1,14 +1,23 @@
-"""Images in a folder and all folders below it, and the files that are made of them, in the same sub-folders."""
+"""Images in a folder and all folders below it, as tensors and back, and the names of what is made of them."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from asymkit.checkpoints.durable import write_whole
 from asymkit.evaluation.folders import ImageFiles, has_images, image_files
-from asymkit.evaluation.images import ENDINGS
+from asymkit.evaluation.images import ENDINGS, BrokenImageError
+from support.data.images import DERIVE, PoorKind, grey
 
 
 def images_below(folder: Path, leave_out: Path) -> ImageFiles:
@@ -44,6 +53,26 @@ def _folders(folder: Path, leave_out: Path) -> Iterator[Path]:
         yield here
 
 
+def readable(files: ImageFiles, side: int | None, broken: dict[Path, str]) -> Iterator[tuple[int, Image.Image]]:
+    """Each image that can be read, with its number; the others are named on standard error and skipped.
+
+    Args:
+        files: the images.
+        side: how long a shorter side need be, see :func:`asymkit.evaluation.images.read_image`.
+        broken: files that are known to be broken, with what is wrong; those that are found are added.
+    """
+    for place, path in enumerate(files):
+        try:
+            if path in broken:
+                raise BrokenImageError(path, broken[path])
+            image = files.read(place, side)
+        except BrokenImageError as error:
+            broken[path] = error.problem
+            tqdm.write(f"skipped: {error}", file=sys.stderr)
+        else:
+            yield place, image
+
+
 def planned(files: ImageFiles, out: Path, endings: Sequence[str], overwrite: bool, *others: Path) -> list[list[Path]]:
     """Where the results of each image go: its name and sub-folder, an ending for each result, always PNG.
 
@@ -73,3 +102,39 @@ def planned(files: ImageFiles, out: Path, endings: Sequence[str], overwrite: boo
         more = f" and {len(there) - 1} more" if len(there) > 1 else ""
         raise ValueError(f"out: {str(there[0])!r}{more} exist already; give another folder by -o, or --overwrite")
     return plan
+
+
+def as_input(image: Image.Image, channels: int, size: int | None, derive: PoorKind | None = None) -> Tensor:
+    """An image as (1, channels, H, W) with values of 0 to 255, prepared as in training.
+
+    Args:
+        image: RGB.
+        channels: 3, or 1 for grey.
+        size: resize it first, to so many pixels of its shorter side.
+        derive: make an image of the poor domain of it.
+    """
+    if size is not None:
+        sides = [max(1, round(side * size / min(image.size))) for side in image.size]
+        image = image.resize((sides[0], sides[1]), Image.Resampling.BICUBIC)
+    pixels = np.asarray(image)
+    if derive is not None:
+        pixels = DERIVE[derive](pixels)
+    if channels == 1:
+        pixels = grey(pixels)[..., :1]
+    return torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None].float()
+
+
+def as_image(levels: Tensor) -> Image.Image:
+    """(1, 1 or 3, H, W) of 0 to 255 as an image, grey or RGB."""
+    pixels = levels[0].round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+
+
+def write_image(path: Path, levels: Tensor) -> None:
+    """Write it as PNG, whole or not at all, and the folders that it needs.
+
+    Raises:
+        OSError: no room, no permission.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, lambda file: as_image(levels).save(file, "PNG"))

@@ -32,11 +32,13 @@ class Gallery:
         title: of the page.
         notes: what a reader must know.
         labels: what each place of the slider is; one where there is no slider.
+        slides: what the slider moves, such as "z".
     """
 
     title: str
     notes: Sequence[str]
     labels: Sequence[str]
+    slides: str
     figures: list[str] = field(default_factory=list)
 
     @property
@@ -61,7 +63,9 @@ class Gallery:
         """
         slider, last = "", len(self.labels) - 1
         if last:
-            slider = f'<label class="slider">z <input type="range" min="0" max="{last}" value="0" aria-label="z" autofocus>'
+            slider = (
+                f'<label class="slider">{self.slides} <input type="range" min="0" max="{last}" value="0" autofocus>'
+            )
             slider += f"<output>{html.escape(self.labels[0])}</output></label>"
         text = Template(PAGE.read_text(encoding="utf-8")).substitute(
             title=html.escape(self.title),
