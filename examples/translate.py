@@ -130,7 +130,9 @@ if __name__ == "__main__":
     print_in_any_encoding()
     try:
         main(tyro.cli(Options))
-    except torch.OutOfMemoryError as error:
-        sys.exit(f"error: an image needs more memory than the device has; add --tile 512, or --size\n({error})")
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        sys.exit(f"error: an image needs more memory than there is; add --tile 512, or a smaller --size ({error})")
