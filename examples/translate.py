@@ -87,7 +87,7 @@ def main(options: Options) -> None:
     plan = planned(files, options.out, ["-strip"] if options.interpolate else endings, options.overwrite, *pages)
 
     kind = f"{trained.direction or 'generator'} ({type(trained.generator).__name__})"
-    notes = [f"{options.run}: {kind}; {len(files)} images{files.said()}.", *filter(None, [files.warning])]
+    notes = [f"{options.run}: {kind}; images: {len(files)}{files.said()}.", *filter(None, [files.warning])]
     derive = trained.derive if options.derive == "run" else None if options.derive == "no" else options.derive
     if derive is not None:
         notes.append(f"Images are made {derive} first (--derive no, if they are poor already).")

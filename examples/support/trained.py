@@ -15,6 +15,7 @@ from asymkit.evaluation.images import ValueRange
 from asymkit.state_dicts import flat_of, tree_of
 from asymkit.weight_files import read_file
 from support.data.images import DERIVE, PoorKind
+from support.run.durable import previous_of
 
 GENERATORS = (
     asymkit.ResnetGenerator,
@@ -29,6 +30,11 @@ PUBLISHED = {
     re.compile(r"(^|\.)main\.0\.weight$"): asymkit.load_stargan_generator,
 }
 """How to load files of published code, by the name of their first layer."""
+
+CHOICE = re.compile(
+    r"(?:give|choose one by part, as in) (?:load_network\(source|read_state_dict\(path), (?:part=)?('[^']*')\)"
+)
+"""What loaders say to choose one of several networks by, in Python."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,12 @@ def load_trained(source: Path, direction: str | None = None) -> Trained:
         ValueError: no such file, no generator in it, several and no direction, or one that does not translate pictures.
     """
     file = _file_of(source)
-    held = read_file(file)
+    try:
+        held = read_file(file)
+    except ValueError as error:
+        before = previous_of(file)
+        hint = f"; the training state before it is {str(before)!r}" if before.exists() else ""
+        raise ValueError(f"run: {error}{hint}") from error
     if not isinstance(held, Mapping):
         raise ValueError(f"run: {str(file)!r} holds a {type(held).__name__}; expected weights by name")
     of_run = isinstance(held.get("parts"), Mapping) and isinstance(held.get("settings"), Mapping)
@@ -191,4 +202,5 @@ def _network(held: Mapping[Any, Any], file: Path, direction: str | None) -> nn.M
                 return load(held if direction is None else asymkit.read_state_dict(file, direction)).eval()
         return asymkit.load_network(held, direction)
     except ValueError as error:
-        raise ValueError(f"run: {str(file)!r}: {error}; --direction gives the name of a network in it") from error
+        said = CHOICE.sub(r"give --direction \1", str(error)).replace("leave part out", "leave --direction out")
+        raise ValueError(f"run: {str(file)!r}: {said}") from error

@@ -64,7 +64,7 @@ class Gallery:
         slider, last = "", len(self.labels) - 1
         if last:
             slider = (
-                f'<label class="slider">{self.slides} <input type="range" min="0" max="{last}" value="0" autofocus>'
+                f'<label class="slider">{self.slides} <input type="range" min="0" max="{last}" value="0">'
             )
             slider += f"<output>{html.escape(self.labels[0])}</output></label>"
         text = Template(PAGE.read_text(encoding="utf-8")).substitute(
