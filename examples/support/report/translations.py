@@ -62,6 +62,7 @@ class Gallery:
             OSError: no room, no permission.
         """
         slider, last = "", len(self.labels) - 1
+        notes = [*self.notes, *([f"Shown are the first {MOST} images."] if self.full else [])]
         if last:
             slider = (
                 f'<label class="slider">{self.slides} <input type="range" min="0" max="{last}" value="0">'
@@ -69,7 +70,7 @@ class Gallery:
             slider += f"<output>{html.escape(self.labels[0])}</output></label>"
         text = Template(PAGE.read_text(encoding="utf-8")).substitute(
             title=html.escape(self.title),
-            notes="".join(f"<p>{html.escape(note)}</p>" for note in self.notes),
+            notes="".join(f"<p>{html.escape(note)}</p>" for note in notes),
             slider=slider,
             figures="".join(self.figures),
             labels=json.dumps(list(self.labels)).replace("<", "\\u003c"),  # no tag may end the script
