@@ -262,7 +262,7 @@ def test_images_are_read_as_in_training(runs: Runs, tmp_path: Path) -> None:
     Image.open(noise(photos / "turned.png", 24, 32)).save(photos / "turned.png", exif=turned)
     clear = np.random.default_rng(0).integers(0, 256, (24, 32, 4), dtype=np.uint8)
     Image.fromarray(clear).save(photos / "clear.png")
-    deep = np.random.default_rng(3).integers(0, 2000, (24, 32), dtype=np.uint16)  # alone it would be taken for 11 bits
+    deep = np.random.default_rng(3).integers(0, 1000, (24, 32), dtype=np.uint16)  # alone it would be taken for 10 bits
     Image.fromarray(deep).save(photos / "deep.png")
     run(folder, photos, tmp_path / "out", z="zero")
     generator = load_network(folder, "poor_to_rich")

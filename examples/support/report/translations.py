@@ -64,9 +64,7 @@ class Gallery:
         slider, last = "", len(self.labels) - 1
         notes = [*self.notes, *([f"Shown are the first {MOST} images."] if self.full else [])]
         if last:
-            slider = (
-                f'<label class="slider">{self.slides} <input type="range" min="0" max="{last}" value="0">'
-            )
+            slider = f'<label class="slider">{self.slides} <input type="range" min="0" max="{last}" value="0">'
             slider += f"<output>{html.escape(self.labels[0])}</output></label>"
         text = Template(PAGE.read_text(encoding="utf-8")).substitute(
             title=html.escape(self.title),
