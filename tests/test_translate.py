@@ -274,6 +274,10 @@ def test_images_are_read_as_in_training(runs: Runs, tmp_path: Path) -> None:
         expected = by_hand(generator, pixels.permute(2, 0, 1)[None].float(), torch.zeros(1, 8))
         assert_same(levels(tmp_path / "out" / f"{name}.png"), expected)
     assert levels(tmp_path / "out" / "turned.png").shape[2:] == (32, 24)
+    run(folder, photos / "deep.png", tmp_path / "stated", z="zero", value_range=(0, 1000))
+    stated = torch.from_numpy((deep.astype(np.float64) * 255 / 1000).round())[..., None].expand(-1, -1, 3)
+    expected = by_hand(generator, stated.permute(2, 0, 1)[None].float(), torch.zeros(1, 8))
+    assert_same(levels(tmp_path / "stated" / "deep.png"), expected)
 
 
 def test_photos_become_what_the_run_made_its_poor_domain_of(
