@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import shutil
-import subprocess
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from chromium import seen_in_chromium
 from support.report import page as report
 from support.report.history import LossHistory
 from support.report.page import Position, Snapshot, write_report
 from torch import Tensor
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
 PROBE = """
-<script>
-window.addEventListener("load", () => {
-  const found = {errors: window.failed, sliders: []};
+  found.sliders = [];
   found.images = [...document.images].map(image => [image.naturalWidth, image.naturalHeight]);
-  found.overflow = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-  found.requests = performance.getEntriesByType("resource").map(entry => entry.name).filter(name => !name.startsWith("data:"));
   for (const slider of document.querySelectorAll("input[type=range]")) {
     const figure = slider.closest("figure"), states = [];
     const state = () => [[...figure.querySelectorAll("img")].map(image => image.offsetHeight > 0), figure.querySelector("output").value];
@@ -38,17 +29,7 @@ window.addEventListener("load", () => {
     }
     found.sliders.push(states);
   }
-  const answer = document.createElement("pre");
-  answer.id = "answer";
-  answer.textContent = JSON.stringify(found);
-  document.body.append(answer);
-});
-</script>
 """
-
-LISTEN = (
-    '<script>window.failed = []; window.addEventListener("error", event => window.failed.push(event.message));</script>'
-)
 
 
 def grid(value: float, width: int = 120) -> Tensor:
@@ -78,24 +59,8 @@ def page_of_a_run(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What Chromium found on the page, on a screen as wide as a phone's held sideways."""
-    if CHROMIUM is None:
-        assert not os.environ.get("CI_NEEDS_CHROMIUM"), "no Chromium"
-        pytest.skip("no Chromium: apt-get install chromium")
     folder = tmp_path_factory.mktemp("run")
-    text = page_of_a_run(folder).read_text(encoding="utf-8")
-    probed = folder / "probed.html"
-    probed.write_text(
-        text.replace("<title>", LISTEN + "<title>", 1).replace("</html>", PROBE + "</html>"), encoding="utf-8"
-    )
-    command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    command += ["--window-size=800,600", f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=20000"]
-    result = subprocess.run(
-        [*command, "--dump-dom", probed.as_uri()], capture_output=True, text=True, check=True, timeout=600
-    )
-    answer = re.search(r'<pre id="answer">(.*?)</pre>', result.stdout, re.DOTALL)
-    assert answer is not None, result.stdout[-2000:] + result.stderr
-    found: dict[str, Any] = json.loads(answer[1])
-    return found
+    return seen_in_chromium(page_of_a_run(folder), PROBE, folder / "profile")
 
 
 def test_the_page_has_no_errors_and_asks_for_nothing(seen: dict[str, Any]) -> None:

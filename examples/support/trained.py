@@ -1,0 +1,206 @@
+"""A trained generator, wherever it was left, and what the run that trained it says about its images."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+import asymkit
+from asymkit.evaluation.images import ValueRange
+from asymkit.state_dicts import flat_of, tree_of
+from asymkit.weight_files import read_file
+from support.data.images import DERIVE, PoorKind
+from support.run.durable import previous_of
+
+GENERATORS = (
+    asymkit.ResnetGenerator,
+    asymkit.AuxGenerator,
+    asymkit.HighResGenerator,
+    asymkit.StarGenerator,
+    asymkit.PlainGenerator,
+)
+
+PUBLISHED = {
+    re.compile(r"(^|\.)model\.1\.weight$"): asymkit.load_cyclegan_generator,
+    re.compile(r"(^|\.)main\.0\.weight$"): asymkit.load_stargan_generator,
+}
+"""How to load files of published code, by the name of their first layer."""
+
+CHOICE = re.compile(
+    r"(?:give|choose one by part, as in) (?:load_network\(source|read_state_dict\(path), (?:part=)?('[^']*')\)"
+)
+"""What loaders say to choose one of several networks by, in Python."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A generator in eval mode, and what is known of its training; nothing is, where it comes from a weights file."""
+
+    source: Path
+    held: Mapping[Any, Any]
+    """What the file holds: the encoder may be in it too."""
+    generator: Any
+    direction: str | None
+    """Name of the network in a run, such as "poor_to_rich"."""
+    settings: Mapping[str, Any]
+    """Of the run."""
+    meaning: Mapping[str, str]
+    """What the images of the run were, and how their values were read."""
+
+    @property
+    def to_rich(self) -> bool:
+        """Whether it translates the poor domain of a run to the rich one."""
+        return self.direction is not None and self.direction.split(".")[-1] == "poor_to_rich"
+
+    @property
+    def size(self) -> int | None:
+        """Shorter side of the crops in training, in pixels; None where nothing tells."""
+        size: Any = self.settings.get("size")
+        return min(size) if isinstance(size, list) else size
+
+    @property
+    def aux_channels(self) -> int:
+        """Length of z; 0 for a generator without one."""
+        return getattr(self.generator, "aux_channels", None) or 0
+
+    @property
+    def aux_size(self) -> tuple[int, ...]:
+        """Height and width of a spatial z for the crops of training, which the generator resizes; () for a vector."""
+        size: Any = self.settings.get("size")
+        sides = size if isinstance(size, list) else [size, size]
+        return tuple(-(-side // 8) for side in sides) if self.settings.get("spatial") else ()
+
+    @property
+    def derive(self) -> PoorKind | None:
+        """What the run made its poor images of photos by, if it did."""
+        kind, _, rest = self.meaning.get("poor domain", "").partition(",")
+        return next((name for name in DERIVE if name == kind and self.to_rich and "derived" in rest), None)
+
+    @property
+    def domains(self) -> tuple[str, ...]:
+        """Names of the domains of a label generator, which are their numbers where nothing tells; () for others."""
+        count = getattr(self.generator, "domains", 0)
+        names = self.meaning.get("domains by number", "").split(", ")
+        return tuple(names if len(names) == count else map(str, range(count)))
+
+    def value_range(self, rich: bool) -> ValueRange | None:
+        """Values that were black and white in images of the run's rich or poor domain; None: those of 8 bits, or unknown.
+
+        Raises:
+            ValueError: the run had more than two domains, and several ranges.
+        """
+        side = self.meaning.get("rich domain" if rich else "poor domain")
+        named = {name: said for name, said in self.meaning.items() if name.startswith("value range of ")}
+        own = [said for name, said in named.items() if name.startswith(f"value range of {side} ")]
+        ends = {found.groups() for said in own or named.values() if (found := re.fullmatch(r"(\S+) to (\S+)", said))}
+        if len(ends) > 1:
+            listed = ", ".join(" to ".join(each) for each in sorted(ends))
+            raise ValueError(f"value_range: the domains of the run have several, {listed}; give --value-range with one")
+        return next(((float(low), float(high)) for low, high in ends), None)
+
+    def encoder(self, path: Path | None = None) -> Any:
+        """The encoder that was trained with the generator.
+
+        Args:
+            path: of its weights file, where it is not in the generator's.
+
+        Raises:
+            ValueError: there is none, or it is for a z of another length.
+        """
+        try:
+            encoder = asymkit.load_network(self.held, "encoder") if path is None else asymkit.load_network(path)
+        except ValueError as error:
+            raise ValueError(
+                f"like: needs the encoder that was trained with the generator, and {str(path or self.source)!r} has none "
+                f"that can be loaded; give its weights file by --encoder ({error})"
+            ) from error
+        if not isinstance(encoder, asymkit.AuxEncoder) or encoder.aux_channels != self.generator.aux_channels:
+            raise ValueError(
+                f"like: expected an AuxEncoder with a z of {self.generator.aux_channels} values, as the generator takes, "
+                f"got {type(encoder).__name__}({encoder.extra_repr()}); give the one that was trained with it by --encoder"
+            )
+        return encoder
+
+
+def load_trained(source: Path, direction: str | None = None) -> Trained:
+    """The generator of a run's folder or training state, of a weights file, the hub's folder or a published checkpoint.
+
+    Args:
+        source: the folder or file.
+        direction: name of the network; None: "poor_to_rich" of a run between two domains, "translator" of one between
+            many, and in other files the only network.
+
+    Raises:
+        ValueError: no such file, no generator in it, several and no direction, or one that does not translate pictures.
+    """
+    file = _file_of(source)
+    try:
+        held = read_file(file)
+    except ValueError as error:
+        before = previous_of(file)
+        hint = f"; the training state before it is {str(before)!r}" if before.exists() else ""
+        raise ValueError(f"run: {error}{hint}") from error
+    if not isinstance(held, Mapping):
+        raise ValueError(f"run: {str(file)!r} holds a {type(held).__name__}; expected weights by name")
+    of_run = isinstance(held.get("parts"), Mapping) and isinstance(held.get("settings"), Mapping)
+    settings = held["settings"] if of_run else {}
+    meaning = held["parts"].get("data", {}).get("meaning", {}) if of_run else {}
+    _check_method(source, settings, meaning)
+    if direction is None and of_run:
+        direction = "translator" if "domains by number" in meaning else "poor_to_rich"
+    generator = _network(held, file, direction)
+    if not isinstance(generator, GENERATORS):
+        raise ValueError(
+            f"direction: the network {direction or 'in ' + str(file)!r} is a {type(generator).__name__}, which does not "
+            "translate images; give the name of a generator"
+        )
+    channels = generator.in_channels, generator.to_image.weight.shape[0]
+    if not set(channels) <= {1, 3}:
+        raise ValueError(
+            f"run: the generator takes images of {channels[0]} channels and gives {channels[1]}; pictures are read and "
+            "written with 1 (grey) or 3 (RGB); call it from Python, asymkit.AnySize(asymkit.load_network(…))"
+        )
+    return Trained(source, held, generator, direction, settings, meaning)
+
+
+def _file_of(source: Path) -> Path:
+    if not source.is_dir():
+        return source
+    for name in ("checkpoint.pt", "model.safetensors"):
+        if (source / name).exists():
+            return source / name
+    raise ValueError(
+        f"run: {str(source)!r} has neither a checkpoint.pt, as the folder of a run, nor a model.safetensors, as one for "
+        "the hub; give such a folder or a weights file"
+    )
+
+
+def _check_method(source: Path, settings: Mapping[str, Any], meaning: Mapping[str, str]) -> None:
+    """Refuse runs whose translator is not one network that takes an image alone."""
+    if "style" in settings and "rich domain" in meaning:
+        raise ValueError(
+            f"run: {str(source)!r} is a run of asyncgan_munit.py, which translates by the content encoder of one domain "
+            "and the decoder of the other; translate.py takes single networks. Build its Munit in Python"
+        )
+    if "pairs" in meaning:
+        raise ValueError(
+            f"run: {str(source)!r} is a run of asymmetricgan_gesture.py, whose generator needs a skeleton beside each "
+            "photo; translate.py takes photos alone. Call asymkit.load_network(run, 'translator')(photo, skeleton) in Python"
+        )
+
+
+def _network(held: Mapping[Any, Any], file: Path, direction: str | None) -> nn.Module:
+    try:
+        names = list(flat_of(tree_of(held)))
+        for pattern, load in PUBLISHED.items():
+            if any(map(pattern.search, names)):
+                return load(held if direction is None else asymkit.read_state_dict(file, direction)).eval()
+        return asymkit.load_network(held, direction)
+    except ValueError as error:
+        said = CHOICE.sub(r"give --direction \1", str(error)).replace("leave part out", "leave --direction out")
+        raise ValueError(f"run: {str(file)!r}: {said}") from error
