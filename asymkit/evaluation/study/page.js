@@ -115,13 +115,6 @@
     });
   }
 
-  function next() {
-    byId("go-on").hidden = false;
-    byId("next").disabled = false;
-    byId("next").focus();
-    return pressed([byId("next")], []);
-  }
-
   async function chosen(trial) { // real or fake
     const pair = study.protocol === "pair";
     byId("question").textContent = pair ? "Which one was real?" : "Was it real or fake?";
@@ -144,8 +137,9 @@
     const line = byId("feedback").firstElementChild;
     line.textContent = (right ? "Right: " : "No, ") + words;
     line.className = "question " + (right ? "right" : "wrong");
-    byId("feedback").hidden = false;
-    await next();
+    byId("feedback").hidden = byId("go-on").hidden = byId("next").disabled = false;
+    byId("next").focus();
+    await pressed([byId("next")], []);
   }
 
   async function rated() {
@@ -247,17 +241,17 @@
     const over = state.place === trials.length;
     byId("thanks").textContent = over ? "Thank you" : "You have stopped";
     byId("back").hidden = over;
-    byId("save").disabled = !state.rows.length;
+    byId("please").hidden = byId("save").hidden = !state.rows.length;
     byId("text").value = csv();
     byId("saved").hidden = true;
     byId("another").hidden = Boolean(named) || !state.saved;
-    byId("save").focus();
+    (state.rows.length ? byId("save") : byId("back")).focus();
   }
 
   function start() {
     const before = state.place > 0;
     show("start");
-    byId("resumed").hidden = byId("anew").hidden = !before;
+    byId("resumed").hidden = !before;
     byId("anew").hidden = !before || Boolean(named);
     byId("begin").textContent = before ? "Go on" : "Start";
     byId("begin").focus({ preventScroll: true });
