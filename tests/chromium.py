@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,16 @@ from typing import Any
 import pytest
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+HAND_OVER = """
+import os, sys
+ends = [os.dup(int(number)) for number in sys.argv[1:3]]  # first to others, as one of them may be 3 or 4
+for end, number in zip(ends, (3, 4)):
+    os.dup2(end, number)
+    os.set_inheritable(number, True)  # which dup2 leaves as it is where both are one
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium reads commands from file descriptor 3 and writes to 4."""
+
 KEYS = {"Enter": 13, "Tab": 9, "ArrowLeft": 37, "ArrowRight": 39, **{digit: 48 + int(digit) for digit in "12345"}}
 
 
@@ -138,17 +150,13 @@ def browser(folder: Path) -> Iterator[Page]:
         pytest.skip("no Chromium: apt-get install chromium")
     (to_child, writing), (reading, from_child) = os.pipe(), os.pipe()
 
-    def hand_over() -> None:
-        # to other numbers first, as one of them may be 3 or 4
-        ours = os.dup(to_child), os.dup(from_child)
-        for number, ours_number in zip((3, 4), ours, strict=True):
-            os.dup2(ours_number, number, inheritable=True)
-
     command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
     command += ["--remote-debugging-pipe", f"--user-data-dir={folder / 'profile'}"]
-    child = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=False, preexec_fn=hand_over
-    )
+    pipes = (to_child, from_child)
+    words = [sys.executable, "-S", "-c", HAND_OVER, *map(str, pipes), *command]
+    child = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=pipes)
+    limit = threading.Timer(600, child.kill)  # what waits for a page that hangs fails then
+    limit.start()
     os.close(to_child)
     os.close(from_child)
     try:
@@ -158,5 +166,6 @@ def browser(folder: Path) -> Iterator[Page]:
             page.tell("Browser.close")
         child.wait(timeout=60)
     finally:
+        limit.cancel()
         child.kill()
         child.wait()

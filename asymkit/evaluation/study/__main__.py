@@ -11,7 +11,8 @@ from asymkit.console import print_in_any_encoding
 try:
     import tyro
 
-    from asymkit.evaluation.study.page import Settings, write_page
+    from asymkit.evaluation.study.page import write_page
+    from asymkit.evaluation.study.settings import Settings
 except ImportError as missing:
     sys.exit(f'error: {missing.name} is missing; pip install "asymkit[evaluation]"')
 
