@@ -78,7 +78,7 @@ class Page:
         found: dict[str, Any] = self.events.pop(place)["params"]
         return found
 
-    def open(self, url: str) -> None:
+    def visit(self, url: str) -> None:
         self.tell("Page.navigate", url=url)
         self.wait_for("Page.loadEventFired")
 

@@ -40,7 +40,9 @@ def folders(tmp_path: Path) -> dict[str, Path]:
 
 
 def study_of(page: Path) -> dict[str, Any]:
-    found = re.search(r'<script type="application/json" id="study">(.*?)</script>', page.read_text("utf-8"), re.DOTALL)
+    found = re.search(
+        r'<script type="application/json" id="study">(.*?)</script>', page.read_text(encoding="utf-8"), re.DOTALL
+    )
     assert found is not None
     study: dict[str, Any] = json.loads(found[1])
     return study
@@ -60,7 +62,7 @@ def test_the_page_holds_the_images_and_asks_no_host(folders: dict[str, Path], tm
     said = write_page(
         folders["real"], {"ours": folders["ours"], "theirs": folders["theirs"]}, tmp_path / "p.html", SMALL
     )
-    text, study = (tmp_path / "p.html").read_text("utf-8"), study_of(tmp_path / "p.html")
+    text, study = (tmp_path / "p.html").read_text(encoding="utf-8"), study_of(tmp_path / "p.html")
     assert "http" not in re.sub(r"base64,[^\"]+|http-equiv", "", text)
     assert "default-src 'none'" in text
     assert re.findall(r"\$\w+", re.sub(r"base64,[^\"]+", "", text)) == []  # every place of the template is filled
@@ -97,7 +99,7 @@ def test_names_of_files_and_methods_cannot_leave_their_place(tmp_path: Path) -> 
     method = '</script><img src=x onerror="fail()">'
     settings = replace(SMALL, title="<b>T & t</b>", about="</main><script>fail()</script>")
     write_page(real, {method: fake}, tmp_path / "p.html", settings)
-    text, study = (tmp_path / "p.html").read_text("utf-8"), study_of(tmp_path / "p.html")
+    text, study = (tmp_path / "p.html").read_text(encoding="utf-8"), study_of(tmp_path / "p.html")
     assert study["methods"] == [method]
     assert {image[0] for image in study["real"]} == {path.name for path in real.iterdir()}
     assert text.count("<script") == text.count("</script>") == 2
@@ -339,7 +341,7 @@ def test_mean_opinion_scores_of_several_people_and_files(tmp_path: Path) -> None
     assert found["realness"].interval == pytest.approx((max(1, low), min(5, high)))
     assert found["realness"].wilson is None
     write_scores(scores, tmp_path / "scores.json")
-    written = json.loads((tmp_path / "scores.json").read_text("utf-8"))
+    written = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert written["methods"]["ours"]["richness"]["mean"] == found["richness"].mean
     assert (written["study"], written["people"], written["confidence"]) == ("1f2e", 3, 0.95)
     assert re.search(r"ours +3.08 \[.*\] +3.08 \[.*\] +24 +3 +4", table(scores))
@@ -366,8 +368,8 @@ def test_bad_rows_are_named(tmp_path: Path, bad: list[object], says: str | None)
     first = answers_csv(tmp_path / "a.csv", [row("ann", 1, 3)])
     second = answers_csv(tmp_path / "b.csv", [row("bob", 1, 3), bad])
     if says is None:
-        second.write_text(second.read_text("utf-8").replace('"""mos"', '"mos"x'), encoding="utf-8")
-        second.write_text(second.read_text("utf-8").rstrip() + '\r\n1f2e,"mos"x', encoding="utf-8")
+        second.write_text(second.read_text(encoding="utf-8").replace('"""mos"', '"mos"x'), encoding="utf-8")
+        second.write_text(second.read_text(encoding="utf-8").rstrip() + '\r\n1f2e,"mos"x', encoding="utf-8")
         says = ""
     with pytest.raises(ValueError, match=rf"^{re.escape(str(second))}: row [34]: .*{says}") as error:
         read_answers([first, second])
@@ -414,7 +416,7 @@ def test_the_commands(folders: dict[str, Path], tmp_path: Path) -> None:
     done = command("score", "answers-ann.csv", "-o", "s.json", "--confidence", "0.9")
     assert done.returncode == 0, done.stderr
     assert "realness [90 %]" in done.stdout
-    assert json.loads((tmp_path / "s.json").read_text("utf-8"))["confidence"] == 0.9
+    assert json.loads((tmp_path / "s.json").read_text(encoding="utf-8"))["confidence"] == 0.9
     wrong = command("score", "missing.csv")
     assert wrong.returncode == 1
     assert wrong.stderr.startswith("error: ")

@@ -67,7 +67,7 @@ def saved(page: Page) -> list[dict[str, str]]:
 
 def test_a_pair_study_with_the_keyboard_alone_and_a_reload(data: Path, tmp_path: Path, page: Page) -> None:
     url = written(data, tmp_path / "page.html")
-    page.open(url)
+    page.visit(url)
     assert "In each trial two pictures appear side by side for 0.05 seconds." in shown(page)
     assert "seed 0" in shown(page)
     page.press("Enter")  # the button to start has the focus
@@ -121,7 +121,7 @@ def test_a_pair_study_with_the_keyboard_alone_and_a_reload(data: Path, tmp_path:
 def test_grades_with_keys_and_mouse_beside_the_input(data: Path, tmp_path: Path, page: Page) -> None:
     url = written(data, tmp_path / "page.html", protocol="mos", inputs=data / "labels", trials=2, practice=0)
     page.screen(400, 800)
-    page.open(url + "?person=ann")
+    page.visit(url + "?person=ann")
     assert "beside the input that it was made from" in shown(page)
     page.press("Enter")
     given: list[tuple[str, ...]] = []
@@ -154,7 +154,7 @@ def test_grades_with_keys_and_mouse_beside_the_input(data: Path, tmp_path: Path,
 
 
 def test_one_picture_at_a_time_stopped_and_the_next_person(data: Path, tmp_path: Path, page: Page) -> None:
-    page.open(written(data, tmp_path / "page.html", protocol="single", practice=0, trials=2))
+    page.visit(written(data, tmp_path / "page.html", protocol="single", practice=0, trials=2))
     page.click("#begin")
     asked(page, 1, of=8)
     page.click("#first")
@@ -190,7 +190,7 @@ def test_trials_are_dealt_evenly(data: Path, tmp_path: Path, page: Page, protoco
     if paired and protocol == "single":
         trials = 2
     change: dict[str, Any] = {"protocol": protocol, "paired": paired, "trials": trials, "practice": practice}
-    page.open(written(data, tmp_path / "page.html", images=12, **change))
+    page.visit(written(data, tmp_path / "page.html", images=12, **change))
     embedded = "JSON.parse(document.getElementById('study').textContent)"
 
     def plan(person: str) -> list[dict[str, Any]]:
@@ -236,7 +236,7 @@ def test_names_with_markup_and_a_browser_that_keeps_nothing(tmp_path: Path, page
         "Page.addScriptToEvaluateOnNewDocument",
         source="Object.defineProperty(window, 'localStorage', { get() { throw new Error('refused'); } });",
     )
-    page.open((tmp_path / "page.html").as_uri())
+    page.visit((tmp_path / "page.html").as_uri())
     assert "</p><script>fail()</script>" in shown(page)
     assert "This browser does not keep answers for this page." in shown(page)
     page.press("Enter")
@@ -259,7 +259,7 @@ def test_nothing_hangs_out_at_the_side_and_text_can_be_read(data: Path, tmp_path
     )
     for scheme in ("light", "dark"):
         page.screen(width, 800, scheme)
-        page.open(url)
+        page.visit(url)
         there(page, "#start:not([hidden])")
         assert page.value("document.documentElement.scrollWidth") == width
         style = "getComputedStyle(document.body)"
