@@ -286,11 +286,12 @@
     if (!kept && state.rows.length && !state.saved) event.preventDefault();
   });
 
-  document.documentElement.style.setProperty("--width", study.box[0] + "px");
-  document.documentElement.style.setProperty("--shape", study.box.join(" / "));
+  const [width, height] = study.box; // as wide as the images are, unless they or the questions below would not fit the screen
+  byId("stage").style.setProperty("--width", "min(" + width + "px, " + (timed ? 62 : 36) * width / height + "vh)");
+  byId("stage").style.setProperty("--shape", width + " / " + height);
   for (const part of document.querySelectorAll("[data-protocol]")) part.hidden = part.dataset.protocol !== study.protocol;
   for (const part of document.querySelectorAll("[data-inputs]")) part.hidden = !study.inputs.length;
-  for (const part of document.querySelectorAll("[data-practice]")) part.hidden = !study.practice;
+  for (const part of document.querySelectorAll("[data-practice]")) part.hidden = !study.practice !== (part.dataset.practice === "none");
   for (const part of document.querySelectorAll("[data-feedback]")) part.hidden = !timed;
   byId("attributes").replaceChildren(...study.questions.filter((name) => name in ASKED)
     .map((name) => Object.assign(document.createElement("li"), { textContent: ASKED[name] })));
