@@ -23,7 +23,7 @@ from asyncgan_munit import DEMO as MUNIT_DEMO
 from chromium import seen_in_chromium
 from PIL import Image
 from published import lively
-from support.report import record
+from support.report import logger
 from tiny import cyclegan_folder, tiny
 from torch import Tensor
 
@@ -89,7 +89,7 @@ class Runs:
             AcceleratorState._reset_state(reset_partial_state=True)
             example, settings = self.settings[name]
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(record, "write_report", lambda *_: None)  # which takes longer than the training
+                patch.setattr(logger, "write_report", lambda *_: None)  # which takes longer than the training
                 importlib.import_module(example).main(replace(settings, out=self.folder / name))
             self.made[name] = self.folder / name / "dry-run"
         return self.made[name]

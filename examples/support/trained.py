@@ -15,7 +15,7 @@ from asymkit.evaluation.images import ValueRange
 from asymkit.state_dicts import flat_of, tree_of
 from asymkit.weight_files import read_file
 from support.data.images import DERIVE, PoorKind
-from support.run.durable import previous_of
+from support.run.atomic_write import previous_of
 
 GENERATORS = (
     asymkit.ResnetGenerator,
