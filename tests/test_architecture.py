@@ -189,3 +189,14 @@ def test_every_object_on_the_equations_page_exists() -> None:
 
 def test_the_version_is_in_the_changelog() -> None:
     assert f"## {asymkit.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+OTHER_WORDS = re.compile(
+    r"\b(whole numbers?|critics?|judges?|by_x|bricks|looks|hand(ed)? in|squashed|tiled onto)\b", re.IGNORECASE
+)
+"""Words for which the field has another, see DESIGN."""
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_words_are_the_fields(path: Path) -> None:
+    assert not OTHER_WORDS.findall(path.read_text(encoding="utf-8"))
