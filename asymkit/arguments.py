@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import difflib
 import operator
+import os
 import reprlib
 from collections.abc import Sequence
 from numbers import Number, Real
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -141,3 +143,10 @@ def range_of(value_range: Any) -> tuple[float, float]:
             "e.g. (-1, 1), (0, 1) or (0, 255)"
         )
     return low, high
+
+
+def path_of(name: str, value: object) -> Path:
+    """The value as a ``Path``, refused where it is no path or an empty one."""
+    if not isinstance(value, (str, os.PathLike)) or not str(value):
+        raise ValueError(f"{name} must be a path, got {described(value)}")
+    return Path(value)

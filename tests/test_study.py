@@ -392,6 +392,29 @@ def test_files_that_are_no_answers_are_named(tmp_path: Path) -> None:
         read_answers([answers_csv(tmp_path / "pair.csv", [pair])])
 
 
+def test_nonsense_is_refused_by_the_name_of_its_argument(folders: dict[str, Path], tmp_path: Path) -> None:
+    fakes, out, one = {"ours": folders["ours"]}, tmp_path / "p.html", Answers("1f2e", "mos", [])
+    calls: dict[str, Any] = {
+        "real": lambda value: write_page(value, fakes, out),
+        "fakes": lambda value: write_page(folders["real"], value, out),
+        "fakes['ours']": lambda value: write_page(folders["real"], {"ours": value}, out),
+        "out": lambda value: write_page(folders["real"], fakes, value),
+        "settings": lambda value: write_page(folders["real"], fakes, out, value),
+        "inputs": lambda value: Settings("mos", inputs=value),
+        "title": lambda value: Settings(title=value),
+        "files": lambda value: read_answers(value),
+        "answers": lambda value: score(value),
+        "scores": lambda value: table(value),
+        "path": lambda value: write_scores(score(one), value),
+    }
+    for name, call in calls.items():
+        for value in (3, 1.5, b"x", object(), {"a": 1}):
+            with pytest.raises(ValueError, match=f"^{re.escape(name)} must be "):
+                call(value if name != "fakes" or not isinstance(value, dict) else list(value))
+    with pytest.raises(ValueError, match="files must be a list of paths, got 'answers"):
+        read_answers("answers.csv")  # type: ignore[arg-type]
+
+
 def test_a_confidence_is_a_share() -> None:
     one = Answers("1f2e", "mos", [Answer("ann", 1, "ours", "1.png", "realness", 3)])
     for confidence in (0, 1, 95, float("nan")):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from asymkit.arguments import described, path_of
 from asymkit.evaluation.study.protocols import QUESTIONS, REAL
 
 COLUMNS = (
@@ -55,11 +56,13 @@ def read_answers(files: Sequence[Path]) -> Answers:
             answers at all. The message names file and row as a spreadsheet does: the header is row 1.
         OSError: a file that is missing or cannot be read.
     """
+    if isinstance(files, str) or not isinstance(files, Sequence):
+        raise ValueError(f"files must be a list of paths, got {described(files)}")
     rows: list[Answer] = []
     seen: dict[tuple[str, int, str], str] = {}
     first: tuple[str, str, str] | None = None
     for file in files:
-        for where, cells in _rows(Path(file)):
+        for where, cells in _rows(path_of("files", file)):
             study, protocol = cells["study"], cells["protocol"]
             first = first or (study, protocol, where)
             if (study, protocol) != first[:2]:

@@ -12,7 +12,7 @@ from string import Template
 from typing import Any, NamedTuple
 
 import asymkit
-from asymkit.arguments import described
+from asymkit.arguments import described, instance_of, path_of
 from asymkit.checkpoints.durable import write_whole
 from asymkit.evaluation.study.pictures import box, chosen, embedded, inspected, matched_by_name, too_large, unlike
 from asymkit.evaluation.study.protocols import QUESTIONS, REAL
@@ -53,13 +53,14 @@ def write_page(
         ValueError: folders that are missing or do not fit together, too few images for the trials, an image that cannot be
             read, or a page larger than the limit.
     """
-    methods, out = _checked_names(fakes), Path(out)
+    methods, out, real = _checked_names(fakes), path_of("out", out), path_of("real", real)
+    instance_of("settings", settings, Settings, "of asymkit.evaluation.study.settings")
     if not out.parent.is_dir():
         raise ValueError(f"out: no folder {str(out.parent)!r}; expected the path of a page in a folder that exists")
     mos = settings.protocol == "mos"
-    folders = {name: Path(folder) for name, folder in fakes.items()}
-    folders |= {REAL: Path(real)} if not mos or settings.rate_real else {}
-    folders |= {"inputs": settings.inputs} if settings.inputs is not None else {}
+    folders = {name: path_of(f"fakes[{name!r}]", folder) for name, folder in fakes.items()}
+    folders |= {REAL: real} if not mos or settings.rate_real else {}
+    folders |= {"inputs": Path(settings.inputs)} if settings.inputs is not None else {}
     notes: list[str] = []
     files = {name: inspected(name, folder, settings, notes) for name, folder in folders.items()}
     matched = settings.paired or settings.inputs is not None

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 
+from asymkit.arguments import instance_of, path_of
 from asymkit.checkpoints.durable import write_whole
 from asymkit.evaluation.study.answers import Answer, Answers
 from asymkit.evaluation.study.intervals import Interval, crossed_interval, wilson
@@ -83,6 +84,7 @@ def score(answers: Answers, confidence: float = 0.95) -> Scores:
         >>> found.mean, [round(end, 3) for end in found.wilson]
         (0.5, [0.237, 0.763])
     """
+    instance_of("answers", answers, Answers, "what read_answers gives")
     groups: dict[str, dict[str, list[Answer]]] = {}
     for method in sorted({row.method for row in answers.rows}, key=lambda name: (name == REAL, name)):
         rows = [row for row in answers.rows if row.method == method]
@@ -119,6 +121,7 @@ def table(scores: Scores) -> str:
     Returns:
         Lines of text.
     """
+    instance_of("scores", scores, Scores, "what score gives")
     mos, level = scores.protocol == "mos", f"{100 * scores.confidence:g} %"
     if mos:
         names = [name for name in QUESTIONS["mos"] if any(name in each for each in scores.methods.values())]
@@ -160,5 +163,6 @@ def write_scores(scores: Scores, path: Path) -> None:
         scores: of a study.
         path: the file to write.
     """
+    instance_of("scores", scores, Scores, "what score gives")
     content = json.dumps(asdict(scores), indent=2, ensure_ascii=False) + "\n"
-    write_whole(path, lambda file: file.write(content.encode(errors="backslashreplace")))
+    write_whole(path_of("path", path), lambda file: file.write(content.encode(errors="backslashreplace")))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from asymkit.arguments import at_least, flags, number, one_of
+from asymkit.arguments import at_least, described, flags, number, one_of, path_of
 from asymkit.evaluation.study.protocols import Protocol
 
 
@@ -59,5 +59,10 @@ class Settings:
         number("seconds", self.seconds, 0.05, 60)
         number("limit", self.limit, 0.1, 500)
         flags(paired=self.paired, rate_real=self.rate_real)
+        if self.inputs is not None:
+            path_of("inputs", self.inputs)
+        for name in ("title", "about"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be text, got {described(getattr(self, name))}")
         if self.inputs is not None and self.protocol != "mos":
             raise ValueError(f"inputs: they are shown in protocol 'mos' only, got {self.protocol!r}; leave them out")
