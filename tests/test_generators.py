@@ -201,7 +201,7 @@ IMAGE = torch.rand(2, 3, 32, 32)
         (lambda: build()(IMAGE.permute(0, 2, 3, 1)), r"did you mean image.permute\(0, 3, 1, 2\)\?"),
         (lambda: build()(IMAGE[:, :1]), r"for grey images use image.expand\(-1, 3, -1, -1\)"),
         (lambda: build("concat").sample_aux(2, 4), r"size must be \(height, width\) .*, got 4"),  # type: ignore[arg-type]
-        (lambda: build("cin").sample_aux(2, (4, 4)), "takes a vector z, got size"),
+        (lambda: build("cin").sample_aux(2, (4, 4)), "takes a vector z; leave it out"),
         (lambda: build("concat", spatial=True).sample_aux(2), "takes a spatial z, give"),
     ],
 )
