@@ -122,6 +122,13 @@ def optional_modules(**given: object) -> None:
     modules(**{name: value for name, value in given.items() if value is not None})
 
 
+def callables(**given: object) -> None:
+    """Refuse anything that cannot be called."""
+    for name, value in given.items():
+        if not callable(value):
+            raise ValueError(f"{name} must be a function or a network, got {described(value)}")
+
+
 def instance_of(name: str, value: object, kind: type, how: str) -> None:
     """Refuse anything but an object of this class; ``how`` says where one comes from."""
     if not isinstance(value, kind):
