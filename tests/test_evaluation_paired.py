@@ -106,7 +106,7 @@ def test_the_discrete_frechet_distance_is_no_pointwise_maximum() -> None:
 def test_frd_reads_logits_as_curves() -> None:
     network = torchvision_features("resnet18", None, side=32)
     x, y = torch.rand(2, 3, 32, 32) * 2 - 1, torch.rand(2, 3, 32, 32) * 2 - 1
-    curves = [network(each).logits.double()[..., None].tolist() for each in (x, y)]  # type: ignore[union-attr]
+    curves = [network(each).logits.double()[..., None].tolist() for each in (x, y)]
     short = [[curve[:200] for curve in each] for each in curves]  # the loop recurses
     wanted = [looped(a, b) for a, b in zip(*short, strict=True)]
     head = FeatureNetwork(FirstLogits(network, 200), "short")
@@ -153,8 +153,10 @@ def test_folders_of_several_sizes_are_compared_pair_by_pair(tmp_path: Path) -> N
     real, fake = noise(*sizes), [image // 2 for image in noise(*sizes)]
     folders = saved(tmp_path / "real", real), saved(tmp_path / "fake", fake, "{}.bmp")
     found = paired_scores(*folders, {"L1": lambda x, y: (x - y).abs().mean((1, 2, 3))})
-    tensors = [[torch.from_numpy(each).permute(2, 0, 1)[None] / 127.5 - 1 for each in side] for side in (real, fake)]
-    for number, (x, y) in enumerate(zip(*tensors, strict=True)):
+    reals, fakes = (
+        [torch.from_numpy(each).permute(2, 0, 1)[None] / 127.5 - 1 for each in side] for side in (real, fake)
+    )
+    for number, (x, y) in enumerate(zip(reals, fakes, strict=True)):
         torch.testing.assert_close(found.psnr[number], psnr(x, y)[0])
         torch.testing.assert_close(found.others["L1"][number], (x - y).abs().mean())
     assert found.scales == 1  # of the smallest image
@@ -162,7 +164,7 @@ def test_folders_of_several_sizes_are_compared_pair_by_pair(tmp_path: Path) -> N
         "mean of 3 pairs, 1 of the 5 scales",
         "mean of 3 pairs",
     ]
-    torch.testing.assert_close(paired_scores(*tensors).ssim, found.ssim)
+    torch.testing.assert_close(paired_scores(reals, fakes).ssim, found.ssim)
 
 
 def test_cyclegans_folder_of_results(tmp_path: Path) -> None:
@@ -202,7 +204,9 @@ def test_pairs_that_do_not_fit_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'2.jpg' and '2.png' in .*real' have one name but for their endings"):
         paired_scores(real, fake)
     with pytest.raises(ValueError, match=r"images 1 to 1: LPIPS: .*at least 32"):
-        paired_scores(*torch.rand(2, 1, 3, 20, 20), {"LPIPS": LPIPSLoss("squeeze", None).distances})
+        paired_scores(
+            torch.rand(1, 3, 20, 20), torch.rand(1, 3, 20, 20), {"LPIPS": LPIPSLoss("squeeze", None).distances}
+        )
 
 
 def test_batches_and_pairs_of_tensors() -> None:

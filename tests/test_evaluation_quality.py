@@ -28,6 +28,7 @@ from asymkit.evaluation import (
     quality,
     torchvision_features,
 )
+from asymkit.networks.features import IMAGENET_MEAN, IMAGENET_STD
 
 
 class Moments(nn.Module):
@@ -195,7 +196,7 @@ def test_weights_of_a_file_are_used_and_named(tmp_path: Path) -> None:
     assert ours.name != torchvision_features("squeezenet1_1", squeezenet1_1(weights=None).state_dict()).name
     assert "at 64²" in torchvision_features("squeezenet1_1", theirs.state_dict(), side=64).name
     images = torch.rand(2, 3, 224, 224) * 2 - 1
-    mean, std = (torch.tensor(each).view(3, 1, 1) for each in (features.IMAGENET_MEAN, features.IMAGENET_STD))
+    mean, std = (torch.tensor(each).view(3, 1, 1) for each in (IMAGENET_MEAN, IMAGENET_STD))
     found, normalised = ours(images), ((images + 1) / 2 - mean) / std
     torch.testing.assert_close(found.logits, theirs(normalised), atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(found.values, theirs.features(normalised).mean((2, 3)), atol=1e-4, rtol=1e-4)
@@ -209,7 +210,7 @@ def test_weights_of_a_file_are_used_and_named(tmp_path: Path) -> None:
 def test_the_features_of_a_resnet_come_before_its_classifier() -> None:
     network = torchvision_features("resnet18", None, side=32)
     found = network(torch.zeros(1, 3, 40, 40))
-    assert (found.values.shape, found.logits.shape) == ((1, 512), (1, 1000))  # type: ignore[union-attr]
+    assert (found.values.shape, found.logits.shape) == ((1, 512), (1, 1000))
 
 
 def offline(*_: Any, **__: Any) -> None:

@@ -183,7 +183,7 @@ def augmentation_scores(
             classifier = train(*given)
         modules(**{"what train gives": classifier})
         found.append(classification_accuracy(classifier, images[held], classes[held], (1,))[1])
-    return AugmentationScores(*found, train=len(kept), generated=len(made[0]), test=len(held))
+    return AugmentationScores(found[0], found[1], len(kept), len(made[0]), len(held))
 
 
 def split_by_class(classes: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:

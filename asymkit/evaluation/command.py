@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+import asymkit
 from asymkit.arguments import described, one_of
 from asymkit.evaluation.features import FeatureNetwork, inception_features, torchvision_features
 from asymkit.evaluation.paired import frd as frechet_resnet_distance
@@ -161,13 +162,11 @@ def _distances(
 
 
 def _write(path: Path, folders: tuple[FolderImages, FolderImages], rows: list[Row], notes: list[str]) -> None:
-    from asymkit import __version__
-
     sides = {
         side: {"folder": str(each.files.folder), "images": len(each)}
         for side, each in zip(("real", "fake"), folders, strict=True)
     }
-    content = {"asymkit": __version__, **sides, "rows": json_rows(rows), "notes": notes}
+    content = {"asymkit": asymkit.__version__, **sides, "rows": json_rows(rows), "notes": notes}
     try:
         path.write_text(json_format.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:

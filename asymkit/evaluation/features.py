@@ -34,15 +34,13 @@ NODES = {
 
 
 class Features(NamedTuple):
-    """What a network makes of images.
-
-    Attributes:
-        values: features, (N, F).
-        logits: scores of classes, (N, classes), or None where the network has none.
-    """
+    """What a network makes of images."""
 
     values: Tensor
+    """Features, (N, F)."""
+
     logits: Tensor | None
+    """Scores of classes, (N, classes), or None where the network has none."""
 
 
 class FeatureNetwork(nn.Module):

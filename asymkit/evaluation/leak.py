@@ -36,7 +36,7 @@ class RebuildLeak:
 
     @property
     def leak(self) -> Tensor:
-        """error(F(true y)) − error(F(G(x))), (N,): about 0 without a leak, positive with one."""
+        """The error of F(true y) less that of F(G(x)), (N,), about 0 without a leak and positive with one."""
         return self.from_true - self.from_generated
 
     def rows(self) -> list[Row]:

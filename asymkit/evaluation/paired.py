@@ -46,7 +46,7 @@ def psnr(real: Tensor, fake: Tensor) -> Tensor:
 def discrete_frechet(p: Tensor, q: Tensor) -> Tensor:
     """Discrete Fréchet distance of curves: the longest link that two points going forward along them need at least.
 
-    That of Eiter and Mannila (1994): d(i, j) = max(|pᵢ − qⱼ|, min(d(i−1, j), d(i, j−1), d(i−1, j−1))).
+    That of Eiter and Mannila (1994): d(i, j) = max(‖pᵢ − qⱼ‖, min(d(i−1, j), d(i, j−1), d(i−1, j−1))).
 
     Args:
         p: points of N curves, (N, L, D), or (N, L) for numbers.
@@ -88,7 +88,7 @@ def discrete_frechet(p: Tensor, q: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def frd(real: Tensor, fake: Tensor, network: FeatureNetwork) -> Tensor:
-    """Fréchet ResNet distance of each pair (GestureGAN, Tang et al. 2018) [AsymmetricGAN §4.3].
+    """Fréchet ResNet distance of each pair (GestureGAN, Tang et al. 2018) [AsymmetricGAN §4.2].
 
     The logits of a ResNet-50 (1,000 numbers) are read as a curve, in their order, and the curves of a real and a generated
     image compared by :func:`discrete_frechet`. Average it over the pairs; the authors' script, which numbers pairs from
@@ -206,8 +206,6 @@ def paired_scores(
                 others[what].append(distance(x, y))
             except ValueError as error:
                 raise ValueError(f"{name}: {what}: {error}") from error
-    return PairedScores(
-        *(torch.cat(each).cpu() for each in (*plain.values(), by_scale[scales])),
-        scales,
-        {name: torch.cat(each).cpu() for name, each in others.items()},
-    )
+    figures = [torch.cat(each).cpu() for each in (plain["psnr"], plain["ssim"], by_scale[scales])]
+    distances_of = {name: torch.cat(each).cpu() for name, each in others.items()}
+    return PairedScores(figures[0], figures[1], figures[2], scales, distances_of)

@@ -18,15 +18,13 @@ MOST_CLASSES = 4096
 
 
 class Palette(NamedTuple):
-    """Names and colours of classes; a class's id is its position.
-
-    Attributes:
-        names: of the classes.
-        colors: red, green and blue from 0 to 255, of each.
-    """
+    """Names and colours of classes; a class's id is its position."""
 
     names: tuple[str, ...]
+    """Of the classes."""
+
     colors: tuple[tuple[int, int, int], ...]
+    """Red, green and blue from 0 to 255, of each class."""
 
     @classmethod
     def of(cls, given: Mapping[str, Sequence[int]]) -> Palette:

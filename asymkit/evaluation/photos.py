@@ -165,7 +165,7 @@ def segment(network: nn.Module, photos: Tensor, size: tuple[int, int] | None = N
         size: height and width of the labels; None for the photos'.
 
     Returns:
-        Ids, (N, *size), integers.
+        Ids, (N, H, W) of that size, integers.
 
     Raises:
         ValueError: no network, no photos, no size, or what the network gives are no logits.

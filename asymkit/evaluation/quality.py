@@ -58,7 +58,7 @@ def torchmetrics_image(seed: int = 0) -> Iterator[Any]:
 def frechet_distance(real: Tensor, fake: Tensor) -> float:
     """Fréchet distance of two Gaussians fitted to features; FID where they are Inception's (Heusel et al. 2017).
 
-    |μ − ν|² + tr(Σ + Γ − 2 (ΣΓ)^½), in float64. Its bias falls with the number of images and is large below 2,000.
+    ‖μ − ν‖² + tr(Σ + Γ − 2 (ΣΓ)^½), in float64. Its bias falls with the number of images and is large below 2,000.
 
     Args:
         real: features (N, F), N at least 2.

@@ -147,8 +147,8 @@ class SegmentationMeter:
                 wrong = low if low < 0 else high
                 raise ValueError(f"{name}: classes are numbered 0 to {self.classes - 1}, got {wrong}")
         counts = torch.ones_like(truth, dtype=torch.bool)
-        for each in self.ignored:
-            counts &= truth != each
+        for ignored in self.ignored:
+            counts &= truth != ignored
         if counts.any():
             options = {"num_classes": self.classes, "validate_args": False}  # done above
             self.confusion += self.count(prediction[counts], truth[counts], **options)

@@ -8,19 +8,19 @@ from typing import Any, NamedTuple
 
 
 class Row(NamedTuple):
-    """One figure of a table.
-
-    Attributes:
-        figure: its name; of features from another network than Inception never "FID", "KID" or "Inception Score".
-        value: NaN where it has none, such as the accuracy of a class that no image shows.
-        by: what it was computed with: the network and its version, the number of images, subsets, classes.
-        spread: standard deviation, None where there is none.
-    """
+    """One figure of a table."""
 
     figure: str
+    """Its name; of features from another network than Inception never "FID", "KID" or "Inception Score"."""
+
     value: float
+    """NaN where it has none, such as the accuracy of a class that no image shows."""
+
     by: str = ""
+    """What it was computed with: the network and its version, the number of images, subsets, classes."""
+
     spread: float | None = None
+    """Standard deviation, None where there is none."""
 
     @property
     def shown(self) -> str:
