@@ -18,6 +18,9 @@ from torch import Tensor, nn
 
 MOST_CHANNELS, MOST_WIDTH, MOST_BLOCKS, MOST_DOMAINS = 4096, 1024, 256, 10_000
 
+MOST_SEED = 2**63 - 1
+"""The largest seed of PyTorch's generators."""
+
 LIMITS = {
     **dict.fromkeys(("in_channels", "out_channels", "aux_channels", "skeleton_channels"), MOST_CHANNELS),
     **dict.fromkeys(("width", "reconstructor_width"), MOST_WIDTH),

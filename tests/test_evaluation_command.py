@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -197,6 +198,12 @@ def test_tables_and_json_show_what_has_no_value() -> None:
     assert [row["value"] for row in json.loads(json.dumps(json_rows(rows), allow_nan=False))] == [None, None, 0.123456]
     with pytest.raises(ValueError, match="at least one row"):
         text_table([])
+
+
+def test_the_example_of_the_page_runs() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(example, "evaluation.md", "exec"), {})
 
 
 @pytest.mark.slow

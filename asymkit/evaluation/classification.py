@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from asymkit.arguments import at_least, callables, described, modules, number
-from asymkit.checks import FLOATING, check_images
+from asymkit.arguments import MOST_SEED, at_least, callables, described, modules, number
+from asymkit.checks import check_array, check_images, have_values
 from asymkit.evaluation.table import Row
 
 Train = Callable[[Tensor, Tensor], nn.Module]
@@ -35,8 +35,7 @@ def top_k_accuracy(logits: Tensor, classes: Tensor, k: int = 1) -> float:
         >>> top_k_accuracy(logits, torch.tensor([0, 1])), top_k_accuracy(logits, torch.tensor([0, 1]), k=2)
         (0.5, 1.0)
     """
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.dtype not in FLOATING or 0 in logits.shape:
-        raise ValueError(f"logits must be floating point, (N, K), got {described(logits)}")
+    check_array("logits", logits, "floating point, (N, K)", (2,))
     _check_classes("classes", classes, len(logits))
     count = logits.shape[1]
     if at_least("k", k) >= count:
@@ -85,15 +84,20 @@ def classification_accuracy(
     """
     modules(classifier=classifier)
     check_images(images, "images")
+    have_values(images=images)
     _check_classes("classes", classes, len(images))
     if not isinstance(ks, list | tuple) or not ks:
         raise ValueError(f"ks must be a list of integers such as (1, 5), got {described(ks)}")
+    ks = [at_least("ks", each) for each in ks]
     training, parts = classifier.training, images.split(at_least("batch", batch))
     classifier.eval()
     try:
-        logits = torch.cat([classifier(part) for part in parts])
+        found = [classifier(part) for part in parts]
     finally:
         classifier.train(training)
+    if not all(isinstance(each, Tensor) and each.ndim == 2 for each in found):
+        raise ValueError(f"classifier must turn images into logits (N, K), got {described(found[0])}")
+    logits = torch.cat(found)
     return {k: top_k_accuracy(logits, classes, k) for k in ks}
 
 
@@ -167,8 +171,9 @@ def augmentation_scores(
     """
     callables(train=train, generate=generate)
     check_images(images, "images")
+    have_values(images=images)
     _check_classes("classes", classes, len(images))
-    kept, held = split_by_class(classes, number("share", share, 0.01, 0.99), at_least("seed", seed, 0))
+    kept, held = split_by_class(classes, number("share", share, 0.01, 0.99), at_least("seed", seed, 0, MOST_SEED))
     real = images[kept], classes[kept]
     made = generate(*real)
     if not isinstance(made, tuple | list) or len(made) != 2:
@@ -206,6 +211,6 @@ def split_by_class(classes: Tensor, share: float, seed: int) -> tuple[Tensor, Te
 
 
 def _check_classes(name: str, classes: object, count: int) -> None:
-    whole = isinstance(classes, Tensor) and not classes.is_floating_point() and not classes.is_complex()
-    if not whole or classes.dtype == torch.bool or tuple(classes.shape) != (count,) or not count:  # type: ignore[attr-defined]
-        raise ValueError(f"{name} must be integers ({count},), one for each image, got {described(classes)}")
+    what = f"integers ({count},), one for each image"
+    if len(check_array(name, classes, what, (1,), integers=True)) != count:
+        raise ValueError(f"{name} must be {what}, got {described(classes)}")

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 import asymkit
-from asymkit.arguments import described, one_of
+from asymkit.arguments import one_of
+from asymkit.checks import usable_device
 from asymkit.evaluation.features import FeatureNetwork, inception_features, torchvision_features
 from asymkit.evaluation.paired import frd as frechet_resnet_distance
 from asymkit.evaluation.paired import paired_scores
@@ -81,7 +82,7 @@ def evaluate(
     features = ("inception" if labels is None else "none") if features is None else features
     one_of("features", features, NETWORKS)
     one_of("lpips", lpips, ("alex", "vgg", "squeeze", "none"))
-    where = _device(device)
+    where = usable_device(("cuda" if torch.cuda.is_available() else "cpu") if device is None else device)
     if json is not None and not Path(json).absolute().parent.is_dir():
         raise ValueError(f"json: no folder {str(Path(json).parent)!r} to write {Path(json).name!r} to; make it first")
     if features == "none" and not paired and labels is None:
@@ -107,18 +108,6 @@ def evaluate(
     if json is not None:
         _write(Path(json), folders, rows, notes)
     return text
-
-
-def _device(device: str | None) -> torch.device:
-    if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        found = torch.device(device)
-        torch.zeros((), device=found)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        first = str(error).split("\n", maxsplit=1)[0]
-        raise ValueError(f"device: {described(device)} cannot be used ({first}); use cpu") from error
-    return found
 
 
 def _network(name: Network, weights: Path | None, device: torch.device) -> FeatureNetwork:

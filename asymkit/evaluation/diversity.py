@@ -8,8 +8,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from asymkit.arguments import at_least, callables, described, number
-from asymkit.checks import FLOATING, check_images
+from asymkit.arguments import at_least, callables, described, range_of
+from asymkit.checks import check_array, check_dense, check_images, have_values
 
 
 @torch.inference_mode()
@@ -35,6 +35,7 @@ def pairwise_distance(images: Tensor, distance: Callable[[Tensor, Tensor], Tenso
         0.2
     """
     check_images(images, "images")
+    have_values(images=images)
     callables(distance=distance)
     batch = at_least("batch", batch)
     if len(images) < 2:
@@ -82,8 +83,9 @@ def diversity_over_z(
     """
     callables(generator=generator, distance=distance)
     check_images(inputs, "inputs")
-    if not isinstance(z, Tensor) or z.ndim < 1 or len(z) < 2:
-        raise ValueError(f"z must hold at least two latent codes (Z, ...), got {described(z)}")
+    have_values(inputs=inputs)
+    if len(check_array("z", z, what := "at least two latent codes (Z, ...), floating point", range(1, 6))) < 2:
+        raise ValueError(f"z must be {what}, got {described(z)}")
     found = []
     for image in inputs.split(1):
         translated = torch.cat([generator(image, each) for each in z.split(1)])
@@ -112,14 +114,9 @@ def entropy_over_z(values: Tensor, bins: int = 12, value_range: tuple[float, flo
         >>> entropy_over_z(torch.arange(400) / 400, bins=4)
         tensor(2., dtype=torch.float64)
     """
-    if not isinstance(values, Tensor) or values.ndim < 1 or values.dtype not in FLOATING or 0 in values.shape:
-        raise ValueError(f"values must be floating point, (Z, ...), got {described(values)}")
+    check_array("values", values, "floating point, (Z, ...)", range(1, 9))
     bins = at_least("bins", bins, 2, 65_536)
-    if not isinstance(value_range, list | tuple) or len(value_range) != 2:
-        raise ValueError(f"value_range must be (low, high), got {described(value_range)}")
-    low, high = (number("value_range", each, -1e9, 1e9) for each in value_range)
-    if low >= high:
-        raise ValueError(f"value_range must be (low, high) with low < high, got {value_range!r}")
+    low, high = range_of(value_range)
     bin_of = ((values.double() - low) / (high - low) * bins).floor().clamp(0, bins - 1)
     shares = torch.stack([(bin_of == each).double().mean(0) for each in range(bins)])
     return torch.special.entr(shares).sum(0) / torch.log(torch.tensor(2.0, dtype=torch.float64))
@@ -147,6 +144,7 @@ def mean_hue(images: Tensor, mask: Tensor | None = None) -> Tensor:
     check_images(images, "images", channels=3)
     weights = images.new_ones(len(images), 1, *images.shape[2:])
     if mask is not None:
+        check_dense("mask", mask, "boolean, (N, 1, H, W) or (N, H, W)", like=images)
         shapes = ((len(images), 1, *images.shape[2:]), (len(images), *images.shape[2:]))
         if not isinstance(mask, Tensor) or tuple(mask.shape) not in shapes or mask.dtype != torch.bool:
             raise ValueError(f"mask must be boolean, {shapes[0]}, got {described(mask)}")

@@ -235,7 +235,10 @@ def inception_features(weights: str | os.PathLike[str] = "download") -> FeatureN
             'Inception\'s features need torch-fidelity; pip install "asymkit[evaluation]"', name="torch_fidelity"
         ) from error
     path = _downloaded() if str(weights) == "download" else Path(weights)
-    read_file(path)  # refuses a pickle that runs code, before torch-fidelity, which would run it, opens the file
+    try:  # a pickle that runs code is refused before torch-fidelity, which would run it, opens the file
+        read_file(path)
+    except ValueError as error:
+        raise ValueError(f"weights: {error}") from error
     found = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     try:
         network = _Inception(path)

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from asymkit.arguments import at_least, callables, described, number, one_of
-from asymkit.checks import check_together
-from asymkit.evaluation.sensitivity import Translate, mean_absolute_error
+from asymkit.arguments import MOST_SEED, at_least, callables, described, number, one_of
+from asymkit.checks import check_together, have_values
+from asymkit.evaluation.sensitivity import Translate, check_codes, errors_of, mean_absolute_error
 from asymkit.evaluation.table import Row
 
 
@@ -87,8 +87,10 @@ def rebuild_leak(
         raise ValueError(
             f"true_y and generated_y must have one shape, got {described(true_y)} and {described(generated_y)}"
         )
+    have_values(x=x)
+    check_codes("z", z, len(x))
     extra = () if z is None else (z,)
-    return RebuildLeak(*(error(poor_to_rich(y, *extra), x) for y in (true_y, generated_y)))
+    return RebuildLeak(*(errors_of(error, poor_to_rich(y, *extra), x) for y in (true_y, generated_y)))
 
 
 @dataclass(frozen=True)
@@ -166,6 +168,8 @@ def rebuild_curve(
     callables(poor_to_rich=poor_to_rich, error=error)
     check_together(x=x, generated_y=generated_y)
     one_of("change", change, tuple(STRENGTHS))
+    have_values(x=x)
+    check_codes("z", z, len(x))
     low, high = {"noise": (0, 2), "quantisation": (2, 65_536), "blur": (0, min(x.shape[2:]) / 8)}[change]
     given = [each for each in STRENGTHS[change] if each <= high] if strengths is None else strengths
     if not isinstance(given, list | tuple) or not given:
@@ -173,11 +177,11 @@ def rebuild_curve(
     hows = tuple(number("strengths", each, low, high) for each in given)
     if change == "quantisation" and any(how % 1 for how in hows):
         raise ValueError(f"strengths must be numbers of levels, integers, got {given}")
-    generator, extra = torch.Generator().manual_seed(at_least("seed", seed, 0)), () if z is None else (z,)
+    generator, extra = torch.Generator().manual_seed(at_least("seed", seed, 0, MOST_SEED)), () if z is None else (z,)
     noise = torch.randn(generated_y.shape, generator=generator).to(generated_y)
 
     def error_of(y: Tensor) -> float:
-        return error(poor_to_rich(y, *extra), x).mean().item()
+        return errors_of(error, poor_to_rich(y, *extra), x).mean().item()
 
     found = tuple(error_of(_changed(generated_y, change, how, noise)) for how in hows)
     return RebuildCurve(change, hows, found, error_of(generated_y))

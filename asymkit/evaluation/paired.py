@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from asymkit.arguments import callables, described
-from asymkit.checks import FLOATING, as_image_pair
+from asymkit.checks import as_image_pair, check_array, have_values, usable_device
 from asymkit.evaluation.features import FeatureNetwork
 from asymkit.evaluation.sources import Images, image_pairs
 from asymkit.evaluation.table import Row
 from asymkit.ops import ms_ssim, scales_that_fit, ssim
-from asymkit.precision import widen
+from asymkit.precision import widen_pair
 
 WINDOW = 11
 """Side of the window of SSIM, in pixels."""
@@ -65,9 +65,8 @@ def discrete_frechet(p: Tensor, q: Tensor) -> Tensor:
         tensor([0.5000])
     """
     for name, each in (("p", p), ("q", q)):
-        if not isinstance(each, Tensor) or each.ndim not in (2, 3) or each.dtype not in FLOATING or 0 in each.shape:
-            raise ValueError(f"{name} must be curves (N, L) or (N, L, D), floating point, got {described(each)}")
-    p, q = (widen(each[..., None] if each.ndim == 2 else each) for each in (p, q))
+        check_array(name, each, "curves (N, L) or (N, L, D), floating point", (2, 3))
+    p, q = widen_pair(*(each[..., None] if each.ndim == 2 else each for each in (p, q)))
     if len(p) != len(q) or p.shape[2] != q.shape[2] or p.device != q.device:
         raise ValueError(
             f"p and q must be as many curves of one dimension on one device, got {described(p)} and {described(q)}"
@@ -113,6 +112,7 @@ def frd(real: Tensor, fake: Tensor, network: FeatureNetwork) -> Tensor:
         tensor([0.])
     """
     real, fake = as_image_pair(real, fake, ("real", "fake"))
+    have_values(real=real, fake=fake)
     if not isinstance(network, FeatureNetwork):
         raise ValueError(f"network must be a FeatureNetwork, which has a name, got {described(network)}")
     curves = [network(each).logits for each in (real, fake)]
@@ -177,7 +177,7 @@ def paired_scores(
         >>> [row.figure for row in paired_scores(x, x.flip(3)).rows()]
         ['PSNR (dB)', 'SSIM', 'MS-SSIM']
     """
-    given = {} if distances is None else distances
+    device, given = usable_device(device), {} if distances is None else distances
     if not isinstance(given, dict):
         raise ValueError(f"distances must be a dict of functions by name, got {described(distances)}")
     callables(**{f"distances[{name!r}]": each for name, each in given.items()})

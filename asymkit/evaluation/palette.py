@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from asymkit.arguments import described
-from asymkit.checks import check_images
+from asymkit.checks import check_images, have_values
 
 MOST_CLASSES = 4096
 
@@ -74,8 +74,8 @@ class Palette(NamedTuple):
         Raises:
             ValueError: no such class.
         """
-        if name not in self.names:
-            raise ValueError(f"palette has no class {name!r}; it has {', '.join(map(repr, self.names))}")
+        if not isinstance(name, str) or name not in self.names:
+            raise ValueError(f"palette has no class {described(name)}; it has {', '.join(map(repr, self.names))}")
         return self.names.index(name)
 
 
@@ -101,6 +101,7 @@ def nearest_class(images: Tensor, palette: Palette) -> Tensor:
     """
     check_palette(palette)
     check_images(images, "images", channels=3)
+    have_values(images=images)
     levels = (images.float() + 1) * 127.5
     nearest = levels.new_full((len(images), *images.shape[2:]), torch.inf)
     found = torch.zeros_like(nearest, dtype=torch.long)

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asymkit.arguments import at_least, described, modules, number, sizes
-from asymkit.checks import check_images
+from asymkit.arguments import MOST_SEED, at_least, described, modules, number, sizes
+from asymkit.checks import check_array, check_images, have_values, usable_device
 from asymkit.evaluation.palette import MOST_CLASSES
 from asymkit.evaluation.segmentation import SegmentationMeter, SegmentationScores
 
@@ -43,6 +43,7 @@ class SmallUNet(nn.Module):
             sizes(in_channels=in_channels, width=width),
             at_least("classes", classes, 2, MOST_CLASSES),
         )
+        self.in_channels = in_channels
         widths = [width * 2**level for level in range(4)]
         self.down = nn.ModuleList(
             _convolutions(before, after) for before, after in zip([in_channels, *widths], widths, strict=False)
@@ -62,7 +63,7 @@ class SmallUNet(nn.Module):
         Raises:
             ValueError: no batch of images, too small.
         """
-        check_images(photos, "photos", least_side=8)
+        check_images(photos, "photos", channels=self.in_channels, least_side=8, like=self.head.weight)
         maps: list[Tensor] = []
         for level, block in enumerate(self.down):
             maps.append(block(F.max_pool2d(maps[-1], 2) if level else photos))
@@ -123,19 +124,22 @@ def train_segmentation(
         >>> network(photos).shape
         torch.Size([4, 2, 16, 16])
     """
-    steps, batch, seed = at_least("steps", steps), at_least("batch", batch), at_least("seed", seed, 0)
+    steps, batch, seed = at_least("steps", steps), at_least("batch", batch), at_least("seed", seed, 0, MOST_SEED)
     learning_rate = number("learning_rate", learning_rate, 1e-9, 1)
     classes = at_least("classes", classes, 2, MOST_CLASSES)
     check_images(photos, "photos", least_side=8)
-    meter_shape = (len(photos), *photos.shape[2:])
-    if not isinstance(labels, Tensor) or labels.is_floating_point() or tuple(labels.shape) != meter_shape:
-        raise ValueError(f"labels must be ids of classes {meter_shape}, integers, got {described(labels)}")
+    shape = (len(photos), *photos.shape[2:])
+    have_values(photos=photos)
+    check_array("labels", labels, what := f"ids of classes {shape}, integers", (3,), integers=True)
+    if tuple(labels.shape) != shape:
+        raise ValueError(f"labels must be {what}, got {described(labels)}")
     skipped = -100 if ignored is None else at_least("ignored", ignored, 0, classes - 1)
     if int(labels.min()) < 0 or int(labels.max()) >= classes:
         raise ValueError(
             f"labels: classes are numbered 0 to {classes - 1}, got {int(labels.min())} to {int(labels.max())}"
         )
-    devices = [torch.device(device)] if torch.device(device).type == "cuda" else []
+    device = usable_device(device)
+    devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         network = SmallUNet(classes, photos.shape[1], width).to(device)
@@ -178,6 +182,7 @@ def segment(network: nn.Module, photos: Tensor, size: tuple[int, int] | None = N
     """
     modules(network=network)
     check_images(photos, "photos")
+    have_values(photos=photos)
     if size is not None:
         if not isinstance(size, list | tuple | torch.Size) or len(size) != 2:
             raise ValueError(f"size must be the height and width of the labels, got {described(size)}")
@@ -223,8 +228,9 @@ def photo_scores(
     """
     modules(network=network)
     check_images(photos, "photos")
-    if not isinstance(truth, Tensor) or truth.ndim != 3 or len(truth) != len(photos):
-        raise ValueError(f"truth must be ids of classes ({len(photos)}, H, W), got {described(truth)}")
+    check_array("truth", truth, what := f"ids of classes ({len(photos)}, H, W), integers", (3,), integers=True)
+    if len(truth) != len(photos):
+        raise ValueError(f"truth must be {what}, got {described(truth)}")
     meter, batch, training = SegmentationMeter(classes, ignored), at_least("batch", batch), network.training
     network.eval()
     try:

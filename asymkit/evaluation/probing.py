@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asymkit.arguments import at_least, described, one_of
-from asymkit.checks import FLOATING, check_images
+from asymkit.arguments import MOST_SEED, at_least, described, one_of
+from asymkit.checks import FLOATING, check_array, check_images, have_values
 from asymkit.evaluation.table import Row
 
 Kind = Literal["linear", "convolutional"]
@@ -74,10 +74,11 @@ def probe(images: Tensor, factors: Tensor, kind: Kind = "linear", steps: int = 5
         (True, True)
     """
     check_images(images, "images")
+    have_values(images=images)
     one_of("kind", kind, ("linear", "convolutional"))
     targets, classes = _targets(factors, len(images))
     steps = at_least("steps", steps)
-    generator = torch.Generator().manual_seed(at_least("seed", seed, 0))
+    generator = torch.Generator().manual_seed(at_least("seed", seed, 0, MOST_SEED))
     order = torch.randperm(len(images), generator=generator)
     parts = order[: len(order) // 2], order[len(order) // 2 :]
     images, targets = images.detach().cpu().float(), targets.cpu()
@@ -102,16 +103,16 @@ def _targets(factors: Tensor, count: int) -> tuple[Tensor, int]:
     """Columns to predict, in float64, and how many classes they stand for, 0 for numbers."""
     if count < 8:
         raise ValueError(f"images must be at least 8, to be divided into halves, got {count}")
-    if not isinstance(factors, Tensor) or factors.ndim not in (1, 2) or len(factors) != count or 0 in factors.shape:
-        raise ValueError(
-            f"factors must be ({count},) or ({count}, K), one row for each image, got {described(factors)}"
-        )
-    if factors.dtype in FLOATING:
+    what = f"({count},) or ({count}, K), one row for each image"
+    floating = getattr(factors, "dtype", None) in FLOATING
+    if len(check_array("factors", factors, what, (1, 2), integers=not floating)) != count:
+        raise ValueError(f"factors must be {what}, got {described(factors)}")
+    if floating:
         numbers = factors.detach().double().reshape(count, -1)
         if not numbers.isfinite().all():
             raise ValueError("factors must be finite")
         return numbers, 0
-    if factors.ndim == 2 or factors.is_complex() or factors.dtype == torch.bool or int(factors.min()) < 0:
+    if factors.ndim == 2 or int(factors.min()) < 0:
         raise ValueError(
             f"factors must be classes ({count},), integers from 0, or floating point, got {described(factors)}"
         )

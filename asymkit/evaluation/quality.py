@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asymkit.arguments import at_least, described
-from asymkit.checks import FLOATING
+from asymkit.arguments import MOST_SEED, at_least, described
+from asymkit.checks import check_array
 from asymkit.evaluation.features import FeatureNetwork, extract_features
 from asymkit.evaluation.sources import Images
 from asymkit.evaluation.table import Row
@@ -114,7 +114,7 @@ def kernel_distance(
     """
     real, fake = _both(real, fake, least=2)
     size, number_of = subsets_of(len(real), len(fake), subset_size, subsets)
-    with torchmetrics_image(at_least("seed", seed, 0)) as image:
+    with torchmetrics_image(at_least("seed", seed, 0, MOST_SEED)) as image:
         metric = image.kid.KernelInceptionDistance(_Features(real.shape[1]), subsets=number_of, subset_size=size)
         metric.update(real, real=True)
         metric.update(fake, real=False)
@@ -157,7 +157,7 @@ def inception_score(logits: Tensor, splits: int = 10, seed: int = 0) -> tuple[fl
     _check_rows("logits", logits)
     if at_least("splits", splits) > len(logits):
         raise ValueError(f"splits must be at most the {len(logits)} images, got {splits}")
-    with torchmetrics_image(at_least("seed", seed, 0)) as image:
+    with torchmetrics_image(at_least("seed", seed, 0, MOST_SEED)) as image:
         metric = image.inception.InceptionScore(nn.Identity(), splits=splits)
         metric.update(logits.detach().double().cpu())
         mean, std = metric.compute()
@@ -270,9 +270,9 @@ def image_quality(
 
 
 def _check_rows(name: str, values: object, least: int = 1) -> None:
-    good = isinstance(values, Tensor) and values.ndim == 2 and values.dtype in FLOATING and values.shape[1] > 0
-    if not good or len(values) < least:  # type: ignore[arg-type]
-        raise ValueError(f"{name} must be floating point, (N, F) with N at least {least}, got {described(values)}")
+    what = f"floating point, (N, F) with N at least {least}"
+    if len(check_array(name, values, what, (2,))) < least:
+        raise ValueError(f"{name} must be {what}, got {described(values)}")
 
 
 def _both(real: Tensor, fake: Tensor, least: int) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from asymkit.arguments import at_least, described, flags
+from asymkit.checks import check_array
 from asymkit.evaluation.palette import MOST_CLASSES, Palette, check_palette, nearest_class
 from asymkit.evaluation.sources import Images, image_pairs
 from asymkit.evaluation.table import Row
@@ -133,9 +134,7 @@ class SegmentationMeter:
             ValueError: other shapes, no integers, ids that are no class.
         """
         for name, each in (("prediction", prediction), ("truth", truth)):
-            whole = isinstance(each, Tensor) and not each.is_floating_point() and not each.is_complex()
-            if not whole or each.ndim != 3 or each.dtype == torch.bool or 0 in each.shape:
-                raise ValueError(f"{name} must be ids of classes (N, H, W), integers, got {described(each)}")
+            check_array(name, each, "ids of classes (N, H, W), integers", (3,), integers=True)
         if prediction.shape != truth.shape:
             raise ValueError(
                 f"prediction and truth must have one shape, got {tuple(prediction.shape)} and {tuple(truth.shape)}"

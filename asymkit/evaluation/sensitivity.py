@@ -10,14 +10,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from asymkit.arguments import at_least, callables, number
-from asymkit.checks import check_images, check_together
+from asymkit.arguments import MOST_SEED, at_least, callables, described, number
+from asymkit.checks import check_array, check_images, check_together, have_values
 from asymkit.evaluation.table import Row
 
 Translate = Callable[..., Tensor]
 """``image -> image``, or ``(image, z) -> image`` where a z is given; of any size, which ``AnySize`` gives a generator."""
 
 KINDS = ("none", "crop", "resize", "disturbance")
+
+
+def check_codes(name: str, z: Tensor | None, count: int) -> None:
+    """Refuse anything but None or a latent code for each of so many images."""
+    what = f"latent codes ({count}, ...), one for each image, or None"
+    if z is not None and len(check_array(name, z, what, range(1, 6))) != count:
+        raise ValueError(f"{name} must be {what}, got {described(z)}")
+
+
+def errors_of(error: Translate, prediction: Tensor, target: Tensor) -> Tensor:
+    """One error per image, refused where the function that was given has none."""
+    found = error(prediction, target)
+    if not isinstance(found, Tensor) or tuple(found.shape) != (len(target),):
+        raise ValueError(f"error must give one number for each of {len(target)} images, got {described(found)}")
+    return found
 
 
 def mean_absolute_error(prediction: Tensor, target: Tensor) -> Tensor:
@@ -100,10 +115,16 @@ def model_sensitivity(
         (['none', 'crop', 'resize', 'disturbance'], torch.Size([2]))
     """
     callables(rich_to_poor=rich_to_poor, poor_to_rich=poor_to_rich, error=error)
-    crop, enlarge = at_least("crop", crop, 0), at_least("enlarge", enlarge, 0, 4096)
-    epsilon, generator = number("epsilon", epsilon, 0, 2), torch.Generator().manual_seed(at_least("seed", seed, 0))
+    crop, enlarge = at_least("crop", crop, 0, 4096), at_least("enlarge", enlarge, 0, 4096)
+    epsilon, generator = (
+        number("epsilon", epsilon, 0, 2),
+        torch.Generator().manual_seed(at_least("seed", seed, 0, MOST_SEED)),
+    )
     check_images(x, "x", least_side=crop + 1)
     check_images(y, "y", least_side=crop + 1)
+    have_values(x=x, y=y)
+    check_codes("z_x", z_x, len(x))
+    check_codes("z_y", z_y, len(y))
     g, f = (lambda image, _: rich_to_poor(image)), (lambda image, z: _called(poor_to_rich, image, z))
     changes = crop, enlarge, epsilon, generator
     return Sensitivity(
@@ -138,7 +159,7 @@ def _loop(
         "resize": (resized(between), resized(x)),
         "disturbance": (between + noise, x),
     }
-    return {kind: error(back(changed, z), target) for kind, (changed, target) in pairs.items()}
+    return {kind: errors_of(error, back(changed, z), target) for kind, (changed, target) in pairs.items()}
 
 
 def _called(translate: Translate, image: Tensor, z: Tensor | None) -> Tensor:
@@ -178,4 +199,6 @@ def same_z_difference(
     """
     callables(poor_to_rich=poor_to_rich, error=error)
     check_together(real=real, generated=generated)
-    return error(_called(poor_to_rich, real, z), _called(poor_to_rich, generated, z))
+    have_values(real=real)
+    check_codes("z", z, len(real))
+    return errors_of(error, _called(poor_to_rich, real, z), _called(poor_to_rich, generated, z))

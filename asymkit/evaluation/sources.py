@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from asymkit.arguments import at_least, described
-from asymkit.checks import check_images
+from asymkit.checks import check_images, have_values
 
 Images: TypeAlias = Tensor | str | os.PathLike[str] | Iterable[Tensor]
 """(N, 3, H, W) in [-1, 1]; a folder of image files; or batches of such tensors, whose sizes may differ."""
@@ -108,6 +108,7 @@ def image_batches(images: Images, name: str = "images", batch: int = 32) -> Iter
     batch = at_least("batch", batch, most=65_536)
     if isinstance(images, Tensor):
         check_images(images, name, channels=3)
+        have_values(**{name: images})
         yield from images.split(batch)
         return
     if isinstance(images, str | os.PathLike):
@@ -163,6 +164,8 @@ def image_pairs(
         >>> [name for name, _, _ in image_pairs(x, x)]
         ['images 1 to 2']
     """
+    if not isinstance(endings, list | tuple) or [type(each) for each in endings] != [str, str]:
+        raise ValueError(f"endings must be those of the real and of the generated files, got {described(endings)}")
     folders = [isinstance(each, str | os.PathLike | FolderImages) for each in (real, fake)]
     if all(folders):
         yield from _by_name(*(_opened(*each) for each in zip((real, fake), ("real", "fake"), endings, strict=True)))
