@@ -149,7 +149,7 @@ def usable_device(device: object) -> torch.device:
     except (RuntimeError, AssertionError, TypeError, ValueError, NotImplementedError) as error:
         first = str(error).split("\n", maxsplit=1)[0]
         raise ValueError(f"device: {described(device)} cannot be used ({first}); use 'cpu'") from error
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def check_like(name: str, x: Tensor, like: Tensor) -> None:

@@ -55,7 +55,7 @@ def test_diversity_is_taken_over_z_of_each_input() -> None:
     wanted = [pairwise_distance(torch.cat([generator(x[None], c[None]) for c in z]), l1) for x in inputs]
     assert found.tolist() == pytest.approx(wanted)
     assert diversity_over_z(lambda image, code: image, inputs, z, l1).tolist() == [0, 0, 0]
-    with pytest.raises(ValueError, match="z must hold at least two latent codes"):
+    with pytest.raises(ValueError, match="z must be at least two latent codes"):
         diversity_over_z(generator, inputs, z[:1], l1)
 
 
@@ -184,7 +184,9 @@ def test_a_model_without_secrets_is_not_sensitive_to_crops_and_resizes() -> None
         for kind in ("none", "crop", "resize"):
             assert not loop[kind].any(), kind
         assert loop["disturbance"].mean().item() == pytest.approx(0.1 * (2 / torch.pi) ** 0.5, rel=0.2)
-    assert found.rows()[1].by.endswith("crop by 3, enlarged by 2 pixels, ε = 0.1")
+    assert found.rows()[0].by == "mean absolute error, crop by 3, enlarged by 2 pixels, ε = 0.1"
+    squared = model_sensitivity(identity, identity, x, y, error=lambda a, b: (a - b).square().mean((1, 2, 3)))
+    assert squared.rows()[0].by.startswith("error as given, ")
 
 
 def test_the_sizes_are_the_papers_and_z_is_the_same() -> None:

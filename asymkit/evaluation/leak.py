@@ -8,7 +8,7 @@ which survives all three.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from asymkit.arguments import MOST_SEED, at_least, callables, described, number, one_of
 from asymkit.checks import check_together, have_values
-from asymkit.evaluation.sensitivity import Translate, check_codes, errors_of, mean_absolute_error
+from asymkit.evaluation.sensitivity import Error, Translate, check_codes, errors_of, mean_absolute_error
 from asymkit.evaluation.table import Row
 
 
@@ -57,7 +57,7 @@ def rebuild_leak(
     true_y: Tensor,
     generated_y: Tensor,
     z: Tensor | None = None,
-    error: Callable[[Tensor, Tensor], Tensor] = mean_absolute_error,
+    error: Error | None = None,
 ) -> RebuildLeak:
     """How much better x is rebuilt from G(x) than from the true y: leak = error(F(true y)) − error(F(G(x))).
 
@@ -67,8 +67,8 @@ def rebuild_leak(
         true_y: their true labels, (N, C', H, W).
         generated_y: G(x), of the same shape.
         z: E(x) or sampled, one for each photo, (N, ...).
-        error: of two batches of photos, (N,); one that looks at what y does not say, such as the hue of the background,
-            is the most sensitive.
+        error: of two batches of photos, (N,); None for the mean absolute difference. One that looks at what y does not
+            say, such as the hue of the background, is the most sensitive.
 
     Raises:
         ValueError: images that do not belong together.
@@ -81,6 +81,7 @@ def rebuild_leak(
         >>> bool((found.leak > 0).all()), found.from_generated
         (True, tensor([0., 0., 0., 0.]))
     """
+    error = mean_absolute_error if error is None else error
     callables(poor_to_rich=poor_to_rich, error=error)
     check_together(x=x, true_y=true_y, generated_y=generated_y)
     if true_y.shape != generated_y.shape:
@@ -137,7 +138,7 @@ def rebuild_curve(
     strengths: Sequence[float] | None = None,
     z: Tensor | None = None,
     seed: int = 0,
-    error: Callable[[Tensor, Tensor], Tensor] = mean_absolute_error,
+    error: Error | None = None,
 ) -> RebuildCurve:
     """The error of rebuilding x from a noisy, coarse or blurred G(x).
 
@@ -152,7 +153,7 @@ def rebuild_curve(
             deviations of the blur in pixels. None for a series.
         z: see :func:`rebuild_leak`.
         seed: of the noise.
-        error: of two batches of photos, (N,).
+        error: of two batches of photos, (N,); None for the mean absolute difference.
 
     Raises:
         ValueError: images that do not belong together, an unknown change, strengths that are none.
@@ -165,6 +166,7 @@ def rebuild_curve(
         >>> curve.plain, curve.errors[0] < curve.errors[1]
         (0.0, True)
     """
+    error = mean_absolute_error if error is None else error
     callables(poor_to_rich=poor_to_rich, error=error)
     check_together(x=x, generated_y=generated_y)
     one_of("change", change, tuple(STRENGTHS))

@@ -17,7 +17,8 @@ from asymkit.evaluation.table import Row
 Translate = Callable[..., Tensor]
 """``image -> image``, or ``(image, z) -> image`` where a z is given; of any size, which ``AnySize`` gives a generator."""
 
-KINDS = ("none", "crop", "resize", "disturbance")
+Error = Callable[[Tensor, Tensor], Tensor]
+"""Two batches to one error for each pair, (N,)."""
 
 
 def check_codes(name: str, z: Tensor | None, count: int) -> None:
@@ -27,7 +28,7 @@ def check_codes(name: str, z: Tensor | None, count: int) -> None:
         raise ValueError(f"{name} must be {what}, got {described(z)}")
 
 
-def errors_of(error: Translate, prediction: Tensor, target: Tensor) -> Tensor:
+def errors_of(error: Error, prediction: Tensor, target: Tensor) -> Tensor:
     """One error per image, refused where the function that was given has none."""
     found = error(prediction, target)
     if not isinstance(found, Tensor) or tuple(found.shape) != (len(target),):
@@ -48,7 +49,7 @@ class Sensitivity:
         forward: F(change(G(x)), z) against the same change of x, by change: "none", "crop", "resize", "disturbance";
             the disturbance is against x itself.
         backward: G(change(F(y, z))) against the same change of y, likewise.
-        said: the sizes of the changes.
+        said: the kind of error and the sizes of the changes.
     """
 
     forward: dict[str, Tensor] = field(repr=False)
@@ -63,7 +64,7 @@ class Sensitivity:
             for kind, each in errors.items():
                 mean = each.mean().item()
                 times = "" if kind == "none" or plain == 0 else f"{mean / plain:.2f} times the error without; "
-                rows.append(Row(f"{loop}, {kind}", mean, f"mean absolute error; {times}{self.said}"))
+                rows.append(Row(f"{loop}, {kind}", mean, f"{times}{self.said}"))
         return rows
 
 
@@ -79,7 +80,7 @@ def model_sensitivity(
     enlarge: int = 2,
     epsilon: float = 0.02,
     seed: int = 0,
-    error: Callable[[Tensor, Tensor], Tensor] = mean_absolute_error,
+    error: Error | None = None,
 ) -> Sensitivity:
     """Rebuild images from a random crop, a resize and a small disturbance of their translation [AsymGAN §IV-D].
 
@@ -96,7 +97,7 @@ def model_sensitivity(
         enlarge: how many pixels more after the resize, bilinear; 2 makes 130 of 128.
         epsilon: standard deviation of the disturbance, Gaussian noise; 0.02 is 2.5 of 255 levels.
         seed: of crops and noise.
-        error: of two batches, (N,).
+        error: of two batches, (N,); None for the mean absolute difference.
 
     Returns:
         Errors per image in both loops.
@@ -114,6 +115,7 @@ def model_sensitivity(
         >>> list(found.forward), found.backward["crop"].shape
         (['none', 'crop', 'resize', 'disturbance'], torch.Size([2]))
     """
+    measure, error = ("mean absolute error", mean_absolute_error) if error is None else ("error as given", error)
     callables(rich_to_poor=rich_to_poor, poor_to_rich=poor_to_rich, error=error)
     crop, enlarge = at_least("crop", crop, 0, 4096), at_least("enlarge", enlarge, 0, 4096)
     epsilon, generator = (
@@ -130,12 +132,12 @@ def model_sensitivity(
     return Sensitivity(
         _loop(g, f, x, z_x, changes, error),
         _loop(f, g, y, z_y, changes, error),
-        f"crop by {crop}, enlarged by {enlarge} pixels, ε = {epsilon:g}",
+        f"{measure}, crop by {crop}, enlarged by {enlarge} pixels, ε = {epsilon:g}",
     )
 
 
 def _loop(
-    there: Translate, back: Translate, x: Tensor, z: Tensor | None, changes: tuple[Any, ...], error: Translate
+    there: Translate, back: Translate, x: Tensor, z: Tensor | None, changes: tuple[Any, ...], error: Error
 ) -> dict[str, Tensor]:
     crop, enlarge, epsilon, generator = changes
     between = there(x, z)
@@ -172,7 +174,7 @@ def same_z_difference(
     real: Tensor,
     generated: Tensor,
     z: Tensor | None = None,
-    error: Callable[[Tensor, Tensor], Tensor] = mean_absolute_error,
+    error: Error | None = None,
 ) -> Tensor:
     """How differently F treats real labels and the labels generated of the same photos, with the same z [AsymGAN Fig. 5].
 
@@ -181,7 +183,8 @@ def same_z_difference(
         real: the true labels of photos, (N, C, H, W), in [-1, 1].
         generated: G of the same photos, of the same shape.
         z: one for each photo, (N, ...).
-        error: of two batches, (N,); an LPIPS's ``distances`` say whether people would see it.
+        error: of two batches, (N,); None for the mean absolute difference. An LPIPS's ``distances`` say whether people
+            would see it.
 
     Returns:
         Differences of F(real, z) and F(generated, z), (N,). They are of use beside those of ``real`` and ``generated``
@@ -197,6 +200,7 @@ def same_z_difference(
         >>> same_z_difference(lambda labels: 2 * labels, y, y + 0.1)
         tensor([0.2000, 0.2000])
     """
+    error = mean_absolute_error if error is None else error
     callables(poor_to_rich=poor_to_rich, error=error)
     check_together(real=real, generated=generated)
     have_values(real=real)
