@@ -20,6 +20,9 @@ from torch import Tensor, nn
 
 MOST_CHANNELS, MOST_WIDTH, MOST_BLOCKS, MOST_DOMAINS = 4096, 1024, 256, 10_000
 
+MOST_SEED = 2**63 - 1
+"""The largest seed of PyTorch's generators."""
+
 LIMITS = {
     **dict.fromkeys(("in_channels", "out_channels", "aux_channels", "skeleton_channels"), MOST_CHANNELS),
     **dict.fromkeys(("width", "reconstructor_width"), MOST_WIDTH),
@@ -122,6 +125,13 @@ def modules(**given: object) -> None:
 def optional_modules(**given: object) -> None:
     """Refuse arguments that are neither an ``nn.Module`` nor None."""
     modules(**{name: value for name, value in given.items() if value is not None})
+
+
+def callables(**given: object) -> None:
+    """Refuse anything that cannot be called."""
+    for name, value in given.items():
+        if not callable(value):
+            raise ValueError(f"{name} must be a function or a network, got {described(value)}")
 
 
 def instance_of(name: str, value: object, kind: type, how: str) -> None:

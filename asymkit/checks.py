@@ -12,6 +12,7 @@ from asymkit.arguments import described
 from asymkit.precision import widen, widen_pair
 
 FLOATING = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 
 
 def check_images(
@@ -116,12 +117,39 @@ def check_dense(name: str, x: object, what: str, hint: str = "", like: Tensor | 
         raise ValueError(f"{name} must be {what}, got one on the meta device, which has no values")
 
 
+def check_array(name: str, x: object, what: str, dimensions: Sequence[int], integers: bool = False) -> Tensor:
+    """The tensor itself, refused where it is not dense, not of this kind and so many dimensions, empty or without values."""
+    check_dense(name, x, what, like=torch.zeros(()))
+    assert isinstance(x, Tensor)
+    if x.ndim not in dimensions or 0 in x.shape or x.dtype not in (INTEGERS if integers else FLOATING):
+        raise ValueError(f"{name} must be {what}, got {described(x)}")
+    return x
+
+
+def have_values(**tensors: Tensor | None) -> None:
+    """Refuse tensors on the meta device, which have a shape only."""
+    for name, x in tensors.items():
+        if x is not None and x.is_meta:
+            raise ValueError(f"{name} must have values, got a tensor on the meta device")
+
+
 def check_device(name: str, x: Tensor, like: Tensor) -> None:
     """Refuse a tensor on another device than the weights it is used with."""
     if x.device != like.device and not like.is_meta:  # offloaded weights are on the meta device until they are used
         raise ValueError(
             f"{name} must be on {like.device} as the weights are, got {x.device}; use {name}.to({str(like.device)!r})"
         )
+
+
+def usable_device(device: object) -> torch.device:
+    """The device, refused where there is none of this name or no use of it here."""
+    try:
+        found = torch.device(device)  # type: ignore[call-overload]
+        torch.zeros((), device=found)
+    except (RuntimeError, AssertionError, TypeError, ValueError, NotImplementedError) as error:
+        first = str(error).split("\n", maxsplit=1)[0]
+        raise ValueError(f"device: {described(device)} cannot be used ({first}); use 'cpu'") from error
+    return found
 
 
 def check_like(name: str, x: Tensor, like: Tensor) -> None:

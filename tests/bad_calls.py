@@ -331,6 +331,7 @@ def losses() -> Iterator[tuple[str, Case]]:
     lpips = {"net": choice("squeeze", "alex", "vgg"), "weights": exactly(None, lambda v: v is None)}
     yield "asymkit.LPIPSLoss", Case(asymkit.LPIPSLoss, lpips)
     yield "asymkit.LPIPSLoss.forward", Case(asymkit.LPIPSLoss("squeeze", None), LOSS_PAIR)
+    yield "asymkit.LPIPSLoss.distances", Case(asymkit.LPIPSLoss("squeeze", None).distances, LOSS_PAIR)
     scores = tensor(IMAGE, lambda v: v.dtype in FLOATS and v.numel() > 0, alone=True)
 
     def some(v: Any) -> bool:

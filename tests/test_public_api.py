@@ -16,6 +16,7 @@ MODULES = [
     "asymkit.objectives.asymmetricgan.unsupervised",
     "asymkit.objectives.asymmetricgan.supervised",
     "asymkit.objectives.asyncgan",
+    "asymkit.evaluation",
 ]
 
 

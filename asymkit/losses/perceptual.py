@@ -173,6 +173,10 @@ class LPIPSLoss(nn.Module):
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """The scalar distance of two batches (N, 3, H, W) of one shape, in [-1, 1]."""
+        return self.distances(prediction, target).mean()
+
+    def distances(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """As ``forward``, but one distance per pair, (N,)."""
         prediction, target = as_image_pair(prediction, target, ("prediction", "target"), least_side=self.LEAST_SIDE)
         if prediction.shape[1] != 3:
             raise ValueError(f"target and prediction must have 3 channels, got {prediction.shape[1]}")
@@ -185,7 +189,7 @@ class LPIPSLoss(nn.Module):
             difference = (_unit_length(p) - _unit_length(t)).square()
             weighted = difference * widen(head.get_buffer("weight"))  # the head is a 1×1 convolution
             distance = distance + weighted.sum(1).mean((1, 2))
-        return distance.mean()
+        return distance
 
     def train(self, mode: bool = True) -> LPIPSLoss:
         """Stay in eval mode, whatever a parent module is set to."""
