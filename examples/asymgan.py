@@ -1,10 +1,11 @@
 """AsymGAN (Li et al., TIP 2019): rich images to poor ones and back, one-to-many, by an auxiliary variable z.
 
-    python examples/asymgan.py demo                          # four minutes on two CPU cores, photographs included
+    python examples/asymgan.py demo                          # 3.5 minutes on two CPU cores, photographs included
     python examples/asymgan.py paper --data datasets/facades  # the paper's settings; trainA rich, trainB poor
 
-Where it differs from the paper: the learning rate decays with every step, and GPUs that have bfloat16 compute in it
-(--precision no turns that off). The demo is smaller, trains faster than it should, and resizes to up-sample.
+Where it differs from the paper: total variation is a mean, with a plus; the learning rate decays with every step; GPUs that
+have bfloat16 compute in it (--precision no turns that off). Adam's betas, batch 1 and the image pool are CycleGAN's, since
+the paper names none. The demo is smaller, has five times the learning rate, random features and resize convolutions.
 """
 
 from dataclasses import dataclass, field
@@ -62,12 +63,12 @@ DEMO = Settings(
     discriminator_layers=2,
     upsampling="resize",
     lr_g=1e-3,
-    features="auto",
+    features="random",  # nothing is downloaded
     content_layer="relu1_1",
     style_layers=("relu1_1",),
     workers=0,
     report_every=2000,
-    # content and style of the paper's weights belong to ImageNet features, whose values are larger
+    # random features are smaller than ImageNet's, so content and style need more weight; smoothness needs less at 48²
     weights=asymgan.Weights(content=10.0, style=10.0, total_variation=1.0),
 )
 PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
@@ -96,14 +97,14 @@ def main(settings: Settings) -> None:
         aux=asymkit.AuxDiscriminator(settings.aux_channels),
     )
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
+    ddp_model = run.prepare(model)  # on the device, under autocast; on several GPUs in DistributedDataParallel
+    ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
 
-    # crops that are never trained on: for the figures of the report, and for its pictures
+    # for figures and pictures of the report: crops of the training photos that training never draws
     measured, shown = data.fresh(64, None, run.device), data.fresh(8, settings.picture_size, run.device)
     page = Page("AsymGAN", [source, *notes], lambda trained: asymgan_snapshot(trained, measured, shown))
-    ddp_model = run.prepare(model)  # on the device; on several GPUs in DistributedDataParallel
-    ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     run.saves(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
@@ -113,9 +114,9 @@ def main(settings: Settings) -> None:
         with asymkit.frozen(ddp_discriminators):
             generator_terms = asymgan.generator_terms(cycles, ddp_discriminators, content, style)
             run.backward(settings.weights.total(generator_terms))
-        pooled = pools(cycles)  # detached, some fakes replaced by earlier ones
+        pooled = pools(cycles)  # detached; some of its generated images are earlier ones
         discriminator_terms = asymgan.discriminator_terms(pooled, ddp_discriminators)
-        run.backward(settings.weights.total(discriminator_terms))
+        run.backward(settings.weights.total(discriminator_terms))  # without CycleGAN's factor of a half, as Eq. 19
         run.log(generator_terms, discriminator_terms)
         if run.ends_step:  # after the last of --accumulate batches
             guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite

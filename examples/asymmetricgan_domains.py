@@ -88,7 +88,7 @@ def main(settings: Settings) -> None:
         settings.data, settings.size, settings.channels, settings.seed, settings.value_range
     )
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
-    domains, width, layers = len(data.names), settings.discriminator_width, settings.discriminator_layers
+    domains, d_width, d_layers = len(data.names), settings.discriminator_width, settings.discriminator_layers
     dual = asymkit.DualGenerator.preset(
         settings.preset,
         domains=domains,
@@ -101,14 +101,14 @@ def main(settings: Settings) -> None:
     )
     model = unsupervised.Translators(dual)
     discriminators = nn.ModuleList(
-        asymkit.DomainDiscriminator(domains, settings.channels, width, layers - i, image_size=settings.size)
+        asymkit.DomainDiscriminator(domains, settings.channels, d_width, d_layers - i, image_size=settings.size)
         for i in range(settings.discriminators)
     )
     structure = asymkit.MSSSIMLoss(scales=scales_that_fit(settings.size, settings.size))
+    ddp_model = run.prepare(model)  # on the device, under autocast; on several GPUs in DistributedDataParallel
+    ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
-    ddp_model = run.prepare(model)  # on the device; on several GPUs in DistributedDataParallel
-    ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     @functools.cache

@@ -103,10 +103,10 @@ def main(settings: Settings) -> None:
         triplet=asymkit.PatchDiscriminator(in_channels=9, **options),
         pair=asymkit.PatchDiscriminator(in_channels=6, **options) if settings.double_discriminators else None,
     )
+    ddp_model = run.prepare(model)  # on the device, under autocast; on several GPUs in DistributedDataParallel
+    ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
-    ddp_model = run.prepare(model)  # on the device; on several GPUs in DistributedDataParallel
-    ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     shown = held_out.head(32, run.device)

@@ -92,10 +92,10 @@ def main(settings: Settings) -> None:
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     model, discriminators = networks(settings)
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
+    ddp_model = run.prepare(model)  # on the device, under autocast; on several GPUs in DistributedDataParallel
+    ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
-    ddp_model = run.prepare(model)  # on the device; on several GPUs in DistributedDataParallel
-    ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     def optimizer_steps(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
@@ -111,13 +111,15 @@ def main(settings: Settings) -> None:
         with asymkit.frozen(ddp_discriminators):
             generator_terms = asyncgan.joint_generator_terms(cycles, ddp_discriminators)
             run.backward(settings.weights.total(generator_terms))
-        pooled = pools(cycles)  # detached, some fakes replaced by earlier ones
+        pooled = pools(cycles)  # detached; some of its generated images are earlier ones
         discriminator_terms = asyncgan.joint_discriminator_terms(pooled, ddp_discriminators)
         run.backward(settings.weights.total(discriminator_terms))
         optimizer_steps(generator_terms, discriminator_terms)
 
     def partial_step(x: Tensor, _y: Tensor) -> None:
-        pairs = ddp_model(x, phase="partial")
+        pairs = ddp_model(
+            x, phase="partial"
+        )  # (ȳ, x): the frozen easy direction makes ȳ of x, the hard one learns ȳ → x
         with asymkit.frozen(ddp_discriminators):
             generator_terms = asyncgan.partial_generator_terms(pairs, ddp_discriminators)
             run.backward(settings.weights.total(generator_terms))
@@ -130,9 +132,8 @@ def main(settings: Settings) -> None:
     scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step)  # steps of joint and of partial epochs
     shown = data.fresh(6, settings.picture_size, run.device)
-    page = Page(
-        "Async-GAN", [source, plan.note()], lambda trained: asyncgan_snapshot(trained, shown, plan.intermediate)
-    )
+    notes = [source, plan.note()]
+    page = Page("Async-GAN", notes, lambda trained: asyncgan_snapshot(trained, shown, plan.intermediate))
     run.saves(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0

@@ -68,10 +68,10 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
         *(asymkit.PatchDiscriminator(width=2 * settings.width, layers=2) for _ in range(2))
     )
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
+    ddp_model = run.prepare(model)  # on the device, under autocast; on several GPUs in DistributedDataParallel
+    ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
-    ddp_model = run.prepare(model)  # on the device; on several GPUs in DistributedDataParallel
-    ddp_discriminators = run.prepare_each(discriminators)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
     def optimizer_steps(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
@@ -87,7 +87,7 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
         with asymkit.frozen(ddp_discriminators):
             generator_terms = asyncgan.joint_generator_terms(cycles, ddp_discriminators)
             run.backward(settings.weights.total(generator_terms))
-        pooled = pools(cycles)  # detached, some fakes replaced by earlier ones
+        pooled = pools(cycles)  # detached; some of its generated images are earlier ones
         discriminator_terms = asyncgan.joint_discriminator_terms(pooled, ddp_discriminators)
         run.backward(settings.weights.total(discriminator_terms))
         optimizer_steps(generator_terms, discriminator_terms)

@@ -39,15 +39,15 @@ class Cycles(NamedTuple):
 
     x: Tensor  # rich images
     y: Tensor  # poor images
-    fake_poor: Tensor  # G(x)
+    fake_poor: Tensor  # ŷ = G(x)
     rebuilt_rich: Tensor  # x* = F(G(x), E(x)), or F(G(x)) without an encoder
-    fake_rich: Tensor  # F(y, z), or F(y) without an encoder
+    fake_rich: Tensor  # x̂ = F(y, z), or F(y) without an encoder
     rebuilt_poor: Tensor  # y* = G(F(y, z))
     z: Tensor | None = None  # a sample of N(0, I)
-    code: Tensor | None = None  # E(x)
+    code: Tensor | None = None  # ẑ = E(x)
     rebuilt_z: Tensor | None = None  # z* = E(F(y, z))
-    resampled: Tensor | None = None  # F(G(x), z), extended objective
-    encoded: Tensor | None = None  # F(y, E(x)), extended objective
+    resampled: Tensor | None = None  # x̂₁ = F(G(x), z), extended objective
+    encoded: Tensor | None = None  # x̂₂ = F(y, E(x)), extended objective
 
     def detach(self) -> Cycles:
         """The same tensors detached, for the discriminators' step."""
