@@ -200,6 +200,11 @@ def test_pairs_that_do_not_fit_are_named(tmp_path: Path) -> None:
     (real / "1.png").unlink()
     with pytest.raises(ValueError, match=r"2.png: 40×5 pixels are too few for SSIM"):
         paired_scores(real, fake)
+    (fake / "9.png").write_bytes((fake / "0.png").read_bytes())
+    with pytest.raises(
+        ValueError, match=r"by the names of files, their endings aside; 1 of .*fake without a partner: 9\."
+    ):
+        paired_scores(real, fake)
     (real / "2.jpg").write_bytes((real / "2.png").read_bytes())
     with pytest.raises(ValueError, match=r"'2.jpg' and '2.png' in .*real' have one name but for their endings"):
         paired_scores(real, fake)

@@ -265,7 +265,7 @@ def test_only_the_original_inception_is_called_fid(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(features, "INCEPTION_HASH", found.network[-9:-1])
     assert inception_features(tmp_path / "weights.pth").is_inception
     # as torch-fidelity computes it of 8 bits
-    whole = network("inception-v3-compat", ["2048", "logits_unbiased"], str(tmp_path / "weights.pth"))
+    whole = network("inception-v3-compat", ["2048", "logits_unbiased"], str(tmp_path / "weights.pth")).eval()
     levels = ((images + 1) * 127.5).round().to(torch.uint8)
     for a, b in zip(other(images), whole(levels), strict=True):
         torch.testing.assert_close(a, b)
