@@ -41,9 +41,10 @@ from asymkit.ops.padding import reflect_pad, replicate_pad
 
 pytest.importorskip("triton", reason="Triton is not installed")
 # deterministic mode is turned on to fill memory with NaN, and warns of other operations
-pytestmark = pytest.mark.filterwarnings("ignore:.*deterministic")
-
 CUDA = torch.cuda.is_available()
+pytestmark = [pytest.mark.filterwarnings("ignore:.*deterministic")]
+if not CUDA:  # the small cases run in Triton's interpreter, which takes minutes; test_kernels.py has more of them
+    pytestmark.append(pytest.mark.slow)
 DEVICE = "cuda" if CUDA else "cpu"
 needs_gpu = pytest.mark.skipif(not CUDA, reason="needs a CUDA device: PyTorch finds none")
 large = partial(pytest.param, marks=needs_gpu)
