@@ -80,8 +80,8 @@ def main(settings: Settings) -> None:
     [content_features, style_features], notes = vgg_features(
         settings.features, [settings.content_layer], list(settings.style_layers)
     )
-    content = asymkit.ContentLoss(content_features).to(run.device)
-    style = asymkit.GramStyleLoss(style_features).to(run.device)
+    content = asymkit.ContentLoss(content_features).to(run.device) if settings.weights.content > 0 else None
+    style = asymkit.GramStyleLoss(style_features).to(run.device) if settings.weights.style > 0 else None
 
     options: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
     model = asymgan.Translators(

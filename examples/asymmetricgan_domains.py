@@ -88,7 +88,8 @@ def main(settings: Settings) -> None:
         settings.data, settings.size, settings.channels, settings.seed, settings.value_range
     )
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
-    domains, d_width, d_layers = len(data.names), settings.discriminator_width, settings.discriminator_layers
+    domains, weights = len(data.names), settings.weights
+    d_width, d_layers = settings.discriminator_width, settings.discriminator_layers
     dual = asymkit.DualGenerator.preset(
         settings.preset,
         domains=domains,
@@ -99,12 +100,12 @@ def main(settings: Settings) -> None:
         label_embedding=settings.label_embedding,
         upsampling=settings.upsampling,
     )
-    model = unsupervised.Translators(dual)
+    model = unsupervised.Translators(dual, identity=weights.identity > 0)
     discriminators = nn.ModuleList(
         asymkit.DomainDiscriminator(domains, settings.channels, d_width, d_layers - i, image_size=settings.size)
         for i in range(settings.discriminators)
     )
-    structure = asymkit.MSSSIMLoss(scales=scales_that_fit(settings.size, settings.size))
+    msssim = asymkit.MSSSIMLoss(scales=scales_that_fit(settings.size, settings.size))
     ddp_model = run.prepare(model)  # on the device, under autocast; on several GPUs in DistributedDataParallel
     ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
@@ -124,10 +125,10 @@ def main(settings: Settings) -> None:
     def train_step(x: Tensor, domain_x: Tensor, y: Tensor, domain_y: Tensor) -> None:  # images and their domains
         cycle = ddp_model(x, domain_x, y, domain_y)
         with asymkit.frozen(ddp_discriminators):
-            generator_terms = unsupervised.generator_terms(cycle, ddp_discriminators, structure=structure)
-            run.backward(settings.weights.total(generator_terms))
-        discriminator_terms = unsupervised.discriminator_terms(cycle.detach(), ddp_discriminators)
-        run.backward(settings.weights.total(discriminator_terms))
+            generator_terms = unsupervised.generator_terms(cycle, ddp_discriminators, structure=msssim, weights=weights)
+            run.backward(weights.total(generator_terms))
+        discriminator_terms = unsupervised.discriminator_terms(cycle.detach(), ddp_discriminators, weights=weights)
+        run.backward(weights.total(discriminator_terms))
         run.log(generator_terms, discriminator_terms)
         if run.ends_step:  # after the last of --accumulate batches
             guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite

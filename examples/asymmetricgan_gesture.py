@@ -90,13 +90,14 @@ def main(settings: Settings) -> None:
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     [features], notes = vgg_features(settings.features, list(settings.feature_layers), net="vgg19")
     depths = [int(layer[4]) for layer in settings.feature_layers]  # the paper's 1/32, 1/16, 1/8, 1/4, 1 by block
-    perceptual = asymkit.PerceptualLoss(features, [(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)[depth - 1] for depth in depths])
-    perceptual.to(run.device)
+    vgg_loss = asymkit.PerceptualLoss(features, [(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)[depth - 1] for depth in depths])
+    perceptual = vgg_loss.to(run.device) if settings.weights.perceptual > 0 else None  # not computed for nothing
 
     model = supervised.Translators(
         asymkit.DualGenerator.supervised(
             settings.width, settings.reconstructor_width, settings.blocks, upsampling=settings.upsampling
-        )
+        ),
+        identity=settings.weights.identity > 0,
     )
     options: dict[str, Any] = {"width": settings.discriminator_width, "layers": settings.discriminator_layers}
     discriminators = supervised.Discriminators(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import multiprocessing
@@ -22,6 +23,7 @@ import numpy as np
 import pytest
 import torch
 from asymgan import DEMO as ASYMGAN_DEMO
+from support.run import command
 from support.run.atomic_write import checksum_of, file_and_previous, previous_of, write_atomic, write_with_checksum
 from support.run.checkpoint import load_checkpoint, save_checkpoint
 from support.run.command import open_run
@@ -96,6 +98,40 @@ def test_kill_9_at_a_hundred_moments_never_leaves_an_unreadable_newest_file(tmp_
             warnings.simplefilter("ignore")  # that the previous one was taken, which then is the same
             step = loaded(path)
         assert step >= before  # nothing that was said to be saved is lost
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2])
+def test_a_kill_between_the_renames_leaves_a_file_that_can_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renames: int
+) -> None:
+    """Of best.pt too, which has no previous one."""
+    path, rename = tmp_path / "best.pt", Path.replace
+    done: list[Path] = []
+    write_with_checksum(path, lambda file: file.write(b"old"), keep_previous=False)
+
+    def killed(self: Path, target: Path) -> Path:
+        if len(done) == renames:
+            raise KeyboardInterrupt
+        done.append(target)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    with contextlib.suppress(KeyboardInterrupt):
+        write_with_checksum(path, lambda file: file.write(b"new"), keep_previous=False)
+    assert len(done) == renames
+    assert [problem for _, problem in file_and_previous(path)] == [None]
+    assert path.read_bytes() == (b"old" if renames == 0 else b"new")
+
+
+def test_a_run_that_begins_and_ends_before_the_lock_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def another_was_faster(folder: Path) -> None:
+        (folder / "checkpoint.pt").write_bytes(b"of the other run")
+
+    monkeypatch.setattr(command, "lock_folder", another_was_faster)
+    with pytest.raises(ValueError, match="holds a run already"):
+        open_run(replace(ASYMGAN_DEMO, out=tmp_path))
 
 
 def test_the_previous_one_is_kept_and_checksums_are_those_of_sha256sum(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from asyncgan_munit import DEMO as MUNIT_DEMO
 from support.report import logger
 from support.run.plan import Plan
 from support.run.run import Run
-from tiny import cyclegan_folder
+from tiny import cyclegan_folder, logged
 from torch import Tensor
 
 from asymkit import StepGuard
@@ -183,6 +183,33 @@ def test_discriminators_are_shown_earlier_fakes(
     assert 0 < sum(age > 0 for age in ages) < len(ages)
 
 
+WEIGHTLESS: dict[str, tuple[dict[str, float], set[str], set[str]]] = {
+    "asymgan": ({"content": 0.0, "style": 0.0}, {"content", "style"}, set()),
+    "asymmetricgan_domains": (
+        {"structure": 0.0, "identity": 0.0, "penalty": 10.0},
+        {"structure", "identity"},
+        {"discriminator_penalty"},
+    ),
+    "asymmetricgan_gesture": ({"perceptual": 0.0, "identity": 0.0}, {"perceptual", "identity"}, set()),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTLESS)
+def test_terms_of_weight_zero_are_not_computed_and_a_penalty_is(name: str, tmp_path: Path) -> None:
+    weights, without, more = WEIGHTLESS[name]
+    found: list[set[str]] = []
+    data = cyclegan_folder(tmp_path / "data") if name == "asymgan" else None
+    for changed in ({}, weights):
+        AcceleratorState._reset_state(reset_partial_state=True)
+        out = tmp_path / f"run{len(found)}"
+        settings = replace(EXAMPLES[name], data=data, out=out, minutes=0.001)
+        settings = replace(settings, weights=replace(settings.weights, **changed))
+        importlib.import_module(name).main(settings)
+        found.append({term for row in logged(out) for term in row})
+    assert without <= found[0]
+    assert found[1] == (found[0] - without) | more
+
+
 EXAMPLE_FILES = sorted(Path(asymgan.__file__).parent.glob("asy*.py"))
 
 
@@ -196,8 +223,8 @@ def test_an_example_is_read_top_to_bottom(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     # MUNIT is no part of asymkit: its networks and losses stand in the example
     assert len(text.splitlines()) <= (240 if path.stem == "asyncgan_munit" else 150)
+    assert "run.backward(settings.weights.total(" in text or "run.backward(weights.total(" in text
     for line in (
-        "run.backward(settings.weights.total(",
         "guard_g.step(optimizer_g, ",
         "zero_grad()",
         "linear_decay(run.progress)",

@@ -131,4 +131,4 @@ def gradient_penalty(discriminator: Callable[[Tensor], Tensor], real: Tensor, fa
     if not isinstance(scores, Tensor):
         raise ValueError(f"discriminator must give a tensor of scores, got {described(scores)}; take its scores alone")
     (gradient,) = torch.autograd.grad(scores.sum(), between, create_graph=True)
-    return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+    return (widen(gradient).flatten(1).norm(dim=1) - 1).square().mean()

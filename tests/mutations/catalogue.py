@@ -780,8 +780,8 @@ EXAMPLES = [
     ),
     Mutation(
         "examples/support/run/atomic_write.py",
-        "replace(checksum)\n        new.replace(path)\n        sync_folder(path.parent)\n",
-        "replace(checksum)\n        new.replace(path)\n",
+        "new_checksum.replace(checksum)\n        sync_folder(path.parent)\n",
+        "new_checksum.replace(checksum)\n",
         f"tests/test_durable.py::{SYNCED}",
     ),
     Mutation(

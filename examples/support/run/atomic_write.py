@@ -63,9 +63,15 @@ def write_with_checksum(path: Path, write: Callable[[BinaryIO], object], keep_pr
         ):  # a damaged one does not take the place of a good one
             _also_as(path, previous_of(path))
             _also_as(checksum, checksum_of(previous_of(path)))
-        # until the next line but one the checksum is not this file's, but the previous file is the same and has its own
-        new_checksum.replace(checksum)
-        new.replace(path)
+        if (
+            keep_previous
+        ):  # in between, the checksum is not this file's, but the previous file is the same and has its own
+            new_checksum.replace(checksum)
+            new.replace(path)
+        else:  # in between, there is none
+            checksum.unlink(missing_ok=True)
+            new.replace(path)
+            new_checksum.replace(checksum)
         sync_folder(path.parent)
     finally:
         new.unlink(missing_ok=True)

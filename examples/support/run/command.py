@@ -109,11 +109,7 @@ def open_run(settings: RunSettings) -> None:
     """
     folder, plain = settings.folder, as_plain(settings)
     checkpoint = folder / "checkpoint.pt"
-    held = checkpoint.exists() or previous_of(checkpoint).exists()
-    if held and not settings.resume and not settings.dry_run:
-        raise ValueError(
-            f"out: {str(folder)!r} holds a run already; add --resume to go on with it, or give another --out"
-        )
+    held = _holds_a_run(settings)
     if settings.resume:
         if not held and PartialState().is_main_process and folder.is_dir():
             lock_folder(folder)  # a run that has no checkpoint yet may be in it
@@ -123,8 +119,19 @@ def open_run(settings: RunSettings) -> None:
     if PartialState().is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
         lock_folder(folder)
+        _holds_a_run(settings)  # another one may have begun and ended meanwhile
         if settings.dry_run:  # nothing but earlier dry runs writes here
             _empty(folder)
+
+
+def _holds_a_run(settings: RunSettings) -> bool:
+    checkpoint = settings.folder / "checkpoint.pt"
+    held = checkpoint.exists() or previous_of(checkpoint).exists()
+    if held and not settings.resume and not settings.dry_run:
+        raise ValueError(
+            f"out: {str(settings.folder)!r} holds a run already; add --resume to go on with it, or give another --out"
+        )
+    return held
 
 
 def write_settings(settings: RunSettings) -> None:
