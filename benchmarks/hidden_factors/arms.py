@@ -50,9 +50,9 @@ class Arm:
         size: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": "resize"}
         rich, poor = (PatchDiscriminator(width=2 * width, layers=2) for _ in range(2))
         if self.injection is None:
-            model = NoisyCycle(ResnetGenerator(**size), ResnetGenerator(**size))
-            model.noise = self.noise
-            return model, Discriminators(rich, poor)
+            cycle = NoisyCycle(ResnetGenerator(**size), ResnetGenerator(**size))
+            cycle.noise = self.noise
+            return cycle, Discriminators(rich, poor)
         to_rich = AuxGenerator(aux_channels=aux, injection=self.injection, **size)
         encoder = AuxEncoder(aux_channels=aux, width=width)
         model = Translators(ResnetGenerator(**size), to_rich, encoder, extended=self.extended)
@@ -64,7 +64,9 @@ class NoisyCycle(Translators):
 
     noise = 0.0
 
-    def forward(self, x: Tensor, y: Tensor | None = None, *others: Any, **options: Any) -> Cycles | PseudoPairs:
+    def forward(  # type: ignore[override]  # what it gives depends on the phase
+        self, x: Tensor, y: Tensor | None = None, *others: Any, **options: Any
+    ) -> Cycles | PseudoPairs:
         """As CycleGAN's, where there is no noise."""
         if y is None or not self.noise:
             return super().forward(x, y, *others, **options)
