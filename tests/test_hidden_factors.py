@@ -291,7 +291,9 @@ def test_a_command_goes_on_where_it_was_stopped(tmp_path: Path, capsys: pytest.C
     assert {"last", "best", "machine", "command", "seconds", "code", "training"} <= entry.keys()
     entry["code"] = "of another day"
     out.write_text(json.dumps(entries), encoding="utf-8")
-    assert (0, 1, "cyclegan") in run.due(options)
+    assert (0, 1, "cyclegan") not in run.due(options)
+    assert (0, 1, "cyclegan") in run.due(replace(options, again=True))
+    assert (0, 0, "cyclegan") not in run.due(replace(options, again=True))
     with pytest.raises(ValueError, match="there is no 'pix2pix'"):
         run.Options(arms=("pix2pix",))
 
@@ -299,7 +301,7 @@ def test_a_command_goes_on_where_it_was_stopped(tmp_path: Path, capsys: pytest.C
 def entry(arm: str, seed: int, leak: float) -> dict[str, Any]:
     scores = {"leak": leak, "x→y error": 0.1}
     about = {"arm": arm, "about": f"about {arm}", "factors": 1, "seed": seed, "set": "strokes", "size": 16}
-    return about | {"training": {}, "code": "", "steps": 5, "last": scores, "best": scores}
+    return about | {"training": {}, "steps": 5, "last": scores, "best": scores}
 
 
 def test_tables_hold_mean_interval_seeds_and_verdicts() -> None:

@@ -4,9 +4,10 @@
     python benchmarks/hidden_factors --arms cyclegan asymgan --factors 0 1 2 --seeds 0 1 2 --steps 1200
     python benchmarks/hidden_factors --set determined --arms cyclegan async more async-oracle --minutes 5 --steps 100000
 
-Every run is one arm with one number of factors and one seed. It is written when it ends; what is there already, with
-the same settings and the same state of the code, is not run again, so that a command that was stopped goes on. All arms of a seed see
-the same images. The results of several commands stand in one file.
+Every run is one arm with one number of factors and one seed, and all arms of a seed see the same images. A run is
+written when it ends, with its commit, beside what earlier commands have written. What is there already with the same
+settings is not run again, so that a command that was stopped goes on; ``--again`` repeats what was measured with
+another state of the code.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ class Options:
     training: Training = field(default_factory=Training)
     plan: bool = False
     """Say what would be run and how long it takes, and end."""
+    again: bool = False
+    """Run again what was measured with another state of the code."""
     out: Path = RESULTS
 
     def __post_init__(self) -> None:
@@ -102,9 +105,10 @@ def code() -> str:
 
 
 def due(options: Options) -> list[Run]:
-    """The runs that have no entry of this state of the code."""
+    """The runs that have no entry, or, with ``again``, none of this state of the code."""
     found, now = entries(options.out), code()
-    return [run for run in runs(options) if found.get(run.key(options), {}).get("code") != now]
+    done = {key for key, entry in found.items() if not options.again or entry["code"] == now}
+    return [run for run in runs(options) if run.key(options) not in done]
 
 
 def measured(run: Run, options: Options) -> dict[str, Any]:

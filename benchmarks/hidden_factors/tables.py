@@ -109,7 +109,7 @@ def _grouped(entries: Iterable[Entry]) -> dict[tuple[str, int, str, int, str], l
     """Runs that differ in nothing but the seed: by set, size, settings, factors and arm."""
     found: dict[tuple[str, int, str, int, str], list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: (entry["factors"], entry["seed"])):
-        settings = json.dumps([entry["training"], entry["code"]], sort_keys=True)
+        settings = json.dumps(entry["training"], sort_keys=True)
         key = (entry["set"], entry["size"], settings, entry["factors"], entry["about"])
         found.setdefault(key, []).append(entry)
     return found
