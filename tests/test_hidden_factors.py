@@ -276,24 +276,25 @@ def test_verdicts_by_hand() -> None:
 
 def test_a_command_goes_on_where_it_was_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "found.json"
-    options = run.Options(("nothing", "cyclegan"), (0, 1), (0, 1), training=TINY, out=out)
+    options = run.Options(("nothing", "cyclegan"), (0, 2), (0, 1), training=TINY, out=out)
     assert len(run.due(options)) == 8
+    options = replace(options, factors=(0,))
     run.main(replace(options, plan=True))
     assert not out.exists()
-    assert "8 runs, 0 done before; about " in capsys.readouterr().out
+    assert "4 runs, 0 done before; about " in capsys.readouterr().out
     run.main(replace(options, seeds=(0,)))
-    assert run.due(options) == [(1, k, arm) for k in (0, 1) for arm in ("nothing", "cyclegan")]
-    assert len(run.due(replace(options, training=replace(TINY, steps=7)))) == 8
+    assert run.due(options) == [(1, 0, "nothing"), (1, 0, "cyclegan")]
+    assert len(run.due(replace(options, training=replace(TINY, steps=7)))) == 4
     entries = json.loads(out.read_text(encoding="utf-8"))
-    entry = entries[run.Run(0, 1, "cyclegan").key(options)]
+    entry = entries[run.Run(0, 0, "cyclegan").key(options)]
     assert entry["steps"] == 6
     assert entry["images of each domain"] == 12
     assert {"last", "best", "machine", "command", "seconds", "code", "training"} <= entry.keys()
     entry["code"] = "of another day"
     out.write_text(json.dumps(entries), encoding="utf-8")
-    assert (0, 1, "cyclegan") not in run.due(options)
-    assert (0, 1, "cyclegan") in run.due(replace(options, again=True))
-    assert (0, 0, "cyclegan") not in run.due(replace(options, again=True))
+    assert (0, 0, "cyclegan") not in run.due(options)
+    assert (0, 0, "cyclegan") in run.due(replace(options, again=True))
+    assert (0, 0, "nothing") not in run.due(replace(options, again=True))
     with pytest.raises(ValueError, match="there is no 'pix2pix'"):
         run.Options(arms=("pix2pix",))
 
