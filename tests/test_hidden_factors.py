@@ -309,14 +309,14 @@ def test_tables_hold_mean_interval_seeds_and_verdicts() -> None:
     entries = [entry("cyclegan", seed, 0.5) for seed in range(3)]
     entries += [entry("asymgan", seed, leak) for seed, leak in enumerate((0.1, 0.2, 0.3))]
     rows = tables.scores_table(entries, ("leak", "bits")).splitlines()
-    assert rows[2] == "| 3.58 | about cyclegan | last | 3 | 5 | 0.500 ± 0.000 | – |"
-    assert rows[4] == "|  | about asymgan | last | 3 | 5 | 0.200 ± 0.248 | – |"
+    assert rows[2] == "| 3.58 | about cyclegan | last | 3 | 5 | 0.5000 ± 0.0000 | – |"
+    assert rows[4] == "|  | about asymgan | last | 3 | 5 | 0.2000 ± 0.2484 | – |"
     verdicts = tables.verdicts_table(entries).splitlines()
     assert (
         verdicts[2]
-        == "| AsymGAN leaks less | leak | about cyclegan | 3.58 | holds (0.300 ± 0.248) | holds (0.300 ± 0.248) |"
+        == "| AsymGAN leaks less | leak | about cyclegan | 3.58 | holds (0.3000 ± 0.2484) | holds (0.3000 ± 0.2484) |"
     )
     assert verdicts[3].startswith(
-        "| AsymGAN is nearer to the true y | x→y error | about cyclegan | 3.58 | undecided (0.000"
+        "| AsymGAN is nearer to the true y | x→y error | about cyclegan | 3.58 | undecided (0.0000"
     )
     assert len(verdicts) == 4

@@ -48,6 +48,7 @@ class Claim:
 
 RIVALS = ("cyclegan", "cyclegan-noise", "cyclegan-low")
 CLAIMS = (
+    *(Claim("asymgan", rival, "factors from y", "z carries what the poor image lacks") for rival in RIVALS),
     *(Claim("asymgan", rival, "leak", "AsymGAN leaks less") for rival in RIVALS),
     *(Claim("asymgan", rival, "noise", "AsymGAN is less sensitive to noise on G(x)") for rival in RIVALS),
     *(Claim("asymgan", rival, "x→y error", "AsymGAN is nearer to the true y") for rival in RIVALS),

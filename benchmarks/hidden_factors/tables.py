@@ -126,4 +126,4 @@ def _shown(values: Sequence[float]) -> str | None:
     if not values:
         return None
     mean, half = interval(values)
-    return f"{mean:.3f}" if math.isnan(half) else f"{mean:.3f} ± {half:.3f}"
+    return f"{mean:.4f}" if math.isnan(half) else f"{mean:.4f} ± {half:.4f}"
