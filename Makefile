@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # glibc gives freed memory back to the system and asks for it again in every step; keeping it saves a tenth of the time
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648
 
-.PHONY: demo test test-all test-oldest lint types docs bench bench-docs gpu-wheels clean
+.PHONY: demo test test-all test-oldest lint types docs bench bench-docs results gpu-wheels clean
 
 EXAMPLE ?= asymgan
 RESULTS ?= benchmarks/results
@@ -61,6 +61,11 @@ bench: $(VENV)/.bench
 
 bench-docs: $(VENV)/.bench
 	$(BIN)/python benchmarks/pages.py
+
+# docs/results.md measured on this machine, as far as it is not yet; ARGS=... are the options of benchmarks/hidden_factors
+results: $(VENV)/.bench
+	OMP_NUM_THREADS=1 $(KEEP_MEMORY) $(BIN)/python benchmarks/hidden_factors $(ARGS)
+	$(MAKE) bench-docs
 
 # what benchmarks/gpu.sh needs where nothing can be downloaded and PyTorch, Triton, torchmetrics, timm and matplotlib are installed
 GPU_PYTHON ?= 3.12

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import plots
 from gpu_goals import gpu_goals
+from hidden_factors import tables
 from report import (
     MISSING,
     RESULTS,
@@ -125,7 +126,10 @@ def summary(results: Results) -> str:
     return about + table(("", "against", "times faster"), rows)
 
 
-SUMMARIES: dict[str, Callable[[Results], str]] = {"goals": goals, "gpu-goals": gpu_goals, "summary": summary}
+SUMMARIES: dict[str, Callable[[Results], str]] = {
+    **{"goals": goals, "gpu-goals": gpu_goals, "summary": summary},
+    **tables.BLOCKS,
+}
 
 
 def measured(results: Results, name: str) -> str:

@@ -42,7 +42,7 @@ def instruction_sets() -> list[str]:
 def commit() -> str:
     """Of the code that is measured, with a + where it was changed since."""
     git = ["git", "-C", str(Path(__file__).parent.parent)]
-    code = ["--", "asymkit", "examples", ":(glob)benchmarks/*.py"]
+    code = ["--", "asymkit", "examples", ":(glob)benchmarks/**/*.py"]
     try:
         found = subprocess.run(
             [*git, "rev-parse", "--short=9", "HEAD"], capture_output=True, text=True, check=True

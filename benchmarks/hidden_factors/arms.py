@@ -1,0 +1,137 @@
+"""The methods that are compared, over asymkit's own networks and objectives.
+
+All arms have the same networks, apart from where z enters, the same discriminators, optimizers and images. z is a
+vector in all of them: a spatial one, AsymGAN's base version, needs images of 64² or more for its discriminator.
+"Base" and "extended" mean the objectives of Eq. 12 and 19. The extended one is without its perceptual terms, whose
+network knows photographs, and, but for one arm, without total variation, which strokes are full of. Compact MUNIT is not among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asymkit import AuxDiscriminator, AuxEncoder, AuxGenerator, PatchDiscriminator, ResnetGenerator
+from asymkit.networks.generators import Injection
+from asymkit.objectives import asyncgan
+from asymkit.objectives.asyncgan import Cycles, Discriminators, PseudoPairs, Translators
+from asymkit.objectives.terms import in_one_batch
+from hidden_factors.scores import quantised
+
+Schedule = Literal["joint", "async", "more", "supervised", "none"]
+"""Joint steps only; asynchronous; partial steps without pairs; true pairs in place of the cycles; no training."""
+
+PLAIN = asyncgan.Weights(total_variation=0.0)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One method."""
+
+    about: str
+    injection: Injection | None = None  # how z enters F; None for no z and no encoder
+    extended: bool = False
+    noise: float = 0.0  # standard deviation of what is added to G(x) in the rich cycle
+    weights: asyncgan.Weights = PLAIN
+    schedule: Schedule = "joint"
+    transform: Callable[[Tensor], Tensor] = field(default=lambda images: images)  # of the poor half of a pseudo pair
+    oracle: bool = False  # the poor half of a pseudo pair is the true one
+
+    def networks(self, width: int, blocks: int, aux: int) -> tuple[Translators, Discriminators]:
+        """Fresh ones; drawn from PyTorch's random state."""
+        if self.schedule == "none":
+            return Translators(nn.Identity(), nn.Identity()), Discriminators(nn.Identity(), nn.Identity())
+        size: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": "resize"}
+        rich, poor = (PatchDiscriminator(width=2 * width, layers=2) for _ in range(2))
+        if self.injection is None:
+            cycle = NoisyCycle(ResnetGenerator(**size), ResnetGenerator(**size))
+            cycle.noise = self.noise
+            return cycle, Discriminators(rich, poor)
+        to_rich = AuxGenerator(aux_channels=aux, injection=self.injection, **size)
+        encoder = AuxEncoder(aux_channels=aux, width=width)
+        model = Translators(ResnetGenerator(**size), to_rich, encoder, extended=self.extended)
+        return model, Discriminators(rich, poor, AuxDiscriminator(aux))
+
+
+class NoisyCycle(Translators):
+    """CycleGAN in which F sees G(x) with noise in the rich cycle [Bashkirova et al. 2019]."""
+
+    noise = 0.0
+
+    def forward(  # type: ignore[override]  # what it gives depends on the phase
+        self, x: Tensor, y: Tensor | None = None, *others: Any, **options: Any
+    ) -> Cycles | PseudoPairs:
+        """As CycleGAN's, where there is no noise."""
+        if y is None or not self.noise:
+            return super().forward(x, y, *others, **options)
+        fake_poor, fake_rich = self.rich_to_poor(x), self.poor_to_rich(y)
+        rebuilt_rich = self.poor_to_rich(fake_poor + self.noise * torch.randn_like(fake_poor))
+        return Cycles(x, y, fake_poor, rebuilt_rich, fake_rich, self.rich_to_poor(fake_rich))
+
+
+def pseudo_pairs(model: Translators, x: Tensor, poor: Tensor) -> PseudoPairs:
+    """Rich images with a poor half that is given, as ``Translators`` makes them with its own."""
+    if model.encoder is None:
+        return PseudoPairs(x, poor, model.poor_to_rich(poor))
+    code = model.encoder(x)
+    z = torch.randn_like(code)
+    rich = in_one_batch(model.poor_to_rich, {"rebuilt": (poor, code), "sampled": (poor, z)})
+    return PseudoPairs(x, poor, z=z, code=code, rebuilt_z=model.encoder(rich["sampled"]), **rich)
+
+
+def paired_cycles(model: Translators, x: Tensor, y: Tensor) -> Cycles:
+    """Of AsymGAN, y being the true poor images of x: in place of the cycles stand G(x) against y and F(y, E(x)) against x."""
+    assert model.encoder is not None
+    fake_poor, code = model.rich_to_poor(x), model.encoder(x)
+    z = torch.randn_like(code)
+    rich = in_one_batch(model.poor_to_rich, {"rebuilt_rich": (y, code), "fake_rich": (y, z)})
+    rebuilt_z = model.encoder(rich["fake_rich"])
+    return Cycles(x, y, fake_poor, rebuilt_poor=fake_poor, z=z, code=code, rebuilt_z=rebuilt_z, **rich)
+
+
+def coarse(images: Tensor, levels: int = 4) -> Tensor:
+    """One grey channel in a few levels, repeated."""
+    return quantised(images.mean(1, keepdim=True), levels).expand_as(images)
+
+
+def noisy(images: Tensor, strength: float = 0.3) -> Tensor:
+    """With normal noise."""
+    return images + strength * torch.randn_like(images)
+
+
+def blurred(images: Tensor) -> Tensor:
+    """Mean of 3×3 pixels."""
+    return F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+
+
+CYCLE = partial(Arm, injection=None)
+ARMS = {
+    "nothing": Arm("Do nothing: both translators are the identity", schedule="none"),
+    "supervised": Arm("Supervised: AsymGAN with true pairs in place of the cycles", "cin", schedule="supervised"),
+    "cyclegan": CYCLE("CycleGAN"),
+    "cyclegan-noise": CYCLE("CycleGAN, noise of 0.1 on G(x) in the rich cycle", noise=0.1),
+    "cyclegan-low": CYCLE(
+        "CycleGAN, λ of the rich cycle 1", weights=asyncgan.Weights(cycle_rich=1.0, total_variation=0.0)
+    ),
+    "asymgan": Arm("AsymGAN, base objective, CIN", "cin"),
+    "asymgan-concat": Arm("AsymGAN, base objective, concat", "concat"),
+    "asymgan-concat-all": Arm("AsymGAN, base objective, concat_all", "concat_all"),
+    "asymgan-extended": Arm("AsymGAN, extended objective, CIN", "cin", extended=True),
+    "asymgan-extended-tv": Arm(
+        "AsymGAN, extended objective with total variation, CIN", "cin", extended=True, weights=asyncgan.Weights()
+    ),
+    "async": CYCLE("Async-CycleGAN", schedule="async"),
+    "async-quantised": CYCLE("Async-CycleGAN, ȳ in one channel and 4 levels", schedule="async", transform=coarse),
+    "async-noise": CYCLE("Async-CycleGAN, noise of 0.3 on ȳ", schedule="async", transform=noisy),
+    "async-blur": CYCLE("Async-CycleGAN, ȳ blurred", schedule="async", transform=blurred),
+    "async-oracle": CYCLE("Async-CycleGAN, pairs with the true y", schedule="async", oracle=True),
+    "more": CYCLE("CycleGAN, the hard direction updated alone instead of partial steps", schedule="more"),
+    "async-asymgan": Arm("AsymGAN, asynchronous", "cin", schedule="async"),
+}
+"""By the name on the command line."""

@@ -1,0 +1,170 @@
+"""Compare methods on strokes, or scenes, with hidden factors.
+
+    python benchmarks/hidden_factors --plan
+    python benchmarks/hidden_factors --arms cyclegan asymgan --factors 0 1 2 --seeds 0 1 2 --steps 1200
+    python benchmarks/hidden_factors --set determined --arms cyclegan async more async-oracle --minutes 5 --steps 100000
+
+Every run is one arm with one number of factors and one seed, and all arms of a seed see the same images. A run is
+written when it ends, with its commit, beside what earlier commands have written. What is there already with the same
+settings is not run again, so that a command that was stopped goes on; ``--again`` repeats what was measured with
+another state of the code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import report
+import torch
+
+from hidden_factors.arms import ARMS
+from hidden_factors.data import Data, Strokes
+from hidden_factors.scenes import Scenes
+from hidden_factors.scores import score
+from hidden_factors.train import Training, best_step, train
+
+HERE = Path(__file__).parent
+RESULTS = report.RESULTS / "hidden_factors" / "cpu.json"
+MEASURED = ("data.py", "scenes.py", "scores.py", "arms.py", "train.py")
+"""Files on which a figure depends, beside asymkit."""
+
+Set = Literal["strokes", "determined", "scenes"]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Train and score methods where one domain hides factors from the other."""
+
+    arms: tuple[str, ...] = ("nothing", "supervised", "cyclegan", "cyclegan-noise", "cyclegan-low", "asymgan")
+    """Names of hidden_factors.arms.ARMS."""
+    factors: tuple[int, ...] = (1,)
+    """Numbers of hidden factors, 3.58 bits each."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    set: Set = "strokes"
+    """Strokes, strokes whose factors follow from the digit, or drawn scenes."""
+    size: int = 16
+    """Side of the images."""
+    training: Training = field(default_factory=Training)
+    plan: bool = False
+    """Say what would be run and how long it takes, and end."""
+    again: bool = False
+    """Run again what was measured with another state of the code."""
+    out: Path = RESULTS
+
+    def __post_init__(self) -> None:
+        """Refuse arms that there are not."""
+        for arm in self.arms:
+            if arm not in ARMS:
+                raise ValueError(f"arms: there is no {arm!r}; there are {', '.join(ARMS)}")
+
+    def data(self, factors: int) -> Data:
+        """The set with this many hidden factors."""
+        if self.set == "scenes":
+            return Scenes(factors, self.size)
+        return Strokes(factors, self.size, determined=self.set == "determined")
+
+
+class Run(NamedTuple):
+    """One arm with one number of factors and one seed."""
+
+    seed: int
+    factors: int
+    arm: str
+
+    def key(self, options: Options) -> str:
+        """Of its entry: another setting, another entry."""
+        settings = hashlib.sha256(json.dumps(asdict(options.training), sort_keys=True).encode()).hexdigest()[:8]
+        return f"{options.set} {options.size} {settings} {self.factors} {self.arm} {self.seed}"
+
+
+def runs(options: Options) -> Iterator[Run]:
+    """All of them; a seed of every arm before the next seed, so that what is stopped early is still compared."""
+    for seed in options.seeds:
+        for factors in options.factors:
+            for arm in options.arms:
+                yield Run(seed, factors, arm)
+
+
+def entries(path: Path) -> dict[str, Any]:
+    """What was measured so far."""
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return found
+
+
+def code() -> str:
+    """A hash of what a figure depends on."""
+    own = b"".join((HERE / name).read_bytes() for name in MEASURED)
+    return hashlib.sha256(report.package().encode() + own).hexdigest()[:12]
+
+
+def due(options: Options) -> list[Run]:
+    """The runs that have no entry, or, with ``again``, none of this state of the code."""
+    found, now = entries(options.out), code()
+    done = {key for key, entry in found.items() if not options.again or entry["code"] == now}
+    return [run for run in runs(options) if run.key(options) not in done]
+
+
+def measured(run: Run, options: Options) -> dict[str, Any]:
+    """Train and score one arm: the entry of the results."""
+    data, arm = options.data(run.factors), ARMS[run.arm]
+    trained = train(arm, data, options.training, run.seed)
+    return run._asdict() | {
+        "about": arm.about,
+        "set": options.set,
+        "size": options.size,
+        "training": asdict(options.training),
+        "machine": report.machine(torch.device("cpu")),
+        "code": code(),
+        "command": shlex.join(["python", "benchmarks/hidden_factors", *sys.argv[1:]]),
+        "seconds": round(trained.seconds, 1),
+        "steps": trained.steps,
+        "images of each domain": trained.steps * options.training.batch,
+        "best step": best_step(trained.history),
+        "last": _rounded(score(trained.last, data)),
+        "best": _rounded(score(trained.best, data)),
+        "validation": [_rounded(look) for look in trained.history],
+    }
+
+
+def plan(options: Options, todo: list[Run]) -> str:
+    """What a command is going to run and how long it takes on this machine, by a few steps of each arm."""
+    seconds: dict[tuple[str, int], float] = {}
+    for run in todo:
+        if (run.arm, run.factors) in seconds:
+            continue
+        if ARMS[run.arm].schedule == "none":
+            seconds[run.arm, run.factors] = 0.0
+        elif options.training.minutes:
+            seconds[run.arm, run.factors] = 60 * options.training.minutes
+        else:
+            few, more = (replace(options.training, steps=steps, looks=1) for steps in (2, 8))
+            times = [train(ARMS[run.arm], options.data(run.factors), each, 0).seconds for each in (few, more)]
+            seconds[run.arm, run.factors] = (times[1] - times[0]) / 6 * options.training.steps
+    lines = [f"{arm}, {factors} factors: {each:.0f} s for each seed" for (arm, factors), each in seconds.items()]
+    total = sum(seconds[run.arm, run.factors] for run in todo) / 60
+    done = len(list(runs(options))) - len(todo)
+    return "\n".join(
+        [*lines, f"{len(todo)} runs, {done} done before; about {total:.0f} minutes of one core, and scores"]
+    )
+
+
+def main(options: Options) -> None:
+    """Print the plan, then run it."""
+    todo = due(options)
+    print(plan(options, todo), flush=True)
+    for run in [] if options.plan else todo:
+        entry = measured(run, options)
+        report.write_entries(options.out, entries(options.out) | {run.key(options): entry})
+        shown = {name: value for name, value in entry["last"].items() if not name.startswith("bits,")}
+        print(f"{run.key(options)}: {entry['seconds']} s, {entry['steps']} steps, {shown}", flush=True)
+
+
+def _rounded(scores: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 5) for name, value in scores.items()}

@@ -1,0 +1,129 @@
+"""The tables of docs/results.md, from what ``python benchmarks/hidden_factors`` has measured."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from report import RESULTS, Results, table
+
+from hidden_factors.claims import CLAIMS, HIGHER_IS_BETTER, LOWER_IS_BETTER, Claim, interval, verdict
+
+Entry = Mapping[str, Any]
+FOLDER = RESULTS / "hidden_factors"
+BITS = math.log2(12)
+WHEN = ("last", "best")
+
+COLUMNS = {
+    "directions": ("x→y error", "x→y accuracy", "y→x error", "rebuild", "bits", "style"),
+    "leak": ("rebuild", "rebuild from y", "leak", "factors", "factors from y", "factor leak", "noise", "quantised"),
+    "determined": ("x→y error", "y→x error", "right", "right from G(x)"),
+}
+
+
+def measured(folder: Path = FOLDER) -> list[Entry]:
+    """The entries of all files."""
+    return [entry for path in sorted(folder.glob("*.json")) for entry in json.loads(path.read_text("utf-8")).values()]
+
+
+def scores_table(entries: Iterable[Entry], columns: Sequence[str]) -> str:
+    """One row for each number of factors, arm and epoch: mean ± half the 95 % interval over the seeds."""
+    rows = []
+    for (_, _, _, factors, arm), runs in _grouped(entries).items():
+        for when in WHEN if runs[0]["steps"] else WHEN[:1]:
+            row: dict[str, Any] = {"hidden bits": f"{factors * BITS:.3g}", "arm": arm, "epoch": when}
+            row |= {"seeds": len(runs), "steps": max(run["steps"] for run in runs)}
+            row |= {name: _shown([run[when][name] for run in runs if name in run[when]]) for name in columns}
+            rows.append(row)
+    return table(("hidden bits", "arm", "epoch", "seeds", "steps", *columns), rows)
+
+
+def verdicts_table(entries: Iterable[Entry]) -> str:
+    """One row for each claim and number of factors that was measured."""
+    grouped, rows = _grouped(entries), []
+    names = {arm: next(run["arm"] for run in runs) for (*_, arm), runs in grouped.items()}
+    for claim in CLAIMS:
+        pairs = [
+            (key, own, other)
+            for key, own in grouped.items()
+            for rival, other in grouped.items()
+            if key[:4] == rival[:4] and (names[key[4]], names[rival[4]]) == (claim.arm, claim.rival)
+        ]
+        for (_, _, _, factors, _), own, other in pairs:
+            row: dict[str, Any] = {"claim": claim.about, "score": claim.score, "against": other[0]["about"]}
+            row |= {"hidden bits": f"{factors * BITS:.3g}"}
+            for when in WHEN:
+                found = _differences(claim, own, other, when)
+                row[f"{when} epoch"] = f"{verdict(found)} ({_shown(found)})" if found else None
+            if row["last epoch"]:
+                rows.append(row)
+    return table(("claim", "score", "against", "hidden bits", "last epoch", "best epoch"), rows)
+
+
+def legend() -> str:
+    """What the scores are."""
+    both = {"lower": LOWER_IS_BETTER, "higher": HIGHER_IS_BETTER}
+    rows = [{"score": n, "what": what, "better": way} for way, names in both.items() for n, what in names.items()]
+    return table(("score", "what", "better"), rows)
+
+
+def commands(entries: Iterable[Entry]) -> str:
+    """The exact commands, commits and machines."""
+    rows: dict[tuple[str, ...], dict[str, Any]] = {}
+    for entry in entries:
+        about = entry["machine"]
+        key = (entry["command"], about["commit"], about["device"])
+        row = rows.setdefault(
+            key, {"command": f"`{key[0]}`", "commit": key[1], "machine": key[2], "runs": 0, "min": 0.0}
+        )
+        row["runs"], row["min"] = row["runs"] + 1, row["min"] + entry["seconds"] / 60
+        row["threads"], row["torch"] = about["threads"], about["torch"]
+    return table(("command", "commit", "machine", "threads", "torch", "runs", "min"), list(rows.values()))
+
+
+def _of(kind: str) -> list[Entry]:
+    return [entry for entry in measured() if entry["set"] == kind]
+
+
+def _block(text: str, found: Sequence[Entry]) -> str:
+    return text if found else "Not measured."
+
+
+BLOCKS: dict[str, Callable[[Results], str]] = {
+    "hidden-factors-directions": lambda _: _block(scores_table(_of("strokes"), COLUMNS["directions"]), _of("strokes")),
+    "hidden-factors-leak": lambda _: _block(scores_table(_of("strokes"), COLUMNS["leak"]), _of("strokes")),
+    "hidden-factors-determined": lambda _: _block(
+        scores_table(_of("determined"), COLUMNS["determined"]), _of("determined")
+    ),
+    "hidden-factors-verdicts": lambda _: _block(verdicts_table(measured()), measured()),
+    "hidden-factors-scores": lambda _: legend(),
+    "hidden-factors-commands": lambda _: _block(commands(measured()), measured()),
+}
+"""By the name of a block of a page, as benchmarks/pages.py writes them."""
+
+
+def _grouped(entries: Iterable[Entry]) -> dict[tuple[str, int, str, int, str], list[Entry]]:
+    """Runs that differ in nothing but the seed: by set, size, settings, factors and arm."""
+    found: dict[tuple[str, int, str, int, str], list[Entry]] = {}
+    for entry in sorted(entries, key=lambda entry: (entry["factors"], entry["seed"])):
+        settings = json.dumps(entry["training"], sort_keys=True)
+        key = (entry["set"], entry["size"], settings, entry["factors"], entry["about"])
+        found.setdefault(key, []).append(entry)
+    return found
+
+
+def _differences(claim: Claim, own: Sequence[Entry], other: Sequence[Entry], when: str) -> list[float]:
+    """By seed, of those that both have."""
+    rivals = {run["seed"]: run[when] for run in other}
+    both = [(run[when], rivals[run["seed"]]) for run in own if run["seed"] in rivals]
+    return [claim.difference(a[claim.score], b[claim.score]) for a, b in both if claim.score in a and claim.score in b]
+
+
+def _shown(values: Sequence[float]) -> str | None:
+    if not values:
+        return None
+    mean, half = interval(values)
+    return f"{mean:.4f}" if math.isnan(half) else f"{mean:.4f} ± {half:.4f}"

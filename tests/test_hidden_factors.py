@@ -1,0 +1,322 @@
+"""The benchmark with hidden factors: exact data, scores that tell a leak, and verdicts worked out by hand."""
+
+from __future__ import annotations
+
+import json
+import math
+import typing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hidden_factors import run, tables
+from hidden_factors.arms import ARMS, coarse, pseudo_pairs
+from hidden_factors.claims import Claim, interval, verdict
+from hidden_factors.data import BACKGROUND, BINS, FACTORS, STROKE, Data, Part, Strokes, digits_of
+from hidden_factors.scenes import CLASSES, Scenes, nearest_class, segmentation
+from hidden_factors.scores import entropy, quantised, score
+from hidden_factors.train import Training, train
+from torch import Tensor, nn
+
+from asymkit.objectives.asymgan import Translators
+
+PARTS: tuple[Part, ...] = typing.get_args(Part)
+TINY = Training(width=4, blocks=1, batch=2, steps=6, looks=2, epochs=6, period=2)  # the fifth step is partial
+
+
+def draw(data: Data, count: int = 32, seed: int = 0, part: Part = "test") -> Any:
+    return data.draw(count, torch.Generator().manual_seed(seed), part)
+
+
+SETS: list[Data] = [*(Strokes(k, size) for k in range(5) for size in (16, 32)), *(Scenes(k, 16) for k in range(4))]
+
+
+@pytest.mark.parametrize("data", SETS, ids=lambda data: f"{type(data).__name__}-{data.factors}-{data.size}")
+def test_the_truth_is_exact_and_follows_from_the_seed(data: Data) -> None:
+    pairs, again, other = draw(data), draw(data), draw(data, seed=1)
+    assert all(torch.equal(a, b) for a, b in zip(pairs, again, strict=True) if a is not None)
+    assert not torch.equal(pairs.rich, other.rich)
+    assert pairs.rich.shape == pairs.poor.shape == (32, 3, *pairs.layout.shape[2:])
+    assert pairs.rich.abs().max() <= 1
+    assert torch.equal(data.render(pairs.layout, pairs.factors), pairs.rich)
+    found = data.read(pairs.rich, pairs.layout)
+    assert found.shape == pairs.factors.shape == (32, data.factors)
+    shown = torch.ones_like(found, dtype=torch.bool)
+    if isinstance(data, Scenes):  # the hue of what a scene does not show is not to be seen
+        shown = (
+            torch.stack([(pairs.layout == i).flatten(1).any(1) for i in range(data.factors)], 1)
+            if data.factors
+            else shown
+        )
+    assert shown.float().mean() > 0.9 or not data.factors
+    assert (data.distance(found, pairs.factors) * shown).max() < 1e-3 if data.factors else True
+
+
+def test_without_hidden_factors_each_domain_determines_the_other() -> None:
+    pairs = draw(Strokes(0))
+    grey = (pairs.poor[:, :1] + 1) / 2
+    torch.testing.assert_close(grey, pairs.layout)
+    mean = (pairs.rich + 1).mean(1, keepdim=True) / 2
+    torch.testing.assert_close((mean - BACKGROUND[0]) / (STROKE[0] - BACKGROUND[0]), pairs.layout)
+
+
+def test_a_poor_image_tells_nothing_of_the_hidden_factors() -> None:
+    data = Strokes(3)
+    pairs, others = draw(data), torch.rand(32, 3)
+    assert not torch.allclose(data.render(pairs.layout, others), pairs.rich, atol=0.1)
+    assert torch.equal(data.grey(pairs.layout), pairs.poor)
+    assert (pairs.poor[:, 0] == pairs.poor[:, 2]).all()
+
+
+def test_no_stroke_is_in_two_parts() -> None:
+    strokes = {part: digits_of(part)[0].flatten(1) for part in PARTS}
+    assert sum(map(len, strokes.values())) == 1797
+    assert all(len(part) >= 150 for part in strokes.values())
+    seen: set[bytes] = set()
+    for part in strokes.values():
+        own = {row.numpy().tobytes() for row in part}
+        assert not own & seen
+        seen |= own
+
+
+def test_parts_of_scenes_are_never_drawn_alike() -> None:
+    scenes = {part: draw(Scenes(1, 16), part=part).layout for part in PARTS}
+    assert not any(torch.equal(scenes[a], scenes[b]) for a in PARTS for b in PARTS if a < b)
+    assert {int(c) for c in scenes["rich"].unique()} == set(range(len(CLASSES)))
+
+
+def test_determined_factors_follow_from_the_digit() -> None:
+    pairs = draw(Strokes(2, determined=True))
+    torch.testing.assert_close(pairs.factors[:, 0], (pairs.digits + 0.5) / 10)
+    assert len({tuple(row) for row in torch.cat([pairs.digits[:, None], pairs.factors], 1).tolist()}) <= 10
+
+
+@pytest.mark.parametrize("factors", [-1, len(FACTORS) + 1])
+def test_there_are_no_other_factors(factors: int) -> None:
+    with pytest.raises(ValueError, match="from 0 to 4"):
+        Strokes(factors)
+
+
+class Grey(nn.Module):
+    """The true G where the background's hue is hidden; with ``leak``, that hue stays in the colours of G(x)."""
+
+    def __init__(self, leak: float) -> None:
+        super().__init__()
+        self.leak = leak
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = (x + 1).mean(1, keepdim=True) / 2
+        y = (2 * (mean - BACKGROUND[0]) / (STROKE[0] - BACKGROUND[0]) - 1).expand(-1, 3, -1, -1)
+        return y + self.leak * ((x + 1) / 2 - mean)
+
+
+class Colour(nn.Module):
+    """The true F: the hue of z, or without z the hue that G(x) has kept, or else always the same one."""
+
+    def forward(self, y: Tensor, z: Tensor | None = None) -> Tensor:
+        stroke = ((y.mean(1, keepdim=True) + 1) / 2).clamp(0, 1)
+        hue = Strokes(1).read(y, stroke) if z is None else torch.atan2(z[:, 1:], z[:, :1]) / (2 * math.pi) % 1
+        return Strokes(1).render(stroke, hue)
+
+
+class Hue(nn.Module):
+    """The true E: the hue of the background as a direction in the plane, which N(0, I) has every one of."""
+
+    aux_channels = 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = (x + 1).mean(1, keepdim=True) / 2
+        stroke = (mean - BACKGROUND[0]) / (STROKE[0] - BACKGROUND[0])
+        angle = 2 * math.pi * Strokes(1).read(x, stroke)
+        return torch.cat([angle.cos(), angle.sin()], 1)
+
+
+def test_the_truth_scores_perfectly() -> None:
+    found = score(Translators(Grey(0.0), Colour(), Hue()), Strokes(1))
+    for name in ("x→y error", "y→x error", "rebuild", "rebuild from y", "leak", "factors", "factors from y", "style"):
+        assert found[name] == pytest.approx(0, abs=1e-4), name
+    assert found["x→y accuracy"] > 0.9
+    assert found["bits"] == pytest.approx(1, abs=0.02)
+    assert found["bits, background hue"] == found["bits"]
+    assert 0 < found["quantised"] < found["noise"] < 0.05
+
+
+def test_a_leak_is_seen_by_the_true_y_alone() -> None:
+    found = score(Translators(Grey(0.2), Colour()), Strokes(1))
+    assert found["factors"] == pytest.approx(0, abs=1e-3)  # all of x is decoded from G(x)
+    assert found["factors from y"] == pytest.approx(1, abs=0.15)  # and nothing of it is in the true y
+    assert found["factor leak"] > 0.8
+    assert found["leak"] > 0.03 > 10 * found["rebuild"]
+    assert found["x→y error"] < 0.02  # as small as that
+    assert found["bits"] == 0
+    assert "style" not in found
+
+
+def test_an_honest_generator_without_z_leaks_nothing() -> None:
+    found = score(Translators(Grey(0.0), Colour()), Strokes(1))
+    assert found["leak"] == pytest.approx(0, abs=1e-3)
+    assert found["rebuild"] == pytest.approx(found["rebuild from y"], abs=1e-3)
+    assert found["rebuild"] > 0.03
+
+
+def test_doing_nothing_is_a_row() -> None:
+    found = score(train(ARMS["nothing"], Strokes(1), TINY, 0).last, Strokes(1))
+    assert found["rebuild"] == 0
+    assert found["rebuild from y"] == found["x→y error"] == found["leak"] > 0.05
+    assert found["bits"] == 0
+
+
+def test_determined_factors_are_right_or_not() -> None:
+    data = Strokes(1, determined=True)
+    leaking = score(Translators(Grey(0.2), Colour()), data)
+    assert leaking["right from G(x)"] == 1
+    assert leaking["right"] < 0.3
+
+
+def test_the_reader_reads_true_images() -> None:
+    truth = draw(Strokes(1), 300)
+    assert Strokes(1).recognised(truth.poor, truth.rich, truth)["x→y accuracy"] > 0.9
+
+
+def test_entropy_of_known_values() -> None:
+    spread = torch.arange(BINS).repeat(5) / BINS + 0.01
+    torch.testing.assert_close(
+        entropy(torch.stack([spread, torch.zeros_like(spread)], 1)), torch.tensor([math.log2(BINS), 0.0])
+    )
+    assert entropy((torch.arange(8) % 2)[:, None] * 0.5).item() == pytest.approx(1)
+
+
+def test_scenes_are_scored_by_their_classes() -> None:
+    pairs = draw(Scenes(2, 16), 64)
+    assert torch.equal(nearest_class(pairs.poor), pairs.layout[:, 0])
+    found = Scenes(2, 16).recognised(pairs.poor, pairs.rich, pairs)
+    assert found["x→y pixels"] == found["x→y classes"] == found["x→y IoU"] == 1
+    assert found["y→x pixels"] > 0.8
+    true, guess = torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 1, 1, 1]]])
+    by_hand = {"pixels": 3 / 4, "classes": (1 / 2 + 1) / 2, "IoU": (1 / 2 + 2 / 3) / 2}
+    assert segmentation(guess, true) == pytest.approx(by_hand)
+
+
+def test_transforms_of_pseudo_pairs() -> None:
+    x = torch.rand(2, 3, 16, 16) * 2 - 1
+    assert len(coarse(x).unique()) <= 4
+    assert quantised(torch.tensor([-1.0, 1.0, 0.01]), 3).tolist() == [-1, 1, 0]
+    for name in ("async-quantised", "async-noise", "async-blur"):
+        changed = ARMS[name].transform(x)
+        assert changed.shape == x.shape
+        assert not torch.equal(changed, x)
+    assert torch.equal(ARMS["async"].transform(x), x)
+
+
+def test_pseudo_pairs_are_those_of_the_objective() -> None:
+    model, _ = ARMS["async-asymgan"].networks(4, 1, 4)
+    x = torch.rand(2, 3, 16, 16)
+    with torch.no_grad():
+        poor = model.rich_to_poor(x)
+    torch.manual_seed(1)
+    own = pseudo_pairs(model, x, poor)
+    torch.manual_seed(1)
+    theirs = model(x, phase="partial")
+    assert all(image is not None for image in own)
+    assert all(torch.equal(a, b) for a, b in zip(own, theirs, strict=True) if a is not None and b is not None)
+
+
+@pytest.mark.parametrize("arm", sorted(ARMS))
+def test_every_arm_trains(arm: str) -> None:
+    trained = train(ARMS[arm], Strokes(1), TINY, seed=0)
+    found = score(trained.last, Strokes(1), count=16)
+    assert all(map(math.isfinite, found.values()))
+    assert ("style" in found) == (ARMS[arm].injection is not None)
+    if arm != "nothing":
+        assert [look["step"] for look in trained.history] == [3, 6]
+
+
+def test_a_run_follows_from_its_seed() -> None:
+    runs = [train(ARMS["asymgan"], Strokes(1), TINY, seed).last for seed in (0, 0, 1)]
+    first, again, other = (torch.cat([p.flatten() for p in model.parameters()]) for model in runs)
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other)
+
+
+def test_arms_differ_in_nothing_but_their_method() -> None:
+    arms = (
+        replace(ARMS["cyclegan-noise"], noise=0.0),
+        ARMS["cyclegan"],
+        ARMS["cyclegan-noise"],
+        ARMS["async"],
+        ARMS["more"],
+    )
+    ends = [train(arm, Strokes(1), TINY, 0).last for arm in arms]
+    silent, plain, *others = (torch.cat([p.flatten() for p in end.parameters()]) for end in ends)
+    assert torch.equal(silent, plain)
+    assert not any(torch.equal(end, plain) for end in others)
+
+
+def test_scenes_are_trained_alike() -> None:
+    data = Scenes(1, 16)
+    found = score(train(ARMS["asymgan"], data, TINY, seed=0).last, data, count=8)
+    assert {"x→y IoU", "y→x IoU", "leak", "bits", "style"} <= found.keys()
+
+
+def test_verdicts_by_hand() -> None:
+    assert interval([1.0, 2.0, 3.0]) == pytest.approx(
+        (2.0, 4.303 / 3**0.5), rel=1e-3
+    )  # Student's quantile for 2 degrees
+    assert verdict([1.0, 1.1, 0.9]) == "holds"  # 1 ± 0.25
+    assert verdict([-1.0, -1.1, -0.9]) == "fails"
+    assert verdict([1.0, 2.0, 3.0]) == "undecided"  # 2 ± 2.48
+    assert verdict([1.0] * 8 + [-0.1]) == "undecided"  # 0.88 ± 0.28, but one seed is ordered otherwise
+    assert verdict([1.0, 1.0]) == "undecided"  # two seeds
+    assert verdict([0.0, 0.0, 0.0]) == "undecided"
+    assert Claim("a", "b", "leak", "").difference(0.1, 0.3) == pytest.approx(0.2)
+    assert Claim("a", "b", "bits", "").difference(0.1, 0.3) == pytest.approx(-0.2)
+
+
+def test_a_command_goes_on_where_it_was_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "found.json"
+    options = run.Options(("nothing", "cyclegan"), (0, 2), (0, 1), training=TINY, out=out)
+    assert len(run.due(options)) == 8
+    options = replace(options, factors=(0,))
+    run.main(replace(options, plan=True))
+    assert not out.exists()
+    assert "4 runs, 0 done before; about " in capsys.readouterr().out
+    run.main(replace(options, seeds=(0,)))
+    assert run.due(options) == [(1, 0, "nothing"), (1, 0, "cyclegan")]
+    assert len(run.due(replace(options, training=replace(TINY, steps=7)))) == 4
+    entries = json.loads(out.read_text(encoding="utf-8"))
+    entry = entries[run.Run(0, 0, "cyclegan").key(options)]
+    assert entry["steps"] == 6
+    assert entry["images of each domain"] == 12
+    assert {"last", "best", "machine", "command", "seconds", "code", "training"} <= entry.keys()
+    entry["code"] = "of another day"
+    out.write_text(json.dumps(entries), encoding="utf-8")
+    assert (0, 0, "cyclegan") not in run.due(options)
+    assert (0, 0, "cyclegan") in run.due(replace(options, again=True))
+    assert (0, 0, "nothing") not in run.due(replace(options, again=True))
+    with pytest.raises(ValueError, match="there is no 'pix2pix'"):
+        run.Options(arms=("pix2pix",))
+
+
+def entry(arm: str, seed: int, leak: float) -> dict[str, Any]:
+    scores = {"leak": leak, "x→y error": 0.1}
+    about = {"arm": arm, "about": f"about {arm}", "factors": 1, "seed": seed, "set": "strokes", "size": 16}
+    return about | {"training": {}, "steps": 5, "last": scores, "best": scores}
+
+
+def test_tables_hold_mean_interval_seeds_and_verdicts() -> None:
+    entries = [entry("cyclegan", seed, 0.5) for seed in range(3)]
+    entries += [entry("asymgan", seed, leak) for seed, leak in enumerate((0.1, 0.2, 0.3))]
+    rows = tables.scores_table(entries, ("leak", "bits")).splitlines()
+    assert rows[2] == "| 3.58 | about cyclegan | last | 3 | 5 | 0.5000 ± 0.0000 | – |"
+    assert rows[4] == "|  | about asymgan | last | 3 | 5 | 0.2000 ± 0.2484 | – |"
+    verdicts = tables.verdicts_table(entries).splitlines()
+    assert (
+        verdicts[2]
+        == "| AsymGAN leaks less | leak | about cyclegan | 3.58 | holds (0.3000 ± 0.2484) | holds (0.3000 ± 0.2484) |"
+    )
+    assert verdicts[3].startswith(
+        "| AsymGAN is nearer to the true y | x→y error | about cyclegan | 3.58 | undecided (0.0000"
+    )
+    assert len(verdicts) == 4
