@@ -481,7 +481,7 @@ def test_folders_that_cannot_be_listed_are_named(photos: Path, tmp_path: Path, m
 
 def test_a_generator_from_the_hub_is_given_the_z_it_was_trained_with(photos: Path, tmp_path: Path) -> None:
     hub = pytest.importorskip("asymkit.hub")
-    generator = lively(hub.HubAuxGenerator(aux_channels=4, width=4, blocks=1, injection="concat", spatial=True))
+    generator: Any = lively(hub.HubAuxGenerator(aux_channels=4, width=4, blocks=1, injection="concat", spatial=True))
     generator.save_pretrained(tmp_path / "hub")
     noise(tmp_path / "square" / "a.png", 32, 32)
     run(tmp_path / "hub", tmp_path / "square", tmp_path / "out", size=32)
