@@ -155,6 +155,17 @@ def range_of(value_range: Any) -> tuple[float, float]:
     return low, high
 
 
+def exact(value: float) -> str:
+    """A value as the shortest text that is read back as the same number; integers without a decimal point.
+
+    Example:
+        >>> from asymkit.arguments import exact
+        >>> exact(4095.0), exact(1234567.0), exact(0.1234567)
+        ('4095', '1234567', '0.1234567')
+    """
+    return str(int(value)) if float(value).is_integer() else repr(float(value))
+
+
 def path_of(name: str, value: object) -> Path:
     """The value as a ``Path``, refused where it is no path or an empty one."""
     if not isinstance(value, (str, os.PathLike)) or not str(value):

@@ -26,6 +26,7 @@ from support.report.table import as_markdown
 from support.run.atomic_write import write_atomic, write_json
 from support.run.command import command
 from support.run.rng import seeded_inference
+from support.run.settings import MOST_SEED
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -273,6 +274,7 @@ def measure(model: CycleGANModel, data: Unpaired) -> dict[str, float]:
 
 
 def main(opt: Options) -> None:
+    asymkit.arguments.at_least("seed", opt.seed, 0, MOST_SEED - max(0, opt.seeds - 1))
     data, source = unpaired(opt.data, "grey", "A", opt.crop_size, opt.seed)
     runs = [replace(opt, use=()), *(replace(opt, use=(part,)) for part in opt.use)] if opt.each else [opt]
     table: dict[str, dict[str, list[float]]] = {", ".join(run.use) or "plain CycleGAN": {} for run in runs}

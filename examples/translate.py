@@ -78,7 +78,7 @@ def main(options: Options) -> None:
     broken = files.inspect(options.value_range or trained.value_range(rich=not trained.to_rich))
     with torch.inference_mode():
         given = conditions(options, trained)  # z or labels by name; None for a generator that takes the image alone
-        path = path_through(options, trained, given, options.interpolate)
+        path = path_through(options, trained, given, options.interpolate) if options.interpolate or options.page else []
     if options.interpolate and len(path) == 1:
         raise ValueError("interpolate: needs a generator with z, or two domains")
     endings = [f"-{name}" if len(given) > 1 else "" for name in given]
@@ -96,7 +96,9 @@ def main(options: Options) -> None:
             f"The generator was trained on crops of {trained.size} pixels; much larger images look better with --size."
         )
     print("\n".join(notes))
-    gallery = Gallery(f"{options.folder.name}: {kind}", notes, list(path), "domain" if trained.domains else "z")
+    gallery = Gallery(
+        f"{options.folder.name}: {kind}", notes, [label for label, _ in path], "domain" if trained.domains else "z"
+    )
     translate = translator(options, trained.generator)
     device = torch.device("cpu") if options.tile else next(translate.parameters()).device  # tiles are sent one by one
 
@@ -107,11 +109,11 @@ def main(options: Options) -> None:
         image = as_input(picture, trained.generator.in_channels, options.size, derive)
         with torch.inference_mode():
             if options.interpolate:
-                translated = [torch.cat([result(image, condition) for condition in path.values()], dim=3)]
+                translated = [torch.cat([result(image, condition) for _, condition in path], dim=3)]
             else:
                 translated = [result(image, condition) for condition in given.values()]
             if options.page and not gallery.full:
-                gallery.add(files.names[place], as_image(image), [as_image(result(image, c)) for c in path.values()])
+                gallery.add(files.names[place], as_image(image), [as_image(result(image, c)) for _, c in path])
         for file, levels in zip(plan[place], translated, strict=True):
             write_image(file, levels)
     done = len(files) - len(broken)

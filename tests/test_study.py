@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from asymkit.evaluation.study.__main__ import write
 from asymkit.evaluation.study.answers import COLUMNS, Answer, Answers, read_answers
 from asymkit.evaluation.study.intervals import crossed_interval, student_t, wilson
 from asymkit.evaluation.study.page import write_page
@@ -119,6 +120,33 @@ def test_large_images_are_made_smaller_and_others_left_alone(tmp_path: Path) -> 
     assert "the images of 'ours' have 40 pixels on their longer side and the real ones 64" in said
 
 
+def test_shapes_that_tell_methods_apart_are_said(tmp_path: Path) -> None:
+    real, wide, square = tmp_path / "real", tmp_path / "wide", folder(tmp_path / "square", 8, side=256)
+    for each in (real, wide):
+        each.mkdir()
+        for i in range(8):
+            Image.new("RGB", (256, 192), (i, 0, 0)).save(each / f"{i}.png")
+    said = write_page(real, {"square": square, "wide": wide}, tmp_path / "p.html", replace(SMALL, trials=1))
+    assert (
+        "8 of 8 images of 'square', such as one of 256 × 256 pixels, have a width/height that no image of 'real' has"
+        in said
+    )
+    assert "of 'wide'" not in said
+    Image.new("RGB", (192, 256)).save(real / "0.png")  # a portrait is always a real one
+    Image.new("RGB", (192, 256)).save(real / "1.png")
+    said = write_page(real, {"wide": wide}, tmp_path / "q.html", SMALL)
+    assert (
+        "2 of 8 images of 'real', such as one of 192 × 256 pixels, have a width/height that no image of 'wide' has"
+        in said
+    )
+
+
+@pytest.mark.parametrize("given", ["ours=", "=fakes", "=", ""])
+def test_an_empty_name_or_folder_is_refused(folders: dict[str, Path], tmp_path: Path, given: str) -> None:
+    with pytest.raises(ValueError, match=f"fake: {given!r} has an empty name or folder; expected NAME=FOLDER"):
+        write(folders["real"], (given,), tmp_path / "p.html", SMALL)
+
+
 def test_images_of_one_name_belong_together(folders: dict[str, Path], tmp_path: Path) -> None:
     jpegs = folder(tmp_path / "jpegs", 10, ending="jpg")  # other endings, and two of them are missing
     settings = replace(SMALL, protocol="mos", inputs=folders["labels"], trials=None, practice=None)
@@ -193,7 +221,7 @@ def test_errors_of_the_page(folders: dict[str, Path], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"protocol": "amt"}, {"images": 0}, {"side": 8}, {"quality": 101}, {"seed": -1}, {"trials": 0}, {"practice": -1},
+    [{"protocol": "amt"}, {"images": 0}, {"side": 8}, {"quality": 101}, {"seed": -1}, {"seed": 2**53}, {"trials": 0}, {"practice": -1},
      {"seconds": 0.0}, {"limit": 0.0}, {"paired": 1}, {"rate_real": None}, {"inputs": Path("x")}],
     ids=lambda change: next(iter(change)),
 )  # fmt: skip

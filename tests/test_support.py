@@ -17,6 +17,7 @@ from asymgan import DEMO as ASYMGAN_DEMO
 from asymgan import Settings as AsymGANSettings
 from asyncgan import DEMO as ASYNCGAN_DEMO
 from PIL import Image
+from support.data.digits import DigitSettings
 from support.data.files import PHOTOS
 from support.data.images import DERIVE, PoorKind, bundled_photos, random_crop
 from support.data.unpaired import Domain, Unpaired, unpaired
@@ -337,6 +338,7 @@ def test_data_may_move_but_not_come_or_go(tmp_path: Path, capsys: pytest.Capture
         ({"epochs": 0}, "epochs must be an integer of at least 1"),
         ({"batch": 0}, "batch must be"),
         ({"seed": -1}, "seed must be an integer of at least 0"),
+        ({"seed": 2**32}, f"seed must be at most {2**32 - 1}"),
         ({"lr_d": -1.0}, "lr_d must be above 0"),
     ],
 )
@@ -386,3 +388,15 @@ def test_a_signal_asks_a_loop_to_end_and_a_second_ctrl_c_ends_it(
             pass
         assert signal.getsignal(number) is before  # no run leaves anything to the next one
     signal.signal(number, inherited)
+
+
+def test_seeds_leave_room_for_what_is_added_to_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match=f"seed must be at most {2**32 - 3}, got"):
+        DigitSettings(seed=2**32 - 2, seeds=3)
+
+    class Three:
+        num_processes, device = 3, torch.device("cpu")
+
+    monkeypatch.setattr(accelerator, "Accelerator", lambda **_: Three())
+    with pytest.raises(ValueError, match=f"seed must be at most {2**32 - 3}, got"):
+        accelerator.create_accelerator(replace(ASYMGAN_DEMO, minutes=None, seed=2**32 - 2))

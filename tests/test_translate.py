@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shutil
 import subprocess
@@ -23,7 +24,10 @@ from asyncgan_munit import DEMO as MUNIT_DEMO
 from chromium import seen_in_chromium
 from PIL import Image
 from published import lively
+from support.conditions import conditions, path_through
+from support.data.tree import images_below
 from support.report import logger
+from support.trained import load_trained
 from tiny import cyclegan_folder, tiny
 from torch import Tensor
 
@@ -387,6 +391,7 @@ ERRORS: list[tuple[str, dict[str, Any], str]] = [
     ("domains", {"domain": ("night",)}, "domain: 'night' is none; give one of trainA, trainB, or a number from 0 to 1"),
     ("domains", {"domain": ("2",)}, "domain: '2' is none"),
     ("domains", {"samples": 2}, "samples: the generator is a StarGenerator without z"),
+    ("domains", {"domain": ("trainB", "1")}, "domain: 'trainB' is given twice; give each domain once"),
     ("asymgan", {"like": (Path("no.png"),)}, "cannot read 'no.png' as an image"),
     (
         "asymgan",
@@ -416,6 +421,98 @@ def test_what_cannot_be_done_is_said(
 def test_numbers_out_of_bounds_are_refused(option: str) -> None:
     with pytest.raises(ValueError, match=f"{option} must be an integer of at least"):
         Options(run=Path(), folder=Path(), out=Path(), **{option: 0})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"samples": 3, "z": "zero"}, "samples: nothing is sampled, as --z zero is a single z"),
+        ({"samples": 3, "like": (Path("a.png"),)}, "samples: nothing is sampled, as --like encodes z of photos"),
+        ({"z": "zero", "like": (Path("a.png"),)}, "z: --like encodes z of photos; leave out either"),
+        ({"encoder": Path("e.pt")}, "encoder: encodes z of the photos of --like, and none are given"),
+        ({"seed": 2**64}, f"seed must be at most {2**63 - 1}"),
+    ],
+)
+def test_options_that_would_have_no_effect_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        Options(run=Path(), folder=Path(), out=Path(), **options)
+    assert "\n" not in str(error.value)
+
+
+def test_a_strip_has_as_many_images_as_it_was_asked_for(tmp_path: Path) -> None:
+    save_weights(AuxGenerator(width=4, blocks=1), tmp_path / "aux.pt")
+    trained = load_trained(tmp_path / "aux.pt")
+    options = Options(run=Path(), folder=Path(), out=Path(), interpolate=300)
+    path = path_through(options, trained, conditions(options, trained), 300)
+    assert len(path) == 300
+    assert all(torch.equal(z, drawn(8, 2)[place]) for place, (_, z) in ((0, path[0]), (1, path[-1])) if z is not None)
+
+
+def test_links_to_folders_are_followed_once(tmp_path: Path) -> None:
+    noise(tmp_path / "photos" / "sub" / "a.png", 24, 24)
+    noise(tmp_path / "elsewhere" / "deep" / "b.png", 24, 24)
+    noise(tmp_path / "photos" / "out" / "old.png", 24, 24)
+    links = {
+        "again": "photos/sub",
+        "circle": "photos",
+        "link": "elsewhere",
+        "sub/link": "elsewhere",
+        "old": "photos/out",
+    }
+    for name, target in links.items():
+        (tmp_path / "photos" / name).symlink_to(tmp_path / target, target_is_directory=True)
+    (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "photos", target_is_directory=True)
+    found = images_below(tmp_path / "photos", tmp_path / "photos" / "out")
+    assert sorted(map(Path, found.names)) == [Path("link/deep/b.png"), Path("sub/a.png")]
+
+
+def test_folders_that_cannot_be_listed_are_named(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listing = os.scandir
+
+    def scandir(path: Any = ".") -> Any:
+        if str(path) == str(photos / "sub"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(ValueError, match=r"folder: cannot search '.*sub': Permission denied"):
+        images_below(photos, tmp_path / "out")
+
+
+def test_a_generator_from_the_hub_is_given_the_z_it_was_trained_with(photos: Path, tmp_path: Path) -> None:
+    hub = pytest.importorskip("asymkit.hub")
+    generator: Any = lively(hub.HubAuxGenerator(aux_channels=4, width=4, blocks=1, injection="concat", spatial=True))
+    generator.save_pretrained(tmp_path / "hub")
+    noise(tmp_path / "square" / "a.png", 32, 32)
+    run(tmp_path / "hub", tmp_path / "square", tmp_path / "out", size=32)
+    z = torch.randn(1, 4, 4, 4, generator=torch.Generator().manual_seed(0))
+    expected = by_hand(generator, levels(tmp_path / "square" / "a.png"), z)
+    assert_same(levels(tmp_path / "out" / "a.png"), expected)
+    with pytest.raises(ValueError, match=r"size: the generator takes a spatial z, .* give that size by --size"):
+        run(tmp_path / "hub", photos, tmp_path / "none")
+    encoder = lively(AuxEncoder(aux_channels=4, width=4, pooled=False))
+    save_weights(encoder, tmp_path / "encoder.pt")
+    like = photos / "a.png", photos / "sub" / "b.png"
+    written = run(tmp_path / "hub", tmp_path / "square", tmp_path / "likes", like=like, encoder=tmp_path / "encoder.pt")
+    assert written == ["a-1.png", "a-2.png"]  # z of two sizes, which only a path between them could not have
+    (tmp_path / "hub" / "config.json").write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"run: .*config.json beside it is damaged"):
+        run(tmp_path / "hub", photos, tmp_path / "none", size=32)
+
+
+def test_several_encoders_in_a_file_are_said_with_what_to_do(photos: Path, tmp_path: Path) -> None:
+    networks = {
+        "G": AuxGenerator(width=4, blocks=1),
+        "A.encoder": AuxEncoder(width=4),
+        "B.encoder": AuxEncoder(width=4),
+    }
+    torch.save({name: network.state_dict() for name, network in networks.items()}, tmp_path / "two.pt")
+    with pytest.raises(ValueError, match=r"like: .*'A.encoder', 'B.encoder'.*give --encoder encoder.pt") as error:
+        run(tmp_path / "two.pt", photos, tmp_path / "out", direction="G", like=(photos / "a.png",))
+    assert "source" not in str(error.value)
+    save_weights(load_network(tmp_path / "two.pt", "B.encoder"), tmp_path / "encoder.pt")
+    like = {"like": (photos / "a.png",), "encoder": tmp_path / "encoder.pt"}
+    assert run(tmp_path / "two.pt", photos, tmp_path / "out", direction="G", **like) == ["a.png", "sub/b.png"]
 
 
 def test_files_that_hold_no_such_generator_are_refused(photos: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from support.data.domains import domain_sets
 from support.data.gestures import gesture_pairs
 from support.data.unpaired import Unpaired, unpaired
+from support.trained import Trained
 
 from asymkit.evaluation.images import BrokenImageError, read_image
 
@@ -214,6 +215,21 @@ def test_floats_and_negative_values_are_read_with_a_range(tmp_path: Path) -> Non
     with pytest.raises(ValueError, match=r"with values -500 to 500; .* --value-range -500 500"):
         unpaired(folder, "grey", "A", 16, 0)
     assert levels(unpaired(folder, "grey", "A", 16, 0, value_range=(-500, 500))[0])[1] > 240
+
+
+def test_a_range_that_is_said_holds_the_images_it_was_stated_for(tmp_path: Path) -> None:
+    low, high = np.float32(-0.12345678), np.float32(1234567.9)  # neither has six digits
+    pixels = np.linspace(low, high, 32 * 32, dtype=np.float32).reshape(32, 32)
+    pixels.flat[[0, -1]] = low, high
+    folder = folders(tmp_path / "float", pixels, ending=".tif")
+    data, _ = unpaired(folder, "grey", "A", 16, 0, value_range=(float(low), float(high)))
+    trained = Trained(Path("run"), {}, None, "poor_to_rich", {}, data.meaning)
+    stated = trained.value_range(rich=False)
+    assert stated == (float(low), float(high))
+    assert np.asarray(read_image(folder / "trainB" / "0.tif", value_range=stated)).max() == 255
+    folder = folders(tmp_path / "deep", ramp(12_345_678, np.int32), ending=".tif")
+    with pytest.raises(ValueError, match=r"with values 0 to 12345678; .* --value-range 0 12345678$"):
+        unpaired(folder, "grey", "A", 16, 0)
 
 
 def test_a_deep_image_among_others_is_never_black(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from asymkit.arguments import exact
 from asymkit.evaluation.images import (
     DARK,
     ENDINGS,
@@ -112,9 +113,9 @@ class ImageFiles(Sequence[Path]):
             self.note = found
         elif any(takes(info.kind, self.value_range) for info in infos.values()):
             low, high = self.value_range
-            self.note = f"{self.folder.name}: value {low:g} becomes black and {high:g} white, as stated"
+            self.note = f"{self.folder.name}: value {exact(low)} becomes black and {exact(high)} white, as stated"
         if self.note and self.value_range is not None:
-            self.applied = "{:g} to {:g}".format(*self.value_range)
+            self.applied = " to ".join(map(exact, self.value_range))
         self.warning = self._darkness(list(infos.values()))
         for path, info in infos.items():
             if problem := self._unfit(info):
@@ -132,7 +133,8 @@ class ImageFiles(Sequence[Path]):
             return None
         low, high = info.values
         if low < stated[0] or high > stated[1]:
-            return f"its values go from {low:g} to {high:g}, {OUTSIDE} {stated[0]:g} to {stated[1]:g}"
+            found = f"its values go from {exact(low)} to {exact(high)}"
+            return f"{found}, {OUTSIDE} {exact(stated[0])} to {exact(stated[1])}"
         return None
 
     def _found(self, infos: list[PixelInfo]) -> tuple[ValueRange | None, str]:
@@ -146,15 +148,15 @@ class ImageFiles(Sequence[Path]):
                 "also where they are meant to be black"
             )
         if deep and (deep[0] < 0 or deep[1] > FULL_RANGE[1] or 0 < deep[1] <= DARK):
-            low, high = deep
+            low, high = map(exact, deep)
             raise ValueError(
-                f"value_range: {name} has grey images of more than 8 bits with values {low:g} to {high:g}; state which "
-                f"values are black and white, such as --value-range {low:g} {high:g}"
+                f"value_range: {name} has grey images of more than 8 bits with values {low} to {high}; state which values "
+                f"are black and white, such as --value-range {low} {high}"
             )
         if deep:
             top = next(float(2**bits - 1) for bits in (8, 10, 12, 14, 16) if deep[1] < 2**bits)
-            said = f"{name}: 16-bit images with values {deep[0]:g} to {deep[1]:g}, of which 0 becomes black and {top:g} white"
-            return (0.0, top), said
+            measured = f"{name}: 16-bit images with values {exact(deep[0])} to {exact(deep[1])}"
+            return (0.0, top), f"{measured}, of which 0 becomes black and {exact(top)} white"
         return (FULL_RANGE, "") if colour else (None, "")
 
     def _darkness(self, infos: list[PixelInfo]) -> str:

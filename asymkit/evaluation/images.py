@@ -15,7 +15,7 @@ try:
 except ImportError as error:
     raise ImportError('reading images needs Pillow; pip install "asymkit[evaluation]"', name="pillow") from error
 
-from asymkit.arguments import range_of
+from asymkit.arguments import exact, range_of
 
 FORMATS = {
     "BMP": (".bmp",),
@@ -258,11 +258,12 @@ def _mapped(path: Path, image: Image.Image, kind: Kind, value_range: ValueRange 
             problem = "its pixels are floating point numbers; state a value range, or save it with 8 or 16 bits"
             raise BrokenImageError(path, problem)
         if lowest >= 0 and 0 < highest <= DARK * 257:
-            problem = f"its values go up to {highest:g} of 65535, which would be nearly black; state a value range"
+            problem = f"its values go up to {exact(highest)} of 65535, which would be nearly black; state a value range"
             raise BrokenImageError(path, problem)
     low, high = value_range or FULL_RANGE
     if lowest < low or highest > high:
-        problem = f"its values go from {lowest:g} to {highest:g}, {OUTSIDE} {low:g} to {high:g}"
+        found = f"its values go from {exact(lowest)} to {exact(highest)}"
+        problem = f"{found}, {OUTSIDE} {exact(low)} to {exact(high)}"
         raise BrokenImageError(path, problem)
     levels = ((values.astype(np.float64) - low) * (255 / (high - low))).round()
     if image.mode == "LA":  # what is fully transparent may be outside of the range

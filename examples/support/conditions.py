@@ -12,7 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from asymkit.arguments import at_least
+from asymkit.arguments import MOST_SEED, at_least
 from asymkit.evaluation.images import read_image
 from support.data.tree import as_input
 from support.trained import Trained
@@ -22,6 +22,9 @@ PLACES = 24
 
 Conditions = dict[str, Tensor | None]
 """Each (1, …), by what it is; None where a generator takes nothing."""
+
+Places = list[tuple[str, Tensor | None]]
+"""Conditions on a path, each with what it is: a list, since many places on a path are described alike."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +49,18 @@ class ConditionOptions:
 
     def __post_init__(self) -> None:
         at_least("samples", self.samples, most=1000)
-        at_least("seed", self.seed, least=0)
+        at_least("seed", self.seed, least=0, most=MOST_SEED)
         if self.size is not None:
             at_least("size", self.size, least=16)
+        if self.samples > 1 and (self.like or self.z == "zero"):
+            instead = "--like encodes z of photos" if self.like else "--z zero is a single z"
+            raise ValueError(f"samples: nothing is sampled, as {instead}; leave --samples out")
+        if self.like and self.z == "zero":
+            raise ValueError("z: --like encodes z of photos; leave out either --z zero or --like")
+        if self.encoder is not None and not self.like:
+            raise ValueError(
+                "encoder: encodes z of the photos of --like, and none are given; add --like, or leave it out"
+            )
 
 
 def conditions(options: ConditionOptions, trained: Trained) -> Conditions:
@@ -66,6 +78,8 @@ def conditions(options: ConditionOptions, trained: Trained) -> Conditions:
         raise ValueError(f"domain: the generator is a {kind}, which takes no labels; leave it out")
     if trained.domains:
         numbers = [_number(name, trained.domains) for name in options.domain or trained.domains]
+        if twice := [number for place, number in enumerate(numbers) if number in numbers[:place]]:
+            raise ValueError(f"domain: {trained.domains[twice[0]]!r} is given twice; give each domain once")
         return {trained.domains[number]: torch.eye(len(trained.domains))[number, None] for number in numbers}
     if not of_z:
         return {"": None}
@@ -75,14 +89,12 @@ def conditions(options: ConditionOptions, trained: Trained) -> Conditions:
         inputs = [as_input(photo, encoder.in_channels, options.size) / 127.5 - 1 for photo in photos]
         return {str(number): encoder(photo) for number, photo in enumerate(inputs, 1)}
     if options.z == "zero":
-        return {"0": torch.zeros(1, trained.aux_channels)}
-    drawn = itertools.islice(_sampled(options, trained), options.samples)
+        return {"0": torch.zeros(1, trained.aux_channels, *trained.aux_size(options.size))}
+    drawn = itertools.islice(_sampled(options, trained, trained.aux_size(options.size)), options.samples)
     return {str(number): z for number, z in enumerate(drawn, 1)}
 
 
-def path_through(
-    options: ConditionOptions, trained: Trained, given: Conditions, places: int | None = None
-) -> Conditions:
+def path_through(options: ConditionOptions, trained: Trained, given: Conditions, places: int | None = None) -> Places:
     """Conditions on a path: in straight lines through those given, or in a circle through two that are sampled.
 
     A circle of z = a cos t + b sin t stays as likely under N(0, I) as its ends are; a line comes nearer to 0 in between.
@@ -94,7 +106,7 @@ def path_through(
         places: on the path, for a straight one; None: about :data:`PLACES`, a circle where z is sampled.
 
     Returns:
-        The conditions by where they are; those given where they are but one label or nothing.
+        The conditions with where they are, ``places`` of them; those given where they are but one label or nothing.
 
     Raises:
         ValueError: z that are maps of several sizes.
@@ -102,20 +114,21 @@ def path_through(
     called = "" if trained.domains else "photo " if options.like else "z "
     ends: list[tuple[str, Any]] = [(f"{called}{name}", condition) for name, condition in given.items()]
     if len(ends) == 1 and trained.aux_channels:
-        drawn = list(itertools.islice(_sampled(options, trained), 2))
+        size = tuple(ends[0][1].shape[2:])  # a spatial z of a photo has the photo's size
+        drawn = list(itertools.islice(_sampled(options, trained, size), 2))
         ends.append(("a sampled z", drawn[0] if options.like or options.z == "zero" else drawn[1]))
     if len(ends) == 1:
-        return given
+        return list(given.items())
     if len({z.shape for _, z in ends}) > 1:
         raise ValueError("like: this encoder gives z as a map; to go from one to another, give two photos of one size")
     if places is None and not (options.like or trained.domains or options.z == "zero"):
-        angles = {f"{360 * i // PLACES}° on a circle in z": math.tau * i / PLACES for i in range(PLACES)}
-        return {label: math.cos(a) * ends[0][1] + math.sin(a) * ends[1][1] for label, a in angles.items()}
-    legs, found = len(ends) - 1, Conditions()
+        angles = [(f"{360 * i // PLACES}° on a circle in z", math.tau * i / PLACES) for i in range(PLACES)]
+        return [(label, math.cos(a) * ends[0][1] + math.sin(a) * ends[1][1]) for label, a in angles]
+    legs, found = len(ends) - 1, Places()
     for place in torch.linspace(0, legs, places or legs * max(1, PLACES // legs) + 1, dtype=torch.float64).tolist():
         leg = min(int(place), legs - 1)
         (name, start), (after, end) = ends[leg], ends[leg + 1]
-        found[f"{place - leg:.0%} from {name} to {after}"] = torch.lerp(start, end, place - leg)
+        found.append((f"{place - leg:.0%} from {name} to {after}", torch.lerp(start, end, place - leg)))
     return found
 
 
@@ -129,8 +142,8 @@ def _number(name: str, names: tuple[str, ...]) -> int:
     )
 
 
-def _sampled(options: ConditionOptions, trained: Trained) -> Iterator[Tensor]:
-    """Draws of z from N(0, I), one after the other; the same for a seed, however many are taken."""
+def _sampled(options: ConditionOptions, trained: Trained, size: tuple[int, ...]) -> Iterator[Tensor]:
+    """Draws of z, of such a height and width, from N(0, I), one after the other; the same for a seed, however many are taken."""
     chance = torch.Generator().manual_seed(options.seed)
     while True:
-        yield torch.randn(1, trained.aux_channels, *trained.aux_size, generator=chance)
+        yield torch.randn(1, trained.aux_channels, *size, generator=chance)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ CHOICE = re.compile(
 )
 """What loaders say to choose one of several networks by, in Python."""
 
+SEVERAL = re.compile(r"there are several, (.*); choose one by part")
+"""What they say of several networks, with the names."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -68,12 +72,25 @@ class Trained:
         """Length of z; 0 for a generator without one."""
         return getattr(self.generator, "aux_channels", None) or 0
 
-    @property
-    def aux_size(self) -> tuple[int, ...]:
-        """Height and width of a spatial z for the crops of training, which the generator resizes; () for a vector."""
-        size: Any = self.settings.get("size")
-        sides = size if isinstance(size, list) else [size, size]
-        return tuple(-(-side // 8) for side in sides) if self.settings.get("spatial") else ()
+    def aux_size(self, size: int | None) -> tuple[int, ...]:
+        """Height and width of a spatial z for the crops of training, which the generator resizes; () for a vector.
+
+        Args:
+            size: shorter side that images are resized to, for a file that does not tell the size of the crops.
+
+        Raises:
+            ValueError: z is spatial, and nothing tells its size.
+        """
+        if not getattr(self.generator, "spatial", False):
+            return ()
+        crops: Any = self.settings.get("size", size)
+        if crops is None:
+            raise ValueError(
+                f"size: the generator takes a spatial z, an eighth of the crops it was trained on, whose size "
+                f"{str(self.source)!r} does not tell; give that size by --size, or take z from a photo by --like"
+            )
+        height, width = crops if isinstance(crops, list) else (crops, crops)
+        return -(-height // 8), -(-width // 8)
 
     @property
     def derive(self) -> PoorKind | None:
@@ -115,9 +132,17 @@ class Trained:
         try:
             encoder = asymkit.load_network(self.held, "encoder") if path is None else asymkit.load_network(path)
         except ValueError as error:
+            file = str(path or self.source)
+            if several := SEVERAL.search(str(error)):
+                raise ValueError(
+                    f"like: {file!r} holds several networks, {several[1]}; save the encoder that was trained with the generator "
+                    f"in a file of its own, in Python by asymkit.save_weights(asymkit.load_network({file!r}, NAME), "
+                    "'encoder.pt') with one of these names, and give --encoder encoder.pt"
+                ) from error
+            said = CHOICE.sub("", str(error)).replace(": leave part out", "").rstrip("; ")
             raise ValueError(
-                f"like: needs the encoder that was trained with the generator, and {str(path or self.source)!r} has none "
-                f"that can be loaded; give its weights file by --encoder ({error})"
+                f"like: needs the encoder that was trained with the generator, and {file!r} has none that can be loaded; "
+                f"give its weights file by --encoder ({said})"
             ) from error
         if not isinstance(encoder, asymkit.AuxEncoder) or encoder.aux_channels != self.generator.aux_channels:
             raise ValueError(
@@ -200,7 +225,19 @@ def _network(held: Mapping[Any, Any], file: Path, direction: str | None) -> nn.M
         for pattern, load in PUBLISHED.items():
             if any(map(pattern.search, names)):
                 return load(held if direction is None else asymkit.read_state_dict(file, direction)).eval()
-        return asymkit.load_network(held, direction)
+        return asymkit.load_network(held, direction, spatial=_spatial(file))
     except ValueError as error:
         said = CHOICE.sub(r"give --direction \1", str(error)).replace("leave part out", "leave --direction out")
         raise ValueError(f"run: {str(file)!r}: {said}") from error
+
+
+def _spatial(file: Path) -> bool:
+    """Whether a folder for the hub says that its generator takes a spatial z, which weights do not show."""
+    config = file.with_name("config.json")
+    if file.suffix != ".safetensors" or not config.is_file():
+        return False
+    try:
+        arguments = json.loads(config.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{config.name} beside it is damaged: {error}") from error
+    return isinstance(arguments, dict) and arguments.get("spatial") is True

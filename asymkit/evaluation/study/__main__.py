@@ -43,7 +43,9 @@ def write(
     for given in fake:
         name, equals, folder = given.partition("=")
         if not equals or Path(given).is_dir():  # a folder's name may have an equals sign
-            name, folder = Path(given).resolve().name, given
+            name, folder = Path(given).resolve().name if given else "", given
+        if not name or not folder:
+            raise ValueError(f"fake: {given!r} has an empty name or folder; expected NAME=FOLDER, or a folder")
         if name in fakes:
             raise ValueError(f"fake: two folders have the name {name!r}; give them names, such as a={folder}")
         fakes[name] = Path(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
@@ -113,14 +113,33 @@ def too_large(size: float, settings: Settings) -> ValueError:
 
 
 def unlike(images: Mapping[str, list[Embedded]]) -> list[str]:
-    """What to say of methods whose images have another size than the real ones: sharpness alone tells them apart."""
-    longer = {name: median(max(image.size) for image in each) for name, each in images.items() if name != "inputs"}
-    return [
-        f"the images of {name!r} have {length:g} pixels on their longer side and the real ones {longer[REAL]:g}, so that people "
-        f"may tell them by their sharpness; bring them to one size, such as by --side {min(length, longer[REAL]):g}"
-        for name, length in longer.items()
-        if REAL in longer and not 0.9 <= length / longer[REAL] <= 1.1
-    ]
+    """What to say of methods whose images have another size or shape than the real ones, which alone tells them apart."""
+    sizes = {name: [image.size for image in each] for name, each in images.items() if name != "inputs"}
+    real, found = sizes.pop(REAL, []), list[str]()
+    for name, each in sizes.items() if real else ():
+        length, of_real = (median(map(max, some)) for some in (each, real))
+        if not 0.9 <= length / of_real <= 1.1:
+            found.append(
+                f"the images of {name!r} have {length:g} pixels on their longer side and the real ones {of_real:g}, so that "
+                f"people may tell them by their sharpness; bring them to one size, such as by --side {min(length, of_real):.0f}"
+            )
+        for some, of, others, lack in ((each, repr(name), real, repr(REAL)), (real, repr(REAL), each, repr(name))):
+            if odd := _of_other_shape(some, others):
+                width, height = odd[0]
+                found.append(
+                    f"{len(odd)} of {len(some)} images of {of}, such as one of {width} × {height} pixels, have a width/height "
+                    f"that no image of {lack} has, so that people may tell them by their shape; crop them alike"
+                )
+                break
+    return found
+
+
+def _of_other_shape(sizes: Sequence[tuple[int, int]], others: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sizes whose width/height is off by more than 5 % from that of all others; none where that is rare."""
+    ratios = {width / height for width, height in others}
+    shapes = {(w, h): min(max(w / h / ratio, ratio * h / w) for ratio in ratios) for w, h in set(sizes)}
+    odd = [size for size in sizes if shapes[size] > 1.05]
+    return odd if len(odd) > len(sizes) / 10 else []
 
 
 def box(images: list[Embedded]) -> tuple[int, int]:

@@ -9,6 +9,9 @@ from typing import get_args
 from asymkit.arguments import at_least, described, flags, number, one_of, path_of
 from asymkit.evaluation.study.protocols import Protocol
 
+_MOST_SEED = 2**53 - 1
+"""The largest integer that the page, whose script has floating point numbers only, tells from the next one."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -51,7 +54,12 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse what makes no study."""
         one_of("protocol", self.protocol, get_args(Protocol))
-        for name, least, most in (("images", 1, 10_000), ("side", 16, 4096), ("quality", 1, 100), ("seed", 0, None)):
+        for name, least, most in (
+            ("images", 1, 10_000),
+            ("side", 16, 4096),
+            ("quality", 1, 100),
+            ("seed", 0, _MOST_SEED),
+        ):
             at_least(name, getattr(self, name), least, most)
         for name, least in (("trials", 1), ("practice", 0)):
             if getattr(self, name) is not None:

@@ -17,11 +17,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from asymkit.arguments import at_least
 from asymkit.evaluation.images import DARK, shortened
 from asymkit.ops import shannon_entropy
 from support.data.files import BrokenFiles, in_turn
 from support.data.images import bundled_photos, random_crop
-from support.run.settings import RunSettings
+from support.run.settings import MOST_SEED, RunSettings
 
 TEST_EVERY = 6
 """Of a set without a test half, one digit in so many is held out."""
@@ -45,6 +46,7 @@ class DigitSettings(RunSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_integers("seeds")
+        at_least("seed", self.seed, least=0, most=MOST_SEED - (self.seeds - 1))
 
 
 class Split(NamedTuple):

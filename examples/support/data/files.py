@@ -16,6 +16,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from asymkit.arguments import exact
 from asymkit.evaluation.folders import LOOKED_AT, ImageFiles
 from asymkit.evaluation.images import FULL_RANGE, OUTSIDE, BrokenImageError, ValueRange, read_image
 
@@ -105,7 +106,7 @@ class BrokenFiles:
         Raises:
             ValueError: it is for none, or more than one in a hundred have values outside of it.
         """
-        stated = "--value-range {:g} {:g}".format(*value_range)
+        stated = f"--value-range {' '.join(map(exact, value_range))}"
         if not taken and len(self.found) < of:
             raise ValueError(
                 f"value_range: none of the {of} images looked at is grey with values that {stated} is for: up to 255 for 8 "

@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -23,19 +24,21 @@ from support.data.images import DERIVE, PoorKind, grey
 def images_below(folder: Path, leave_out: Path) -> ImageFiles:
     """The images of a folder and those below it, or a single one; hidden folders aside.
 
+    Links to folders are followed, and each folder is searched once, by its own name where that is below.
+
     Args:
         folder: the folder, or the path of one image.
         leave_out: a folder that is not searched, where it is below.
 
     Raises:
-        ValueError: it is missing, or holds no images.
+        ValueError: it is missing, holds no images, or a folder below it cannot be listed.
     """
     if folder.is_file():
         return ImageFiles(folder.parent, [folder.name])
     if not folder.is_dir():
         raise ValueError(f"folder: no {str(folder)!r}; expected a folder of images, or one image")
     names, left_out = list[str](), Counter[str]()
-    for below in _folders(folder, leave_out.resolve()):
+    for below in _folders(folder, leave_out):
         if has_images(below):
             found = image_files(below, "folder", "a folder of images")
             names += [str((below / name).relative_to(folder)) for name in found.names]
@@ -47,10 +50,33 @@ def images_below(folder: Path, leave_out: Path) -> ImageFiles:
 
 
 def _folders(folder: Path, leave_out: Path) -> Iterator[Path]:
-    for root, below, _ in os.walk(folder):
-        here = Path(root)
-        below[:] = sorted(name for name in below if name[0] != "." and (here / name).resolve() != leave_out)
-        yield here
+    seen = {_identity(leave_out)} if leave_out.exists() else set()
+    starts = [folder]  # and links to folders, which are searched when no other way to them is left
+    for start in starts:
+        if start != folder and _identity(start) in seen:
+            continue
+        for root, below, _ in os.walk(start, onerror=_refuse, followlinks=True):
+            here = Path(root)
+            seen.add(_identity(here))
+            paths = [here / name for name in sorted(below) if name[0] != "."]
+            starts += [path for path in paths if path.is_symlink()]
+            below[:] = [path.name for path in paths if not path.is_symlink() and _identity(path) not in seen]
+            yield here
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """Equal for all names of one folder, so that links in a circle come to an end."""
+    try:
+        found = folder.stat()
+    except OSError as error:
+        _refuse(error)
+    return found.st_dev, found.st_ino
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise ValueError(
+        f"folder: cannot search {str(error.filename)!r}: {error.strerror}; give permission to read it, or move it elsewhere"
+    ) from error
 
 
 def readable(files: ImageFiles, side: int | None, broken: dict[Path, str]) -> Iterator[tuple[int, Image.Image]]:

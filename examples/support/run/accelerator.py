@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
 
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import set_seed
 
+from asymkit.arguments import at_least
 from support.run.checkpoint import threads_of
-
-if TYPE_CHECKING:
-    from support.run.settings import RunSettings
+from support.run.settings import MOST_SEED, RunSettings
 
 SMALL = 2**18
 """Work, see :attr:`support.run.settings.RunSettings.work`, up to which a second thread gains little."""
@@ -32,7 +30,7 @@ def create_accelerator(settings: RunSettings) -> Accelerator:
 
     Raises:
         ValueError: a time limit for several processes, whose clocks would disagree; a CUDA graph without a CUDA device or
-            for several processes.
+            for several processes; a seed too large for the last process.
     """
     precision: str = settings.precision
     if precision == "auto":
@@ -52,6 +50,7 @@ def create_accelerator(settings: RunSettings) -> Accelerator:
             f"graph: needs a CUDA device and one process, got {accelerator.device.type} and {accelerator.num_processes}; "
             "leave out --graph"
         )
+    at_least("seed", settings.seed, least=0, most=MOST_SEED - (accelerator.num_processes - 1))
     if accelerator.device.type == "cpu":
         torch.set_num_threads(threads_for(settings))
     set_seed(settings.seed, device_specific=True)

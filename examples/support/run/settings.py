@@ -10,6 +10,9 @@ from asymkit.arguments import at_least
 
 Precision = Literal["auto", "no", "bf16"]
 
+MOST_SEED = 2**32 - 1
+"""The largest seed of NumPy's random state, from which libraries draw; every process adds its number to the run's."""
+
 
 @dataclass(frozen=True)
 class RunSettings:
@@ -81,8 +84,8 @@ class RunSettings:
             raise ValueError("dry_run: takes its steps from the beginning; leave out --resume")
         if self.threads is not None:
             at_least("threads", self.threads)
-        for name in ("workers", "seed"):
-            at_least(name, getattr(self, name), least=0)
+        at_least("workers", self.workers, least=0)
+        at_least("seed", self.seed, least=0, most=MOST_SEED)
         self.check_side("size", least=16)
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema must be a decay of at least 0 and below 1, e.g. 0.999, got {self.ema}")
