@@ -26,7 +26,11 @@ COLUMNS = {
 
 def measured(folder: Path = FOLDER) -> list[Entry]:
     """The entries of all files."""
-    return [entry for path in sorted(folder.glob("*.json")) for entry in json.loads(path.read_text("utf-8")).values()]
+    return [
+        entry
+        for path in sorted(folder.glob("*.json"))
+        for entry in json.loads(path.read_text(encoding="utf-8")).values()
+    ]
 
 
 def scores_table(entries: Iterable[Entry], columns: Sequence[str]) -> str:
