@@ -124,9 +124,11 @@ class ConvNormReLU(nn.Module):
     def __init__(self, conv: nn.Module, channels: int, affine: bool = False, aux_channels: int | None = None) -> None:
         super().__init__()
         self.conv = conv
-        self.norm: nn.Module = InstanceNorm2d(channels, affine=affine)
-        if aux_channels is not None:
-            self.norm = ConditionalInstanceNorm2d(channels, aux_channels)
+        self.norm: nn.Module = (
+            InstanceNorm2d(channels, affine=affine)
+            if aux_channels is None
+            else ConditionalInstanceNorm2d(channels, aux_channels)
+        )
 
     def forward(self, x: Tensor, *z: Tensor) -> Tensor:
         """Images or feature maps, and z (N, aux_channels) for a conditional norm, in; non-negative feature maps out."""

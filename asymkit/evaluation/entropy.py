@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asymkit.arguments import described, instance_of
+from asymkit.arguments import instance_of, path_of
 from asymkit.console import print_in_any_encoding
 from asymkit.ops import shannon_entropy
 
@@ -61,17 +60,17 @@ def domain_entropy(folder: Path, value_range: tuple[float, float] | None = None)
         ValueError: there is no such folder, it has no images, or one cannot be read.
     """
     from asymkit.evaluation.folders import image_files
-    from asymkit.evaluation.images import BrokenImageError, read_image
+    from asymkit.evaluation.images import BrokenImageError
 
-    folder = _path("folder", folder)
+    folder = path_of("folder", folder)
     if not folder.is_dir():
         raise ValueError(f"no folder {str(folder)!r}; expected a folder with the images of a domain")
     files = image_files(folder, "entropy", "a folder with the images of a domain")
     for path, problem in files.inspect(value_range, least_side=1).items():
         raise BrokenImageError(path, problem)
     bits, histogram = [], torch.zeros(256, dtype=torch.float64)
-    for path in files:
-        pixels = torch.from_numpy(np.array(read_image(path, value_range=files.value_range, least_side=1)))
+    for place in range(len(files)):
+        pixels = torch.from_numpy(np.array(files.read(place, least_side=1)))
         bits.append(shannon_entropy(pixels.permute(2, 0, 1)[None].float(), value_range=(0, 255)))
         histogram += torch.bincount(pixels.flatten().long(), minlength=256) / pixels.numel()
     return DomainEntropy(folder.name, torch.cat(bits), histogram / len(files), files.said())
@@ -112,12 +111,6 @@ def advice(first: DomainEntropy, second: DomainEntropy) -> str:
     )
 
 
-def _path(name: str, value: object) -> Path:
-    if not isinstance(value, str | os.PathLike) or not str(value):
-        raise ValueError(f"{name} must be a path, got {described(value)}")
-    return Path(value)
-
-
 def _check(first: DomainEntropy, second: DomainEntropy) -> None:
     for name, domain in (("first", first), ("second", second)):
         instance_of(name, domain, DomainEntropy, "what domain_entropy gives")
@@ -134,7 +127,7 @@ def draw(first: DomainEntropy, second: DomainEntropy, path: Path) -> None:
     from matplotlib.figure import Figure
 
     _check(first, second)
-    path = _path("path", path)
+    path = path_of("path", path)
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     levels, bits = figure.subplots(1, 2)
     for domain in (first, second):
@@ -169,7 +162,7 @@ def compare(
     Raises:
         ValueError: a folder has no images, or a file cannot be read.
     """
-    picture = _path("picture", picture)
+    picture = path_of("picture", picture)
     first, second = domain_entropy(dir_a, value_range), domain_entropy(dir_b, value_range)
     draw(first, second, picture)
     lines = [

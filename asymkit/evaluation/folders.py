@@ -62,9 +62,9 @@ class ImageFiles(Sequence[Path]):
     def __getitem__(self, place: int) -> Path:  # type: ignore[override]  # slices are not needed
         return self.folder / self.names[place]
 
-    def read(self, place: int, side: int | None = None, parts: int = 1) -> Image.Image:
+    def read(self, place: int, side: int | None = None, parts: int = 1, least_side: int = LEAST_SIDE) -> Image.Image:
         """Read one image, see :func:`asymkit.evaluation.images.read_image`."""
-        return read_image(self[place], side, parts, self.value_range)
+        return read_image(self[place], side, parts, self.value_range, least_side)
 
     def split(self, every: int) -> tuple[ImageFiles, ImageFiles]:
         """Split into training files and one in ``every`` held-out files; a single file is in both.

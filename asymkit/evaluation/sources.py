@@ -78,10 +78,7 @@ class FolderImages(Sequence[Tensor]):
     def __getitem__(self, place: int) -> Tensor:  # type: ignore[override]  # slices are not needed
         import numpy as np
 
-        from asymkit.evaluation.images import read_image
-
-        path = self.files[place]
-        pixels = np.array(read_image(path, value_range=self.files.value_range, least_side=1))
+        pixels = np.array(self.files.read(place, least_side=1))
         return torch.from_numpy(pixels).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 

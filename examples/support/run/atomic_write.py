@@ -58,17 +58,14 @@ def write_with_checksum(path: Path, write: Callable[[BinaryIO], object], keep_pr
         write_to_disk(new, write)
         line = f"{digest(new)}  {path.name}\n".encode()  # what `sha256sum --check` reads
         write_to_disk(new_checksum, lambda file: file.write(line))
-        if (
-            keep_previous and path.exists() and _problem_of(path) is None
-        ):  # a damaged one does not take the place of a good one
-            _also_as(path, previous_of(path))
-            _also_as(checksum, checksum_of(previous_of(path)))
-        if (
-            keep_previous
-        ):  # in between, the checksum is not this file's, but the previous file is the same and has its own
+        if keep_previous:
+            if path.exists() and _problem_of(path) is None:  # a damaged one does not take the place of a good one
+                _also_as(path, previous_of(path))
+                _also_as(checksum, checksum_of(previous_of(path)))
+            # in between, the checksum is not this file's, but the previous file is the same and has its own
             new_checksum.replace(checksum)
             new.replace(path)
-        else:  # in between, there is none
+        else:  # in between, there is no checksum
             checksum.unlink(missing_ok=True)
             new.replace(path)
             new_checksum.replace(checksum)
