@@ -16,10 +16,11 @@ from hidden_factors.arms import ARMS, coarse, pseudo_pairs
 from hidden_factors.claims import Claim, interval, verdict
 from hidden_factors.data import BACKGROUND, BINS, FACTORS, STROKE, Data, Part, Strokes, digits_of
 from hidden_factors.scenes import CLASSES, Scenes, nearest_class, segmentation
-from hidden_factors.scores import entropy, quantised, score
+from hidden_factors.scores import entropy, score
 from hidden_factors.train import Training, train
 from torch import Tensor, nn
 
+from asymkit.evaluation.leak import quantised
 from asymkit.objectives.asymgan import Translators
 
 PARTS: tuple[Part, ...] = typing.get_args(Part)

@@ -189,11 +189,17 @@ def rebuild_curve(
     return RebuildCurve(change, hows, found, error_of(generated_y))
 
 
+def quantised(images: Tensor, levels: float) -> Tensor:
+    """Images in [-1, 1] rounded to so many levels in each channel."""
+    steps = (levels - 1) / 2
+    return ((images + 1) * steps).round() / steps - 1
+
+
 def _changed(y: Tensor, change: str, how: float, noise: Tensor) -> Tensor:
     if change == "noise":
         return y + how * noise
     if change == "quantisation":
-        return ((y + 1) / 2 * (how - 1)).round() / (how - 1) * 2 - 1
+        return quantised(y, how)
     if how == 0:
         return y
     radius = max(1, round(3 * how))

@@ -18,11 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asymkit import AuxDiscriminator, AuxEncoder, AuxGenerator, PatchDiscriminator, ResnetGenerator
+from asymkit.evaluation.leak import quantised
 from asymkit.networks.generators import Injection
 from asymkit.objectives import asyncgan
 from asymkit.objectives.asyncgan import Cycles, Discriminators, PseudoPairs, Translators
 from asymkit.objectives.terms import in_one_batch
-from hidden_factors.scores import quantised
 
 Schedule = Literal["joint", "async", "more", "supervised", "none"]
 """Joint steps only; asynchronous; partial steps without pairs; true pairs in place of the cycles; no training."""

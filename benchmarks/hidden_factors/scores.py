@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from asymkit.evaluation.leak import quantised
 from asymkit.objectives import asymgan
 from hidden_factors.data import BINS, Data, Pairs, Part
 
@@ -72,12 +73,6 @@ def entropy(values: Tensor) -> Tensor:
     bins = (values * BINS).long().clamp(0, BINS - 1)
     shares = nn.functional.one_hot(bins, BINS).float().mean(0)
     return -(shares * shares.clamp(min=1e-12).log2()).sum(-1)
-
-
-def quantised(images: Tensor, levels: int) -> Tensor:
-    """Images in [-1, 1] with this many levels in each channel."""
-    steps = (levels - 1) / 2
-    return ((images + 1) * steps).round() / steps - 1
 
 
 def _diversity(
