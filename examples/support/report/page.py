@@ -181,7 +181,10 @@ def _figure(caption: str, frames: Sequence[tuple[str, bytes, str]], shown: int) 
 
 
 def _versions() -> str:
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    count = torch.get_num_threads()
+    device = (
+        torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {count} thread{'s' if count > 1 else ''}"
+    )
     return f"asymkit {asymkit.__version__}, torch {torch.__version__}, Python {platform.python_version()}, {device}"
 
 
