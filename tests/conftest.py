@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import Any
 
 import hypothesis
@@ -17,6 +18,11 @@ collect_ignore = ["code_people_have", "mutations"]
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # before the first kernel is decorated: they then run on the CPU
+
+if (
+    signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+):  # as of a job in the background, which tests of Ctrl-C would inherit
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # a busy machine makes no test wrong
