@@ -521,6 +521,7 @@ def asymgan_entries() -> Iterator[tuple[str, Case]]:
             "poor_to_rich": network(f),
             "encoder": optional(network(e)),
             "extended": FLAG,
+            "detach_fake_poor": FLAG,
         }
         yield f"{name}.Translators", Case(module.Translators, parts)
         model = module.Translators(g, f, e)

@@ -80,6 +80,37 @@ def test_the_cycles_are_those_of_the_figure(pair: tuple[Tensor, Tensor]) -> None
     torch.testing.assert_close(base.fake_rich, cycles.fake_rich)
 
 
+@pytest.mark.parametrize("version", ["baseline", "base", "extended"])
+def test_a_detached_rich_cycle_trains_no_g(pair: tuple[Tensor, Tensor], version: str) -> None:
+    model, z = translators(), torch.randn(2, 8, dtype=torch.float64)
+    g, f, e = model.rich_to_poor, model.poor_to_rich, model.encoder
+    if version == "baseline":
+        f, e = ResnetGenerator(**SMALL).double(), None
+    given = None if e is None else z
+    cycles, detached = (
+        asymgan.Translators(g, f, e, extended=version == "extended", detach_fake_poor=flag)(*pair, given)
+        for flag in (False, True)
+    )
+    for name, image in cycles._asdict().items():
+        assert (getattr(detached, name) is None) == (image is None)
+        if image is not None:
+            torch.testing.assert_close(getattr(detached, name), image)
+    ways = {"rebuilt_rich", "resampled"} & {name for name, image in cycles._asdict().items() if image is not None}
+    for name in ways:
+        for made, trains_g in ((cycles, True), (detached, False)):
+            gradients = torch.autograd.grad(
+                getattr(made, name).square().sum(),
+                [*g.parameters(), *f.parameters()],
+                retain_graph=True,
+                allow_unused=True,
+            )
+            of_g, of_f = gradients[: len(list(g.parameters()))], gradients[len(list(g.parameters())) :]
+            assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in of_f)
+            assert any(gradient is not None for gradient in of_g) == trains_g
+    for term in (detached.fake_poor, detached.rebuilt_poor):  # D_Y and the poor cycle train G as before
+        assert torch.autograd.grad(term.square().sum(), next(g.parameters()), retain_graph=True)[0].abs().sum() > 0
+
+
 def test_z_is_sampled_where_it_is_not_given(pair: tuple[Tensor, Tensor]) -> None:
     model = translators()
     one, other = model(*pair), model(*pair)

@@ -62,6 +62,8 @@ class Translators(nn.Module):
         poor_to_rich: F, ``(images, z)`` to images; without an encoder, images to images.
         encoder: E, images to z; None for the CycleGAN baseline.
         extended: also compute the two images of the extended objective.
+        detach_fake_poor: F sees G(x) detached from G, so that the rich cycle trains F and E alone. G then gains nothing by
+            hiding x in G(x), and learns from D_Y and the poor cycle. Not in the paper, whose rich cycle trains G as well.
 
     Raises:
         ValueError: an argument is not a module, extended without an encoder, or different aux_channels.
@@ -77,19 +79,24 @@ class Translators(nn.Module):
     """
 
     def __init__(
-        self, rich_to_poor: nn.Module, poor_to_rich: nn.Module, encoder: nn.Module | None = None, extended: bool = False
+        self,
+        rich_to_poor: nn.Module,
+        poor_to_rich: nn.Module,
+        encoder: nn.Module | None = None,
+        extended: bool = False,
+        detach_fake_poor: bool = False,
     ) -> None:
         super().__init__()
         modules(rich_to_poor=rich_to_poor, poor_to_rich=poor_to_rich)
         optional_modules(encoder=encoder)
-        (extended,) = flags(extended=extended)
+        extended, detach_fake_poor = flags(extended=extended, detach_fake_poor=detach_fake_poor)
         if extended and encoder is None:
             raise ValueError("extended=True needs an encoder: its terms compare images made with E(x)")
         lengths = [getattr(network, "aux_channels", None) for network in (poor_to_rich, encoder)]
         if None not in lengths and lengths[0] != lengths[1]:
             raise ValueError(f"poor_to_rich and encoder must agree in aux_channels, got {lengths[0]} and {lengths[1]}")
         self.rich_to_poor, self.poor_to_rich = rich_to_poor, poor_to_rich
-        self.encoder, self.extended = encoder, extended
+        self.encoder, self.extended, self.detach_fake_poor = encoder, extended, detach_fake_poor
 
     def forward(self, x: Tensor, y: Tensor, z: Tensor | None = None) -> Cycles:
         """Both cycles, x → G(x) → x* and y → F(y, z) → y*.
@@ -107,17 +114,18 @@ class Translators(nn.Module):
         """
         check_together(x=x, y=y)
         fake_poor = self.rich_to_poor(x)
+        seen_poor = fake_poor.detach() if self.detach_fake_poor else fake_poor
         if self.encoder is None:
             if z is not None:
                 raise ValueError("z given, but this model has no encoder: it is the CycleGAN baseline")
-            rebuilt_rich = self.poor_to_rich(fake_poor)
+            rebuilt_rich = self.poor_to_rich(seen_poor)
             fake_rich = self.poor_to_rich(y)
             rebuilt_poor = self.rich_to_poor(fake_rich)
             return Cycles(x, y, fake_poor, rebuilt_rich, fake_rich, rebuilt_poor)
         code = self.encoder(x)
         z = torch.randn_like(code) if z is None else checked_aux(z, code)
-        calls = {"rebuilt_rich": (fake_poor, code), "fake_rich": (y, z)}
-        more = {"resampled": (fake_poor, z), "encoded": (y, code)} if self.extended else {}
+        calls = {"rebuilt_rich": (seen_poor, code), "fake_rich": (y, z)}
+        more = {"resampled": (seen_poor, z), "encoded": (y, code)} if self.extended else {}
         rich = in_one_batch(self.poor_to_rich, calls | more)  # as four calls of F
         rebuilt_poor = self.rich_to_poor(rich["fake_rich"])
         rebuilt_z = self.encoder(rich["fake_rich"])
