@@ -169,6 +169,9 @@ def draw(results: Results, folder: Path) -> None:
                 panel.setdefault(row["method"], {})[row["side"]] = row[quantity]
         title = f"forward + backward ({entry['machine']['device']}, torch {entry['machine']['torch']})"
         plots.lines(folder / "bench-scaling.png", title, "side of the image, batch 1", panels)
+    if dial := tables.gains(tables.measured(), "asymgan-zcycle1", "cyclegan"):
+        title = "AsymGAN (λ of z's cycle 1) better than CycleGAN by, each seed and the mean"
+        plots.gains(folder / "hidden-factors-dial.png", title, "hidden bits", dial)
 
 
 def add(path: Path, folder: Path = RESULTS) -> Path:

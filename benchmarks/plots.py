@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,25 @@ def lines(path: Path, title: str, x_label: str, panels: Mapping[str, Mapping[str
         axes.set_xlabel(x_label, fontsize=8)
         axes.set_title(quantity, fontsize=9)
         axes.legend(fontsize=7, frameon=False)
+    figure.suptitle(title, fontsize=9)
+    _save(figure, path)
+
+
+def gains(path: Path, title: str, x_label: str, panels: Mapping[str, Mapping[float, Sequence[float]]]) -> None:
+    """One panel for each score: the gain of every seed over the dial, their mean, and the line where there is none."""
+    plt = _pyplot()
+    rows = -(-len(panels) // 2)
+    figure, all_axes = plt.subplots(rows, 2, figsize=(9, 2.8 * rows), squeeze=False)
+    for axes, (score, places) in zip(all_axes.flat, panels.items(), strict=False):
+        axes.axhline(0, color=OTHERS[0], linewidth=1)
+        axes.plot(list(places), [sum(seeds) / len(seeds) for seeds in places.values()], "-", color=OWN, linewidth=2)
+        for place, seeds in places.items():
+            axes.plot([place] * len(seeds), list(seeds), "o", color=OWN, markersize=4, alpha=0.6)
+        axes.set_xticks(list(places), [f"{place:.3g}" for place in places], fontsize=7)
+        axes.tick_params(axis="y", labelsize=7)
+        axes.set_xlabel(x_label, fontsize=8)
+        axes.set_title(score, fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(title, fontsize=9)
     _save(figure, path)
 

@@ -306,6 +306,15 @@ def entry(arm: str, seed: int, leak: float) -> dict[str, Any]:
     return about | {"training": {}, "steps": 5, "last": scores, "best": scores}
 
 
+def test_the_dial_shows_the_gain_of_every_seed() -> None:
+    entries = [entry(arm, seed, leak) for arm, leak in (("cyclegan", 0.5), ("asymgan", 0.1)) for seed in (0, 1)]
+    entries += [entry(arm, 0, leak) | {"factors": 0} for arm, leak in (("cyclegan", 0.25), ("asymgan", 0.25))]
+    entries += [entry("cyclegan", 2, 0.5), entry("asymgan", 0, 0.0) | {"factors": 3}]  # without a counterpart
+    found = tables.gains(entries, "asymgan", "cyclegan")
+    assert found["leak"] == {0.0: [0.0], tables.BITS: [0.4, 0.4]}
+    assert list(found) == ["leak", "x→y error"]
+
+
 def test_a_run_that_is_repeated_stands_beside_what_is_kept() -> None:
     found = {"both": entry("cyclegan", 0, 0.5), "here": entry("cyclegan", 1, 0.5)}
     kept = {"both": entry("cyclegan", 0, 0.25), "there": entry("cyclegan", 2, 0.5)}

@@ -68,6 +68,19 @@ def verdicts_table(entries: Iterable[Entry]) -> str:
     return table(("claim", "score", "arm", "against", "hidden bits", "last epoch", "best epoch"), rows)
 
 
+def gains(entries: Iterable[Entry], arm: str, rival: str) -> dict[str, dict[float, list[float]]]:
+    """The dial: by score and hidden bits, by how much every seed of an arm is better than a rival on strokes."""
+    strokes = _grouped(entry for entry in entries if entry["set"] == "strokes" and entry["arm"] in {arm, rival})
+    by_arm = {name: {k[:4]: runs for k, runs in strokes.items() if runs[0]["arm"] == name} for name in (arm, rival)}
+    found: dict[str, dict[float, list[float]]] = {}
+    for claim in CLAIMS:
+        if (claim.arm, claim.rival) == (arm, rival):
+            for key in by_arm[arm].keys() & by_arm[rival].keys():
+                if differences := _differences(claim, by_arm[arm][key], by_arm[rival][key], "last"):
+                    found.setdefault(claim.score, {})[key[3] * BITS] = differences
+    return {score: dict(sorted(places.items())) for score, places in found.items()}
+
+
 def repeated(found: Mapping[str, Entry], kept: Mapping[str, Entry]) -> str:
     """The scores after the last epoch of runs that have been measured twice, with the same settings and seed."""
     rows = [
