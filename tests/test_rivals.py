@@ -22,11 +22,12 @@ from support.run import run as loop
 from support.run.accelerator import create_accelerator
 from support.run.checkpoint import save_checkpoint
 from support.run.run import Run
+from support.trained import load_trained
 from tiny import cyclegan_folder, logged
 from torch import Tensor
 from waits import graphs_rerun
 
-from asymkit import DomainDiscriminator, StepGuard, gradient_penalty
+from asymkit import DomainDiscriminator, StarGenerator, StepGuard, gradient_penalty
 
 SMALL: dict[str, Any] = {"size": 16, "width": 4, "discriminator_width": 4, "workers": 0, "tensorboard": False}
 SMALL |= {"minutes": None, "report_every": 100}
@@ -194,6 +195,17 @@ def test_steps_of_both_kinds_by_graphs_train_as_steps_that_are_called(
     graph, called = (saved(tmp_path / name)["parts"] for name in ("graph", "called"))
     for part in ("model", "discriminator"):
         assert all(torch.equal(value, called[part][name]) for name, value in graph[part].items())
+
+
+def test_a_run_of_stargan_translates_pictures(tmp_path: Path) -> None:
+    data = cyclegan_folder(tmp_path / "data")
+    stargan.main(replace(STARGAN, data=data, out=tmp_path / "run"))
+    trained = load_trained(tmp_path / "run")
+    assert trained.domains == ("trainA", "trainB")
+    assert isinstance(trained.generator, StarGenerator)
+    found = saved(tmp_path / "run")["parts"]["model"]
+    for name, value in trained.generator.state_dict().items():
+        assert torch.equal(value, found[f"dual.translator.{name}"])
 
 
 @pytest.mark.parametrize("name", RIVALS)

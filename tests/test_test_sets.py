@@ -218,8 +218,8 @@ def listed(path: Path, *lines: str) -> Path:
     return path
 
 
-def sets(*arguments: Any, **options: Any) -> tuple[FilePairs, FilePairs, str]:
-    train, test, source = gesture_pairs(*arguments, 16, 0, **options)
+def sets(photos: Path, masks: Path, pairs: Path, test_pairs: Path | None = None) -> tuple[FilePairs, FilePairs, str]:
+    train, test, source = gesture_pairs(photos, masks, pairs, 16, 0, test_pairs=test_pairs)
     assert isinstance(train, FilePairs)
     assert isinstance(test, FilePairs)
     return train, test, source
