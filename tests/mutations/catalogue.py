@@ -490,6 +490,18 @@ OBJECTIVES = [
     ),
     Mutation(UNSUPERVISED, "identity: float = 0.5", "identity: float = 1.0", "tests/test_asymmetricgan.py"),
     Mutation(
+        UNSUPERVISED,
+        "if self.reconstruction else None",
+        "",
+        "tests/test_asymmetricgan.py::test_a_cycle_without_reconstruction_has_no_terms_of_it",
+    ),
+    Mutation(
+        SUPERVISED,
+        "if self.reconstruction:",
+        "if True:",
+        "tests/test_asymmetricgan.py::test_a_cycle_without_reconstruction_has_no_terms_of_it",
+    ),
+    Mutation(
         SUPERVISED,
         '"same_x": (x, skeleton_x)',
         '"same_x": (x, skeleton_y)',
@@ -877,14 +889,14 @@ EXAMPLES = [
     ),
     Mutation(
         "examples/support/report/classifier.py",
-        "enumerate(images) if d != target",
+        "enumerate(images) if domain != target",
         "enumerate(images)",
         "tests/test_figures.py",
     ),
     Mutation(
         "examples/support/report/classifier.py",
-        "torch.full((len(others),), target",
-        "torch.full((len(others),), 0",
+        "[target] * len(others)",
+        "[0] * len(others)",
         "tests/test_figures.py",
     ),
     Mutation(
@@ -931,6 +943,36 @@ EXAMPLES = [
             ("asymmetricgan_domains", "ddp_discriminators", ""),
             ("asymmetricgan_gesture", "ddp_discriminators", ""),
         )
+    ),
+    Mutation(
+        "examples/stargan.py",
+        "run.step % settings.n_critic == 0",
+        "True",
+        "tests/test_rivals.py::test_stargans_discriminator_takes_five_steps_for_each_of_the_generator",
+    ),
+    Mutation(
+        "examples/stargan.py",
+        "l1(ddp_generator(fake, source), x)",
+        "l1(ddp_generator(fake, target), x)",
+        "tests/test_rivals.py::test_stargans_gradients_are_those_of_its_equations",
+    ),
+    Mutation(
+        "examples/asymmetricgan_gesture.py",
+        "settings.l1 / 3",
+        "settings.l1",
+        "tests/test_rivals.py::test_pix2pix_is_one_generator_with_an_adversarial_loss_and_l1",
+    ),
+    Mutation(
+        "examples/asymmetricgan_domains.py",
+        "weights.cycle > 0 or weights.structure > 0",
+        "True",
+        "tests/test_steps.py::test_a_reconstruction_that_no_term_asks_for_is_not_made",
+    ),
+    Mutation(
+        "examples/support/data/gestures.py",
+        "if frozenset(pair) not in seen",
+        "if pair not in fresh",
+        "tests/test_test_sets.py::test_a_column_says_which_pairs_are_for_the_test",
     ),
     Mutation(
         "examples/asyncgan.py",
