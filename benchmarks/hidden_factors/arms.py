@@ -9,7 +9,7 @@ network knows photographs, and, but for one arm, without total variation, which 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -36,6 +36,7 @@ class Arm:
 
     about: str
     injection: Injection | None = None  # how z enters F; None for no z and no encoder
+    aux: int | None = None  # length of z, if not that of the other arms
     extended: bool = False
     noise: float = 0.0  # standard deviation of what is added to G(x) in the rich cycle
     weights: asyncgan.Weights = PLAIN
@@ -53,6 +54,7 @@ class Arm:
             cycle = NoisyCycle(ResnetGenerator(**size), ResnetGenerator(**size))
             cycle.noise = self.noise
             return cycle, Discriminators(rich, poor)
+        aux = self.aux or aux
         to_rich = AuxGenerator(aux_channels=aux, injection=self.injection, **size)
         encoder = AuxEncoder(aux_channels=aux, width=width)
         model = Translators(ResnetGenerator(**size), to_rich, encoder, extended=self.extended)
@@ -116,16 +118,20 @@ ARMS = {
     "supervised": Arm("Supervised: AsymGAN with true pairs in place of the cycles", "cin", schedule="supervised"),
     "cyclegan": CYCLE("CycleGAN"),
     "cyclegan-noise": CYCLE("CycleGAN, noise of 0.1 on G(x) in the rich cycle", noise=0.1),
-    "cyclegan-low": CYCLE(
-        "CycleGAN, λ of the rich cycle 1", weights=asyncgan.Weights(cycle_rich=1.0, total_variation=0.0)
-    ),
+    "cyclegan-low": CYCLE("CycleGAN, λ of the rich cycle 1", weights=replace(PLAIN, cycle_rich=1.0)),
     "asymgan": Arm("AsymGAN, base objective, CIN", "cin"),
+    **{f"asymgan-z{n}": Arm(f"AsymGAN, base objective, CIN, z of {n}", "cin", aux=n) for n in (1, 2, 8)},
+    "asymgan-zcycle1": Arm(
+        "AsymGAN, base objective, CIN, λ of z's cycle 1", "cin", weights=replace(PLAIN, cycle_aux=1.0)
+    ),
     "asymgan-concat": Arm("AsymGAN, base objective, concat", "concat"),
     "asymgan-concat-all": Arm("AsymGAN, base objective, concat_all", "concat_all"),
     "asymgan-extended": Arm("AsymGAN, extended objective, CIN", "cin", extended=True),
     "asymgan-extended-tv": Arm(
         "AsymGAN, extended objective with total variation, CIN", "cin", extended=True, weights=asyncgan.Weights()
     ),
+    "cyclegan-y": CYCLE("CycleGAN without the cycle of x", weights=replace(PLAIN, cycle_rich=0.0)),
+    "async-y": CYCLE("Async-CycleGAN without the cycle of x", schedule="async", weights=replace(PLAIN, cycle_rich=0.0)),
     "async": CYCLE("Async-CycleGAN", schedule="async"),
     "async-quantised": CYCLE("Async-CycleGAN, ȳ in one channel and 4 levels", schedule="async", transform=coarse),
     "async-noise": CYCLE("Async-CycleGAN, noise of 0.3 on ȳ", schedule="async", transform=noisy),
