@@ -257,6 +257,7 @@ def test_who_gets_gradients_from_what(pair: tuple[Tensor, Tensor]) -> None:
     assert all(p.grad is not None for p in discriminators.parameters())
 
 
+@pytest.mark.slow
 def test_training_lowers_the_cycle_losses() -> None:
     """In 150 steps: z moves every picture from the first one, so that they fall later than they would with a mute z."""
     model, discriminators = translators().float(), build_discriminators().float()

@@ -134,7 +134,7 @@ def test_the_backend_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch) ->
     assert convolution.machine_obstacle() == "ASYMKIT_KERNELS=off turns Winograd's algorithm off"
 
 
-@pytest.mark.parametrize("obstacle", [None, "for a test"])
+@pytest.mark.parametrize("obstacle", [pytest.param(None, marks=pytest.mark.slow), "for a test"])
 def test_it_compiles_into_one_graph_either_way(obstacle: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(convolution, "MACHINE_OBSTACLE", obstacle)
     torch._dynamo.reset()

@@ -77,13 +77,14 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
+@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", LOSSES)
-def test_compiles_into_one_graph_with_the_same_gradient(name: str) -> None:
+def test_compiles_into_one_graph_with_the_same_gradient(name: str, backend: str) -> None:
     torch._dynamo.reset()
     x, y = image(2, 3, 24, 24).requires_grad_(), image(2, 3, 24, 24, seed=1)
     loss = LOSSES[name]
     expected = loss(x, y)
-    found = torch.compile(loss, fullgraph=True)(x, y)
+    found = torch.compile(loss, fullgraph=True, backend=backend)(x, y)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(torch.autograd.grad(found, x), torch.autograd.grad(expected, x))
 

@@ -78,6 +78,7 @@ def _next(done: Any, process: Any) -> float:
     return time.monotonic()
 
 
+@pytest.mark.slow
 def test_kill_9_at_a_hundred_moments_never_leaves_an_unreadable_newest_file(tmp_path: Path) -> None:
     path, chance = tmp_path / "checkpoint.pt", random.Random(0)
     saved(path, 1)

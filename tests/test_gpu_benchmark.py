@@ -55,6 +55,7 @@ def test_a_failed_step_stops_no_other_and_results_are_written_after_each(tmp_pat
     assert "===== second" in (results.parent / "log.txt").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_step_that_hangs_ends_with_its_children_and_leaves_the_others_their_budgets(tmp_path: Path) -> None:
     child = "import time; time.sleep(600)"
     hanging = f"import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', {child!r}]); print(p.pid, flush=True); p.wait()"

@@ -306,6 +306,15 @@ def entry(arm: str, seed: int, leak: float) -> dict[str, Any]:
     return about | {"training": {}, "steps": 5, "last": scores, "best": scores}
 
 
+def test_a_run_that_is_repeated_stands_beside_what_is_kept() -> None:
+    found = {"both": entry("cyclegan", 0, 0.5), "here": entry("cyclegan", 1, 0.5)}
+    kept = {"both": entry("cyclegan", 0, 0.25), "there": entry("cyclegan", 2, 0.5)}
+    assert tables.repeated(found, kept).splitlines()[2:] == [
+        "| both | leak | 0.5000 | 0.2500 |",
+        "|  | x→y error | 0.1000 | 0.1000 |",
+    ]
+
+
 def test_tables_hold_mean_interval_seeds_and_verdicts() -> None:
     entries = [entry("cyclegan", seed, 0.5) for seed in range(3)]
     entries += [entry("asymgan", seed, leak) for seed, leak in enumerate((0.1, 0.2, 0.3))]
@@ -314,10 +323,10 @@ def test_tables_hold_mean_interval_seeds_and_verdicts() -> None:
     assert rows[4] == "|  | about asymgan | last | 3 | 5 | 0.2000 ± 0.2484 | – |"
     verdicts = tables.verdicts_table(entries).splitlines()
     assert (
-        verdicts[2]
-        == "| AsymGAN leaks less | leak | about cyclegan | 3.58 | holds (0.3000 ± 0.2484) | holds (0.3000 ± 0.2484) |"
+        verdicts[2] == "| AsymGAN leaks less | leak | about asymgan | about cyclegan | 3.58 "
+        "| holds (0.3000 ± 0.2484) | holds (0.3000 ± 0.2484) |"
     )
     assert verdicts[3].startswith(
-        "| AsymGAN is nearer to the true y | x→y error | about cyclegan | 3.58 | undecided (0.0000"
+        "| AsymGAN is nearer to the true y | x→y error | about asymgan | about cyclegan | 3.58 | undecided (0.0000"
     )
     assert len(verdicts) == 4

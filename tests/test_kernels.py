@@ -61,11 +61,11 @@ def similarity_and_gradients(
 @pytest.mark.parametrize(
     ("shape", "size", "exponents"),
     [
-        ((1, 2, 27, 38), 11, scale_weights(2)),
+        pytest.param((1, 2, 27, 38), 11, scale_weights(2), marks=pytest.mark.slow),
         ((2, 1, 21, 23), 11, []),
         ((1, 1, 25, 24), 7, scale_weights(2)),
         # all scales, odd at nearly every one of them, and several strips in both directions
-        ((1, 1, 35, 67), 3, scale_weights(5)),
+        pytest.param((1, 1, 35, 67), 3, scale_weights(5), marks=pytest.mark.slow),
         ((1, 1, 15, 18), 15, []),
         ((1, 1, 6, 5), 1, scale_weights(2)),
     ],
@@ -86,6 +86,7 @@ def test_similarity(
             assert relative(gradient, truth) < (1e-5 if size > 1 else 1e-4)
 
 
+@pytest.mark.slow
 def test_similarity_of_anticorrelated_images_in_any_layout() -> None:
     """The hyperbola below the floor, and images read where they lie."""
     x = (torch.rand(1, 3, 22, 22, device=DEVICE) * 2 - 1).contiguous(memory_format=torch.channels_last)
@@ -106,7 +107,7 @@ def test_similarity_of_anticorrelated_images_in_any_layout() -> None:
     [
         ((2, 3, 5, 7), 1.0, False, True),
         ((1, 40, 9, 11), 0.0, True, True),
-        ((1, 2, 30, 21), 0.2, True, False),
+        pytest.param((1, 2, 30, 21), 0.2, True, False, marks=pytest.mark.slow),
         ((1, 5, 1, 3), 0.0, False, True),
     ],
 )
@@ -294,7 +295,7 @@ def far_apart(path: Path, value: Tensor, strides: Sequence[int]) -> Tensor:
 
 
 @pytest.mark.parametrize("steps", [(FAR // 2, 1), (1, FAR // 32)], ids=["NCHW", "channels-last"])
-@pytest.mark.parametrize("parts", [0, 2])
+@pytest.mark.parametrize("parts", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_norm_of_maps_beyond_32_bits(tmp_path: Path, steps: tuple[int, int], parts: int) -> None:
     """Three channels of 40 pixels, with steps from channel to channel or pixel to pixel that reach beyond 2^31."""
     if DEVICE != "cpu":
@@ -330,7 +331,9 @@ def test_norm_of_maps_beyond_32_bits(tmp_path: Path, steps: tuple[int, int], par
 
 
 @pytest.mark.parametrize(
-    "steps", [(0, FAR // 16, 1), (FAR // 2, 24, 1), (1, FAR // 16, 3)], ids=["rows", "channels", "columns"]
+    "steps",
+    [(0, FAR // 16, 1), (FAR // 2, 24, 1), pytest.param((1, FAR // 16, 3), marks=pytest.mark.slow)],
+    ids=["rows", "channels", "columns"],
 )
 def test_similarity_of_images_beyond_32_bits(tmp_path: Path, steps: tuple[int, int, int]) -> None:
     if DEVICE != "cpu":

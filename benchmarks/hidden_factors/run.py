@@ -7,7 +7,7 @@
 Every run is one arm with one number of factors and one seed, and all arms of a seed see the same images. A run is
 written when it ends, with its commit, beside what earlier commands have written. What is there already with the same
 settings is not run again, so that a command that was stopped goes on; ``--again`` repeats what was measured with
-another state of the code.
+another state of the code. With another ``--out`` everything is run, and compared with what is kept with the project.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from hidden_factors.arms import ARMS
 from hidden_factors.data import Data, Strokes
 from hidden_factors.scenes import Scenes
 from hidden_factors.scores import score
+from hidden_factors.tables import repeated
 from hidden_factors.train import Training, best_step, train
 
 HERE = Path(__file__).parent
@@ -164,6 +165,8 @@ def main(options: Options) -> None:
         report.write_entries(options.out, entries(options.out) | {run.key(options): entry})
         shown = {name: value for name, value in entry["last"].items() if not name.startswith("bits,")}
         print(f"{run.key(options)}: {entry['seconds']} s, {entry['steps']} steps, {shown}", flush=True)
+    if options.out != RESULTS:
+        print(repeated(entries(options.out), entries(RESULTS)))
 
 
 def _rounded(scores: dict[str, float]) -> dict[str, float]:

@@ -57,14 +57,27 @@ def verdicts_table(entries: Iterable[Entry]) -> str:
             if key[:4] == rival[:4] and (names[key[4]], names[rival[4]]) == (claim.arm, claim.rival)
         ]
         for (_, _, _, factors, _), own, other in pairs:
-            row: dict[str, Any] = {"claim": claim.about, "score": claim.score, "against": other[0]["about"]}
+            row: dict[str, Any] = {"claim": claim.about, "score": claim.score}
+            row |= {"arm": own[0]["about"], "against": other[0]["about"]}
             row |= {"hidden bits": f"{factors * BITS:.3g}"}
             for when in WHEN:
                 found = _differences(claim, own, other, when)
                 row[f"{when} epoch"] = f"{verdict(found)} ({_shown(found)})" if found else None
             if row["last epoch"]:
                 rows.append(row)
-    return table(("claim", "score", "against", "hidden bits", "last epoch", "best epoch"), rows)
+    return table(("claim", "score", "arm", "against", "hidden bits", "last epoch", "best epoch"), rows)
+
+
+def repeated(found: Mapping[str, Entry], kept: Mapping[str, Entry]) -> str:
+    """The scores after the last epoch of runs that have been measured twice, with the same settings and seed."""
+    rows = [
+        {"run": key, "score": name, "here": f"{score:.4f}", "kept": f"{kept[key]['last'][name]:.4f}"}
+        for key in found
+        if key in kept
+        for name, score in found[key]["last"].items()
+        if name in LOWER_IS_BETTER | HIGHER_IS_BETTER
+    ]
+    return table(("run", "score", "here", "kept"), rows)
 
 
 def legend() -> str:
