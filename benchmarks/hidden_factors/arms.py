@@ -125,8 +125,20 @@ ARMS = {
     "cyclegan-low": CYCLE("CycleGAN, λ of the rich cycle 1", weights=replace(PLAIN, cycle_rich=1.0)),
     "asymgan": Arm("AsymGAN, base objective, CIN", "cin"),
     **{f"asymgan-z{n}": Arm(f"AsymGAN, base objective, CIN, z of {n}", "cin", aux=n) for n in (1, 2, 8)},
-    "asymgan-zcycle1": Arm(
-        "AsymGAN, base objective, CIN, λ of z's cycle 1", "cin", weights=replace(PLAIN, cycle_aux=1.0)
+    **{
+        f"asymgan-zcycle{value}": Arm(
+            f"AsymGAN, base objective, CIN, λ of z's cycle {value}", "cin", weights=replace(PLAIN, cycle_aux=value)
+        )
+        for value in (0, 0.1, 1)
+    },
+    "extended-zcycle1": Arm(
+        "AsymGAN, extended objective, CIN, λ of z's cycle 1",
+        "cin",
+        extended=True,
+        weights=replace(PLAIN, cycle_aux=1.0),
+    ),
+    "concat-zcycle1": Arm(
+        "AsymGAN, base objective, concat, λ of z's cycle 1", "concat", weights=replace(PLAIN, cycle_aux=1.0)
     ),
     "asymgan-concat": Arm("AsymGAN, base objective, concat", "concat"),
     "asymgan-concat-all": Arm("AsymGAN, base objective, concat_all", "concat_all"),
