@@ -9,7 +9,7 @@ network knows photographs, and, but for one arm, without total variation, which 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -36,8 +36,10 @@ class Arm:
 
     about: str
     injection: Injection | None = None  # how z enters F; None for no z and no encoder
+    aux: int | None = None  # length of z, if not that of the other arms
     extended: bool = False
     noise: float = 0.0  # standard deviation of what is added to G(x) in the rich cycle
+    stop: bool = False  # the rich cycle trains F alone, so that G gains nothing by hiding x in G(x)
     weights: asyncgan.Weights = PLAIN
     schedule: Schedule = "joint"
     transform: Callable[[Tensor], Tensor] = field(default=lambda images: images)  # of the poor half of a pseudo pair
@@ -50,28 +52,32 @@ class Arm:
         size: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": "resize"}
         rich, poor = (PatchDiscriminator(width=2 * width, layers=2) for _ in range(2))
         if self.injection is None:
-            cycle = NoisyCycle(ResnetGenerator(**size), ResnetGenerator(**size))
-            cycle.noise = self.noise
+            cycle = DisturbedCycle(ResnetGenerator(**size), ResnetGenerator(**size))
+            cycle.noise, cycle.stop = self.noise, self.stop
             return cycle, Discriminators(rich, poor)
+        aux = self.aux or aux
         to_rich = AuxGenerator(aux_channels=aux, injection=self.injection, **size)
         encoder = AuxEncoder(aux_channels=aux, width=width)
         model = Translators(ResnetGenerator(**size), to_rich, encoder, extended=self.extended)
         return model, Discriminators(rich, poor, AuxDiscriminator(aux))
 
 
-class NoisyCycle(Translators):
-    """CycleGAN in which F sees G(x) with noise in the rich cycle [Bashkirova et al. 2019]."""
+class DisturbedCycle(Translators):
+    """CycleGAN in which F sees G(x) with noise in the rich cycle [Bashkirova et al. 2019], or G gets no gradient from it."""
 
-    noise = 0.0
+    noise, stop = 0.0, False
 
     def forward(  # type: ignore[override]  # what it gives depends on the phase
         self, x: Tensor, y: Tensor | None = None, *others: Any, **options: Any
     ) -> Cycles | PseudoPairs:
         """As CycleGAN's, where there is no noise."""
-        if y is None or not self.noise:
+        if y is None or not (self.noise or self.stop):
             return super().forward(x, y, *others, **options)
         fake_poor, fake_rich = self.rich_to_poor(x), self.poor_to_rich(y)
-        rebuilt_rich = self.poor_to_rich(fake_poor + self.noise * torch.randn_like(fake_poor))
+        seen = fake_poor.detach() if self.stop else fake_poor
+        if self.noise:
+            seen = seen + self.noise * torch.randn_like(seen)
+        rebuilt_rich = self.poor_to_rich(seen)
         return Cycles(x, y, fake_poor, rebuilt_rich, fake_rich, self.rich_to_poor(fake_rich))
 
 
@@ -116,16 +122,34 @@ ARMS = {
     "supervised": Arm("Supervised: AsymGAN with true pairs in place of the cycles", "cin", schedule="supervised"),
     "cyclegan": CYCLE("CycleGAN"),
     "cyclegan-noise": CYCLE("CycleGAN, noise of 0.1 on G(x) in the rich cycle", noise=0.1),
-    "cyclegan-low": CYCLE(
-        "CycleGAN, λ of the rich cycle 1", weights=asyncgan.Weights(cycle_rich=1.0, total_variation=0.0)
-    ),
+    "cyclegan-low": CYCLE("CycleGAN, λ of the rich cycle 1", weights=replace(PLAIN, cycle_rich=1.0)),
     "asymgan": Arm("AsymGAN, base objective, CIN", "cin"),
+    **{f"asymgan-z{n}": Arm(f"AsymGAN, base objective, CIN, z of {n}", "cin", aux=n) for n in (1, 2, 8)},
+    **{
+        f"asymgan-zcycle{value}": Arm(
+            f"AsymGAN, base objective, CIN, λ of z's cycle {value}", "cin", weights=replace(PLAIN, cycle_aux=value)
+        )
+        for value in (0, 0.1, 1)
+    },
+    "extended-zcycle1": Arm(
+        "AsymGAN, extended objective, CIN, λ of z's cycle 1",
+        "cin",
+        extended=True,
+        weights=replace(PLAIN, cycle_aux=1.0),
+    ),
+    "concat-zcycle1": Arm(
+        "AsymGAN, base objective, concat, λ of z's cycle 1", "concat", weights=replace(PLAIN, cycle_aux=1.0)
+    ),
     "asymgan-concat": Arm("AsymGAN, base objective, concat", "concat"),
     "asymgan-concat-all": Arm("AsymGAN, base objective, concat_all", "concat_all"),
     "asymgan-extended": Arm("AsymGAN, extended objective, CIN", "cin", extended=True),
     "asymgan-extended-tv": Arm(
         "AsymGAN, extended objective with total variation, CIN", "cin", extended=True, weights=asyncgan.Weights()
     ),
+    "cyclegan-y": CYCLE("CycleGAN without the cycle of x", weights=replace(PLAIN, cycle_rich=0.0)),
+    "async-y": CYCLE("Async-CycleGAN without the cycle of x", schedule="async", weights=replace(PLAIN, cycle_rich=0.0)),
+    "cyclegan-stop": CYCLE("CycleGAN, the cycle of x trains F alone", stop=True),
+    "async-stop": CYCLE("Async-CycleGAN, the cycle of x trains F alone", schedule="async", stop=True),
     "async": CYCLE("Async-CycleGAN", schedule="async"),
     "async-quantised": CYCLE("Async-CycleGAN, ȳ in one channel and 4 levels", schedule="async", transform=coarse),
     "async-noise": CYCLE("Async-CycleGAN, noise of 0.3 on ȳ", schedule="async", transform=noisy),

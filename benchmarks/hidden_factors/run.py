@@ -115,14 +115,15 @@ def due(options: Options) -> list[Run]:
 def measured(run: Run, options: Options) -> dict[str, Any]:
     """Train and score one arm: the entry of the results."""
     data, arm = options.data(run.factors), ARMS[run.arm]
+    about, state = report.machine(torch.device("cpu")), code()  # of the files that were imported, not of later ones
     trained = train(arm, data, options.training, run.seed)
     return run._asdict() | {
         "about": arm.about,
         "set": options.set,
         "size": options.size,
         "training": asdict(options.training),
-        "machine": report.machine(torch.device("cpu")),
-        "code": code(),
+        "machine": about,
+        "code": state,
         "command": shlex.join(["python", "benchmarks/hidden_factors", *sys.argv[1:]]),
         "seconds": round(trained.seconds, 1),
         "steps": trained.steps,
