@@ -224,7 +224,12 @@ def test_pseudo_pairs_are_those_of_the_objective() -> None:
     assert all(torch.equal(a, b) for a, b in zip(own, theirs, strict=True) if a is not None and b is not None)
 
 
-@pytest.mark.parametrize("arm", sorted(ARMS))
+KINDS = {"nothing", "supervised", "cyclegan-noise", "cyclegan-stop", "asymgan-z2", "extended-zcycle1", "async-oracle"}
+
+
+@pytest.mark.parametrize(
+    "arm", [arm if arm in KINDS else pytest.param(arm, marks=pytest.mark.slow) for arm in sorted(ARMS)]
+)
 def test_every_arm_trains(arm: str) -> None:
     trained = train(ARMS[arm], Strokes(1), TINY, seed=0)
     found = score(trained.last, Strokes(1), count=16)

@@ -39,7 +39,7 @@ class Arm:
     aux: int | None = None  # length of z, if not that of the other arms
     extended: bool = False
     noise: float = 0.0  # standard deviation of what is added to G(x) in the rich cycle
-    stop: bool = False  # the rich cycle trains F alone, so that G gains nothing by hiding x in G(x)
+    detach: bool = False  # the rich cycle does not train G, which then gains nothing by hiding x in G(x)
     weights: asyncgan.Weights = PLAIN
     schedule: Schedule = "joint"
     transform: Callable[[Tensor], Tensor] = field(default=lambda images: images)  # of the poor half of a pseudo pair
@@ -52,32 +52,29 @@ class Arm:
         size: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": "resize"}
         rich, poor = (PatchDiscriminator(width=2 * width, layers=2) for _ in range(2))
         if self.injection is None:
-            cycle = DisturbedCycle(ResnetGenerator(**size), ResnetGenerator(**size))
-            cycle.noise, cycle.stop = self.noise, self.stop
+            cycle = NoisyCycle(ResnetGenerator(**size), ResnetGenerator(**size), detach_fake_poor=self.detach)
+            cycle.noise = self.noise
             return cycle, Discriminators(rich, poor)
         aux = self.aux or aux
         to_rich = AuxGenerator(aux_channels=aux, injection=self.injection, **size)
         encoder = AuxEncoder(aux_channels=aux, width=width)
-        model = Translators(ResnetGenerator(**size), to_rich, encoder, extended=self.extended)
+        model = Translators(ResnetGenerator(**size), to_rich, encoder, self.extended, self.detach)
         return model, Discriminators(rich, poor, AuxDiscriminator(aux))
 
 
-class DisturbedCycle(Translators):
-    """CycleGAN in which F sees G(x) with noise in the rich cycle [Bashkirova et al. 2019], or G gets no gradient from it."""
+class NoisyCycle(Translators):
+    """CycleGAN in which F sees G(x) with noise in the rich cycle [Bashkirova et al. 2019]."""
 
-    noise, stop = 0.0, False
+    noise = 0.0
 
     def forward(  # type: ignore[override]  # what it gives depends on the phase
         self, x: Tensor, y: Tensor | None = None, *others: Any, **options: Any
     ) -> Cycles | PseudoPairs:
         """As CycleGAN's, where there is no noise."""
-        if y is None or not (self.noise or self.stop):
+        if y is None or not self.noise:
             return super().forward(x, y, *others, **options)
         fake_poor, fake_rich = self.rich_to_poor(x), self.poor_to_rich(y)
-        seen = fake_poor.detach() if self.stop else fake_poor
-        if self.noise:
-            seen = seen + self.noise * torch.randn_like(seen)
-        rebuilt_rich = self.poor_to_rich(seen)
+        rebuilt_rich = self.poor_to_rich(fake_poor + self.noise * torch.randn_like(fake_poor))
         return Cycles(x, y, fake_poor, rebuilt_rich, fake_rich, self.rich_to_poor(fake_rich))
 
 
@@ -148,8 +145,8 @@ ARMS = {
     ),
     "cyclegan-y": CYCLE("CycleGAN without the cycle of x", weights=replace(PLAIN, cycle_rich=0.0)),
     "async-y": CYCLE("Async-CycleGAN without the cycle of x", schedule="async", weights=replace(PLAIN, cycle_rich=0.0)),
-    "cyclegan-stop": CYCLE("CycleGAN, the cycle of x trains F alone", stop=True),
-    "async-stop": CYCLE("Async-CycleGAN, the cycle of x trains F alone", schedule="async", stop=True),
+    "cyclegan-stop": CYCLE("CycleGAN, the cycle of x trains F alone", detach=True),
+    "async-stop": CYCLE("Async-CycleGAN, the cycle of x trains F alone", schedule="async", detach=True),
     "async": CYCLE("Async-CycleGAN", schedule="async"),
     "async-quantised": CYCLE("Async-CycleGAN, ȳ in one channel and 4 levels", schedule="async", transform=coarse),
     "async-noise": CYCLE("Async-CycleGAN, noise of 0.3 on ȳ", schedule="async", transform=noisy),
