@@ -1,0 +1,33 @@
+"""``examples/asyncgan.py`` that also keeps the weights at the end of every phase, as phase-EPOCH.pt in the run's folder [Table V]."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[2] / "examples")]
+
+import asyncgan
+from support.run.command import command
+from support.run.plan import Plan
+from torch import Tensor, nn
+
+import asymkit
+
+
+def keeping(settings: asyncgan.Settings) -> None:
+    """Train, and keep the weights of the hard direction."""
+
+    class KeepingPlan(Plan):
+        def keep_intermediate(self, step: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
+            super().keep_intermediate(step, model, x, y)
+            if self.ends_phase(step) and not settings.dry_run:
+                network = model.get_submodule("poor_to_rich")
+                asymkit.save_weights(network, settings.folder / f"phase-{self.epoch(step):04}.pt")
+
+    asyncgan.Plan = KeepingPlan  # type: ignore[misc]
+    asyncgan.main(settings)
+
+
+if __name__ == "__main__":
+    command(keeping, asyncgan.PRESETS)
