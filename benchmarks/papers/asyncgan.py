@@ -145,7 +145,7 @@ EXHIBITS = (
         5,
         "What the intermediate domains lead to",
         ["cityscapes"],
-        [Arm("Async-GAN", "asyncgan", {"size": WIDE}, keeps_phases=True)],
+        [Arm(name, "asyncgan", {"size": WIDE}, keeps_phases=True) for name in ("1st", "2nd", "3rd")],
         ["phases"],
         {
             "cityscapes": figures(
@@ -336,7 +336,7 @@ EXHIBITS = (
         ["svhn-mnist"],
         (Arm("CycleGAN", "asyncgan_digits"), Arm("Async-GAN", "asyncgan_digits")),
         ["digits"],
-        {"svhn-mnist": figures(("rich to poor",), {"CycleGAN": ("26.1%",), "GcGAN": ("33.3%",), "Async-GAN": ("38.8%",)})},
+        {"svhn-mnist": figures(("accuracy, rich to poor",), {"CycleGAN": ("26.1%",), "GcGAN": ("33.3%",), "Async-GAN": ("38.8%",)})},
         note="no table in the paper; figures of its text",
     ),
 )

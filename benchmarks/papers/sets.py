@@ -25,7 +25,7 @@ LAYOUTS: dict[Kind, str] = {
 """Of the folder with a set's name in one of ``--data``, by kind."""
 
 PAIRS = "the same names in testA and testB, and in trainA and trainB for a network that is trained to score"
-COLOURS = f'{PAIRS}; palette.json with the colours of the classes, {{"road": [128, 64, 128], …}}'
+COLOURS = f'{PAIRS}; palette.json with the colours of the classes, {{"road": [128, 64, 128], …}}, of which void and unlabelled do not count'
 LABELS = f"{COLOURS}; label images in trainLabels, by the names of trainA, and in testLabels, by those of testB"
 
 
