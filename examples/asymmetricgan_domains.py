@@ -1,26 +1,26 @@
 """AsymmetricGAN (Tang and Sebe), unsupervised: images of any number of domains, each to all others, by one model.
 
-    python examples/asymmetricgan_domains.py demo                            # minutes on two CPU cores, images included
-    python examples/asymmetricgan_domains.py paper --data datasets/seasons   # one sub-folder of images per domain
+    python examples/asymmetricgan_domains.py demo                               # minutes on two CPU cores, images included
+    python examples/asymmetricgan_domains.py baseline --data datasets/seasons   # one sub-folder of images per domain
+    python examples/asymmetricgan_domains.py all --data datasets/seasons        # without sharing, two discriminators
 
-Where it differs from the paper: the learning rate, of which it says nothing, falls to zero in the second half as StarGAN's,
-Adam has CycleGAN's rate and betas, and GPUs that have bfloat16 compute in it (--precision no turns that off).
+Table 9 takes losses away: --weights.identity 0 (I), --weights.structure 0 (S), --weights.cycle 0 (C), --discriminators 1 (D).
+What weighs nothing is not computed. Its rival, StarGAN, is stargan.py; with these losses, --preset S3 --sharing full.
+
+The paper names no optimizer and no learning rate: Adam with CycleGAN's rate and betas is ours, as is its fall to zero in the
+second half, and the second discriminator's layer less. GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
-import functools
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from support.data.domains import domain_batches, domain_sets
-from support.report.classifier import train_classifier
+from support.data.domains import DomainSettings
+from support.report.domains import domain_report
 from support.report.page import Page
-from support.report.pictures import domain_snapshot
-from support.report.progress import with_bar
 from support.run.command import command
 from support.run.run import Run
-from support.run.settings import RunSettings
 from torch import Tensor, nn
 
 import asymkit
@@ -31,35 +31,18 @@ from asymkit.ops.ssim import scales_that_fit
 
 
 @dataclass(frozen=True)
-class Settings(RunSettings):
+class Settings(DomainSettings):
     """Train AsymmetricGAN between the domains of a folder."""
 
-    data: Path | None = None
-    """A folder with a sub-folder of images for each domain; without it, domains derived from photographs that come along."""
     out: Path = Path("runs/domains")  # folder of the run
-    value_range: tuple[float, float] | None = None
-    """Values of grey images that become black and white: 0 4095 for 12 bits, 0 33 for label ids. None: for grey images of
-    more than 8 bits it is found and said."""
-    channels: Literal[1, 3] = 3  # of the images: 3, or 1 for grey ones
     preset: Preset = "S2"  # the reconstruction generator: S1, S2 or S3, as large as the translator
     sharing: Sharing = "none"  # what the generators share; S3 with full is StarGAN with this paper's losses
-    picture_size: int | None = None
-    """Side of the crops in the report's pictures, if not that of training; those need a label embedding to look right."""
     label_embedding: int | None = None  # length of the label's linear embedding; None: one-hot label planes
     discriminators: Literal[1, 2] = 1  # 2 for the paper's double discriminators, the second with a layer less
-    discriminator_width: int = 64  # channels of a discriminator's first layer
-    discriminator_layers: int = 6  # how often a discriminator halves its image
     upsampling: Upsampling = "transposed"  # as in the paper; or resize, which leaves no checkerboard
     lr_g: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
     lr_d: float = 2e-4  # the same of the discriminators
-    classifier_steps: int = 400  # training steps of the classifier that scores translated images in the report
     weights: unsupervised.Weights = field(default_factory=unsupervised.Weights)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.check_integers("discriminator_width", "discriminator_layers", "classifier_steps")
-        self.check_side("size", least=2**self.discriminator_layers, multiple_of=max(4, 2**self.discriminator_layers))
-        self.check_side("picture_size", least=8)
 
 
 SMALL: dict[str, Any] = {
@@ -80,13 +63,18 @@ DEMO = Settings(
     weights=unsupervised.Weights(identity=10.0),  # so short a training learns detail from the identity loss first
     **SMALL,
 )
-PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
+PRESETS = {
+    "baseline": ("The paper's baseline: S2, a light reconstructor, and one discriminator.", Settings()),
+    "all": (
+        "The paper's headline figures: S3, nothing shared, and two discriminators.",
+        Settings(preset="S3", discriminators=2),
+    ),
+    "demo": ("Minutes on a CPU.", DEMO),
+}
 
 
 def main(settings: Settings) -> None:
-    data, held_out, source = domain_sets(
-        settings.data, settings.size, settings.channels, settings.seed, settings.value_range
-    )
+    data, held_out, source = settings.images()
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     domains, weights = len(data.names), settings.weights
     d_width, d_layers = settings.discriminator_width, settings.discriminator_layers
@@ -100,7 +88,8 @@ def main(settings: Settings) -> None:
         label_embedding=settings.label_embedding,
         upsampling=settings.upsampling,
     )
-    model = unsupervised.Translators(dual, identity=weights.identity > 0)
+    reconstruction = weights.cycle > 0 or weights.structure > 0  # else nothing asks for it
+    model = unsupervised.Translators(dual, weights.identity > 0, reconstruction)
     discriminators = nn.ModuleList(
         asymkit.DomainDiscriminator(domains, settings.channels, d_width, d_layers - i, image_size=settings.size)
         for i in range(settings.discriminators)
@@ -112,14 +101,8 @@ def main(settings: Settings) -> None:
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    @functools.cache
-    def classifier() -> nn.Module:  # trained when the report first needs it, after the checks of a resumed run
-        images = with_bar(domain_batches(data, settings.classifier_steps), "classifier for the report", run.main)
-        return train_classifier(images, settings.channels, domains, run.device)
-
-    measured, shown = (held_out.of_each(n, side, run.device) for n, side in ((32, None), (2, settings.picture_size)))
-    snapshot = functools.partial(domain_snapshot, names=data.names, measured=measured, shown=shown)
-    page = Page("AsymmetricGAN, domains", [source], lambda trained: snapshot(trained, classifier()))
+    snapshot = domain_report(settings, data, held_out, run.device, run.main)
+    page = Page("AsymmetricGAN, domains", [source], snapshot)
     run.saves(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def train_step(x: Tensor, domain_x: Tensor, y: Tensor, domain_y: Tensor) -> None:  # images and their domains

@@ -3,22 +3,25 @@
     python examples/asymmetricgan_gesture.py demo                # minutes on two CPU cores, drawn hands included
     python examples/asymmetricgan_gesture.py paper --data photos --skeletons keypoints --pairs pairs.csv
 
-Where it differs from the paper: the learning rate, of whose course it says nothing, falls to zero in the second half, and
-GPUs that have bfloat16 compute in it (--precision no turns that off).
+Its rival is --method pix2pix (Isola et al., CVPR 2017): one generator, the discriminator that sees photo, skeleton and result,
+and L1. That generator is this paper's Gᵗ, no U-Net and without dropout, so that both methods differ in their losses alone;
+its pairs train both ways, as AsymmetricGAN's do.
+
+The paper names no optimizer and no learning rate: Adam with pix2pix's rate and betas is ours, as is its fall to zero in the
+second half. GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from support.data.gestures import gesture_pairs
+from support.data.gestures import SHOWN, GestureSettings
 from support.report.page import Page
 from support.report.pictures import gesture_snapshot
 from support.run.command import command
 from support.run.features import vgg_features
 from support.run.run import Run
-from support.run.settings import RunSettings
 from torch import Tensor
 
 import asymkit
@@ -27,20 +30,12 @@ from asymkit.objectives.asymmetricgan import supervised
 
 
 @dataclass(frozen=True)
-class Settings(RunSettings):
+class Settings(GestureSettings):
     """Train AsymmetricGAN to give a hand another pose."""
 
-    data: Path | None = None
-    """A folder of photos; without it, drawn hands over patches of the photographs that ship with scikit-image."""
-    skeletons: Path | None = None
-    """A folder with a file for every photo, of the same name: a skeleton or mask image, or OpenPose hand keypoints as
-    JSON."""
-    pairs: Path | None = None
-    """A CSV file with the columns source and target, or with file and person: pairs are then all of one person."""
-    value_range: tuple[float, float] | None = None
-    """Values that become black and white in grey images whose pixels can be as large as the second one, such as 0 4095
-    for 12 bits, or 0 33 for label ids. None: for grey images of more than 8 bits it is found and said."""
     out: Path = Path("runs/gesture")  # folder of the run
+    method: Literal["asymmetric", "pix2pix"] = "asymmetric"  # pix2pix: one generator, adversarial and L1 losses
+    l1: float = 100.0  # pix2pix's λ, of the mean over channels
     size: int = 256  # side of the images in training, in pixels
     batch: int = 4
     epochs: int = 20
@@ -55,14 +50,22 @@ class Settings(RunSettings):
     features: str = "imagenet"
     """Of the VGG19 of the perceptual loss: imagenet, random, a file, or auto: imagenet where it can be downloaded."""
     feature_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-    weights: supervised.Weights = field(default_factory=supervised.Weights)
+    weights: supervised.Weights = field(default_factory=supervised.Weights)  # of asymmetric
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not 0 <= self.l1 <= 1e9:
+            raise ValueError(f"l1 must be a weight from 0 to 1e9, got {self.l1}")
+        if self.method == "asymmetric" and self.l1 != Settings.l1:
+            raise ValueError("l1: is a weight of pix2pix; add --method pix2pix, or give --weights.color")
+        for name in UNUSED_BY_PIX2PIX if self.method == "pix2pix" else ():
+            if getattr(self, name) not in [getattr(preset, name) for _, preset in PRESETS.values()]:
+                raise ValueError(f"{name}: means nothing to pix2pix; leave it out, or leave out --method pix2pix")
         self.check_integers("blocks", "reconstructor_width", "discriminator_width", "discriminator_layers")
         self.check_side("size", least=max(16, 3 * 2**self.discriminator_layers))
 
 
+UNUSED_BY_PIX2PIX = ("reconstructor_width", "double_discriminators", "features", "feature_layers", "weights")
 DEMO = Settings(
     minutes=5,
     size=64,
@@ -84,21 +87,22 @@ PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on 
 
 
 def main(settings: Settings) -> None:
-    data, held_out, source = gesture_pairs(
-        settings.data, settings.skeletons, settings.pairs, settings.size, settings.seed, settings.value_range
-    )
+    data, held_out, source = settings.images()
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
-    [features], notes = vgg_features(settings.features, list(settings.feature_layers), net="vgg19")
-    depths = [int(layer[4]) for layer in settings.feature_layers]  # the paper's 1/32, 1/16, 1/8, 1/4, 1 by block
-    vgg_loss = asymkit.PerceptualLoss(features, [(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)[depth - 1] for depth in depths])
-    perceptual = vgg_loss.to(run.device) if settings.weights.perceptual > 0 else None  # not computed for nothing
-
-    model = supervised.Translators(
-        asymkit.DualGenerator.supervised(
-            settings.width, settings.reconstructor_width, settings.blocks, upsampling=settings.upsampling
-        ),
-        identity=settings.weights.identity > 0,
+    weights, title = settings.weights, "AsymmetricGAN, gestures"
+    dual = asymkit.DualGenerator.supervised(
+        settings.width, settings.reconstructor_width, settings.blocks, upsampling=settings.upsampling
     )
+    if settings.method == "pix2pix":
+        weights, title = supervised.Weights(1.0, settings.l1 / 3, 0.0, 0.0, 0.0, 0.0), "pix2pix, gestures"
+        dual = asymkit.DualGenerator(dual.translator, dual.translator)  # which is one generator
+    model = supervised.Translators(dual, identity=weights.identity > 0, reconstruction=weights.cycle > 0)
+    perceptual, notes = None, list[str]()  # where it weighs nothing, its network is not even loaded
+    if weights.perceptual > 0:
+        [features], notes = vgg_features(settings.features, list(settings.feature_layers), net="vgg19")
+        depths = [int(layer[4]) for layer in settings.feature_layers]  # the paper's 1/32, 1/16, 1/8, 1/4, 1 by block
+        by_layer = [(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)[depth - 1] for depth in depths]
+        perceptual = asymkit.PerceptualLoss(features, by_layer).to(run.device)
     options: dict[str, Any] = {"width": settings.discriminator_width, "layers": settings.discriminator_layers}
     discriminators = supervised.Discriminators(
         triplet=asymkit.PatchDiscriminator(in_channels=9, **options),
@@ -110,17 +114,17 @@ def main(settings: Settings) -> None:
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 
-    shown = held_out.head(32, run.device)
-    page = Page("AsymmetricGAN, gestures", [source, *notes], lambda trained: gesture_snapshot(trained, shown))
+    shown = held_out.head(SHOWN, run.device)
+    page = Page(title, [source, *notes], lambda trained: gesture_snapshot(trained, shown))
     run.saves(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def train_step(x: Tensor, skeleton_x: Tensor, y: Tensor, skeleton_y: Tensor) -> None:  # photos and their skeletons
         cycles = ddp_model(x, skeleton_x, y, skeleton_y)
         with asymkit.frozen(ddp_discriminators):
-            generator_terms = supervised.generator_terms(cycles, ddp_discriminators, perceptual)
-            run.backward(settings.weights.total(generator_terms))
+            generator_terms = supervised.generator_terms(cycles, ddp_discriminators, perceptual, weights=weights)
+            run.backward(weights.total(generator_terms))
         discriminator_terms = supervised.discriminator_terms(cycles.detach(), ddp_discriminators)
-        run.backward(settings.weights.total(discriminator_terms))
+        run.backward(weights.total(discriminator_terms))
         run.log(generator_terms, discriminator_terms)
         if run.ends_step:  # after the last of --accumulate batches
             guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite

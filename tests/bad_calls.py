@@ -583,7 +583,8 @@ def asymmetricgan_entries() -> Iterator[tuple[str, Case]]:
     image, other = tensor(IMAGE, alias="image"), tensor(OTHER, alias="(image|condition)")
     place = "asymkit.objectives.asymmetricgan"
     dual = asymkit.DualGenerator.supervised(4, 4, 1)
-    yield f"{place}.supervised.Translators", Case(supervised.Translators, {"dual": exactly(dual), "identity": FLAG})
+    given = {"dual": exactly(dual), "identity": FLAG, "reconstruction": FLAG}
+    yield f"{place}.supervised.Translators", Case(supervised.Translators, given)
     call = supervised.Translators(dual)
     skeletons = {"skeleton_x": other, "skeleton_y": tensor(OTHER)}
     yield f"{place}.supervised.Translators.forward", Case(call, {"x": image, "y": other} | skeletons)
@@ -596,11 +597,13 @@ def asymmetricgan_entries() -> Iterator[tuple[str, Case]]:
     cycles = call(IMAGE, OTHER, OTHER, IMAGE)
     terms = {"discriminators": exactly(discriminators)} | adversarial
     perceptual = {"cycles": exactly(cycles), "perceptual": optional(network(None))}
+    perceptual |= {"weights": optional(exactly(supervised.Weights()))}
     yield f"{place}.supervised.generator_terms", Case(supervised.generator_terms, terms | perceptual)
     detached = {"cycles": exactly(cycles.detach())}
     yield f"{place}.supervised.discriminator_terms", Case(supervised.discriminator_terms, terms | detached)
     dual = asymkit.DualGenerator.preset("S2", domains=3, width=4)
-    yield f"{place}.unsupervised.Translators", Case(unsupervised.Translators, {"dual": exactly(dual), "identity": FLAG})
+    given = {"dual": exactly(dual), "identity": FLAG, "reconstruction": FLAG}
+    yield f"{place}.unsupervised.Translators", Case(unsupervised.Translators, given)
     model = unsupervised.Translators(dual)
     own = {
         name: tensor(

@@ -12,9 +12,10 @@ import pytest
 import torch
 from PIL import Image
 from support.data.domains import DERIVED, domain_sets
-from support.data.gestures import FilePairs, gesture_pairs, read_pairs
+from support.data.gestures import FilePairs, gesture_pairs
 from support.data.hands import COLOURS, DrawnHands, draw_skeleton, hand_points, read_keypoints
 from support.data.images import bundled_photos
+from support.data.pairs import read_pairs
 from support.report.pictures import gesture_pictures, psnr
 from torch.utils.data import default_collate
 

@@ -14,8 +14,9 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 from support.data.domains import domain_sets
-from support.data.gestures import gesture_pairs, read_pairs
+from support.data.gestures import gesture_pairs
 from support.data.hands import hand_points, read_keypoints
+from support.data.pairs import read_pairs
 from support.data.unpaired import unpaired
 
 from asymkit.evaluation.entropy import compare, domain_entropy

@@ -490,6 +490,18 @@ OBJECTIVES = [
     ),
     Mutation(UNSUPERVISED, "identity: float = 0.5", "identity: float = 1.0", "tests/test_asymmetricgan.py"),
     Mutation(
+        UNSUPERVISED,
+        "if self.reconstruction else None",
+        "",
+        "tests/test_asymmetricgan.py::test_terms_of_weight_zero_are_not_computed",
+    ),
+    Mutation(
+        SUPERVISED,
+        "if self.reconstruction:",
+        "if True:",
+        "tests/test_asymmetricgan.py::test_terms_of_weight_zero_are_not_computed",
+    ),
+    Mutation(
         SUPERVISED,
         '"same_x": (x, skeleton_x)',
         '"same_x": (x, skeleton_y)',

@@ -30,9 +30,9 @@ class Cycles(NamedTuple):
     y: Tensor  # another image of the same person, the target
     skeleton_y: Tensor  # l_y
     fake_y: Tensor  # y' = Gᵗ(x, l_y)
-    rebuilt_x: Tensor  # x̂ = Gʳ(y', l_x)
     fake_x: Tensor  # x' = Gᵗ(y, l_x)
-    rebuilt_y: Tensor  # ŷ = Gʳ(x', l_y)
+    rebuilt_x: Tensor | None = None  # x̂ = Gʳ(y', l_x)
+    rebuilt_y: Tensor | None = None  # ŷ = Gʳ(x', l_y)
     same_x: Tensor | None = None  # Gᵗ(x, l_x)
     same_y: Tensor | None = None  # Gᵗ(y, l_y)
 
@@ -47,6 +47,7 @@ class Translators(nn.Module):
     Args:
         dual: Gᵗ and Gʳ, conditioned on skeleton images; e.g. ``DualGenerator.supervised()``, the paper's.
         identity: also compute the two images of the identity term; without it the step runs Gᵗ on half of the images.
+        reconstruction: also compute x̂ and ŷ; False, without their cycle term, leaves Gʳ out of the training.
 
     Example:
         >>> import torch
@@ -59,11 +60,11 @@ class Translators(nn.Module):
         torch.Size([2, 3, 32, 32])
     """
 
-    def __init__(self, dual: DualGenerator, identity: bool = True) -> None:
+    def __init__(self, dual: DualGenerator, identity: bool = True, reconstruction: bool = True) -> None:
         super().__init__()
         instance_of("dual", dual, DualGenerator, "e.g. DualGenerator.supervised()")
         self.dual = dual
-        (self.identity,) = flags(identity=identity)
+        self.identity, self.reconstruction = flags(identity=identity, reconstruction=reconstruction)
 
     def forward(self, x: Tensor, skeleton_x: Tensor, y: Tensor, skeleton_y: Tensor) -> Cycles:
         """Translate each image to the other's skeleton, and back.
@@ -87,9 +88,10 @@ class Translators(nn.Module):
         calls = {"fake_y": (x, skeleton_y), "fake_x": (y, skeleton_x)}
         calls |= {"same_x": (x, skeleton_x), "same_y": (y, skeleton_y)} if self.identity else {}
         made = in_one_batch(self.dual.translate, calls)
-        back = {"rebuilt_x": (made["fake_y"], skeleton_x), "rebuilt_y": (made["fake_x"], skeleton_y)}
-        rebuilt = in_one_batch(self.dual.reconstruct, back)
-        return Cycles(x, skeleton_x, y, skeleton_y, **made, **rebuilt)
+        if self.reconstruction:
+            back = {"rebuilt_x": (made["fake_y"], skeleton_x), "rebuilt_y": (made["fake_x"], skeleton_y)}
+            made |= in_one_batch(self.dual.reconstruct, back)
+        return Cycles(x, skeleton_x, y, skeleton_y, **made)
 
 
 class Discriminators(nn.Module):
@@ -134,6 +136,7 @@ def generator_terms(
     discriminators: Discriminators,
     perceptual: nn.Module | None = None,
     adversarial: AdversarialLoss | None = None,
+    weights: Weights | None = None,
 ) -> dict[str, Tensor]:
     """The unweighted loss terms of both generators, summed over the two cycles [AsymmetricGAN Eq. 12].
 
@@ -142,24 +145,30 @@ def generator_terms(
         discriminators: D; freeze them with :func:`asymkit.frozen`.
         perceptual: a loss of (images, target), e.g. :class:`asymkit.PerceptualLoss`; None leaves the term out.
         adversarial: None for the logistic loss of Eq. 9 and 10, or :class:`asymkit.LeastSquaresLoss`.
+        weights: terms of weight 0 are not computed; None for the paper's.
 
     Returns:
-        Scalars by the names of :class:`Weights`.
+        Scalars by the names of :class:`Weights`; no terms for which the cycles have no images.
     """
     check_step("cycles", cycles, Cycles, discriminators, Discriminators, adversarial=adversarial, perceptual=perceptual)
+    if weights is not None:
+        instance_of("weights", weights, Weights, "such as Weights(cycle=0.0)")
     gan, color, c = adversarial or LogisticLoss(), ColorCycleLoss(), cycles
-    variation = TotalVariationLoss(power=1, reduction="sum")
-    terms = {
-        "adversarial": gan.generator_loss(discriminators(c.x, c.skeleton_y, c.fake_y))  # Eq. 9, 10
-        + gan.generator_loss(discriminators(c.y, c.skeleton_x, c.fake_x)),
-        "color": color(c.fake_y, c.y) + color(c.fake_x, c.x),  # Eq. 11
-        "cycle": color(c.rebuilt_x, c.x) + color(c.rebuilt_y, c.y),  # Eq. 1, 2
-    }
-    if c.same_x is not None and c.same_y is not None:
+    weights, terms = weights or Weights(), dict[str, Tensor]()
+    if weights.adversarial:
+        towards_y = gan.generator_loss(discriminators(c.x, c.skeleton_y, c.fake_y))
+        terms["adversarial"] = towards_y + gan.generator_loss(discriminators(c.y, c.skeleton_x, c.fake_x))  # Eq. 9, 10
+    if weights.color:
+        terms["color"] = color(c.fake_y, c.y) + color(c.fake_x, c.x)  # Eq. 11
+    if weights.cycle and c.rebuilt_x is not None and c.rebuilt_y is not None:
+        terms["cycle"] = color(c.rebuilt_x, c.x) + color(c.rebuilt_y, c.y)  # Eq. 1, 2
+    if weights.identity and c.same_x is not None and c.same_y is not None:
         terms["identity"] = l1(c.same_x, c.x) + l1(c.same_y, c.y)  # Eq. 3
-    if perceptual is not None:
+    if weights.perceptual and perceptual is not None:
         terms["perceptual"] = perceptual(c.fake_y, c.y) + perceptual(c.fake_x, c.x)
-    terms["total_variation"] = variation(c.fake_y) + variation(c.fake_x)
+    if weights.total_variation:
+        variation = TotalVariationLoss(power=1, reduction="sum")
+        terms["total_variation"] = variation(c.fake_y) + variation(c.fake_x)
     return terms
 
 

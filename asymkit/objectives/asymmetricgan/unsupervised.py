@@ -32,7 +32,7 @@ class Cycle(NamedTuple):
     y: Tensor  # other images
     target: Tensor  # z_y, their domains
     fake: Tensor  # y' = Gᵗ(x, z_y)
-    rebuilt: Tensor  # x̂ = Gʳ(y', z_x)
+    rebuilt: Tensor | None = None  # x̂ = Gʳ(y', z_x)
     same_x: Tensor | None = None  # Gᵗ(x, z_x)
     same_y: Tensor | None = None  # Gᵗ(y, z_y)
 
@@ -47,6 +47,7 @@ class Translators(nn.Module):
     Args:
         dual: Gᵗ and Gʳ, conditioned on domain labels.
         identity: also compute the two images of the identity term; without it the step runs Gᵗ on a third of the images.
+        reconstruction: also compute x̂; False, without its cycle and structure terms, leaves Gʳ out of the training.
 
     Example:
         >>> import torch
@@ -59,11 +60,11 @@ class Translators(nn.Module):
         (torch.Size([2, 3, 32, 32]), torch.Size([2, 3, 32, 32]))
     """
 
-    def __init__(self, dual: DualGenerator, identity: bool = True) -> None:
+    def __init__(self, dual: DualGenerator, identity: bool = True, reconstruction: bool = True) -> None:
         super().__init__()
         instance_of("dual", dual, DualGenerator, "e.g. DualGenerator.preset('S2', domains)")
         self.dual = dual
-        (self.identity,) = flags(identity=identity)
+        self.identity, self.reconstruction = flags(identity=identity, reconstruction=reconstruction)
 
     def forward(self, x: Tensor, source: Tensor, y: Tensor, target: Tensor) -> Cycle:
         """Translate x to the domains of y and back.
@@ -94,7 +95,7 @@ class Translators(nn.Module):
         calls = {"fake": (x, target)}
         calls |= {"same_x": (x, source), "same_y": (y, target)} if self.identity else {}
         made = in_one_batch(self.dual.translate, calls)
-        rebuilt = self.dual.reconstruct(made["fake"], source)
+        rebuilt = self.dual.reconstruct(made["fake"], source) if self.reconstruction else None
         return Cycle(x, source, y, target, rebuilt=rebuilt, **made)
 
 
@@ -127,22 +128,25 @@ def generator_terms(
         classification: None for :class:`asymkit.DomainClassificationLoss`.
         structure: None for :class:`asymkit.MSSSIMLoss`, which warns if images are too small for five scales.
         adversarial: None for least squares, :class:`asymkit.LogisticLoss` or :class:`asymkit.WassersteinLoss`.
-        weights: with a structure weight of 0, that term is not computed.
+        weights: terms of weight 0 are not computed; None for the paper's.
 
     Returns:
-        Scalars by the names of :class:`Weights`; no identity term where the cycle has no images for it.
+        Scalars by the names of :class:`Weights`; no terms for which the cycle has no images.
     """
     _check(cycle, discriminators, weights, classification=classification, structure=structure, adversarial=adversarial)
     gan, classify = adversarial or LeastSquaresLoss(), classification or DomainClassificationLoss()
-    results = [_scores_in_one_batch(discriminator, cycle.fake)[0] for discriminator in _as_list(discriminators)]
-    terms = {
-        "adversarial": _mean([gan.generator_loss(scores) for scores, _ in results]),  # Eq. 4
-        "classification": _mean([classify(logits, cycle.target) for _, logits in results]),  # Eq. 7
-        "cycle": ColorCycleLoss()(cycle.rebuilt, cycle.x),  # Eq. 1, 2
-    }
-    if weights is None or weights.structure:
+    weights, terms = weights or Weights(), dict[str, Tensor]()
+    if weights.adversarial or weights.classification:
+        results = [_scores_in_one_batch(discriminator, cycle.fake)[0] for discriminator in _as_list(discriminators)]
+        if weights.adversarial:
+            terms["adversarial"] = _mean([gan.generator_loss(scores) for scores, _ in results])  # Eq. 4
+        if weights.classification:
+            terms["classification"] = _mean([classify(logits, cycle.target) for _, logits in results])  # Eq. 7
+    if weights.cycle and cycle.rebuilt is not None:
+        terms["cycle"] = ColorCycleLoss()(cycle.rebuilt, cycle.x)  # Eq. 1, 2
+    if weights.structure and cycle.rebuilt is not None:
         terms["structure"] = (structure or MSSSIMLoss())(cycle.rebuilt, cycle.x)  # Eq. 5, 6
-    if cycle.same_x is not None and cycle.same_y is not None:
+    if weights.identity and cycle.same_x is not None and cycle.same_y is not None:
         terms["identity"] = l1(cycle.same_x, cycle.x) + l1(cycle.same_y, cycle.y)  # Eq. 3
     return terms
 
@@ -161,7 +165,8 @@ def discriminator_terms(
         discriminators: D, one or an ``nn.ModuleList``.
         classification: as for the generators.
         adversarial: as for the generators.
-        weights: with a penalty above 0, also :func:`asymkit.gradient_penalty` between y and the translated images.
+        weights: terms of weight 0 are not computed; with a penalty above 0, also :func:`asymkit.gradient_penalty` between
+            y and the translated images; None for the paper's.
 
     Returns:
         Scalars by the names of :class:`Weights`.
@@ -172,15 +177,20 @@ def discriminator_terms(
     _check(cycle, discriminators, weights, classification=classification, adversarial=adversarial)
     refuse_graph(cycle)
     gan, classify = adversarial or LeastSquaresLoss(), classification or DomainClassificationLoss()
-    real, right, penalties = [], [], []
-    for discriminator in _as_list(discriminators):
-        of_x, of_y, of_fake = _scores_in_one_batch(discriminator, cycle.x, cycle.y, cycle.fake)
-        real.append(gan.discriminator_loss(of_y.scores, of_fake.scores))  # Eq. 4
-        right.append(classify(of_x.logits, cycle.source))  # Eq. 7
-        if weights is not None and weights.penalty:
-            penalties.append(gradient_penalty(partial(_scores, discriminator), cycle.y, cycle.fake))
-    terms = {"adversarial": _mean(real), "classification": _mean(right)}
-    return terms | ({"penalty": _mean(penalties)} if penalties else {})
+    weights, terms = weights or Weights(), dict[str, Tensor]()
+    of_each = _as_list(discriminators)
+    if weights.adversarial or weights.classification:
+        results = [_scores_in_one_batch(discriminator, cycle.x, cycle.y, cycle.fake) for discriminator in of_each]
+        if weights.adversarial:
+            real = [gan.discriminator_loss(of_y.scores, of_fake.scores) for _, of_y, of_fake in results]
+            terms["adversarial"] = _mean(real)  # Eq. 4
+        if weights.classification:
+            right = [classify(of_x.logits, cycle.source) for of_x, of_y, of_fake in results]
+            terms["classification"] = _mean(right)  # Eq. 7
+    if weights.penalty:
+        between = [gradient_penalty(partial(_scores, discriminator), cycle.y, cycle.fake) for discriminator in of_each]
+        terms["penalty"] = _mean(between)
+    return terms
 
 
 def _as_list(discriminators: nn.Module) -> Sequence[nn.Module]:

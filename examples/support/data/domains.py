@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -11,17 +15,70 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from asymkit.evaluation.folders import has_images, image_files
+from asymkit.evaluation.folders import ImageFiles, has_images, image_files
 from asymkit.evaluation.images import ValueRange
 from support.data.files import PHOTOS, BrokenFiles, check_has_data
-from support.data.images import BUNDLED, Pixels, bundled_photos, grey
+from support.data.images import BUNDLED, Pixels, as_tensor, bundled_photos, grey
 from support.data.unpaired import FRESH, Domain, values_of
+from support.run.settings import RunSettings
 
 Sample = tuple[Tensor, int, Tensor, int]
 """x (C, H, W) in [-1, 1] and its domain, y and its domain."""
 
 HELD_OUT = 10
-"""Of the files of a domain one in ten is never trained on."""
+"""Of the files of a domain one in ten is never trained on, where there is no test set."""
+
+MEASURED, SHOWN = 32, 2
+"""Held-out images of each domain in the report's figures and in its pictures, at most."""
+
+Images = Sequence[Tensor | Sequence[Tensor]]
+"""Of every domain some images, (C, H, W) in [-1, 1] each, which may be of several sizes."""
+
+
+@dataclass(frozen=True)
+class DomainSettings(RunSettings):
+    """Settings of the images and of what scores them, for the examples between many domains."""
+
+    data: Path | None = None
+    """A folder with a sub-folder of images for each domain, or with such sub-folders in train and, for figures and pictures,
+    in test, or with trainA, trainB, testA, testB and so on; without it, domains derived from photographs that come along."""
+    value_range: tuple[float, float] | None = None
+    """Values of grey images that become black and white: 0 4095 for 12 bits, 0 33 for label ids. None: for grey images of
+    more than 8 bits it is found and said."""
+    channels: Literal[1, 3] = 3
+    """Of the images: 3, or 1 for grey ones."""
+    picture_size: int | None = None
+    """Side of the crops in the report's pictures, or shorter side of whole test images, if not that of training; other
+    sizes need a label embedding to look right."""
+    discriminator_width: int = 64
+    """Channels of a discriminator's first layer."""
+    discriminator_layers: int = 6
+    """How often a discriminator halves its image."""
+    classifier_steps: int = 400
+    """Training steps of the classifier that scores translated images in the report."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_integers("discriminator_width", "discriminator_layers", "classifier_steps")
+        self.check_side("size", least=2**self.discriminator_layers, multiple_of=max(4, 2**self.discriminator_layers))
+        self.check_side("picture_size", least=8)
+
+    def images(self) -> tuple[Domains, HeldOut, str]:
+        """Training images, others of the same domains, and a sentence that says what they are; see :func:`domain_sets`."""
+        return domain_sets(self.data, self.size, self.channels, self.seed, self.value_range)
+
+
+class HeldOut(Protocol):
+    """Images that are never trained on."""
+
+    def of_each(self, count: int, size: int | None = None, device: torch.device | None = None) -> Images:
+        """Of every domain so many images, or all where there are fewer.
+
+        Args:
+            count: images of a domain.
+            size: side of crops, shorter side of whole images; None: that of training.
+            device: where they are.
+        """
 
 
 class Domains(Dataset[Sample]):
@@ -60,6 +117,39 @@ class Domains(Dataset[Sample]):
         ]
 
 
+@dataclass(frozen=True, eq=False)
+class WholeImages:
+    """A test set: whole images in their own aspect ratio, read when they are asked for."""
+
+    parts: Mapping[str, ImageFiles]
+    """Files by domain, in the order of the numbers of the domains."""
+    size: int
+    """Shorter side of the images, in pixels, if no other one is asked for: the side of the crops in training."""
+    channels: int
+    """3, or 1 for grey ones."""
+    broken: BrokenFiles
+    """Files that could not be read are added to it, and the next ones taken instead."""
+
+    def of_each(self, count: int, size: int | None = None, device: torch.device | None = None) -> list[list[Tensor]]:
+        """So many images of every domain, evenly spread over its files, (channels, height, width) each."""
+        return [
+            [self._image(files, place, size or self.size).to(device) for place in _spread(len(files), count)]
+            for files in self.parts.values()
+        ]
+
+    def _image(self, files: ImageFiles, place: int, size: int) -> Tensor:
+        order = [*range(place, len(files)), *range(place)]
+        image = self.broken.first(partial(files.read, number, size) for number in order)
+        width, height = (max(1, round(side * size / min(image.size))) for side in image.size)
+        pixels = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+        return as_tensor(pixels if self.channels == 3 else grey(pixels)[..., :1])
+
+
+def _spread(length: int, count: int) -> list[int]:
+    """So many of the numbers below ``length``, or all, evenly spread."""
+    return np.unique(np.linspace(0, length - 1, min(length, count)).astype(int)).tolist()
+
+
 def domain_batches(data: Domains, steps: int, batch: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
     """Crops and the domains they are of, every domain as often, none of which training draws."""
     labels = torch.arange(batch) % len(data.names)
@@ -69,11 +159,11 @@ def domain_batches(data: Domains, steps: int, batch: int = 32) -> Iterator[tuple
 
 def domain_sets(
     folder: Path | None, size: int, channels: int, seed: int, value_range: ValueRange | None = None
-) -> tuple[Domains, Domains, str]:
-    """Training and held-out images of the same domains, and a sentence that says what they are.
+) -> tuple[Domains, Domains | WholeImages, str]:
+    """Training images, others of the same domains, and a sentence that says what they are.
 
     Args:
-        folder: with one sub-folder of images for each domain; None derives domains from the bundled photographs.
+        folder: of one of the layouts of :func:`domain_folders`; None derives domains from the bundled photographs.
         size: side of the crops in pixels.
         channels: 3 or 1.
         seed: another seed, other crops.
@@ -81,7 +171,7 @@ def domain_sets(
             :meth:`asymkit.evaluation.folders.ImageFiles.inspect`.
 
     Raises:
-        ValueError: a folder that is missing, has fewer than two sub-folders, or an empty one.
+        ValueError: a folder that is missing, has fewer than two domains, or an empty one, or test images of other domains.
     """
     if folder is None:
         check_has_data(value_range=value_range)
@@ -92,25 +182,80 @@ def domain_sets(
         return train, test, f"{source}; held-out crops are of the same photographs"
     if not folder.is_dir():
         raise ValueError(f"data: no folder {str(folder)!r}; expected one with a sub-folder of images for each domain")
-    found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
-    if len(found) < 2:
-        raise ValueError(
-            f"data: {str(folder)!r} has {len(found)} sub-folders; expected one with images for each of two domains or more"
-        )
-    files = {path.name: image_files(path, "data", PHOTOS) for path in found}
-    broken = BrokenFiles.among(*files.values(), value_range=value_range)
-    halves = {name: part.split(HELD_OUT) for name, part in files.items()}
+    folders, test_folders, left_out = domain_folders(folder)
+    files, tests = (
+        {name: image_files(path, "data", PHOTOS) for name, path in each.items()} for each in (folders, test_folders)
+    )
+    broken = BrokenFiles.among(*files.values(), *tests.values(), value_range=value_range)
+    for name, part in tests.items():  # what is found among fewer images may be another range
+        part.value_range, part.applied, part.note = files[name].value_range, files[name].applied, ""
+    halves = {name: (part, part) if tests else part.split(HELD_OUT) for name, part in files.items()}
     counts = ", ".join(f"{name} {len(kept)}" for name, (kept, _) in halves.items())
-    source = f"{folder.name}: {len(files)} domains ({counts} images for training), one file in {HELD_OUT} held out"
-    source += "".join(part.said() for part in files.values())
+    held = f"one file in {HELD_OUT} held out"
+    if tests:
+        held = ", ".join(f"{name} {len(part)}" for name, part in tests.items())
+        held = f"a test set of its own ({held} images), shown whole, figures over {MEASURED} of each domain at most"
+    source = f"{folder.name}: {len(files)} domains ({counts} images for training), {held}"
+    source += "".join(part.said() for part in (*files.values(), *tests.values()))
     if has_images(folder):
         source += f"; images of {folder.name} that are in none of its sub-folders are left out"
+    if left_out:
+        source += f"; left out: {', '.join(left_out)}"
 
-    def part(which: int) -> Domains:
+    def crops(which: int) -> Domains:
         domains = {name: Domain(half[which], 1.12, channels=channels, broken=broken) for name, half in halves.items()}
         return Domains(domains, size, seed, sum(len(half[which]) for half in halves.values()), values_of(files))
 
-    return part(0), part(1), source
+    return crops(0), WholeImages(tests, size, channels, broken) if tests else crops(1), source
+
+
+def domain_folders(folder: Path) -> tuple[dict[str, Path], dict[str, Path], list[str]]:
+    """Which of a folder's sub-folders hold the images of which domain, in one of three layouts.
+
+    Sub-folders ``train`` and ``test`` with one sub-folder for each domain, as StarGAN's code has them, ``test`` or not;
+    ``trainA``, ``trainB``, ``testA``, ``testB`` and so on, as CycleGAN's and ComboGAN's code; or one for each domain.
+
+    Returns:
+        Folders of training images and of test images by the domain's name, the latter empty where there are none, and the
+        names of folders that are of neither.
+
+    Raises:
+        ValueError: fewer than two domains, or test images of other domains than those of training.
+    """
+    found = _sub_folders(folder)
+    train, test, left_out = found, dict[str, Path](), list[str]()
+    parted = {name: re.fullmatch(r"(train|test|val)(.+)", name) for name in found}
+    if "train" in found and not has_images(found["train"]) and _sub_folders(found["train"]):
+        train = _sub_folders(found["train"])
+        test = _sub_folders(found["test"]) if "test" in found else {}
+        left_out = [name for name in found if name not in ("train", "test")]
+        folder = found["train"]
+    elif all(parted.values()) and {"train", "test"} <= {match[1] for match in parted.values() if match}:
+        train, test = (
+            {match[2]: found[name] for name, match in parted.items() if match and match[1] == part}
+            for part in ("train", "test")
+        )
+        left_out = [name for name, match in parted.items() if match and match[1] == "val"]
+    if len(train) < 2:
+        raise ValueError(
+            f"data: {str(folder)!r} has {len(train)} sub-folders; expected one with images for each of two domains or more"
+        )
+    if (test or "test" in found) and train is not found and train.keys() != test.keys():
+        only = [
+            f"{', '.join(sorted(names)) or 'none'} only in {part}"
+            for part, names in (("train", train.keys() - test.keys()), ("test", test.keys() - train.keys()))
+        ]
+        raise ValueError(
+            f"data: the domains of {str(folder)!r} and of its test images differ, {' and '.join(only)}; expected the same "
+            "sub-folders in both"
+        )
+    return train, {name: test[name] for name in train} if test else {}, left_out
+
+
+def _sub_folders(folder: Path) -> dict[str, Path]:
+    """By name, sorted, without hidden ones and those of tools."""
+    paths = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__")))
+    return {path.name: path for path in paths}
 
 
 DERIVED_MEANING = {"photos": "those of scikit-image and scikit-learn"}

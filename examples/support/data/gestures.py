@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
-from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -18,17 +16,47 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from asymkit.evaluation.folders import ImageFiles, image_files
-from asymkit.evaluation.images import ValueRange, read_image, shortened
+from asymkit.evaluation.images import ValueRange, read_image
 from support.data.files import BrokenFiles, check_has_data, in_turn
 from support.data.hands import DrawnHands, NoHandError, draw_skeleton, read_keypoints
 from support.data.images import BUNDLED, as_tensor, bundled_photos
+from support.data.pairs import Names, split_pairs
 from support.data.unpaired import FRESH, values_of
+from support.run.settings import RunSettings
 
 Pair = tuple[Tensor, Tensor, Tensor, Tensor]
 """x, its skeleton, y, its skeleton, each (3, size, size) in [-1, 1]."""
 
 HELD_OUT = 20
-"""One pair in so many is never trained on."""
+"""One pair in so many is never trained on, where there are no test pairs."""
+
+SHOWN = 32
+"""Pairs in the report's figures, at most."""
+
+
+@dataclass(frozen=True)
+class GestureSettings(RunSettings):
+    """Settings of the photos and skeletons."""
+
+    data: Path | None = None
+    """A folder of photos; without it, drawn hands over patches of the photographs that ship with scikit-image."""
+    skeletons: Path | None = None
+    """A folder with a file for every photo, of the same name: a skeleton or mask image, or OpenPose hand keypoints as
+    JSON."""
+    pairs: Path | None = None
+    """A CSV file with the columns source and target, or with file and person: pairs are then all of one person. A third
+    column, split, says train or test."""
+    test_pairs: Path | None = None
+    """A file like --pairs, of photos in the same folder, for figures and pictures only. None: those of the column split, or
+    one pair in twenty is held out."""
+    value_range: tuple[float, float] | None = None
+    """Values that become black and white in grey images whose pixels can be as large as the second one, such as 0 4095
+    for 12 bits, or 0 33 for label ids. None: for grey images of more than 8 bits it is found and said."""
+
+    def images(self) -> tuple[GesturePairs, GesturePairs, str]:
+        """Training pairs, others, and a sentence that says what they are; see :func:`gesture_pairs`."""
+        folders = self.data, self.skeletons, self.pairs
+        return gesture_pairs(*folders, self.size, self.seed, self.value_range, self.test_pairs)
 
 
 class GesturePairs(Dataset[Pair]):
@@ -105,23 +133,26 @@ def gesture_pairs(
     size: int,
     seed: int,
     value_range: ValueRange | None = None,
+    test_pairs: Path | None = None,
 ) -> tuple[GesturePairs, GesturePairs, str]:
-    """Training and held-out pairs, and a sentence that says what they are.
+    """Training pairs, others, and a sentence that says what they are.
 
     Args:
         data: a folder of photos, or None for drawn hands.
         skeletons: a folder with a file of the same name for every photo: an image, a mask, or OpenPose JSON.
-        pairs: a CSV file with columns source and target, or file and person.
+        pairs: a CSV file with columns source and target, or file and person, see
+            :func:`support.data.pairs.read_splits`.
         size: side of the images in pixels.
         seed: another seed, another order, other drawn hands.
         value_range: values of grey images that become black and white; None: found, see
             :meth:`asymkit.evaluation.folders.ImageFiles.inspect`.
+        test_pairs: another such file; None: the test pairs of ``pairs``, or some are held out.
 
     Raises:
         ValueError: folders or files that are missing, or do not fit each other.
     """
     if data is None:
-        check_has_data(value_range=value_range)
+        check_has_data(value_range=value_range, skeletons=skeletons, pairs=pairs, test_pairs=test_pairs)
         hands = DrawnHands(bundled_photos(), size, seed)
         source = f"drawn hands over patches of the photographs {', '.join(BUNDLED)}"
         return (
@@ -141,39 +172,60 @@ def gesture_pairs(
         masks = [image_files(skeletons, "skeletons", "a folder with an image or an OpenPose JSON file for every photo")]
         drawn = {path.stem: path for path in masks[0]}
     broken = BrokenFiles.among(photo_files, *masks, value_range=value_range)
-    named = read_pairs(pairs)
+    named, tests = split_pairs(pairs, test_pairs)
     known = photos.keys() & drawn.keys()
     order = np.random.default_rng(seed).permutation(len(named))
     shuffled = [named[i] for i in order]  # before any is left out, so that a file that goes moves no other pair
-    usable = [pair for pair in shuffled if pair[0] in known and pair[1] in known]
-    if len(usable) < 2:
-        example = next((name for pair in named for name in pair if name not in known), "none")
-        raise ValueError(
-            f"pairs: {str(pairs)!r} names {len(named)} pairs, {len(usable)} of them with photo and skeleton; {example!r} has "
-            f"{'a' if example in photos else 'no'} photo and {'a' if example in drawn else 'no'} skeleton"
-        )
     first = set(shuffled[: max(1, len(named) // HELD_OUT)])
-    fresh = [pair for pair in usable if pair in first] or usable[:1]
+    usable = _usable(shuffled, photos, drawn, 1 if tests else 2, f"pairs: {str(pairs)!r}")
+    if tests:
+        said = f"pairs: {str(pairs)!r}" if test_pairs is None else f"test_pairs: {str(test_pairs)!r}"
+        fresh = _usable(tests, photos, drawn, 1, said)
+    else:
+        fresh = [pair for pair in usable if pair in first] or usable[:1]
     seen = {frozenset(pair) for pair in fresh}  # a pair trains both ways, so its mirror image is held out with it
     kept = [pair for pair in usable if frozenset(pair) not in seen]
     if not kept:
-        raise ValueError(f"pairs: {str(pairs)!r} leaves no pair to train on beside the one held out; give more pairs")
-    source = f"{data.name}: {len(kept)} pairs of one person for training, {len(fresh)} others held out"
+        raise ValueError(f"pairs: {str(pairs)!r} leaves no pair to train on beside those held out; give more pairs")
+    held = f"{len(fresh)} test pairs" if tests else f"{len(fresh)} others held out"
+    source = f"{data.name}: {len(kept)} pairs of one person for training, {held}, figures over {SHOWN} at most"
+    if tests and len(kept) < len(usable):
+        source += f"; {len(usable) - len(kept)} pairs left out of training that are test pairs, one way or the other"
     if len(drawn) < len(found):
         source += f"; {len(found) - len(drawn)} photos left out in which no hand was seen"
-    if len(usable) < len(named):
-        missing = ", ".join(sorted({name for pair in named for name in pair} - known)[:3])
-        source += f"; {len(named) - len(usable)} of {len(named)} pairs left out for want of files, such as of {missing}"
+    everything = [*named, *tests]
+    if gone := sum(pair[0] not in known or pair[1] not in known for pair in everything):
+        missing = ", ".join(sorted({name for pair in everything for name in pair} - known)[:3])
+        source += f"; {gone} of {len(everything)} pairs left out for want of files, such as of {missing}"
     parts = {"photos": photo_files} | ({"skeletons": masks[0]} if masks else {})
     source += "".join(part.said() for part in parts.values())
     if same := len(photo_files) - len(photos):
         source += f"; {same} photos left out that differ from others by their ending only"
     ranges = photo_files.value_range, masks[0].value_range if masks else None
-    listed = hashlib.sha256(repr(sorted(named)).encode(errors="replace")).hexdigest()[:8]
-    meaning = {"skeletons": "images" if masks else "OpenPose JSON", "pairs": f"{len(named)} ({listed})"}
-    meaning |= values_of(parts)
+    meaning = {"skeletons": "images" if masks else "OpenPose JSON", "pairs": _listed(named)}
+    meaning |= ({"test pairs": _listed(tests)} if tests else {}) | values_of(parts)
     train, test = (FilePairs(photos, drawn, part, size, seed, broken, ranges, meaning) for part in (kept, fresh))
     return train, test, source
+
+
+def _usable(
+    named: list[Names], photos: Mapping[str, Path], drawn: Mapping[str, Path], least: int, said: str
+) -> list[Names]:
+    """Pairs whose files are there, at least so many."""
+    known = photos.keys() & drawn.keys()
+    found = [pair for pair in named if pair[0] in known and pair[1] in known]
+    if len(found) < least:
+        example = next((name for pair in named for name in pair if name not in known), "none")
+        raise ValueError(
+            f"{said} names {len(named)} pairs, {len(found)} of them with photo and skeleton; {example!r} has "
+            f"{'a' if example in photos else 'no'} photo and {'a' if example in drawn else 'no'} skeleton"
+        )
+    return found
+
+
+def _listed(pairs: list[Names]) -> str:
+    """How many, and what stands for their names."""
+    return f"{len(pairs)} ({hashlib.sha256(repr(sorted(pairs)).encode(errors='replace')).hexdigest()[:8]})"
 
 
 def _json_files(folder: Path) -> list[Path]:
@@ -189,32 +241,3 @@ def _has_hand(path: Path) -> bool:
     except NoHandError:
         return False
     return True
-
-
-def read_pairs(path: Path) -> list[tuple[str, str]]:
-    """Names, without ending, of source and target: as listed, or all of one person.
-
-    Raises:
-        ValueError: the file is missing or has other columns.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:  # Excel's files begin with a byte order mark
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"pairs: cannot read {str(path)!r}: {shortened(error)}") from error
-    columns = {str(name) for name in rows[0]} if rows else set()  # cells beside the columns have the name None
-    for number, row in enumerate(rows, 2):
-        if any(not row[name] for name in ("source", "target", "file", "person") if name in columns):
-            raise ValueError(f"pairs: line {number} of {str(path)!r} has an empty cell")
-    if {"source", "target"} <= columns:
-        return [(Path(row["source"]).stem, Path(row["target"]).stem) for row in rows]
-    if {"file", "person"} <= columns:
-        persons: dict[str, list[str]] = defaultdict(list)
-        for row in rows:
-            persons[row["person"]].append(Path(row["file"]).stem)
-        if found := [pair for names in persons.values() for pair in permutations(names, 2)]:
-            return found
-        raise ValueError(f"pairs: {str(path)!r} names {len(rows)} files, no two of one person; a pair needs two")
-    raise ValueError(
-        f"pairs: {str(path)!r} has columns {shortened(sorted(columns))}; expected source and target, or file and person"
-    )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asymkit import AnySize
 from asymkit.objectives.asymmetricgan.unsupervised import Translators
+from support.data.domains import Images
 from support.run.rng import seeded, seeded_inference
 
 
@@ -49,26 +52,44 @@ def accuracy(classifier: nn.Module, images: Tensor, labels: Tensor, batch: int =
     return (guesses == labels.to(guesses)).float().mean().item()
 
 
+def each_image(network: nn.Module, images: Sequence[Tensor], labels: Sequence[int]) -> list[Tensor]:
+    """What a generator makes of images (C, H, W) of any sizes, each with its label."""
+    made: dict[int, Tensor] = {}
+    padded = AnySize(network, getattr(network, "multiple", 1))
+    for numbers in _of_one_size(images):
+        together = torch.stack([images[number] for number in numbers])
+        wanted = torch.tensor([labels[number] for number in numbers], device=together.device)
+        made |= zip(numbers, padded(together, wanted), strict=True)
+    return [made[number] for number in range(len(images))]
+
+
+def _of_one_size(images: Sequence[Tensor], batch: int = 32) -> list[list[int]]:
+    """Batches, as the numbers of images of one size."""
+    alike: defaultdict[torch.Size, list[int]] = defaultdict(list)
+    for number, image in enumerate(images):
+        alike[image.shape].append(number)
+    return [numbers[first : first + batch] for numbers in alike.values() for first in range(0, len(numbers), batch)]
+
+
 @seeded_inference()
-def domain_accuracy(classifier: nn.Module, model: Translators, images: list[Tensor]) -> dict[str, list[float]]:
+def domain_accuracy(classifier: nn.Module, model: Translators, images: Images) -> dict[str, list[float]]:
     """Share of images that the classifier takes for one of the domain they should be of, by domain.
 
     Args:
         classifier: of :func:`train_classifier`.
         model: trained, on the images' device.
-        images: a batch of held-out images of every domain.
+        images: held-out images of every domain.
 
     Returns:
         ``real``: of the images themselves; ``translated``: of all other domains' images translated to this one.
     """
-    count = len(images)
-    real = [accuracy(classifier, batch, torch.full((len(batch),), d)) for d, batch in enumerate(images)]
+
+    def share(found: Sequence[Tensor], domain: int) -> float:
+        batches = (torch.stack([found[number] for number in numbers]) for numbers in _of_one_size(found))
+        return torch.cat([classifier(batch).argmax(1) == domain for batch in batches]).float().mean().item()
+
     translated = []
-    for target in range(count):
-        others = torch.cat([batch for d, batch in enumerate(images) if d != target])
-        wanted = torch.full((len(others),), target, device=others.device)
-        fakes = [
-            model.dual.translate(part, labels) for part, labels in zip(others.split(32), wanted.split(32), strict=True)
-        ]
-        translated.append(accuracy(classifier, torch.cat(fakes), wanted))
-    return {"real": real, "translated": translated}
+    for target in range(len(images)):
+        others = [image for domain, batch in enumerate(images) if domain != target for image in batch]
+        translated.append(share(each_image(model.dual, others, [target] * len(others)), target))
+    return {"real": [share(list(batch), domain) for domain, batch in enumerate(images)], "translated": translated}

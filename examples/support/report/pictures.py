@@ -6,18 +6,16 @@ Everywhere the model is a trained one, images are on its device in [-1, 1], x ri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.utils import make_grid
 
 from asymkit import ops
 from asymkit.objectives import asymgan, asyncgan
 from asymkit.objectives.asymgan import Translators
-from asymkit.objectives.asymmetricgan import supervised, unsupervised
-from support.report.classifier import domain_accuracy
+from asymkit.objectives.asymmetricgan import supervised
 from support.report.page import Snapshot
 from support.run.plan import IntermediateImages
 from support.run.rng import seeded_inference
@@ -48,21 +46,6 @@ def munit_snapshot(model: Any, shown: Both, intermediate: IntermediateImages) ->
 def gesture_snapshot(model: supervised.Translators, pairs: Pairs) -> Snapshot:
     """Hands in other poses and back, with signal-to-noise ratios."""
     return Snapshot(gesture_pictures(model, pairs), gesture_figures(model, pairs))
-
-
-def domain_snapshot(
-    model: unsupervised.Translators,
-    classifier: nn.Module,
-    names: Sequence[str],
-    measured: list[Tensor],
-    shown: list[Tensor],
-) -> Snapshot:
-    """Images of every domain in all others, and the share that a classifier takes for them."""
-    figures: dict[str, float] = {}
-    for kind, shares in domain_accuracy(classifier, model, measured).items():
-        figures |= {f"accuracy_{kind}_{name}": share for name, share in zip(names, shares, strict=True)}
-        figures[f"accuracy_{kind}"] = sum(shares) / len(shares)
-    return Snapshot(domain_pictures(model, shown, names), figures)
 
 
 @seeded_inference()
@@ -205,20 +188,6 @@ def _intermediate(x: Tensor, y: Tensor, intermediate: IntermediateImages) -> dic
 
 
 @seeded_inference()
-def domain_pictures(model: unsupervised.Translators, images: list[Tensor], names: Sequence[str]) -> dict[str, Tensor]:
-    """Grids: images of every domain to every domain, and the way back."""
-    inputs = torch.cat([batch[:2] for batch in images])
-    sources = torch.arange(len(images), device=inputs.device).repeat_interleave(2)[: len(inputs)]
-    fakes = [model.dual.translate(inputs, torch.full_like(sources, domain)) for domain in range(len(images))]
-    fake = model.dual.translate(inputs, (sources + 1) % len(images))
-    there = "There and back: x, its translation to the next domain, its reconstruction"
-    return {
-        f"Every input to every domain: x, then {', '.join(names)}": _grid(inputs, *fakes),
-        there: _grid(inputs, fake, model.dual.reconstruct(fake, sources)),
-    }
-
-
-@seeded_inference()
 def gesture_pictures(model: supervised.Translators, pairs: Pairs, rows: int = 5, columns: int = 7) -> dict[str, Tensor]:
     """Grids: one photo with many skeletons as in Fig. 10, and the way there and back."""
     x, _skeleton_x, _y, skeleton_y = pairs
@@ -227,10 +196,13 @@ def gesture_pictures(model: supervised.Translators, pairs: Pairs, rows: int = 5,
     corner = torch.ones_like(x[:1])
     table = torch.cat([torch.cat([corner, wanted])[None], torch.stack([photos, *fakes], dim=1)])
     cycles = model(*(part[:rows] for part in pairs))
-    there = cycles.x, cycles.skeleton_y, cycles.fake_y, cycles.y, cycles.skeleton_x, cycles.rebuilt_x
+    there, caption = [cycles.x, cycles.skeleton_y, cycles.fake_y, cycles.y], "There: x, l_y, y' = Gᵗ(x, l_y), y"
+    if cycles.rebuilt_x is not None:
+        there += [cycles.skeleton_x, cycles.rebuilt_x]
+        caption = "There and back: x, l_y, y' = Gᵗ(x, l_y), y, l_x, x̂ = Gʳ(y', l_x)"
     return {
         "One photo, many skeletons: x, then Gᵗ(x, l) for the skeleton l above": _table(table),
-        "There and back: x, l_y, y' = Gᵗ(x, l_y), y, l_x, x̂ = Gʳ(y', l_x)": _grid(*there),
+        caption: _grid(*there),
     }
 
 
@@ -242,9 +214,10 @@ def gesture_figures(model: supervised.Translators, pairs: Pairs, batch: int = 8)
         cycles = model(*part)
         values = {
             "psnr_translated_db": psnr(cycles.fake_y, cycles.y),
-            "psnr_rebuilt_db": psnr(cycles.rebuilt_x, cycles.x),
             "psnr_of_copying_x_db": psnr(cycles.x, cycles.y),
         }
+        if cycles.rebuilt_x is not None:
+            values["psnr_rebuilt_db"] = psnr(cycles.rebuilt_x, cycles.x)
         for name, value in values.items():
             sums[name] = sums.get(name, 0.0) + value.sum().item() / len(pairs[0])
     return sums

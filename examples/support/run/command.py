@@ -32,7 +32,7 @@ MAY_CHANGE = frozenset(
 )
 """Settings that a resumed run may have otherwise than before."""
 
-MAY_MOVE = frozenset({"data", "skeletons", "pairs", "mnist", "other"})
+MAY_MOVE = frozenset({"data", "skeletons", "pairs", "test_pairs", "mnist", "other"})
 """Files and folders, which may be elsewhere than before; other ones are noticed by their names."""
 
 EXAMPLES = Path(__file__).parents[2]

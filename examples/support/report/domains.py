@@ -1,0 +1,80 @@
+"""What the report of a run between domains shows: images of every domain in all others, and what a classifier takes them for."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torchvision.utils import make_grid
+
+from asymkit.objectives.asymmetricgan.unsupervised import Translators
+from support.data.domains import MEASURED, SHOWN, Domains, DomainSettings, HeldOut, Images, domain_batches
+from support.report.classifier import domain_accuracy, each_image, train_classifier
+from support.report.page import Snapshot
+from support.report.progress import with_bar
+from support.run.rng import seeded_inference
+
+
+def domain_report(
+    settings: DomainSettings, data: Domains, held_out: HeldOut, device: torch.device, main: bool
+) -> Callable[[Translators], Snapshot]:
+    """Shows a model by pictures of held-out images, and by the share that a classifier takes for their domain.
+
+    The classifier is trained on crops of the training images when a report first needs it.
+
+    Args:
+        settings: of the run.
+        data: images of training.
+        held_out: others.
+        device: of the model.
+        main: whether this process shows progress.
+    """
+
+    @functools.cache
+    def classifier() -> nn.Module:
+        images = with_bar(domain_batches(data, settings.classifier_steps), "classifier for the report", main)
+        return train_classifier(images, settings.channels, len(data.names), device)
+
+    measured = held_out.of_each(MEASURED, None, device)
+    shown = held_out.of_each(SHOWN, settings.picture_size, device)
+    return lambda trained: domain_snapshot(trained, classifier(), data.names, measured, shown)
+
+
+def domain_snapshot(
+    model: Translators, classifier: nn.Module, names: Sequence[str], measured: Images, shown: Images
+) -> Snapshot:
+    """Images of every domain in all others, and the share that a classifier takes for them."""
+    figures: dict[str, float] = {}
+    for kind, shares in domain_accuracy(classifier, model, measured).items():
+        figures |= {f"accuracy_{kind}_{name}": share for name, share in zip(names, shares, strict=True)}
+        figures[f"accuracy_{kind}"] = sum(shares) / len(shares)
+    return Snapshot(domain_pictures(model, shown, names), figures)
+
+
+@seeded_inference()
+def domain_pictures(model: Translators, images: Images, names: Sequence[str]) -> dict[str, Tensor]:
+    """Grids: images of every domain to every domain, and the way back where there is one."""
+    inputs = [image for batch in images for image in batch]
+    sources = [domain for domain, batch in enumerate(images) for _ in batch]
+    fakes = [each_image(model.dual, inputs, [domain] * len(inputs)) for domain in range(len(images))]
+    grids = {f"Every input to every domain: x, then {', '.join(names)}": _grid(inputs, *fakes)}
+    if model.reconstruction:
+        fake = each_image(model.dual, inputs, [(source + 1) % len(images) for source in sources])
+        there = "There and back: x, its translation to the next domain, its reconstruction"
+        grids[there] = _grid(inputs, fake, each_image(model.dual.reconstructor, fake, sources))
+    return grids
+
+
+def _grid(*columns: Sequence[Tensor]) -> Tensor:
+    """Images side by side, one of each column to a row; those of several sizes in the middle of white."""
+    pictures = [image for row in zip(*columns, strict=True) for image in row]
+    height, width = (max(image.shape[dim] for image in pictures) for dim in (1, 2))
+    framed = []
+    for image in pictures:
+        canvas = image.new_ones(image.shape[0], height, width)
+        top, left = (height - image.shape[1]) // 2, (width - image.shape[2]) // 2
+        canvas[:, top : top + image.shape[1], left : left + image.shape[2]] = image
+        framed.append(canvas)
+    return make_grid(framed, nrow=len(columns), normalize=True, value_range=(-1, 1), pad_value=1)
