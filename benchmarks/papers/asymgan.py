@@ -5,7 +5,11 @@ Sizes: §IV-D and §V train on 128², Fig. 10 on 64². Cityscapes' tables do not
 
 from __future__ import annotations
 
-from papers.registry import Arm, Exhibit, figures
+from functools import partial
+
+from papers.registry import Arm, Exhibit, printed
+
+TABLE, FIGURE = (partial(Exhibit, "asymgan", kind) for kind in ("table", "figure"))
 
 SEGMENTATION = ("per-pixel accuracy", "per-class accuracy", "class IoU")
 
@@ -23,108 +27,91 @@ ABLATIONS = (
     SMALL,
 )
 VECTOR = "a spatial z in the base version, as §IV-A; the extended one has a vector"
-FCN = (
-    "the papers' FCN-8s-256 or FCN-32s-256 as --segmentation with --segmentation-weights; without them a small U-Net is "
-    "trained on the real training photos, whose figures compare with one another and with the row of real photos, not with the paper's"
-)
 
 EXHIBITS = (
-    Exhibit(
-        "asymgan",
-        "table",
+    TABLE(
         1,
         "Segmentation scores, photo → label",
         ["cityscapes"],
         BOTH,
         ["label_scores"],
-        {
-            "cityscapes": figures(
-                SEGMENTATION,
-                {
-                    "CoGAN": ("45.0%", "11.0%", "8.0%"),
-                    "SimGAN": ("47.0%", "11.0%", "7.0%"),
-                    "DualGAN": ("49.3%", "11.2%", "7.6%"),
-                    "AugCGAN": ("52.3%", "17.8%", "13.3%"),
-                    "Cycle GAN": ("58.0%", "22.0%", "16.0%"),
-                    "CycleGAN baseline": ("58.4%", "21.2%", "15.7%"),
-                    "Ours-w/o-ex": ("74.9%", "27.6%", "21.6%"),
-                    "Ours": ("63.1%", "22.1%", "16.1%"),
-                },
-            )
-        },
+        printed(
+            "cityscapes",
+            SEGMENTATION,
+            {
+                "CoGAN": ("45.0%", "11.0%", "8.0%"),
+                "SimGAN": ("47.0%", "11.0%", "7.0%"),
+                "DualGAN": ("49.3%", "11.2%", "7.6%"),
+                "AugCGAN": ("52.3%", "17.8%", "13.3%"),
+                "Cycle GAN": ("58.0%", "22.0%", "16.0%"),
+                "CycleGAN baseline": ("58.4%", "21.2%", "15.7%"),
+                "Ours-w/o-ex": ("74.9%", "27.6%", "21.6%"),
+                "Ours": ("63.1%", "22.1%", "16.1%"),
+            },
+        ),
         note=VECTOR,
     ),
-    Exhibit(
-        "asymgan",
-        "table",
+    TABLE(
         2,
         "FCN scores, label → photo with a sampled z",
         ["cityscapes"],
         (Arm("real photos"), *BOTH),
         ["photo_scores"],
-        {
-            "cityscapes": figures(
-                SEGMENTATION,
-                {
-                    "FCN-8s-256 on real photos": ("80.0%", "26.0%", "21.2%"),
-                    "FCN-8s-256: CycleGAN baseline": ("53.9%", "17.7%", "12.6%"),
-                    "FCN-8s-256: Ours-w/o-ex": ("64.0%", "24.0%", "16.9%"),
-                    "real photos": ("87.9%", "70.9%", "59.4%"),
-                    "AugCGAN": ("46.8%", "17.0%", "11.4%"),
-                    "CycleGAN baseline": ("60.9%", "24.4%", "17.9%"),
-                    "Ours-w/o-ex": ("74.3%", "30.4%", "22.9%"),
-                    "Ours": ("79.4%", "31.4%", "24.5%"),
-                },
-            )
-        },
-        needs=FCN,
+        printed(
+            "cityscapes",
+            SEGMENTATION,
+            {
+                "FCN-8s-256 on real photos": ("80.0%", "26.0%", "21.2%"),
+                "FCN-8s-256: CycleGAN baseline": ("53.9%", "17.7%", "12.6%"),
+                "FCN-8s-256: Ours-w/o-ex": ("64.0%", "24.0%", "16.9%"),
+                "real photos": ("87.9%", "70.9%", "59.4%"),
+                "AugCGAN": ("46.8%", "17.0%", "11.4%"),
+                "CycleGAN baseline": ("60.9%", "24.4%", "17.9%"),
+                "Ours-w/o-ex": ("74.3%", "30.4%", "22.9%"),
+                "Ours": ("79.4%", "31.4%", "24.5%"),
+            },
+        ),
+        needs=["scorer"],
         note="rows without a network's name are those of the paper's own FCN-32s-256",
     ),
-    Exhibit(
-        "asymgan",
-        "table",
+    TABLE(
         3,
         "MOS of label → photo: correctness, realness, richness",
         ["cityscapes"],
         BOTH,
         ["mos"],
-        {
-            "cityscapes": figures(
-                ("correctness", "realness", "richness"),
-                {
-                    "CycleGAN baseline": ("2.91", "2.85", "2.87"),
-                    "Ours-w/o-ex": ("3.62", "3.51", "3.47"),
-                    "Ours": ("3.74", "3.48", "3.52"),
-                },
-            )
-        },
-        needs="people: the command writes the page that asks them, and scores the answers that are put beside it",
+        printed(
+            "cityscapes",
+            ("correctness", "realness", "richness"),
+            {
+                "CycleGAN baseline": ("2.91", "2.85", "2.87"),
+                "Ours-w/o-ex": ("3.62", "3.51", "3.47"),
+                "Ours": ("3.74", "3.48", "3.52"),
+            },
+        ),
+        needs=["people", "VGG"],
         note="the paper asked 45",
     ),
-    Exhibit("asymgan", "figure", 1, "Overview of AsymGAN", note="a diagram; its pictures are Figures 3, 4 and 8 again"),
-    Exhibit("asymgan", "figure", 2, "The main framework", note="a diagram; docs/asymgan.md and examples/asymgan.py are the method"),
-    Exhibit("asymgan", "figure", 3, "Generation quality in both directions", ["cityscapes"], BOTH, ["rich_grid", "poor_grid"]),
-    Exhibit("asymgan", "figure", 4, "Sampled z, label → photo", ["cityscapes"], [BASE, EXTENDED], ["run_pictures", "diversity"]),
-    Exhibit(
-        "asymgan",
-        "figure",
+    FIGURE(1, "Overview of AsymGAN", note="a diagram; its pictures are Figures 3, 4 and 8 again"),
+    FIGURE(2, "The main framework", note="a diagram; docs/asymgan.md and examples/asymgan.py are the method"),
+    FIGURE(3, "Generation quality in both directions", ["cityscapes"], BOTH, ["rich_grid", "poor_grid"]),
+    FIGURE(4, "Sampled z, label → photo", ["cityscapes"], [BASE, EXTENDED], ["run_pictures", "diversity"]),
+    FIGURE(
         5,
         "Diversity over a sampled z, on real and on generated labels, and interpolation",
         ["helen"],
         (
             CYCLEGAN,
-            CYCLEGAN.named("Cycle GAN with dropout", dropout=True),
+            CYCLEGAN.named("Cycle GAN with dropout", dropout=0.5),
             EXTENDED.named("z in every norm, as AugCGAN's", injection="cin_all"),
             EXTENDED,
         ),
         ["run_pictures", "diversity", "same_z"],
         note="AugCGAN itself, with a z for each domain, and DualGAN are not among the examples",
     ),
-    Exhibit("asymgan", "figure", 6, "Encoded z of photos, and interpolation", ["helen"], [EXTENDED], ["run_pictures"]),
-    Exhibit("asymgan", "figure", 7, "Encoded z of paintings, and interpolation", ["vangogh2photo"], [EXTENDED], ["run_pictures"]),
-    Exhibit(
-        "asymgan",
-        "figure",
+    FIGURE(6, "Encoded z of photos, and interpolation", ["helen"], [EXTENDED], ["run_pictures"]),
+    FIGURE(7, "Encoded z of paintings, and interpolation", ["vangogh2photo"], [EXTENDED], ["run_pictures"]),
+    FIGURE(
         8,
         "Sensitivity to crops and resizes, in both loops",
         ["cityscapes"],
@@ -132,20 +119,16 @@ EXHIBITS = (
         ["changed_pictures", "sensitivity", "leak"],
         note="the leak, how much of x is hidden in G(x), is ours",
     ),
-    Exhibit("asymgan", "figure", 9, "Sensitivity to a small disturbance of G(x)", ["helen"], BOTH, ["changed_pictures", "sensitivity"]),
-    Exhibit(
-        "asymgan",
-        "figure",
+    FIGURE(9, "Sensitivity to a small disturbance of G(x)", ["helen"], BOTH, ["changed_pictures", "sensitivity"]),
+    FIGURE(
         10,
         "Without the adversarial, perceptual and total variation terms, 64²",
         ["edges2shoes-3k", "helen"],
         ABLATIONS,
         ["run_pictures", "diversity", "same_z"],
-        needs="VGG16's ImageNet weights for the perceptual terms, downloaded on first use",
+        needs=["VGG"],
     ),
-    Exhibit(
-        "asymgan",
-        "figure",
+    FIGURE(
         11,
         "Applications, 128²",
         [
@@ -154,11 +137,9 @@ EXHIBITS = (
         ],
         [EXTENDED],
         ["run_pictures"],
-        needs="VGG16's ImageNet weights for the perceptual terms, downloaded on first use",
+        needs=["VGG"],
     ),
-    Exhibit(
-        "asymgan",
-        "figure",
+    FIGURE(
         12,
         "How z enters F: concat, concat to all, CIN",
         ["helen"],

@@ -6,185 +6,166 @@ the high-resolution networks here, which have discriminators of two scales besid
 
 from __future__ import annotations
 
-from papers.registry import Arm, Exhibit, figures
+from functools import partial
+
+from papers.registry import Arm, Exhibit, figures, printed
+
+TABLE, FIGURE = (partial(Exhibit, "asyncgan", kind) for kind in ("table", "figure"))
 
 WIDE = (512, 1024)
 CYCLEGAN = Arm("CycleGAN-256", "asyncgan", {"schedule": "sync"}, preset="cyclegan")
 CYCLEGAN_512 = Arm("CycleGAN-512", "asyncgan", {"schedule": "sync", "size": (512, 512)})
 CYCLEGAN_1024 = CYCLEGAN_512.named("CycleGAN-1024", size=WIDE)
-MUNIT = Arm("MUNIT", "asyncgan_munit", {"schedule": "sync"}, preset="cyclegan")
-MUNIT_512 = Arm("MUNIT-512", "asyncgan_munit", {"schedule": "sync", "size": (512, 512)})
+MUNIT = Arm("MUNIT", "asyncgan_munit", {"schedule": "sync", "size": 256})
+MUNIT_512 = MUNIT.named("MUNIT-512", size=(512, 512))
 MUNIT_1024 = MUNIT_512.named("MUNIT-1024", size=WIDE)
 ASYNC = Arm("Async-GAN", "asyncgan", {"size": WIDE})
 ASYNC_512 = ASYNC.named("Async-GAN", size=(512, 512))
 UNPAIRED = (CYCLEGAN, CYCLEGAN_512, CYCLEGAN_1024, MUNIT, MUNIT_512, MUNIT_1024, ASYNC)
 SHOWN = (CYCLEGAN_1024, MUNIT_1024, ASYNC)
 
+SCORED = ("scorer", "Inception", "LPIPS")
 PAIRED = ("SSIM", "PSNR (dB)", "LPIPS", "FID")
 QUALITY = (*PAIRED, "per-class accuracy", "class IoU")
-DEEPLAB = (
-    "the paper's DeepLab-v3 trained on Cityscapes as --segmentation with --segmentation-weights; without it a small U-Net is "
-    "trained on the real training photos, whose figures compare with one another only"
-)
-OWN_MUNIT = "MUNIT here is a compact one of our own; DRIT, StarGAN-v2, BicycleGAN and Pix2pixHD are not among the examples"
+OWN_MUNIT = "MUNIT is a compact one of our own"
 
 EXHIBITS = (
-    Exhibit("asyncgan", "figure", 1, "Shannon entropy of both domains", ["cityscapes"], (), ["entropy"]),
-    Exhibit("asyncgan", "figure", 2, "Key ideas", note="a diagram; docs/asyncgan.md and examples/asyncgan.py are the method"),
-    Exhibit(
-        "asyncgan",
-        "table",
+    FIGURE(1, "Shannon entropy of both domains", ["cityscapes"], (), ["entropy"]),
+    FIGURE(2, "Key ideas", note="a diagram; docs/asyncgan.md and examples/asyncgan.py are the method"),
+    TABLE(
         1,
         "Label → photo",
         ["cityscapes"],
         UNPAIRED,
         ["paired", "quality", "photo_scores"],
-        {
-            "cityscapes": figures(
-                QUALITY,
-                {
-                    "CycleGAN-256": ("0.8347", "14.87", "0.5451", "77.11", "25.1%", "8.3%"),
-                    "CycleGAN-512": ("0.8328", "15.03", "0.5134", "84.93", "36.3%", "22.1%"),
-                    "CycleGAN-1024": ("0.8415", "15.12", "0.4617", "71.64", "42.6%", "27.7%"),
-                    "MUNIT": ("0.7744", "13.80", "0.5481", "71.85", "28.8%", "17.1%"),
-                    "MUNIT-512": ("0.8156", "14.61", "0.4804", "78.25", "35.6%", "21.6%"),
-                    "MUNIT-1024": ("0.8254", "14.98", "0.4615", "84.16", "40.6%", "26.5%"),
-                    "StarGAN-v2": ("0.8415", "15.56", "0.4417", "78.73", "55.6%", "41.7%"),
-                    "Async-GAN": ("0.8396", "15.67", "0.4374", "72.10", "58.1%", "47.7%"),
-                    "Pix2pixHD (paired)": ("0.8528", "16.09", "0.4366", "59.38", "67.4%", "58.6%"),
-                },
-            )
-        },
+        printed(
+            "cityscapes",
+            QUALITY,
+            {
+                "CycleGAN-256": ("0.8347", "14.87", "0.5451", "77.11", "25.1%", "8.3%"),
+                "CycleGAN-512": ("0.8328", "15.03", "0.5134", "84.93", "36.3%", "22.1%"),
+                "CycleGAN-1024": ("0.8415", "15.12", "0.4617", "71.64", "42.6%", "27.7%"),
+                "MUNIT": ("0.7744", "13.80", "0.5481", "71.85", "28.8%", "17.1%"),
+                "MUNIT-512": ("0.8156", "14.61", "0.4804", "78.25", "35.6%", "21.6%"),
+                "MUNIT-1024": ("0.8254", "14.98", "0.4615", "84.16", "40.6%", "26.5%"),
+                "StarGAN-v2": ("0.8415", "15.56", "0.4417", "78.73", "55.6%", "41.7%"),
+                "Async-GAN": ("0.8396", "15.67", "0.4374", "72.10", "58.1%", "47.7%"),
+                "Pix2pixHD (paired)": ("0.8528", "16.09", "0.4366", "59.38", "67.4%", "58.6%"),
+            },
+        ),
         WIDE,
-        DEEPLAB,
+        SCORED,
         OWN_MUNIT,
     ),
-    Exhibit(
-        "asyncgan",
-        "table",
+    TABLE(
         2,
         "Defogging",
         ["foggy-cityscapes"],
         UNPAIRED,
         ["paired", "quality", "photo_scores"],
-        {
-            "foggy-cityscapes": figures(
-                QUALITY,
-                {
-                    "CycleGAN-256": ("0.8413", "20.16", "0.4136", "78.98", "56.8%", "32.4%"),
-                    "CycleGAN-512": ("0.8604", "22.76", "0.3712", "67.54", "63.1%", "38.9%"),
-                    "CycleGAN-1024": ("0.8656", "23.24", "0.3604", "71.87", "69.3%", "44.1%"),
-                    "MUNIT": ("0.8517", "21.25", "0.3917", "84.62", "47.8%", "28.7%"),
-                    "MUNIT-512": ("0.8692", "22.42", "0.3667", "73.61", "69.2%", "42.1%"),
-                    "MUNIT-1024": ("0.8701", "23.41", "0.3535", "64.62", "71.1%", "46.2%"),
-                    "StarGAN-v2": ("0.8812", "26.12", "0.3426", "59.75", "79.1%", "54.9%"),
-                    "Async-GAN": ("0.8891", "26.48", "0.3313", "62.10", "85.8%", "59.3%"),
-                    "Pix2pixHD (paired)": ("0.9051", "27.18", "0.3414", "59.38", "84.9%", "57.9%"),
-                },
-            )
-        },
+        printed(
+            "foggy-cityscapes",
+            QUALITY,
+            {
+                "CycleGAN-256": ("0.8413", "20.16", "0.4136", "78.98", "56.8%", "32.4%"),
+                "CycleGAN-512": ("0.8604", "22.76", "0.3712", "67.54", "63.1%", "38.9%"),
+                "CycleGAN-1024": ("0.8656", "23.24", "0.3604", "71.87", "69.3%", "44.1%"),
+                "MUNIT": ("0.8517", "21.25", "0.3917", "84.62", "47.8%", "28.7%"),
+                "MUNIT-512": ("0.8692", "22.42", "0.3667", "73.61", "69.2%", "42.1%"),
+                "MUNIT-1024": ("0.8701", "23.41", "0.3535", "64.62", "71.1%", "46.2%"),
+                "StarGAN-v2": ("0.8812", "26.12", "0.3426", "59.75", "79.1%", "54.9%"),
+                "Async-GAN": ("0.8891", "26.48", "0.3313", "62.10", "85.8%", "59.3%"),
+                "Pix2pixHD (paired)": ("0.9051", "27.18", "0.3414", "59.38", "84.9%", "57.9%"),
+            },
+        ),
         WIDE,
-        DEEPLAB,
+        SCORED,
         OWN_MUNIT,
     ),
-    Exhibit(
-        "asyncgan",
-        "table",
+    TABLE(
         3,
         "Night → day",
         ["bdd100k-night"],
         UNPAIRED,
         ["quality", "photo_scores"],
-        {
-            "bdd100k-night": figures(
-                QUALITY[3:],
-                {
-                    "night images themselves": ("101.2", "39.8%", "14.1%"),
-                    "CycleGAN-256": ("80.82", "19.4%", "10.3%"),
-                    "CycleGAN-512": ("76.45", "37.8%", "14.6%"),
-                    "CycleGAN-1024": ("73.87", "41.4%", "16.7%"),
-                    "MUNIT": ("61.83", "19.7%", "9.60%"),
-                    "MUNIT-512": ("59.76", "34.6%", "13.2%"),
-                    "MUNIT-1024": ("61.83", "38.5%", "14.0%"),
-                    "StarGAN-v2": ("51.67", "45.4%", "25.6%"),
-                    "Async-GAN": ("41.92", "65.1%", "31.6%"),
-                },
-            )
-        },
-        needs=DEEPLAB,
+        printed(
+            "bdd100k-night",
+            QUALITY[3:],
+            {
+                "night images themselves": ("101.2", "39.8%", "14.1%"),
+                "CycleGAN-256": ("80.82", "19.4%", "10.3%"),
+                "CycleGAN-512": ("76.45", "37.8%", "14.6%"),
+                "CycleGAN-1024": ("73.87", "41.4%", "16.7%"),
+                "MUNIT": ("61.83", "19.7%", "9.60%"),
+                "MUNIT-512": ("59.76", "34.6%", "13.2%"),
+                "MUNIT-1024": ("61.83", "38.5%", "14.0%"),
+                "StarGAN-v2": ("51.67", "45.4%", "25.6%"),
+                "Async-GAN": ("41.92", "65.1%", "31.6%"),
+            },
+        ),
+        needs=SCORED,
         note=OWN_MUNIT,
     ),
-    Exhibit(
-        "asyncgan",
-        "table",
+    TABLE(
         4,
         "Portrait → photo",
         ["apdrawing"],
         (CYCLEGAN, CYCLEGAN_512, MUNIT, MUNIT_512, ASYNC_512),
         ["paired", "quality"],
-        {
-            "apdrawing": figures(
-                PAIRED,
-                {
-                    "CycleGAN-256": ("0.8329", "12.62", "0.4578", "125.4"),
-                    "CycleGAN-512": ("0.8387", "13.21", "0.4315", "111.5"),
-                    "MUNIT": ("0.8199", "12.85", "0.4636", "139.6"),
-                    "MUNIT-512": ("0.8376", "13.16", "0.4227", "105.2"),
-                    "StarGAN-v2": ("0.8494", "13.64", "0.4175", "98.56"),
-                    "Async-GAN": ("0.8524", "13.54", "0.4165", "121.1"),
-                    "Pix2pixHD (paired)": ("0.8553", "13.47", "0.4346", "135.4"),
-                },
-            )
-        },
+        printed(
+            "apdrawing",
+            PAIRED,
+            {
+                "CycleGAN-256": ("0.8329", "12.62", "0.4578", "125.4"),
+                "CycleGAN-512": ("0.8387", "13.21", "0.4315", "111.5"),
+                "MUNIT": ("0.8199", "12.85", "0.4636", "139.6"),
+                "MUNIT-512": ("0.8376", "13.16", "0.4227", "105.2"),
+                "StarGAN-v2": ("0.8494", "13.64", "0.4175", "98.56"),
+                "Async-GAN": ("0.8524", "13.54", "0.4165", "121.1"),
+                "Pix2pixHD (paired)": ("0.8553", "13.47", "0.4346", "135.4"),
+            },
+        ),
         (512, 512),
         note=OWN_MUNIT,
     ),
-    Exhibit(
-        "asyncgan",
-        "table",
+    TABLE(
         5,
         "What the intermediate domains lead to",
         ["cityscapes"],
         [Arm(name, "asyncgan", {"size": WIDE}, keeps_phases=True) for name in ("1st", "2nd", "3rd")],
         ["phases"],
-        {
-            "cityscapes": figures(
-                ("FID", "SSIM", "PSNR (dB)", "LPIPS"),
-                {
-                    "1st": ("93.61", "0.7923", "14.92", "0.5367"),
-                    "2nd": ("82.50", "0.8178", "15.35", "0.4812"),
-                    "3rd": ("72.10", "0.8396", "15.67", "0.4374"),
-                },
-            )
-        },
+        printed(
+            "cityscapes",
+            ("FID", "SSIM", "PSNR (dB)", "LPIPS"),
+            {
+                "1st": ("93.61", "0.7923", "14.92", "0.5367"),
+                "2nd": ("82.50", "0.8178", "15.35", "0.4812"),
+                "3rd": ("72.10", "0.8396", "15.67", "0.4374"),
+            },
+        ),
         WIDE,
         note="which three moments are meant the paper does not say; here: the first, the middle and the last end of a phase",
     ),
-    Exhibit(
-        "asyncgan",
-        "table",
+    TABLE(
         6,
         "The period T, with N = 100",
         ["cityscapes"],
         [ASYNC.named(f"N = 100, T = {period}", period=period) for period in (5, 15, 30, 10)],
         ["quality", "photo_scores"],
-        {
-            "cityscapes": figures(
-                ("FID", "class IoU"),
-                {
-                    "N = 100, T = 5": ("76.3", "41.9%"),
-                    "N = 100, T = 15": ("78.1", "45.1%"),
-                    "N = 100, T = 30": ("82.8", "39.2%"),
-                    "N = 100, T = 10": ("72.1", "47.7%"),
-                },
-            )
-        },
+        printed(
+            "cityscapes",
+            ("FID", "class IoU"),
+            {
+                "N = 100, T = 5": ("76.3", "41.9%"),
+                "N = 100, T = 15": ("78.1", "45.1%"),
+                "N = 100, T = 30": ("82.8", "39.2%"),
+                "N = 100, T = 10": ("72.1", "47.7%"),
+            },
+        ),
         WIDE,
-        DEEPLAB,
+        SCORED,
     ),
-    Exhibit(
-        "asyncgan",
-        "table",
+    TABLE(
         7,
         "Synchronous against asynchronous (*)",
         ["cityscapes"],
@@ -197,26 +178,23 @@ EXHIBITS = (
             ASYNC,
         ),
         ["paired", "quality", "photo_scores"],
-        {
-            "cityscapes": figures(
-                QUALITY,
-                {
-                    "CycleGAN-256": ("0.8347", "14.87", "0.5451", "77.11", "25.1%", "8.3%"),
-                    "CycleGAN-256*": ("0.8109", "14.28", "0.5102", "65.51", "31.6%", "18.3%"),
-                    "MUNIT": ("0.7744", "13.80", "0.5481", "71.85", "28.8%", "17.1%"),
-                    "MUNIT*": ("0.7729", "14.17", "0.4963", "81.89", "37.6%", "24.5%"),
-                    "CycleGAN-1024": ("0.8415", "15.12", "0.4617", "71.64", "42.6%", "27.7%"),
-                    "Async-GAN": ("0.8396", "15.67", "0.4374", "72.10", "58.1%", "47.7%"),
-                },
-            )
-        },
+        printed(
+            "cityscapes",
+            QUALITY,
+            {
+                "CycleGAN-256": ("0.8347", "14.87", "0.5451", "77.11", "25.1%", "8.3%"),
+                "CycleGAN-256*": ("0.8109", "14.28", "0.5102", "65.51", "31.6%", "18.3%"),
+                "MUNIT": ("0.7744", "13.80", "0.5481", "71.85", "28.8%", "17.1%"),
+                "MUNIT*": ("0.7729", "14.17", "0.4963", "81.89", "37.6%", "24.5%"),
+                "CycleGAN-1024": ("0.8415", "15.12", "0.4617", "71.64", "42.6%", "27.7%"),
+                "Async-GAN": ("0.8396", "15.67", "0.4374", "72.10", "58.1%", "47.7%"),
+            },
+        ),
         WIDE,
-        DEEPLAB,
+        SCORED,
         OWN_MUNIT,
     ),
-    Exhibit(
-        "asyncgan",
-        "table",
+    TABLE(
         8,
         "Diversity with a latent z of 128",
         ["cityscapes", "facades"],
@@ -242,35 +220,30 @@ EXHIBITS = (
         },
         note="without z one input has one translation here, and no diversity; how the paper's row without z is above 0 it does not say",
     ),
-    Exhibit(
-        "asyncgan",
-        "table",
+    TABLE(
         9,
         "Both directions",
         ["cityscapes"],
         (Arm("AsymGAN", "asymgan", {"method": "base", "injection": "concat", "spatial": True, "size": 128}), *SHOWN),
         ["photo_scores", "label_scores"],
-        {
-            "cityscapes": figures(
-                (
-                    *("per-pixel accuracy", "per-class accuracy", "class IoU"),
-                    *("label per-pixel accuracy", "label per-class accuracy", "label class IoU"),
-                ),
-                {
-                    "AsymGAN": ("79.4%", "31.4%", "24.5%", "74.9%", "27.6%", "21.6%"),
-                    "CycleGAN-1024": ("81.1%", "42.6%", "27.7%", "79.4%", "38.1%", "30.1%"),
-                    "MUNIT-1024": ("79.7%", "40.6%", "26.5%", "76.6%", "34.6%", "28.5%"),
-                    "Async-GAN": ("86.2%", "58.1%", "47.7%", "81.6%", "44.7%", "32.6%"),
-                },
-            )
-        },
+        printed(
+            "cityscapes",
+            (
+                *("per-pixel accuracy", "per-class accuracy", "class IoU"),
+                *("label per-pixel accuracy", "label per-class accuracy", "label class IoU"),
+            ),
+            {
+                "AsymGAN": ("79.4%", "31.4%", "24.5%", "74.9%", "27.6%", "21.6%"),
+                "CycleGAN-1024": ("81.1%", "42.6%", "27.7%", "79.4%", "38.1%", "30.1%"),
+                "MUNIT-1024": ("79.7%", "40.6%", "26.5%", "76.6%", "34.6%", "28.5%"),
+                "Async-GAN": ("86.2%", "58.1%", "47.7%", "81.6%", "44.7%", "32.6%"),
+            },
+        ),
         WIDE,
-        DEEPLAB,
+        SCORED,
         OWN_MUNIT,
     ),
-    Exhibit(
-        "asyncgan",
-        "table",
+    TABLE(
         10,
         "Symmetric domains",
         ["summer2winter", "woman2man"],
@@ -289,54 +262,47 @@ EXHIBITS = (
         note="the paper gives red and blue values, forward and backward; side A is the rich one here",
     ),
     *(
-        Exhibit("asyncgan", "figure", number, title, [name], SHOWN, ["rich_grid", "segmented"], needs=DEEPLAB, note=OWN_MUNIT)
+        FIGURE(number, title, [name], SHOWN, ["rich_grid", "segmented"], needs=SCORED, note=OWN_MUNIT)
         for number, title, name in (
             (3, "Label → photo, and its segmentation", "cityscapes"),
             (4, "Defogging", "foggy-cityscapes"),
             (5, "Night → day, and its segmentation", "bdd100k-night"),
         )
     ),
-    Exhibit(
-        "asyncgan",
-        "figure",
-        6,
-        "Portrait → photo",
-        ["apdrawing"],
-        (CYCLEGAN_512, MUNIT_512, ASYNC_512),
-        ["rich_grid"],
-        note=OWN_MUNIT,
-    ),
-    Exhibit("asyncgan", "figure", 7, "Intermediate domains in both directions", ["cityscapes"], [ASYNC], ["run_pictures"]),
-    Exhibit(
-        "asyncgan",
-        "figure",
+    FIGURE(6, "Portrait → photo", ["apdrawing"], (CYCLEGAN_512, MUNIT_512, ASYNC_512), ["rich_grid"], note=OWN_MUNIT),
+    FIGURE(7, "Intermediate domains in both directions", ["cityscapes"], [ASYNC], ["run_pictures"]),
+    FIGURE(
         8,
         "Sampled z, label → photo",
         ["cityscapes"],
         [ASYNC_512.named("Async-GAN(w/ z)", aux_channels=128)],
         ["run_pictures"],
     ),
-    Exhibit(
-        "asyncgan",
-        "figure",
+    FIGURE(
         9,
         "Only (F, D_y) trained in the joint phase; and no reconstruction term, in the text",
         ["cityscapes"],
-        (ASYNC, ASYNC.named("(F, D_y) only", joint="easy"), ASYNC.named("without reconstruction", weights__pseudo=0)),
+        (
+            ASYNC,
+            ASYNC.named("(F, D_y) only", joint="easy"),
+            ASYNC.named("without reconstruction", no_reconstruction=True),
+        ),
         ["rich_grid", "poor_grid", "photo_scores"],
-        {"cityscapes": figures(("class IoU",), {"Async-GAN": ("47.7%",), "without reconstruction": ("28.3%",)})},
-        needs=DEEPLAB,
+        printed("cityscapes", ("class IoU",), {"Async-GAN": ("47.7%",), "without reconstruction": ("28.3%",)}),
+        needs=SCORED,
     ),
-    Exhibit("asyncgan", "figure", 10, "Aerial map → photo, label → facade", ["maps", "facades"], (CYCLEGAN, ASYNC_512), ["rich_grid"]),
-    Exhibit(
-        "asyncgan",
-        "table",
+    FIGURE(10, "Aerial map → photo, label → facade", ["maps", "facades"], (CYCLEGAN, ASYNC_512), ["rich_grid"]),
+    TABLE(
         "digits",
         "§IV-F: SVHN → MNIST, read by a classifier of real MNIST",
         ["svhn-mnist"],
         (Arm("CycleGAN", "asyncgan_digits"), Arm("Async-GAN", "asyncgan_digits")),
         ["digits"],
-        {"svhn-mnist": figures(("accuracy, rich to poor",), {"CycleGAN": ("26.1%",), "GcGAN": ("33.3%",), "Async-GAN": ("38.8%",)})},
+        printed(
+            "svhn-mnist",
+            ("accuracy, rich to poor",),
+            {"CycleGAN": ("26.1%",), "GcGAN": ("33.3%",), "Async-GAN": ("38.8%",)},
+        ),
         note="no table in the paper; figures of its text",
     ),
 )

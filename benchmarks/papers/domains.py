@@ -107,7 +107,9 @@ def counted(work: Work, least_dimensions: int) -> list[Row]:
         seen |= set(new)
         rows.append(Row(f"parameters of {what}", sum(new.values())))
     if not rows[0].value:  # a model of one generator has no such parts
-        return [Row("parameters of Gᵗ", sum(value.numel() for value in state.values() if value.ndim >= least_dimensions))]
+        return [
+            Row("parameters of Gᵗ", sum(value.numel() for value in state.values() if value.ndim >= least_dimensions))
+        ]
     return [row for row in rows if row.value]
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from support.data.gestures import GesturePairs, gesture_pairs, read_pairs
+from support.data.files import in_turn
+from support.data.gestures import FilePairs, GesturePairs, gesture_pairs
+from support.data.pairs import read_pairs
 from support.report.classifier import train_classifier
 from torch import Tensor, nn
 
@@ -62,7 +64,9 @@ def scores(work: Work) -> list[Row]:
     weights, random = work.tools.networks.frd, work.tools.networks.features == "random"
     if weights == "none":
         return rows
-    network = work.tools.once("frd", lambda: torchvision_features("resnet50", None if random else weights).to(work.device))
+    network = work.tools.once(
+        "frd", lambda: torchvision_features("resnet50", None if random else weights).to(work.device)
+    )
     name = "Fréchet distance of logits (random resnet50, no FRD)" if random else "FRD"
     photos = FolderImages(real), FolderImages(fake)
     each = [frd(*(one[place].to(work.device) for one in photos), network) for place in range(len(photos[0]))]
@@ -115,25 +119,30 @@ def training_pairs(data: Opened) -> Path:
 def augmentation(work: Work) -> list[Row]:
     """What generated photos add to a classifier's training, 70/30 [AsymmetricGAN Table 13]."""
     data, size, steps = work.data, work.size, work.tools.networks.steps
-    names, classes, kept = _parts(data)
-    photos, skeletons = (FolderImages(data.resized(data.folder / part, size)) for part in ("photos", "skeletons"))
+    names, classes, _ = _parts(data)
+    photos = FolderImages(data.resized(data.folder / "photos", size))
     place, network = {key: number for number, key in enumerate(photos.keys)}, translator(work)
-    drawn = {key: number for number, key in enumerate(skeletons.keys)}
     images = torch.cat([photos[place[name]] for name in names])
-    pairs = [pair for pair in read_pairs(data.folder / "pairs.csv") if set(pair) <= kept]
-    number_of = dict(zip(names, classes.tolist(), strict=True))
+    gesture = dict(zip(names, classes.tolist(), strict=True))
+    folders = data.folder / "photos", data.folder / "skeletons"
+    pairs = gesture_pairs(*folders, training_pairs(data), size[0], work.seed)[:2]
 
     @torch.inference_mode()
     def generate(_images: Tensor, _classes: Tensor) -> tuple[Tensor, Tensor]:
-        made = [
-            network(photos[place[source]].to(work.device), skeletons[drawn[target]].to(work.device)).cpu()
-            for source, target in pairs[:MOST]
-        ]
-        return torch.cat(made), torch.tensor([number_of[target] for _, target in pairs[:MOST]])
+        made, wanted = list[Tensor](), list[int]()
+        for part in pairs:
+            assert isinstance(part, FilePairs)
+            for index in range(min(MOST, part.epoch)):
+                x, _, _, skeleton = (each[None].to(work.device) for each in part[index])
+                made.append(network(x, skeleton).cpu())
+                wanted.append(gesture[part.pairs[in_turn(part.epoch, index, part.seed)[0]][1]])
+        return torch.cat(made), torch.tensor(wanted)
 
     def train(given: Tensor, wanted: Tensor) -> nn.Module:
         batches = (torch.randint(len(given), (32,)) for _ in range(steps))
         count = int(classes.max()) + 1
-        return train_classifier(((given[each], wanted[each]) for each in batches), 3, count, torch.device("cpu"), work.seed)
+        return train_classifier(
+            ((given[each], wanted[each]) for each in batches), 3, count, torch.device("cpu"), work.seed
+        )
 
     return augmentation_scores(train, images, classes, generate, SHARE, seed=0).rows()

@@ -51,7 +51,10 @@ PEOPLE: Mapping[str, Callable[[Sequence[Work]], people.Asked]] = {
 }
 """Pages that ask people, and the scores of the answers that are there, of all arms."""
 
-OF_SET: Mapping[str, Callable[[Exhibit, Opened], dict[str, list[Row]]]] = {"entropy": alone.entropy, "counts": alone.counts}
+OF_SET: Mapping[str, Callable[[Exhibit, Opened], dict[str, list[Row]]]] = {
+    "entropy": alone.entropy,
+    "counts": alone.counts,
+}
 """Figures of a data set, by row."""
 
 ALONE: Mapping[str, Callable[[Exhibit], dict[str, list[Row]]]] = {

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).parents[2] / "examples")]
-
 import asyncgan
 from support.run.command import command
 from support.run.plan import Plan

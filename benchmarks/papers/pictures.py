@@ -14,7 +14,7 @@ from asymkit.evaluation import FolderImages, nearest_class, segment
 from asymkit.objectives import asymgan, asyncgan
 from papers import domains, gestures
 from papers.tools import save_grid, save_grids
-from papers.work import Direction, Work
+from papers.work import Direction, Translate, Work
 
 ROWS, COLUMNS = 6, 7
 
@@ -28,7 +28,9 @@ def _first(folder_images: FolderImages, count: int = ROWS) -> list[Tensor]:
 
 def _batch(images: Sequence[Tensor]) -> Tensor:
     """Images of several sizes as a batch of the first one's."""
-    return torch.cat([each if each.shape == images[0].shape else F.interpolate(each, images[0].shape[2:]) for each in images])
+    return torch.cat(
+        [each if each.shape == images[0].shape else F.interpolate(each, images[0].shape[2:]) for each in images]
+    )
 
 
 def _across(works: Sequence[Work], direction: Direction) -> Files:
@@ -93,19 +95,21 @@ def changed_pictures(works: Sequence[Work]) -> Files:
     for work in works:
         (g, _), (f, shape) = work.translator("rich_to_poor"), work.translator("poor_to_rich")
         x, y = work.batch("A", ROWS), work.batch("B", ROWS)
-        z_x = (work.encoder(x),) if shape else ()
-        z_y = (torch.cat([z for (z,) in work.draws(shape, len(y))]),) if shape else ()
-        for names, columns in (
-            ("x, G(x), F(G(x))", _loop(lambda image: g(image), lambda image, z=z_x: f(image, *z), x)),
-            ("y, F(y), G(F(y))", _loop(lambda image, z=z_y: f(image, *z), lambda image: g(image), y)),
-        ):
+        encoded = _with(f, (work.encoder(x),) if shape else ())
+        sampled = _with(f, (torch.cat([z for (z,) in work.draws(shape, len(y))]),) if shape else ())
+        loops = {"x, G(x), F(G(x))": _loop(g, encoded, x), "y, F(y), G(F(y))": _loop(sampled, g, y)}
+        for names, columns in loops.items():
             path = work.out / f"changed-{names[0]}.png"
             caption = f"{work.arm.name}: {names}, and so after a crop by 3, a resize by 2 and noise of 0.02"
             found[caption] = str(save_grid(columns, path))
     return found
 
 
-def _loop(there, back, image: Tensor) -> list[Tensor]:  # type: ignore[no-untyped-def]
+def _with(translate: Translate, codes: tuple[Tensor, ...]) -> Translate:
+    return lambda image: translate(image, *codes)
+
+
+def _loop(there: Translate, back: Translate, image: Tensor) -> list[Tensor]:
     between = there(image)
     height, width = between.shape[2:]
     changed = (
@@ -130,7 +134,9 @@ def segmented(works: Sequence[Work]) -> Files:
     columns = {"labels": painted(nearest_class(_batch(_first(labels)), palette))}
     for work in works:
         photos = _first(FolderImages(work.translated("poor_to_rich")))
-        columns[work.arm.name] = torch.cat([painted(segment(scorer, photo.to(work.device), first.at)) for photo in photos])
+        columns[work.arm.name] = torch.cat(
+            [painted(segment(scorer, photo.to(work.device), first.at)) for photo in photos]
+        )
     path = first.out.parent / f"segmented-{first.seed}.png"
     return {f"segmented, columns: {', '.join(columns)}": str(save_grid(list(columns.values()), path))}
 

@@ -13,6 +13,21 @@ Figures = Mapping[str, Mapping[str, str]]
 """As printed in the paper: by row, then by column."""
 
 
+NEEDS: Mapping[str, str] = {
+    "people": "the command writes the page that asks them (python -m asymkit.evaluation.study), and scores the CSV files that are put "
+    "beside it; the paper's AMT figures are of Amazon's workers",
+    "Inception": "the weights that FID, KID and the Inception Score are defined with, downloaded on first use, or their file as "
+    "--features-weights; another network, --features, gives other figures, which have other names",
+    "LPIPS": "AlexNet's weights, downloaded on first use, or their file as --lpips-weights; --lpips none leaves it out",
+    "VGG": "the ImageNet weights of the perceptual terms in training, downloaded on first use; --change features=FILE takes a file",
+    "ResNet-50": "the ImageNet weights of FRD, downloaded on first use, or their file as --frd; --frd none leaves it out",
+    "scorer": "the network of the paper that segments photos (FCN-8s, FCN-32s-256, DeepLab-v3), as --segmentation with "
+    "--segmentation-weights; else a small U-Net is trained on the real training photos, whose figures compare with one another only",
+    "skeletons": "of OpenPose, as JSON or drawn; masks in their place",
+}
+"""What cannot be had everywhere, beside data sets, and what to do about it."""
+
+
 @dataclass(frozen=True)
 class Arm:
     """One method of a table: a run of an example, or nothing, for the real images themselves."""
@@ -53,8 +68,8 @@ class Exhibit:
     """The paper's figures, by data set ("" where there is none)."""
     at: tuple[int, int] | None = None
     """Height and width that images are brought to before they are compared; None: that of training."""
-    needs: str = ""
-    """What cannot be had everywhere, beside the data sets, and what to put in its place."""
+    needs: Sequence[str] = ()
+    """What cannot be had everywhere, beside the data sets; :data:`NEEDS` says what to put in its place."""
     note: str = ""
     """How ours differs from the paper, or where the rest is."""
 
@@ -82,11 +97,16 @@ def figures(columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> Figure
     }
 
 
+def printed(name: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]) -> dict[str, Figures]:
+    """Rows of figures of one data set, see :func:`figures`."""
+    return {name: figures(columns, rows)}
+
+
 def exhibits() -> list[Exhibit]:
     """All of the three papers, in their order."""
-    from papers import asymgan, asymmetricgan, asyncgan
+    from papers import asymgan, asymmetricgan, asyncgan, gesture_tables
 
-    return [*asymmetricgan.EXHIBITS, *asymgan.EXHIBITS, *asyncgan.EXHIBITS]
+    return [*asymmetricgan.EXHIBITS, *gesture_tables.EXHIBITS, *asymgan.EXHIBITS, *asyncgan.EXHIBITS]
 
 
 def chosen(tables: Sequence[str], figures_of: Sequence[str]) -> list[Exhibit]:

@@ -43,11 +43,17 @@ class Set:
 
 
 PIX2PIX, CYCLEGAN = "pix2pix's data sets", "CycleGAN's data sets"
-HERE = "CamVid, Facades and other small sets of this layout serve as well: --data NAME=FOLDER; the table then names them"
+HERE = (
+    "CamVid, Facades and other small sets of this layout serve as well: --data NAME=FOLDER; the table then names them"
+)
 
 SETS: dict[str, Set] = {
-    "cityscapes": Set("two", "Cityscapes, photos and label colours, 2,975 and 500 for the test", COLOURS, "cityscapes-dataset.com"),
-    "foggy-cityscapes": Set("two", "Foggy Cityscapes, clear and foggy photos (150 m)", LABELS, "cityscapes-dataset.com"),
+    "cityscapes": Set(
+        "two", "Cityscapes, photos and label colours, 2,975 and 500 for the test", COLOURS, "cityscapes-dataset.com"
+    ),
+    "foggy-cityscapes": Set(
+        "two", "Foggy Cityscapes, clear and foggy photos (150 m)", LABELS, "cityscapes-dataset.com"
+    ),
     "bdd100k-night": Set(
         "two", "BDD100K, 36,728 day and 27,971 night photos", LABELS.replace(PAIRS + "; ", ""), "bdd-data.berkeley.edu"
     ),
@@ -69,14 +75,23 @@ SETS: dict[str, Set] = {
     },
     "summer2winter": Set("two", "summer (rich side) and winter photos of Yosemite", "", CYCLEGAN),
     "woman2man": Set("two", "CelebA, women (rich side) and men", "", "CelebA's authors"),
-    "facades-domains": Set("domains", "CMP Facades as two domains, 800 and 212 images", "A the photos, B the labels", PIX2PIX),
+    "facades-domains": Set(
+        "domains", "CMP Facades as two domains, 800 and 212 images", "A the photos, B the labels", PIX2PIX
+    ),
     "ar-face": Set("domains", "AR Face, four expressions, 920 and 100", "", "its authors, for research"),
     "bu3dfe": Set("domains", "BU-3DFE, seven expressions, 2,520 and 280", "", "its authors, for research"),
     "alps": Set("domains", "Alps, four seasons, 6,053 and 400", "", "ComboGAN's authors"),
     "rafd": Set("domains", "RaFD, eight expressions, 5,360 and 2,680", "", "its authors, for research"),
     "collection-style": Set("domains", "photos and four painters' styles, 7,837 and 1,593", "", CYCLEGAN),
-    "ntu-hand-digit": Set("gestures", "NTU Hand Digit, ten gestures of ten persons", "gestures.csv with file and gesture", "its authors"),
-    "senz3d": Set("gestures", "Creative Senz3D, eleven gestures of four persons", "gestures.csv with file and gesture", "its authors"),
+    "ntu-hand-digit": Set(
+        "gestures", "NTU Hand Digit, ten gestures of ten persons", "gestures.csv with file and gesture", "its authors"
+    ),
+    "senz3d": Set(
+        "gestures",
+        "Creative Senz3D, eleven gestures of four persons",
+        "gestures.csv with file and gesture",
+        "its authors",
+    ),
     "svhn-mnist": Set("digits", "SVHN and MNIST"),
 }
 
@@ -107,7 +122,9 @@ class Opened:
         """
         path = self.folder / "palette.json"
         if not path.is_file():
-            raise ValueError(f"{self.name}: no {str(path)!r}; expected the colours of the classes, {COLOURS.split('; ')[1]}")
+            raise ValueError(
+                f"{self.name}: no {str(path)!r}; expected the colours of the classes, {COLOURS.split('; ')[1]}"
+            )
         return Palette.read(path)
 
     def side(self, part: str) -> Path:
@@ -137,7 +154,10 @@ class Opened:
             exact: keep the colours of labels as they are, by the nearest pixel.
             fit: cut off what is too long, rather than stretch.
         """
-        target = self.cache / f"{part.parent.name}-{part.name}-{size[0]}x{size[1]}{'-exact' if exact else ''}{'-fit' if fit else ''}"
+        target = (
+            self.cache
+            / f"{part.parent.name}-{part.name}-{size[0]}x{size[1]}{'-exact' if exact else ''}{'-fit' if fit else ''}"
+        )
         if not target.is_dir():
             how = Image.Resampling.NEAREST if exact else Image.Resampling.BICUBIC
             files, wanted = image_files(part, "data", "images"), size[::-1]
@@ -210,7 +230,9 @@ def needed(names: Sequence[str]) -> str:
     for name in names:
         one = SETS[name]
         about = "; ".join(part for part in (LAYOUTS[one.kind], one.also) if part)
-        lines.append(f"  {name}: {one.title}{f', from {one.where}' if one.where else ''}\n    folder {name} with {about}")
+        lines.append(
+            f"  {name}: {one.title}{f', from {one.where}' if one.where else ''}\n    folder {name} with {about}"
+        )
     return "\n".join(lines)
 
 

@@ -76,7 +76,9 @@ class Tools:
         networks = self.networks
         found = self.once(
             "lpips",
-            lambda: distances_by_name(networks.lpips, networks.lpips_weights, None, networks.features == "random", self.device),
+            lambda: distances_by_name(
+                networks.lpips, networks.lpips_weights, None, networks.features == "random", self.device
+            ),
         )
         if not found:
             raise ValueError("lpips: diversity is a distance of pairs; give a network other than none")
@@ -91,7 +93,9 @@ class Tools:
         networks, classes = self.networks, len(data.palette.names)
         if networks.segmentation != "unet":
             if networks.segmentation_weights is None:
-                raise ValueError("segmentation_weights: torchvision's networks need weights of these classes; give their file")
+                raise ValueError(
+                    "segmentation_weights: torchvision's networks need weights of these classes; give their file"
+                )
             from torchvision.models import segmentation
 
             state = read_file(networks.segmentation_weights)
@@ -106,10 +110,14 @@ class Tools:
         side = 32 if self.toy else LARGEST
         scale = min(1.0, side / min(first.shape[2:]))
         size = (round(first.shape[2] * scale), round(first.shape[3] * scale))
-        small = {name: FolderImages(data.resized(f, size, exact=name == "y")) for name, f in (("x", photos), ("y", labels))}
+        small = {
+            name: FolderImages(data.resized(f, size, exact=name == "y")) for name, f in (("x", photos), ("y", labels))
+        }
         keys = sorted(set(small["x"].keys) & set(small["y"].keys))
         if not keys:
-            raise ValueError(f"{data.name}: no image of {photos} has labels of its name in {labels}; expected the same names")
+            raise ValueError(
+                f"{data.name}: no image of {photos} has labels of its name in {labels}; expected the same names"
+            )
         x, y = (torch.cat([each[each.keys.index(key)] for key in keys]) for each in small.values())
         network = train_segmentation(x, nearest_class(y, data.palette), classes, networks.steps, device=self.device)
         return f"small U-Net, {networks.steps:,} steps on {len(keys):,} real photos", network
@@ -138,7 +146,9 @@ def save(image: Tensor, path: Path) -> None:
 def save_grid(columns: Sequence[Tensor], path: Path) -> Path:
     """Write batches (N, 3, H, W) in [-1, 1] as the columns of a grid of pictures, brought to the size of the first."""
     size = columns[0].shape[2:]
-    same = [each.float().cpu() if each.shape[2:] == size else F.interpolate(each.float().cpu(), size) for each in columns]
+    same = [
+        each.float().cpu() if each.shape[2:] == size else F.interpolate(each.float().cpu(), size) for each in columns
+    ]
     rows = min(map(len, same))
     table = torch.stack([each[:rows] for each in same], dim=1).flatten(0, 1)
     grid = make_grid(table, nrow=len(columns), normalize=True, value_range=(-1, 1), pad_value=1)

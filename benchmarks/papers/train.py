@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -45,7 +46,10 @@ class Training:
         for name, value in self.options.items():
             if value is False:
                 continue
-            found += [f"--{name}", *([] if value is True else map(str, value) if isinstance(value, tuple) else [str(value)])]
+            found += [
+                f"--{name}",
+                *([] if value is True else map(str, value) if isinstance(value, tuple) else [str(value)]),
+            ]
         return [*found, "--seed", str(self.seed)]
 
     @property
@@ -62,7 +66,8 @@ class Training:
     @property
     def command(self) -> str:
         """As a person would type it."""
-        return shlex.join(["python", str(self.script.relative_to(ROOT)), *self.words, "--out", str(self.folder)])
+        said = shlex.join(["python", str(self.script.relative_to(ROOT)), *self.words, "--out", str(self.folder)])
+        return f"PYTHONPATH=examples {said}" if self.arm.keeps_phases else said
 
     @property
     def done(self) -> bool:
@@ -98,13 +103,19 @@ class Training:
 
     def _start(self, folder: Path, *more: str) -> str:
         command = [sys.executable, str(self.script), *self.words, "--out", str(folder), *more]
-        result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, encoding="utf-8")
+        path = [str(ROOT / "examples"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path), "PYTHONIOENCODING": "utf-8"}
+        result = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, check=False, encoding="utf-8", env=environment
+        )
         if result.returncode:
             raise ValueError(f"{shlex.join(command[1:])} ended with {result.returncode}; its message stands above")
         return result.stdout
 
 
-def training(arm: Arm, data: Opened, seed: int, runs: Path, changes: Mapping[str, Any], pairs: Path | None = None) -> Training:
+def training(
+    arm: Arm, data: Opened, seed: int, runs: Path, changes: Mapping[str, Any], pairs: Path | None = None
+) -> Training:
     """The run of an arm on a data set.
 
     Args:
@@ -119,7 +130,11 @@ def training(arm: Arm, data: Opened, seed: int, runs: Path, changes: Mapping[str
     where: dict[str, Any] = {
         "two": {"data": folder, "side-by-side": data.side_by_side},
         "domains": {"data": folder},
-        "gestures": {"data": folder / "photos", "skeletons": folder / "skeletons", "pairs": (pairs or folder / "pairs.csv")},
+        "gestures": {
+            "data": folder / "photos",
+            "skeletons": folder / "skeletons",
+            "pairs": (pairs or folder / "pairs.csv"),
+        },
         "digits": {"digits": "svhn", "mnist": folder / "mnist", "other": folder / "svhn"},
     }[data.kind]
     return Training(arm, data, seed, runs, {**arm.options, **where, **changes})

@@ -181,7 +181,9 @@ def digits(work: Work) -> list[Row]:
     found = json.loads((work.training.folder / "results.json").read_text(encoding="utf-8"))
     variant = {"CycleGAN": "cyclegan", "Async-GAN": "async"}[work.arm.name]
     rows = []
-    for what, (direction, shares) in zip(("rich to poor", "poor to rich"), found["translated"][variant].items(), strict=True):
+    for what, (direction, shares) in zip(
+        ("rich to poor", "poor to rich"), found["translated"][variant].items(), strict=True
+    ):
         said = f"{direction}; not translated {found['untranslated'][direction]:.1%}"
         rows.append(Row(f"accuracy, {what}", mean(shares), said, stdev(shares) if len(shares) > 1 else None))
     return rows
