@@ -211,7 +211,8 @@ def alone(exhibit: Exhibit, data: Opened | None, options: Options) -> None:
     for name in exhibit.measures:
         found |= measures.ALONE[name](exhibit) if data is None else measures.OF_SET[name](exhibit, data)
     for row, figures in found.items():
-        about = {"rows": json_rows(figures), "training": "", "machine": report.machine(torch.device("cpu"))}
+        about: Entry = {"rows": json_rows(figures), "training": "", "machine": report.machine(torch.device("cpu"))}
+        about |= {"toy": False} if data is None else {}  # arithmetic
         keep(options, exhibit, data, Arm(row), 0, about)
 
 

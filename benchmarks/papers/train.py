@@ -59,9 +59,11 @@ class Training:
 
     @property
     def folder(self) -> Path:
-        """Of the run: the same command has the same one, whatever table asks for it."""
-        said = hashlib.sha256(json.dumps([str(self.script.name), *self.words]).encode()).hexdigest()[:8]
-        return self.runs / f"{self.arm.example}-{self.data.name}-{self.arm.preset}-{said}"
+        """Of the run: the same command has the same one, whatever table asks for it, and wherever the images are."""
+        options = {name: value.name if isinstance(value, Path) else value for name, value in self.options.items()}
+        said = [self.script.name, self.arm.preset, self.seed, sorted(options.items())]
+        key = hashlib.sha256(json.dumps(said).encode()).hexdigest()[:8]
+        return self.runs / f"{self.arm.example}-{self.data.folder.name}-{self.arm.preset}-{key}"
 
     @property
     def command(self) -> str:
