@@ -33,7 +33,9 @@ def layers(exhibit: Exhibit) -> dict[str, list[Row]]:
 
     def seen(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         shapes = " → ".join(_shape(image) for image in (inputs[0], output))
-        found[f"layer {len(found) + 1:02}, {type(layer).__name__}"] = [Row("weights", model_size.weights(layer), shapes)]
+        found[f"layer {len(found) + 1:02}, {type(layer).__name__}"] = [
+            Row("weights", model_size.weights(layer), shapes)
+        ]
 
     for part in network.modules():
         if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):

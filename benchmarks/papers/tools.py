@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +72,11 @@ class Tools:
         """The rows of ``python -m asymkit.evaluation``, with these networks."""
         chosen = {"weights": self.networks.features_weights, "lpips": self.networks.lpips}
         chosen |= {"lpips_weights": self.networks.lpips_weights, "device": str(self.device)}
-        return evaluate(real, fake, **{**chosen, **options})
+        with tempfile.TemporaryDirectory() as folder:
+            written = Path(folder) / "rows.json"
+            evaluate(real, fake, **{**chosen, **options, "json": written})
+            rows = json.loads(written.read_text(encoding="utf-8"))["rows"]
+        return [Row(r["figure"], math.nan if r["value"] is None else r["value"], r["by"], r["spread"]) for r in rows]
 
     def lpips(self) -> tuple[str, Callable[[Tensor, Tensor], Tensor]]:
         """The distance of pairs, and its name."""

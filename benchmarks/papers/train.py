@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -104,15 +104,22 @@ class Training:
         return sum(parts, timedelta()) if parts else None
 
     def _start(self, folder: Path, *more: str) -> str:
-        command = [sys.executable, str(self.script), *self.words, "--out", str(folder), *more]
-        path = [str(ROOT / "examples"), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path), "PYTHONIOENCODING": "utf-8"}
-        result = subprocess.run(
-            command, stdout=subprocess.PIPE, text=True, check=False, encoding="utf-8", env=environment
-        )
-        if result.returncode:
-            raise ValueError(f"{shlex.join(command[1:])} ended with {result.returncode}; its message stands above")
-        return result.stdout
+        return start(self.script, [*self.words, "--out", str(folder), *more])
+
+
+def start(script: Path, words: Sequence[str]) -> str:
+    """Start a script in a process of its own; what it prints, but for its progress and its warnings, which are shown.
+
+    Raises:
+        ValueError: it failed; it has said why.
+    """
+    command = [sys.executable, str(script), *words]
+    path = [str(ROOT / "examples"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path), "PYTHONIOENCODING": "utf-8"}
+    result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False, encoding="utf-8", env=environment)
+    if result.returncode:
+        raise ValueError(f"{shlex.join(command[1:])} ended with {result.returncode}; its message stands above")
+    return result.stdout
 
 
 def training(
