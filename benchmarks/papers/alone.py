@@ -61,7 +61,7 @@ def model_sizes(exhibit: Exhibit) -> dict[str, list[Row]]:
 
 def counts(_exhibit: Exhibit, data: Opened) -> dict[str, list[Row]]:
     """Domains, mappings between them, and images [AsymmetricGAN Table 4]."""
-    parts: dict[str, Any] = {part: data.domains(part) for part in ("train", "test")}  # type: ignore[arg-type]
+    parts: dict[str, Any] = {part: data.domains(part) for part in ("train", "test")}
     count = len(parts["train"])
     rows = [Row("domains", count), Row("mappings", count * (count - 1))]
     for part, folders in parts.items():

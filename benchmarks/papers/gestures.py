@@ -69,7 +69,8 @@ def scores(work: Work) -> list[Row]:
     )
     name = "Fréchet distance of logits (random resnet50, no FRD)" if random else "FRD"
     photos = FolderImages(real), FolderImages(fake)
-    each = [frd(*(one[place].to(work.device) for one in photos), network) for place in range(len(photos[0]))]
+    photos, made = FolderImages(real), FolderImages(fake)
+    each = [frd(photos[n].to(work.device), made[n].to(work.device), network) for n in range(len(photos))]
     return [*rows, Row(name, torch.cat(each).mean().item(), f"{network.name}; mean of {len(each):,} pairs")]
 
 

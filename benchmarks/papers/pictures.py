@@ -6,31 +6,28 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from support.report.pictures import asymgan_pictures, asyncgan_pictures, munit_pictures
+from support.data.held_out import HeldOut
+from support.report.unpaired import asymgan_pictures, asyncgan_pictures, munit_pictures
 from support.run.plan import IntermediateImages
 from torch import Tensor
 
 from asymkit.evaluation import FolderImages, nearest_class, segment
-from asymkit.objectives import asymgan, asyncgan
+from asymkit.objectives import asymgan
 from papers import domains, gestures
 from papers.tools import save_grid, save_grids
 from papers.work import Direction, Translate, Work
 
 ROWS, COLUMNS = 6, 7
 
+OF_Z = ("Sampled z", "Encoded z", "Interpolation")
+"""How captions of a run's grids begin that show what z does."""
+
 Files = dict[str, str]
 """Paths of pictures by what their columns show."""
 
 
-def _first(folder_images: FolderImages, count: int = ROWS) -> list[Tensor]:
-    return [folder_images[place] for place in range(min(count, len(folder_images)))]
-
-
-def _batch(images: Sequence[Tensor]) -> Tensor:
-    """Images of several sizes as a batch of the first one's."""
-    return torch.cat(
-        [each if each.shape == images[0].shape else F.interpolate(each, images[0].shape[2:]) for each in images]
-    )
+def _first(folder: FolderImages, count: int = ROWS) -> list[Tensor]:
+    return [folder[place][0] for place in range(min(count, len(folder)))]
 
 
 def _across(works: Sequence[Work], direction: Direction) -> Files:
@@ -39,10 +36,10 @@ def _across(works: Sequence[Work], direction: Direction) -> Files:
     largest = max(trained, key=lambda work: work.at)
     sides = ("B", "A") if direction == "poor_to_rich" else ("A", "B")
     inputs, truth = (FolderImages(largest.test(side, largest.at)) for side in sides)  # type: ignore[arg-type]
-    columns = {"input": _batch(_first(inputs))}
+    columns = {"input": _first(inputs)}
     if inputs.keys[:ROWS] == truth.keys[:ROWS]:
-        columns["truth"] = _batch(_first(truth))
-    columns |= {work.arm.name: _batch(_first(FolderImages(work.translated(direction)))) for work in trained}
+        columns["truth"] = _first(truth)
+    columns |= {work.arm.name: _first(FolderImages(work.translated(direction))) for work in trained}
     path = works[0].out.parent / f"{direction}-{works[0].seed}.png"
     return {f"columns: {', '.join(columns)}": str(save_grid(list(columns.values()), path))}
 
@@ -61,30 +58,30 @@ def run_pictures(works: Sequence[Work]) -> Files:
     """Of each arm: both loops, z sampled, encoded and between two, on real and on generated labels; intermediate domains."""
     found: Files = {}
     for work in works:
-        x, y = work.batch("A", COLUMNS), work.batch("B", COLUMNS)
-        count = min(len(x), len(y))
-        grids = _grids(work, x[:count], y[:count])
         path = work.out / "pictures"
-        found |= {f"{work.arm.name}: {caption}": str(file) for caption, file in save_grids(grids, path).items()}
+        grids = save_grids(_grids(work), path)
+        found |= {f"{work.arm.name}: {caption}": str(file) for caption, file in grids.items()}
     return found
 
 
-def _grids(work: Work, x: Tensor, y: Tensor) -> dict[str, Tensor]:
+def _grids(work: Work) -> dict[str, Tensor]:
+    shown = HeldOut([work.batch("A", COLUMNS)], [work.batch("B", COLUMNS)])
     intermediate = IntermediateImages()
-    intermediate.load_state_dict(work.state["parts"].get("intermediate", {}))
+    if "intermediate" in work.state["parts"]:
+        intermediate.load_state_dict(work.state["parts"]["intermediate"])
     if work.arm.example == "asyncgan_munit":
-        return munit_pictures(work.munit, x, y, intermediate)
+        return munit_pictures(work.munit, shown, intermediate)
     g, f = (work.network(name) for name in ("rich_to_poor", "poor_to_rich"))
     encoder = work.encoder if getattr(f, "aux_channels", None) else None
-    if work.arm.example == "asyncgan":
-        return asyncgan_pictures(asyncgan.Translators(g, f, encoder).eval(), x, y, intermediate)
     model = asymgan.Translators(g, f, encoder)
-    grids = asymgan_pictures(model, x, y)
+    if work.arm.example == "asyncgan":
+        return asyncgan_pictures(model, shown, intermediate)
+    grids = asymgan_pictures(model, shown)
     if encoder is not None:
         with torch.inference_mode():
-            generated = g(x)
-        more = asymgan_pictures(model, x, generated)
-        grids |= {f"on generated labels G(x), {name}": grid for name, grid in more.items() if "z" in name.split(":")[0]}
+            generated = HeldOut(shown.rich, [g(x) for x in shown.rich])
+        more = asymgan_pictures(model, generated)
+        grids |= {f"for y = G(x), {name}": grid for name, grid in more.items() if name.split(":")[0] in OF_Z}
     return grids
 
 
@@ -128,15 +125,13 @@ def segmented(works: Sequence[Work]) -> Files:
     colours = torch.tensor(palette.colors, dtype=torch.float32) / 127.5 - 1
 
     def painted(classes: Tensor) -> Tensor:
-        return colours[classes.cpu()].permute(0, 3, 1, 2)
+        return colours[classes[0].cpu()].permute(2, 0, 1)
 
     labels = FolderImages(first.data.resized(first.data.labels("test"), first.at, exact=True))
-    columns = {"labels": painted(nearest_class(_batch(_first(labels)), palette))}
+    columns = {"labels": [painted(nearest_class(label[None], palette)) for label in _first(labels)]}
     for work in works:
         photos = _first(FolderImages(work.translated("poor_to_rich")))
-        columns[work.arm.name] = torch.cat(
-            [painted(segment(scorer, photo.to(work.device), first.at)) for photo in photos]
-        )
+        columns[work.arm.name] = [painted(segment(scorer, photo[None].to(work.device), first.at)) for photo in photos]
     path = first.out.parent / f"segmented-{first.seed}.png"
     return {f"segmented, columns: {', '.join(columns)}": str(save_grid(list(columns.values()), path))}
 
@@ -148,10 +143,10 @@ def domain_grid(works: Sequence[Work]) -> Files:
     inputs = {name: FolderImages(folder) for name, folder in domains.real(works[0]).items()}
     for target in inputs:
         chosen = [(name, key) for name, images in inputs.items() if name != target for key in images.keys[:2]]
-        columns = [_batch([inputs[name][inputs[name].keys.index(key)] for name, key in chosen])]
+        columns = [[inputs[name][inputs[name].keys.index(key)][0] for name, key in chosen]]
         for folders in made.values():
             images = FolderImages(folders[target])
-            columns.append(_batch([images[images.keys.index(f"{name}-{key}")] for name, key in chosen]))
+            columns.append([images[images.keys.index(f"{name}-{key}")][0] for name, key in chosen])
         path = works[0].out.parent / f"to-{target}-{works[0].seed}.png"
         found[f"to {target}, columns: input, {', '.join(made)}"] = str(save_grid(columns, path))
     return found

@@ -154,12 +154,8 @@ def plan(todo: Sequence[Job], options: Options) -> str:
         lines.append(
             f"measure {job.exhibit.key} on {job.data.title}: {left} of {of} arms and seeds; {of - left} done before"
         )
-    cost = (
-        f"about {total} of training in all on this machine, and the figures"
-        if options.cost and runs
-        else "and the figures"
-    )
-    return "\n".join([*lines, f"{len(runs)} runs to train, {cost}"])
+    training_time = f"about {total} of training in all on this machine, and " if options.cost and runs else ""
+    return "\n".join([*lines, f"{len(runs)} runs to train; {training_time}the figures"])
 
 
 def measured(job: Job, options: Options, tools: Tools, seed: int) -> bool:

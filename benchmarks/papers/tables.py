@@ -106,7 +106,7 @@ def _table(exhibit: Exhibit, reported: Mapping[str, Mapping[str, str]], found: S
         ours.setdefault((entry["arm"], _settings(entry)), []).append(entry)
     order = [*(arm.name for arm in exhibit.arms), *(arm for arm, _ in ours)]
     names = [name for name in reported if name not in order] + list(dict.fromkeys(order))
-    rows = []
+    rows: list[dict[str, str | None]] = []
     for name in names:
         if name in reported:
             rows.append({"method": name, "from": "paper", **reported[name]})

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from support.data.tree import write_image
+from support.report.grids import grid
 from torch import Tensor, nn
-from torchvision.utils import make_grid
 
 from asymkit.evaluation import FolderImages, Row, nearest_class, train_segmentation
 from asymkit.evaluation.command import LPIPSNetwork, Network, distances_by_name, evaluate
@@ -70,7 +69,7 @@ class Tools:
 
     def compared(self, real: Path, fake: Path, **options: Any) -> list[Row]:
         """The rows of ``python -m asymkit.evaluation``, with these networks."""
-        chosen = {"weights": self.networks.features_weights, "lpips": self.networks.lpips}
+        chosen: dict[str, Any] = {"weights": self.networks.features_weights, "lpips": self.networks.lpips}
         chosen |= {"lpips_weights": self.networks.lpips_weights, "device": str(self.device)}
         with tempfile.TemporaryDirectory() as folder:
             written = Path(folder) / "rows.json"
@@ -133,6 +132,9 @@ class Tools:
 class Normalised(nn.Module):
     """A network of torchvision's for images in [-1, 1]."""
 
+    scale: Tensor
+    offset: Tensor
+
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
@@ -150,23 +152,16 @@ def save(image: Tensor, path: Path) -> None:
     write_image(path, (image.float() + 1) * 127.5)
 
 
-def save_grid(columns: Sequence[Tensor], path: Path) -> Path:
-    """Write batches (N, 3, H, W) in [-1, 1] as the columns of a grid of pictures, brought to the size of the first."""
-    size = columns[0].shape[2:]
-    same = [
-        each.float().cpu() if each.shape[2:] == size else F.interpolate(each.float().cpu(), size) for each in columns
-    ]
-    rows = min(map(len, same))
-    table = torch.stack([each[:rows] for each in same], dim=1).flatten(0, 1)
-    grid = make_grid(table, nrow=len(columns), normalize=True, value_range=(-1, 1), pad_value=1)
-    write_image(path, grid[None] * 255)
+def save_grid(columns: Sequence[Sequence[Tensor] | Tensor], path: Path) -> Path:
+    """Write images (3, H, W) in [-1, 1] as the columns of a grid of pictures, as many rows as the shortest has."""
+    write_image(path, 255 * grid(zip(*columns, strict=False))[None])
     return path
 
 
 def save_grids(grids: Mapping[str, Tensor], path: Path) -> dict[str, Path]:
     """Write grids (3, H, W) in [0, 1] of a report, by caption, as files that are numbered."""
     found = {}
-    for number, (caption, grid) in enumerate(grids.items(), 1):
+    for number, (caption, picture) in enumerate(grids.items(), 1):
         found[caption] = path.with_name(f"{path.name}-{number}.png")
-        write_image(found[caption], grid[None].float().cpu() * 255)
+        write_image(found[caption], 255 * picture[None])
     return found

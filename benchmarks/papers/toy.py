@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,13 +88,10 @@ def opened(name: str, folder: Path) -> Opened:
     kind = SETS[name].kind
     place = folder / "toy-data" / kind
     if not place.is_dir():
-        {"two": _two, "domains": _domains, "gestures": _gestures, "digits": Path.mkdir}[kind](_made(place))
+        place.mkdir(parents=True)
+        if kind in MAKE:
+            MAKE[kind](place)
     return Opened(name, kind, place, cache=folder / "data" / f"toy-{kind}")
-
-
-def _made(place: Path) -> Path:
-    place.parent.mkdir(parents=True, exist_ok=True)
-    return place
 
 
 def _scene(number: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -153,3 +150,7 @@ def _gestures(place: Path) -> None:
             for target, _, other in rows:
                 if person == other and source != target:
                     writer.writerow((source, target, "test" if person == 3 else "train"))
+
+
+MAKE: Mapping[str, Callable[[Path], None]] = {"two": _two, "domains": _domains, "gestures": _gestures}
+"""What writes a generated data set, by kind; digits come with scikit-learn."""

@@ -136,7 +136,7 @@ def training(
         pairs: of gestures, another file of pairs than the set's.
     """
     folder = data.folder.resolve()
-    where: dict[str, Any] = {
+    where: dict[str, dict[str, Any]] = {
         "two": {"data": folder, "side-by-side": data.side_by_side},
         "domains": {"data": folder},
         "gestures": {
@@ -145,5 +145,5 @@ def training(
             "pairs": (pairs or folder / "pairs.csv"),
         },
         "digits": {"digits": "svhn", "mnist": folder / "mnist", "other": folder / "svhn"},
-    }[data.kind]
-    return Training(arm, data, seed, runs, {**arm.options, **where, **changes})
+    }
+    return Training(arm, data, seed, runs, {**arm.options, **where[data.kind], **changes})

@@ -136,7 +136,7 @@ def sensitivity(work: Work) -> list[Row]:
 
 
 def _pairs(work: Work) -> tuple[Tensor, Tensor]:
-    keys = [FolderImages(work.test(side)).keys for side in ("A", "B")]  # type: ignore[arg-type]
+    keys = [FolderImages(work.test(side)).keys for side in ("A", "B")]
     if keys[0] != keys[1]:
         raise ValueError(f"{work.data.name}: testA and testB must hold pairs of the same names for this figure")
     return work.batch("A", INPUTS), work.batch("B", INPUTS)

@@ -100,8 +100,10 @@ class Work:
     def translator(self, direction: Direction, file: Path | None = None) -> tuple[Translate, tuple[int, ...]]:
         """A direction of a run between two domains, for images of any size, and the shape of z, () without one."""
         if self.arm.example == "asyncgan_munit":
-            a, b = (self.munit.poor, self.munit.rich)[:: 1 if direction == "poor_to_rich" else -1]
-            return (lambda image, z: b.decoder(a.content(image), z)), (self.munit.style_length,)
+            munit = self.munit
+            if direction == "rich_to_poor":
+                return munit.to_poor, ()
+            return munit.to_rich, (munit.style_length,)
         network = self.network(direction, file)
         padded = asymkit.AnySize(network)
         channels = getattr(network, "aux_channels", None) or 0
