@@ -21,7 +21,7 @@ BOTH = (CYCLEGAN, BASE, EXTENDED)
 SMALL = EXTENDED.named("+all", size=64)
 ABLATIONS = (
     SMALL.named("w/o all", method="base"),
-    SMALL.named("w/o adv", weights__adversarial_sampled=0, weights__adversarial_encoded=0),
+    SMALL.named("w/o adv", weights__adversarial_resampled=0, weights__adversarial_encoded=0),
     SMALL.named("w/o perception", weights__content=0, weights__style=0),
     SMALL.named("w/o TV", weights__total_variation=0),
     SMALL,

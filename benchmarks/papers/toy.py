@@ -77,6 +77,8 @@ def small(arm: Arm) -> tuple[Arm, dict[str, Any]]:
     if isinstance(size, tuple) and size[0] != size[1]:
         changes["size"] = (SIDE, 2 * SIDE)
         changes["picture-size"] = (SIDE, 2 * SIDE)
+    if arm.options.get("method") == "pix2pix":
+        del changes["features"]  # it has none
     if arm.options.get("spatial"):
         changes["size"] = changes["picture-size"] = 2 * SIDE  # the discriminator of a spatial z needs 64²
     given = {**OF_PRESET.get((arm.example, arm.preset), {}), **arm.options}

@@ -55,7 +55,7 @@ class Training:
     @property
     def script(self) -> Path:
         """What is started."""
-        return ROOT / ("benchmarks/papers/phases.py" if self.arm.keeps_phases else f"examples/{self.arm.example}.py")
+        return ROOT / ("benchmarks/keep_phases.py" if self.arm.keeps_phases else f"examples/{self.arm.example}.py")
 
     @property
     def folder(self) -> Path:
