@@ -59,7 +59,7 @@ class Settings(UnpairedSettings):
         if self.dropout and self.method != "cyclegan":
             raise ValueError("dropout: stands for z in the baseline; leave it out, or take --method cyclegan")
         if self.spatial and self.injection not in (None, "concat"):
-            raise ValueError(f"spatial: injection {self.injection} takes a vector; leave out --spatial, or take concat")
+            raise ValueError(f"spatial: {self.injection} takes no map; leave out --spatial, or take --injection concat")
         if self.spatial:
             self.check_side("size", least=64)  # for the discriminator of z
 
