@@ -59,7 +59,7 @@ class Settings(UnpairedSettings):
         if self.dropout and self.method != "cyclegan":
             raise ValueError("dropout: stands for z in the baseline; leave it out, or take --method cyclegan")
         if self.spatial and self.injection not in (None, "concat"):
-            raise ValueError(f"spatial: injection {self.injection} takes a vector; leave out --spatial, or take concat")
+            raise ValueError(f"spatial: {self.injection} takes no map; leave out --spatial, or take --injection concat")
         if self.spatial:
             self.check_side("size", least=64)  # for the discriminator of z
 
@@ -86,8 +86,8 @@ def networks(settings: Settings) -> tuple[asymgan.Translators, asymgan.Discrimin
     rich, poor = (asymkit.PatchDiscriminator(width=settings.width, layers=settings.discriminator_layers) for _ in "xy")
     aux, spatial = settings.aux_channels, settings.spatial
     if settings.method == "cyclegan":
-        model = asymgan.Translators(*(asymkit.ResnetGenerator(dropout=settings.dropout, **options) for _ in range(2)))
-        return model, asymgan.Discriminators(rich, poor)
+        there, back = (asymkit.ResnetGenerator(dropout=settings.dropout, **options) for _ in range(2))
+        return asymgan.Translators(there, back), asymgan.Discriminators(rich, poor)
     injection: Injection = settings.injection or ("concat" if spatial else "cin")
     model = asymgan.Translators(
         rich_to_poor=asymkit.ResnetGenerator(**options),

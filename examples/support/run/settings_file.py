@@ -76,9 +76,9 @@ def _size(optional: bool, value: object, _wanted: Any) -> Size | None:
     numbers = value if isinstance(value, list) else [value]
     if value is None and optional:
         return None
-    if len(numbers) not in (1, 2) or not all(type(number) is int for number in numbers):
+    if len(numbers) != (2 if isinstance(value, list) else 1) or not all(type(number) is int for number in numbers):
         raise ValueError(f"expected an integer, or height and width, got {value!r}")
-    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+    return value if isinstance(value, int) else (numbers[0], numbers[1])
 
 
 def options(
