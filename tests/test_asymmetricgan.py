@@ -86,6 +86,7 @@ def test_unsupervised_terms_are_the_equations(cycle: unsupervised.Cycle) -> None
     likelihoods = torch.softmax(logits, 1).log()
     torch.testing.assert_close(terms["adversarial"], (scores - 1).square().mean())
     torch.testing.assert_close(terms["classification"], -(likelihoods[0, 1] + likelihoods[1, 1]) / 2)
+    assert cycle.rebuilt is not None
     torch.testing.assert_close(terms["cycle"], reference.color_l1(cycle.rebuilt, cycle.x).mean())
     torch.testing.assert_close(terms["structure"], MSSSIMLoss(scales=1)(cycle.rebuilt, cycle.x))
     assert cycle.same_x is not None
@@ -112,6 +113,8 @@ def test_supervised_terms_are_the_equations(cycles: supervised.Cycles) -> None:
     torch.testing.assert_close(terms["adversarial"], adversarial)
     color = reference.color_l1(c.fake_y, c.y) + reference.color_l1(c.fake_x, c.x)
     torch.testing.assert_close(terms["color"], color.mean())
+    assert c.rebuilt_x is not None
+    assert c.rebuilt_y is not None
     back = reference.color_l1(c.rebuilt_x, c.x) + reference.color_l1(c.rebuilt_y, c.y)
     torch.testing.assert_close(terms["cycle"], back.mean())
     assert c.same_x is not None
@@ -150,6 +153,51 @@ def test_terms_of_weight_zero_are_not_computed(cycle: unsupervised.Cycle, cycles
     terms = supervised.generator_terms(pair, build_discriminators())
     assert sorted(terms) == ["adversarial", "color", "cycle", "total_variation"]
     supervised.discriminator_terms(pair.detach(), build_discriminators())
+
+
+def test_every_term_can_be_left_out_by_its_weight(cycle: unsupervised.Cycle, cycles: supervised.Cycles) -> None:
+    """And the discriminators are not called where neither of their terms is asked for."""
+    structure, never = MSSSIMLoss(scales=1), nn.Module()  # which cannot be called
+    for name in unsupervised.Weights().__dataclass_fields__:
+        weights = unsupervised.Weights(**{name: 0.0})
+        terms = unsupervised.generator_terms(cycle, build_discriminator(), structure=structure, weights=weights)
+        assert terms.keys() == {"adversarial", "classification", "cycle", "structure", "identity"} - {name}
+        terms = unsupervised.discriminator_terms(cycle.detach(), build_discriminator(), weights=weights)
+        assert terms.keys() == {"adversarial", "classification"} - {name}
+    bare = unsupervised.Weights(adversarial=0.0, classification=0.0)
+    assert unsupervised.generator_terms(cycle, never, structure=structure, weights=bare).keys() == {
+        "cycle",
+        "structure",
+        "identity",
+    }
+    assert unsupervised.discriminator_terms(cycle.detach(), never, weights=bare) == {}
+    perceptual = PerceptualLoss(VGGFeatures(["relu1_1"], None, net="vgg19"), [1.0]).double()
+    every = supervised.Weights().__dataclass_fields__.keys()
+    for name in every:
+        weighted = supervised.Weights(**{name: 0.0})
+        found = supervised.generator_terms(cycles, build_discriminators(), perceptual, weights=weighted)
+        assert found.keys() == every - {name}
+
+
+def test_a_cycle_without_reconstruction_has_no_terms_of_it(
+    cycle: unsupervised.Cycle, cycles: supervised.Cycles
+) -> None:
+    calls: list[int] = []
+    dual = DualGenerator.preset("S3", domains=3, width=4).double()
+    dual.reconstructor.register_forward_pre_hook(lambda *_: calls.append(1))
+    bare = unsupervised.Translators(dual, reconstruction=False)(*cycle[:4])
+    terms = unsupervised.generator_terms(bare, build_discriminator())
+    assert terms.keys() == {"adversarial", "classification", "identity"}
+    assert bare.detach().rebuilt is None
+    unsupervised.discriminator_terms(bare.detach(), build_discriminator())
+    pair = DualGenerator.supervised(width=4, blocks=1).double()
+    pair.reconstructor.register_forward_pre_hook(lambda *_: calls.append(1))
+    both = supervised.Translators(pair, reconstruction=False)(*cycles[:4])
+    assert (both.rebuilt_x, both.rebuilt_y) == (None, None)
+    found = supervised.generator_terms(both, build_discriminators())
+    assert found.keys() == {"adversarial", "color", "identity", "total_variation"}
+    supervised.discriminator_terms(both.detach(), build_discriminators())
+    assert calls == []
 
 
 def test_stargans_objective_is_wgan_gp(cycle: unsupervised.Cycle) -> None:

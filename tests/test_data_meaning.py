@@ -223,7 +223,7 @@ def test_a_run_of_renamed_domains_does_not_go_on(tmp_path: Path, monkeypatch: py
     )
     asymmetricgan_domains.main(settings)
     (tmp_path / "domains" / "cat").rename(tmp_path / "domains" / "zebra")
-    monkeypatch.setattr(asymmetricgan_domains, "train_classifier", Mock(side_effect=AssertionError("before the check")))
+    monkeypatch.setattr("support.report.domains.train_classifier", Mock(side_effect=AssertionError("before the check")))
     with pytest.raises(ValueError, match=r"domains by number: cat, dog, fox before, dog, fox, zebra now"):
         asymmetricgan_domains.main(replace(settings, resume=True, epochs=2))
     images(tmp_path / "domains" / "ant", "0.png")  # more domains: not that weights do not fit

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import asymgan
+import asymmetricgan_domains
 import pytest
+import stargan
 import torch
 from accelerate.state import AcceleratorState
 from asymgan import DEMO as ASYMGAN_DEMO
@@ -25,6 +27,7 @@ from tiny import cyclegan_folder, logged
 from torch import Tensor
 
 from asymkit import StepGuard
+from asymkit.objectives.asymmetricgan import unsupervised
 
 SMALL: dict[str, Any] = {"size": 16, "width": 4, "batch": 1, "workers": 0, "tensorboard": False, "minutes": None}
 UNPAIRED: dict[str, Any] = {"picture_size": None, "blocks": 1, "discriminator_layers": 1, **SMALL}
@@ -183,20 +186,45 @@ def test_discriminators_are_shown_earlier_fakes(
     assert 0 < sum(age > 0 for age in ages) < len(ages)
 
 
-WEIGHTLESS: dict[str, tuple[dict[str, float], set[str], set[str]]] = {
-    "asymgan": ({"content": 0.0, "style": 0.0}, {"content", "style"}, set()),
-    "asymmetricgan_domains": (
+WEIGHTLESS: list[tuple[str, dict[str, float], set[str], set[str]]] = [
+    ("asymgan", {"content": 0.0, "style": 0.0}, {"content", "style"}, set()),
+    (
+        "asymmetricgan_domains",
         {"structure": 0.0, "identity": 0.0, "penalty": 10.0},
         {"structure", "identity"},
         {"discriminator_penalty"},
     ),
-    "asymmetricgan_gesture": ({"perceptual": 0.0, "identity": 0.0}, {"perceptual", "identity"}, set()),
-}
+    # Table 9 of AsymmetricGAN, row by row
+    *(
+        ("asymmetricgan_domains", dict.fromkeys(without, 0.0), {*without}, set())
+        for without in (
+            ["identity"],
+            ["structure", "cycle"],
+            ["structure", "cycle", "identity"],
+            ["structure"],
+            ["cycle"],
+        )
+    ),
+    (
+        "asymmetricgan_domains",
+        {"classification": 0.0},
+        {"classification", "discriminator_classification"},
+        set(),
+    ),
+    ("asymmetricgan_gesture", {"perceptual": 0.0, "identity": 0.0}, {"perceptual", "identity"}, set()),
+    (
+        "asymmetricgan_gesture",
+        {"color": 0.0, "cycle": 0.0, "total_variation": 0.0},
+        {"color", "cycle", "total_variation"},
+        set(),
+    ),
+]
 
 
-@pytest.mark.parametrize("name", WEIGHTLESS)
-def test_terms_of_weight_zero_are_not_computed_and_a_penalty_is(name: str, tmp_path: Path) -> None:
-    weights, without, more = WEIGHTLESS[name]
+@pytest.mark.parametrize(("name", "weights", "without", "more"), WEIGHTLESS)
+def test_terms_of_weight_zero_are_not_computed_and_a_penalty_is(
+    name: str, weights: dict[str, float], without: set[str], more: set[str], tmp_path: Path
+) -> None:
     found: list[set[str]] = []
     data = cyclegan_folder(tmp_path / "data") if name == "asymgan" else None
     for changed in ({}, weights):
@@ -210,11 +238,66 @@ def test_terms_of_weight_zero_are_not_computed_and_a_penalty_is(name: str, tmp_p
     assert found[1] == (found[0] - without) | more
 
 
-EXAMPLE_FILES = sorted(Path(asymgan.__file__).parent.glob("asy*.py"))
+@pytest.mark.parametrize(
+    ("name", "weights"),
+    [("asymmetricgan_domains", {"cycle": 0.0, "structure": 0.0}), ("asymmetricgan_gesture", {"cycle": 0.0})],
+)
+def test_a_reconstruction_that_no_term_asks_for_is_not_made(
+    name: str, weights: dict[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in training nor for the report."""
+    batches, reconstructors = Run.batches, list[Any]()
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("a reconstruction")
+
+    def watched(run: Run, *arguments: Any) -> Any:
+        model: Any = run.states["model"]
+        reconstructors.append(model.dual.reconstructor)
+        model.dual.reconstructor.register_forward_pre_hook(refuse)
+        return batches(run, *arguments)
+
+    monkeypatch.setattr(Run, "batches", watched)
+    example, settings = importlib.import_module(name), replace(EXAMPLES[name], dry_run=True)
+    with pytest.raises(AssertionError, match="a reconstruction"):
+        example.main(replace(settings, out=tmp_path / "with"))
+    AcceleratorState._reset_state(reset_partial_state=True)
+    example.main(replace(settings, out=tmp_path / "without", weights=replace(settings.weights, **weights)))
+    assert all(parameter.grad is None for parameter in reconstructors[1].parameters())
 
 
-def test_all_six_examples_are_looked_at() -> None:
-    assert len(EXAMPLE_FILES) == 6
+@pytest.mark.parametrize("count", [1, 2])
+def test_double_discriminators_are_two_or_one(count: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, saves = list[Any](), Run.saves
+
+    def watched(run: Run, **states: Any) -> None:
+        found.append(states["discriminators"])
+        saves(run, **states)
+
+    monkeypatch.setattr(Run, "saves", watched)
+    name = "asymmetricgan_domains"
+    importlib.import_module(name).main(
+        replace(EXAMPLES[name], discriminators=count, out=tmp_path / "run", dry_run=True)
+    )
+    assert [len(each) for each in found] == [count]
+
+
+def test_presets_of_domains_are_what_the_paper_has_figures_of() -> None:
+    """S2 with one discriminator, and S3 without sharing with two, whose row carries the headline figures."""
+    presets = {name: settings for name, (_, settings) in asymmetricgan_domains.PRESETS.items()}
+    assert presets.keys() == {"baseline", "all", "demo"}
+    for name, architecture, count in (("baseline", "S2", 1), ("all", "S3", 2)):
+        found = presets[name]
+        assert (found.preset, found.sharing, found.discriminators) == (architecture, "none", count)
+        assert (found.batch, found.epochs, found.width) == (1, 200, 64)
+        assert found.weights == unsupervised.Weights()
+
+
+EXAMPLE_FILES = sorted([*Path(asymgan.__file__).parent.glob("asy*.py"), Path(stargan.__file__)])
+
+
+def test_all_seven_examples_are_looked_at() -> None:
+    assert len(EXAMPLE_FILES) == 7
 
 
 @pytest.mark.parametrize("path", EXAMPLE_FILES, ids=lambda path: path.stem)

@@ -493,13 +493,13 @@ OBJECTIVES = [
         UNSUPERVISED,
         "if self.reconstruction else None",
         "",
-        "tests/test_asymmetricgan.py::test_terms_of_weight_zero_are_not_computed",
+        "tests/test_asymmetricgan.py::test_a_cycle_without_reconstruction_has_no_terms_of_it",
     ),
     Mutation(
         SUPERVISED,
         "if self.reconstruction:",
         "if True:",
-        "tests/test_asymmetricgan.py::test_terms_of_weight_zero_are_not_computed",
+        "tests/test_asymmetricgan.py::test_a_cycle_without_reconstruction_has_no_terms_of_it",
     ),
     Mutation(
         SUPERVISED,

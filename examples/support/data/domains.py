@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
@@ -63,22 +63,9 @@ class DomainSettings(RunSettings):
         self.check_side("size", least=2**self.discriminator_layers, multiple_of=max(4, 2**self.discriminator_layers))
         self.check_side("picture_size", least=8)
 
-    def images(self) -> tuple[Domains, HeldOut, str]:
+    def images(self) -> tuple[Domains, Domains, str]:
         """Training images, others of the same domains, and a sentence that says what they are; see :func:`domain_sets`."""
         return domain_sets(self.data, self.size, self.channels, self.seed, self.value_range)
-
-
-class HeldOut(Protocol):
-    """Images that are never trained on."""
-
-    def of_each(self, count: int, size: int | None = None, device: torch.device | None = None) -> Images:
-        """Of every domain so many images, or all where there are fewer.
-
-        Args:
-            count: images of a domain.
-            size: side of crops, shorter side of whole images; None: that of training.
-            device: where they are.
-        """
 
 
 class Domains(Dataset[Sample]):
@@ -90,13 +77,21 @@ class Domains(Dataset[Sample]):
         seed: another seed, other crops.
         epoch: samples to an epoch.
         meaning: what the domains are besides their names, see :class:`support.run.loader.EndlessData`.
+        whole: they are a test set, which is shown in whole images instead of crops.
     """
 
     def __init__(
-        self, domains: Mapping[str, Domain], size: int, seed: int, epoch: int, meaning: Mapping[str, str]
+        self,
+        domains: Mapping[str, Domain],
+        size: int,
+        seed: int,
+        epoch: int,
+        meaning: Mapping[str, str],
+        whole: bool = False,
     ) -> None:
         self.names, self.domains = tuple(domains), tuple(domains.values())
         self.size, self.seed, self.epoch, self.broken = size, seed, epoch, self.domains[0].broken
+        self.whole = whole
         channels = str(self.domains[0].channels)
         self.meaning = {"domains by number": ", ".join(domains), "channels": channels, **meaning}
 
@@ -116,38 +111,37 @@ class Domains(Dataset[Sample]):
             for domain in range(len(self.names))
         ]
 
+    def shown_of_each(self, count: int, size: int | None = None, device: torch.device | None = None) -> Images:
+        """So many images of every domain for figures and pictures: crops, or of a test set whole ones, evenly spread.
 
-@dataclass(frozen=True, eq=False)
-class WholeImages:
-    """A test set: whole images in their own aspect ratio, read when they are asked for."""
-
-    parts: Mapping[str, ImageFiles]
-    """Files by domain, in the order of the numbers of the domains."""
-    size: int
-    """Shorter side of the images, in pixels, if no other one is asked for: the side of the crops in training."""
-    channels: int
-    """3, or 1 for grey ones."""
-    broken: BrokenFiles
-    """Files that could not be read are added to it, and the next ones taken instead."""
-
-    def of_each(self, count: int, size: int | None = None, device: torch.device | None = None) -> list[list[Tensor]]:
-        """So many images of every domain, evenly spread over its files, (channels, height, width) each."""
+        Args:
+            count: images of a domain; a test set may have fewer.
+            size: side of crops, shorter side of whole images; None: that of training.
+            device: where they are.
+        """
+        if not self.whole:
+            return self.of_each(count, size, device)
         return [
-            [self._image(files, place, size or self.size).to(device) for place in _spread(len(files), count)]
-            for files in self.parts.values()
+            [_whole(domain, place, size or self.size).to(device) for place in _spread(len(domain.images), count)]
+            for domain in self.domains
         ]
 
-    def _image(self, files: ImageFiles, place: int, size: int) -> Tensor:
-        order = [*range(place, len(files)), *range(place)]
-        image = self.broken.first(partial(files.read, number, size) for number in order)
-        width, height = (max(1, round(side * size / min(image.size))) for side in image.size)
-        pixels = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
-        return as_tensor(pixels if self.channels == 3 else grey(pixels)[..., :1])
+
+def _whole(domain: Domain, place: int, size: int) -> Tensor:
+    """A file's whole image in its own aspect ratio, or that of the next file that can be read, (channels, H, W)."""
+    files = domain.images
+    assert isinstance(files, ImageFiles)
+    order = [*range(place, len(files)), *range(place)]
+    image = domain.broken.first(partial(files.read, number, size) for number in order)
+    width, height = (max(1, round(side * size / min(image.size))) for side in image.size)
+    pixels = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+    return as_tensor(pixels if domain.channels == 3 else grey(pixels)[..., :1])
 
 
 def _spread(length: int, count: int) -> list[int]:
     """So many of the numbers below ``length``, or all, evenly spread."""
-    return np.unique(np.linspace(0, length - 1, min(length, count)).astype(int)).tolist()
+    places: list[int] = np.unique(np.linspace(0, length - 1, min(length, count)).astype(int)).tolist()
+    return places
 
 
 def domain_batches(data: Domains, steps: int, batch: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
@@ -159,7 +153,7 @@ def domain_batches(data: Domains, steps: int, batch: int = 32) -> Iterator[tuple
 
 def domain_sets(
     folder: Path | None, size: int, channels: int, seed: int, value_range: ValueRange | None = None
-) -> tuple[Domains, Domains | WholeImages, str]:
+) -> tuple[Domains, Domains, str]:
     """Training images, others of the same domains, and a sentence that says what they are.
 
     Args:
@@ -187,26 +181,27 @@ def domain_sets(
         {name: image_files(path, "data", PHOTOS) for name, path in each.items()} for each in (folders, test_folders)
     )
     broken = BrokenFiles.among(*files.values(), *tests.values(), value_range=value_range)
-    for name, part in tests.items():  # what is found among fewer images may be another range
-        part.value_range, part.applied, part.note = files[name].value_range, files[name].applied, ""
-    halves = {name: (part, part) if tests else part.split(HELD_OUT) for name, part in files.items()}
+    for name, of_test in tests.items():  # what is found among fewer images may be another range
+        of_test.value_range, of_test.applied, of_test.note = files[name].value_range, files[name].applied, ""
+    halves = {name: (each, tests[name]) if tests else each.split(HELD_OUT) for name, each in files.items()}
     counts = ", ".join(f"{name} {len(kept)}" for name, (kept, _) in halves.items())
     held = f"one file in {HELD_OUT} held out"
     if tests:
-        held = ", ".join(f"{name} {len(part)}" for name, part in tests.items())
+        held = ", ".join(f"{name} {len(each)}" for name, each in tests.items())
         held = f"a test set of its own ({held} images), shown whole, figures over {MEASURED} of each domain at most"
     source = f"{folder.name}: {len(files)} domains ({counts} images for training), {held}"
-    source += "".join(part.said() for part in (*files.values(), *tests.values()))
+    source += "".join(each.said() for each in (*files.values(), *tests.values()))
     if has_images(folder):
         source += f"; images of {folder.name} that are in none of its sub-folders are left out"
     if left_out:
         source += f"; left out: {', '.join(left_out)}"
 
-    def crops(which: int) -> Domains:
+    def part(which: int) -> Domains:
         domains = {name: Domain(half[which], 1.12, channels=channels, broken=broken) for name, half in halves.items()}
-        return Domains(domains, size, seed, sum(len(half[which]) for half in halves.values()), values_of(files))
+        epoch = sum(len(half[which]) for half in halves.values())
+        return Domains(domains, size, seed, epoch, values_of(files), whole=bool(tests) and which == 1)
 
-    return crops(0), WholeImages(tests, size, channels, broken) if tests else crops(1), source
+    return part(0), part(1), source
 
 
 def domain_folders(folder: Path) -> tuple[dict[str, Path], dict[str, Path], list[str]]:

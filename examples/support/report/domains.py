@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.utils import make_grid
 
 from asymkit.objectives.asymmetricgan.unsupervised import Translators
-from support.data.domains import MEASURED, SHOWN, Domains, DomainSettings, HeldOut, Images, domain_batches
+from support.data.domains import MEASURED, SHOWN, Domains, DomainSettings, Images, domain_batches
 from support.report.classifier import domain_accuracy, each_image, train_classifier
 from support.report.page import Snapshot
 from support.report.progress import with_bar
@@ -18,7 +18,7 @@ from support.run.rng import seeded_inference
 
 
 def domain_report(
-    settings: DomainSettings, data: Domains, held_out: HeldOut, device: torch.device, main: bool
+    settings: DomainSettings, data: Domains, held_out: Domains, device: torch.device, main: bool
 ) -> Callable[[Translators], Snapshot]:
     """Shows a model by pictures of held-out images, and by the share that a classifier takes for their domain.
 
@@ -37,8 +37,8 @@ def domain_report(
         images = with_bar(domain_batches(data, settings.classifier_steps), "classifier for the report", main)
         return train_classifier(images, settings.channels, len(data.names), device)
 
-    measured = held_out.of_each(MEASURED, None, device)
-    shown = held_out.of_each(SHOWN, settings.picture_size, device)
+    measured = held_out.shown_of_each(MEASURED, None, device)
+    shown = held_out.shown_of_each(SHOWN, settings.picture_size, device)
     return lambda trained: domain_snapshot(trained, classifier(), data.names, measured, shown)
 
 
