@@ -52,7 +52,7 @@ def layers(number: int, architecture: str, total: str) -> Exhibit:
         f"Generator architecture {architecture}",
         measures=["layers"],
         reported=printed("", ("weights",), {"all layers": (total,)}),
-        note="its layers and their weights, with seven domains, norms aside; the total is printed in §3.1 and cut off, not rounded",
+        note="its layers and their weights, with seven domains, norms aside; the total is printed in §3.1",
     )
 
 

@@ -68,9 +68,8 @@ def scores(work: Work) -> list[Row]:
         "frd", lambda: torchvision_features("resnet50", None if random else weights).to(work.device)
     )
     name = "Fréchet distance of logits (random resnet50, no FRD)" if random else "FRD"
-    photos = FolderImages(real), FolderImages(fake)
-    photos, made = FolderImages(real), FolderImages(fake)
-    each = [frd(photos[n].to(work.device), made[n].to(work.device), network) for n in range(len(photos))]
+    true, made = FolderImages(real), FolderImages(fake)
+    each = [frd(true[n].to(work.device), made[n].to(work.device), network) for n in range(len(true))]
     return [*rows, Row(name, torch.cat(each).mean().item(), f"{network.name}; mean of {len(each):,} pairs")]
 
 

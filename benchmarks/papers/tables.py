@@ -116,7 +116,9 @@ def _table(exhibit: Exhibit, reported: Mapping[str, Mapping[str, str]], found: S
     columns = dict.fromkeys(column for row in [*rows[::-1], *rows] for column in row)
     first = [column for row in reported.values() for column in row]
     ordered = ["method", "from", *dict.fromkeys([*first, *(c for c in columns if c not in ("method", "from"))])]
-    return table(ordered, rows) if rows else "Not measured."
+    if not rows:
+        return "Not measured."
+    return table(ordered, rows) if len(ordered) > 2 else "Pictures, no figures."
 
 
 def _settings(entry: Entry) -> str:

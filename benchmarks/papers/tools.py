@@ -75,7 +75,18 @@ class Tools:
             written = Path(folder) / "rows.json"
             evaluate(real, fake, **{**chosen, **options, "json": written})
             rows = json.loads(written.read_text(encoding="utf-8"))["rows"]
-        return [Row(r["figure"], math.nan if r["value"] is None else r["value"], r["by"], r["spread"]) for r in rows]
+        random = (
+            {"features)": "features, random)", "classes)": "classes, random)"}
+            if options["features"] == "random"
+            else {}
+        )
+        found = []
+        for row in rows:
+            name = row["figure"]
+            for plain, said in random.items():
+                name = name.replace(plain, said)
+            found.append(Row(name, math.nan if row["value"] is None else row["value"], row["by"], row["spread"]))
+        return found
 
     def lpips(self) -> tuple[str, Callable[[Tensor, Tensor], Tensor]]:
         """The distance of pairs, and its name."""
