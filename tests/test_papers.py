@@ -260,16 +260,17 @@ def test_a_plan_adds_up_what_the_examples_say(
     assert not results.entries(given.results, "asymgan")
 
 
-@pytest.mark.usefixtures("_in_process")
 def test_a_command_that_was_stopped_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started: list[list[str]] = []
 
-    def stops(script: Path, words: Sequence[str]) -> str:
+    def stops(_script: Path, words: Sequence[str]) -> str:
         started.append(list(words))
-        said = papers_toy.start(script, words)
-        return said + (train.STOPPED if len(started) == 2 else "")
+        folder = Path(words[words.index("--out") + 1])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "checkpoint.pt").touch()
+        return train.STOPPED if len(started) == 2 else "done"
 
     monkeypatch.setattr(train, "start", stops)
     monkeypatch.setitem(measures.OF_ARM, "label_scores", lambda _: [])
@@ -302,12 +303,12 @@ def test_a_run_is_the_same_wherever_its_images_are(tmp_path: Path) -> None:
     assert len({folders[0], *(other.folder for other in others)}) == 4
 
 
-def test_an_example_that_fails_ends_the_command(tmp_path: Path) -> None:
-    data = toy.opened("helen", tmp_path)
-    one = train.training(Arm("a", "asymgan", {"size": -1}), data, 0, tmp_path / "runs", {})
-    with pytest.raises(ValueError, match=r"asymgan.py .*ended with 1"):
-        one.train()
-    assert not one.done
+def test_a_script_that_fails_ends_the_command(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import sys; print('Θ'); sys.exit(len(sys.argv) - 2)", encoding="utf-8")
+    assert train.start(script, ["--size"]) == "Θ\n"
+    with pytest.raises(ValueError, match=r"script.py --size -1 ended with 1; its message"):
+        train.start(script, ["--size", "-1"])
 
 
 # tables
