@@ -32,6 +32,7 @@ from support.run.checkpoint import save_checkpoint
 from support.run.command import command
 from support.run.plan import Plan
 from support.run.run import Run
+from support.trained import load_trained
 from tiny import STEPS, cyclegan_folder, logged, tiny
 
 from asymkit import StepGuard, load_network
@@ -95,6 +96,15 @@ def test_every_method_trains_its_own_terms_and_shows_what_it_has(
     assert bool(look.slides) == has_z
     assert {"rich_cycle_l1", "poor_cycle_l1", "entropy_fake_rich_bits"} <= look.figures.keys()
     assert ("z_diversity" in look.figures) == has_z
+
+
+def test_a_run_with_a_spatial_z_is_translated_with_one(tmp_path: Path, data: Path) -> None:
+    asymgan.main(replace(ASYMGAN, data=data, out=tmp_path / "run", method="base", spatial=True, size=(64, 96)))
+    trained = load_trained(tmp_path / "run")
+    assert (trained.generator.spatial, trained.aux_size(None), trained.size) == (True, (8, 12), 64)
+    z = trained.encoder()(torch.zeros(1, 3, 64, 96))
+    assert trained.generator(torch.zeros(1, 3, 64, 96), z).shape == (1, 3, 64, 96)
+    assert type(load_trained(tmp_path / "run", "rich_to_poor").generator).__name__ == "ResnetGenerator"
 
 
 def test_dropout_is_that_of_both_generators_of_the_baseline() -> None:

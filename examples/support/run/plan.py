@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 from asymkit import AsyncScheduler
@@ -161,7 +162,7 @@ class IntermediateImages:
 
     def __init__(self, shown: HeldOut | None = None) -> None:
         # as a checkpoint holds them, so that a resumed run translates the same
-        self.shown = HeldOut(*([batch.half().float() for batch in batches] for batches in shown or ([], [])))
+        self.shown = HeldOut(*([batch.half().to(batch) for batch in batches] for batches in shown or ([], [])))
         self.made: dict[str, tuple[list[Tensor], list[Tensor]]] = {}
 
     def add(self, name: str, poor: Iterable[Tensor], rich: Iterable[Tensor]) -> None:
@@ -182,5 +183,5 @@ class IntermediateImages:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Of a checkpoint."""
-        rich, poor = (in_batches(image.float() for image in images) for images in state["shown"])
+        rich, poor = (in_batches(image.to(torch.get_default_dtype()) for image in images) for images in state["shown"])
         self.shown, self.made = HeldOut(rich, poor), dict(state["made"])
