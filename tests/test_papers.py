@@ -334,7 +334,7 @@ def test_a_table_has_the_papers_row_above_ours(tmp_path: Path) -> None:
 
 def test_people_are_asked_and_their_answers_scored(tmp_path: Path) -> None:
     each, data = exhibit("asymmetricgan-table-7"), toy.opened("rafd", tmp_path)
-    tools = Tools(toy.NETWORKS, torch.device("cpu"), toy=True, size=32)
+    tools = Tools(toy.NETWORKS, torch.device("cpu"), toy=True)
     made = data.domains("test")
     work = Work(each, each.arms[0], data, 0, None, tmp_path / "out" / "a", tools)
     work.out.parent.mkdir()

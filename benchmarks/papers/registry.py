@@ -103,10 +103,15 @@ def printed(name: str, columns: Sequence[str], rows: Mapping[str, Sequence[str]]
 
 
 def exhibits() -> list[Exhibit]:
-    """All of the three papers, in their order."""
+    """All of the three papers, tables before figures."""
     from papers import asymgan, asymmetricgan, asyncgan, gesture_tables
 
-    return [*asymmetricgan.EXHIBITS, *gesture_tables.EXHIBITS, *asymgan.EXHIBITS, *asyncgan.EXHIBITS]
+    papers = (*asymmetricgan.EXHIBITS, *gesture_tables.EXHIBITS), asymgan.EXHIBITS, asyncgan.EXHIBITS
+
+    def place(each: Exhibit) -> tuple[bool, bool, int]:
+        return each.kind == "figure", isinstance(each.number, str), 0 if isinstance(each.number, str) else each.number
+
+    return [each for paper in papers for each in sorted(paper, key=place)]
 
 
 def chosen(tables: Sequence[str], figures_of: Sequence[str]) -> list[Exhibit]:

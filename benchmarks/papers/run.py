@@ -12,6 +12,7 @@ the results is not measured again (``--again`` does), so that a command that was
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -160,20 +161,18 @@ def plan(todo: Sequence[Job], options: Options) -> str:
 
 def measured(job: Job, options: Options, tools: Tools, seed: int) -> bool:
     """Train, measure and draw one exhibit on one data set with one seed; False if a training was stopped."""
-    exhibit, works = job.exhibit, list[Work]()
-    new = due(job, options, seed)
-    for number, arm in enumerate(exhibit.arms):
-        run = job.training(number, seed, options)
+    exhibit, works, new = job.exhibit, list[Work](), due(job, options, seed)
+    runs = [job.training(number, seed, options) for number in range(len(job.arms))]
+    if not new and not all(run is None or run.done for run in runs):
+        return True  # measured before, on another machine
+    changes = "".join(f"-{name}={value}" for name, value in sorted(options.changes.items()))
+    below = options.runs / "images" / exhibit.key / plain(f"{job.data.folder.name}{changes}")
+    for arm, run in zip(exhibit.arms, runs, strict=True):
         if run is not None and not run.train():
             return False
-        out = (
-            options.runs
-            / "images"
-            / exhibit.key
-            / job.data.name
-            / f"{''.join(c if c.isalnum() else '-' for c in arm.name)}-{seed}"
-        )
-        works.append(Work(exhibit, arm, job.data, seed, run, out, tools))
+        works.append(Work(exhibit, arm, job.data, seed, run, below / plain(f"{arm.name}-{seed}"), tools))
+    for work in works:
+        work.like = None if work.training else next((other for other in works if other.training), None)
     for number in new:
         work = works[number]
         rows = [row for name in exhibit.measures if name in measures.OF_ARM for row in measures.OF_ARM[name](work)]
@@ -199,6 +198,11 @@ def measured(job: Job, options: Options, tools: Tools, seed: int) -> bool:
     for about, path in files.items():
         print(f"{about}: {path}")
     return True
+
+
+def plain(name: str) -> str:
+    """A name for a folder."""
+    return re.sub(r"[^\w.=-]+", "-", name)
 
 
 def alone(exhibit: Exhibit, data: Opened | None, options: Options) -> None:
@@ -239,7 +243,7 @@ def everything(wanted: Sequence[Exhibit], todo: Sequence[Job], options: Options)
     """Run all there is to run, a seed of everything before the next; False if a training was stopped."""
     name = options.device or (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu")
     networks = toy.NETWORKS if options.toy else options.networks
-    tools = Tools(networks, torch.device(str(name)), options.toy, options.again, toy.SIDE if options.toy else 256)
+    tools = Tools(networks, torch.device(str(name)), options.toy, options.again)
     for exhibit in wanted:
         if not exhibit.sets:
             alone(exhibit, None, options)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,16 +152,14 @@ class Opened:
             exact: keep the colours of labels as they are, by the nearest pixel.
             fit: cut off what is too long, rather than stretch.
         """
-        target = (
-            self.cache
-            / f"{part.parent.name}-{part.name}-{size[0]}x{size[1]}{'-exact' if exact else ''}{'-fit' if fit else ''}"
-        )
+        files, wanted = image_files(part, "data", "images"), size[::-1]
+        how = "-exact" if exact else "-fit" if fit else ""
+        target = self.cache / f"{part.parent.name}-{part.name}-{len(files)}-{size[0]}x{size[1]}{how}"
         if not target.is_dir():
-            how = Image.Resampling.NEAREST if exact else Image.Resampling.BICUBIC
-            files, wanted = image_files(part, "data", "images"), size[::-1]
+            by = Image.Resampling.NEAREST if exact else Image.Resampling.BICUBIC
             for place, name in enumerate(files.names):
                 image = files.read(place, least_side=1)
-                small = ImageOps.fit(image, wanted, how) if fit else image.resize(wanted, how)
+                small = ImageOps.fit(image, wanted, by) if fit else image.resize(wanted, by)
                 write(small, target.with_suffix(".new") / f"{Path(name).stem}.png")
             target.with_suffix(".new").rename(target)  # a copy that was stopped is begun again
         return target
@@ -210,18 +206,7 @@ def opened(name: str, data: Sequence[str], cache: Path) -> Opened | None:
     }[kind]
     if missing := [part for part in needed if not (folder / part).exists()]:
         raise ValueError(f"{name}: {str(folder)!r} has no {', '.join(missing)}; expected {LAYOUTS[kind]}")
-    return Opened(name, kind, folder, whole, cache / name)
-
-
-def fingerprint(data: Opened) -> str:
-    """What tells a data set from another: its folder's name and how many files it has."""
-    count = sum(1 for path in data.folder.rglob("*") if path.is_file())
-    return json.dumps([data.folder.name, count])
-
-
-def forget(cache: Path) -> None:
-    """Remove copies, which another content of the folders would make wrong."""
-    shutil.rmtree(cache, ignore_errors=True)
+    return Opened(name, kind, folder, whole, cache / f"{name}-{folder.name}")
 
 
 def needed(names: Sequence[str]) -> str:

@@ -56,8 +56,6 @@ class Tools:
     device: torch.device
     toy: bool = False
     again: bool = False
-    size: int = 256
-    """Side that real images are brought to where nothing says another."""
     held: dict[str, Any] = field(default_factory=dict)
     """What was trained or loaded before, by what it is."""
 

@@ -40,6 +40,8 @@ class Work:
     out: Path
     """The folder of the images that are made."""
     tools: Tools
+    like: Work | None = None
+    """Of real images: whose size they are brought to."""
     made: dict[str, Path] = field(default_factory=dict)
     """Folders of translated images by what they are."""
 
@@ -52,9 +54,9 @@ class Work:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Height and width in training; of real images those they are compared in."""
-        if self.training is None:
-            return self.exhibit.at or (self.tools.size, self.tools.size)
+        """Height and width in training."""
+        if self.like is not None:
+            return self.like.size
         size: Any = self.state["settings"]["size"]
         return (size, size) if isinstance(size, int) else (size[0], size[1])
 
