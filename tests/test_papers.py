@@ -149,6 +149,12 @@ def test_another_name_is_refused() -> None:
         Options(change=("size",))
 
 
+def test_a_change_is_of_all_examples_or_of_one() -> None:
+    given = Options(change=("size=64,128", "asymgan:features=random", "stargan:batch=2"))
+    assert given.changes_of("asymgan") == {"size": ("64", "128"), "features": "random"}
+    assert given.changes_of("asyncgan") == {"size": ("64", "128")}
+
+
 # arithmetic
 
 

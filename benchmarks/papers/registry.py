@@ -19,7 +19,7 @@ NEEDS: Mapping[str, str] = {
     "Inception": "the weights that FID, KID and the Inception Score are defined with, downloaded on first use, or their file as "
     "--features-weights; another network, --features, gives other figures, which have other names",
     "LPIPS": "AlexNet's weights, downloaded on first use, or their file as --lpips-weights; --lpips none leaves it out",
-    "VGG": "the ImageNet weights of the perceptual terms in training, downloaded on first use; --change features=FILE takes a file",
+    "VGG": "the ImageNet weights of the perceptual terms in training, downloaded on first use; --change asymgan:features=FILE takes a file",
     "ResNet-50": "the ImageNet weights of FRD, downloaded on first use, or their file as --frd; --frd none leaves it out",
     "scorer": "the network of the paper that segments photos (FCN-8s, FCN-32s-256, DeepLab-v3), as --segmentation with "
     "--segmentation-weights; else a small U-Net is trained on the real training photos, whose figures compare with one another only",

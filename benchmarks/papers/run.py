@@ -46,7 +46,8 @@ class Options:
     """Folders with a folder for each data set, or NAME=FOLDER for a set, or what stands in for it."""
     seeds: tuple[int, ...] = (0,)
     change: tuple[str, ...] = ()
-    """Options of the examples in place of the paper's, for smaller runs, as NAME=VALUE: size=64 epochs=20."""
+    """Options of the examples in place of the paper's, for smaller runs, as NAME=VALUE: size=64 epochs=20; of one example
+    alone as EXAMPLE:NAME=VALUE."""
     plan: bool = False
     """Say what would be run and how long it takes, and end."""
     cost: bool = True
@@ -82,6 +83,11 @@ class Options:
         pairs = [change.split("=", 1) for change in self.change]
         return {name: tuple(value.split(",")) if "," in value else value for name, value in pairs}
 
+    def changes_of(self, example: str) -> dict[str, Any]:
+        """Those of all examples and of one."""
+        named = {name.rpartition(":"): value for name, value in self.changes.items()}
+        return {name: value for (of, _, name), value in named.items() if of in ("", example)}
+
 
 @dataclass(frozen=True)
 class Job:
@@ -111,7 +117,9 @@ def jobs(options: Options, wanted: Sequence[Exhibit]) -> tuple[list[Job], list[s
                 missing += [name] if name not in missing else []
                 continue
             arms = [toy.small(arm) if options.toy else (arm, {}) for arm in exhibit.arms]
-            found.append(Job(exhibit, data, tuple((arm, {**own, **options.changes}) for arm, own in arms)))
+            found.append(
+                Job(exhibit, data, tuple((arm, {**own, **options.changes_of(arm.example)}) for arm, own in arms))
+            )
     return found, missing
 
 
