@@ -18,6 +18,7 @@ from pathlib import Path
 import plots
 from gpu_goals import gpu_goals
 from hidden_factors import tables
+from papers import tables as papers_tables
 from report import (
     MISSING,
     RESULTS,
@@ -129,6 +130,7 @@ def summary(results: Results) -> str:
 SUMMARIES: dict[str, Callable[[Results], str]] = {
     **{"goals": goals, "gpu-goals": gpu_goals, "summary": summary},
     **tables.BLOCKS,
+    **papers_tables.BLOCKS,
 }
 
 

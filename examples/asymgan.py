@@ -2,20 +2,22 @@
 
     python examples/asymgan.py demo                          # 3.5 minutes on two CPU cores, photographs included
     python examples/asymgan.py paper --data datasets/facades  # the paper's settings; trainA rich, trainB poor
+    python examples/asymgan.py paper --method cyclegan --dropout 0.5 ...  # the paper's baselines
+    python examples/asymgan.py paper --method base --spatial ...          # "w/o extension", z a map; or --injection concat
 
 Where it differs from the paper: total variation is a mean, with a plus; the learning rate decays with every step; GPUs that
-have bfloat16 compute in it (--precision no turns that off). Adam's betas, batch 1 and the image pool are CycleGAN's, since
-the paper names none. The demo is smaller, has five times the learning rate, random features and resize convolutions.
+have bfloat16 compute in it (--precision no turns that off). The rates are the paper's; Adam, its betas, batch 1 and the image
+pool are CycleGAN's, since the paper names none. Our demo is smaller, has five times the rate, random features and resize convolutions.
 """
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from support.data.unpaired import UnpairedSettings
 from support.report.page import Page
-from support.report.pictures import asymgan_snapshot
+from support.report.unpaired import asymgan_snapshot
 from support.run.command import command
 from support.run.features import vgg_features
 from support.run.run import Run
@@ -23,6 +25,7 @@ from torch import Tensor
 
 import asymkit
 from asymkit.layers import Upsampling
+from asymkit.networks.generators import Injection
 from asymkit.objectives import asymgan
 
 
@@ -31,16 +34,18 @@ class Settings(UnpairedSettings):
     """Train AsymGAN."""
 
     out: Path = Path("runs/asymgan")  # folder of the run
+    method: Literal["cyclegan", "base", "extended"] = "extended"  # Eq. 5, 6 without z; Eq. 12; Eq. 19
+    injection: Injection | None = None  # how z enters poor_to_rich; None: cin, or concat for a spatial z
+    spatial: bool = False  # z is a map of an eighth of the image, as in the paper's base version
+    dropout: float = 0.0  # in the blocks of cyclegan's generators; 0.5 in the baseline with dropout
     blocks: int = 6  # residual blocks of a generator
     aux_channels: int = 8  # length of z
     discriminator_layers: int = 3  # how often a discriminator halves its image
     upsampling: Upsampling = "transposed"  # as in the paper; or resize, which leaves no checkerboard
-    lr_g: float = 2e-4
-    """Learning rate of generators and encoder, for the first half of the run; then it falls to zero."""
+    lr_g: float = 2e-4  # learning rate of generators and encoder, for the first half of the run; then it falls to zero
     lr_d: float = 1e-4  # the same of the discriminators
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again
-    features: str = "imagenet"
-    """Of the VGG16 behind content and style: imagenet, random, a file, or auto: imagenet where it can be downloaded."""
+    features: str = "imagenet"  # of VGG16: imagenet, random, a file, or auto: imagenet where it can be downloaded
     content_layer: str = "relu2_2"
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
     weights: asymgan.Weights = field(default_factory=asymgan.Weights)
@@ -49,61 +54,68 @@ class Settings(UnpairedSettings):
         super().__post_init__()
         self.check_integers("blocks", "aux_channels", "discriminator_layers")
         self.check_sides(halvings=self.discriminator_layers)
+        if self.method == "cyclegan" and (self.injection or self.spatial):
+            raise ValueError("method: cyclegan has no z; leave out --injection and --spatial, or take --method base")
+        if self.dropout and self.method != "cyclegan":
+            raise ValueError("dropout: stands for z in the baseline; leave it out, or take --method cyclegan")
+        if self.spatial and self.injection not in (None, "concat"):
+            raise ValueError(f"spatial: {self.injection} takes no map; leave out --spatial, or take --injection concat")
+        if self.spatial:
+            self.check_side("size", least=64)  # for the discriminator of z
 
 
+SMALL: dict[str, Any] = {"size": 48, "picture_size": 128, "batch": 2, "width": 16, "blocks": 3, "aux_channels": 3}
+OFFLINE: dict[str, Any] = {"features": "random", "content_layer": "relu1_1", "style_layers": ("relu1_1",)}
 DEMO = Settings(
     out=Path("runs/demo"),
     minutes=3.5,
-    size=48,
-    picture_size=128,
-    batch=2,
-    width=16,
-    blocks=3,
-    aux_channels=3,
     discriminator_layers=2,
     upsampling="resize",
     lr_g=1e-3,
-    features="random",  # nothing is downloaded
-    content_layer="relu1_1",
-    style_layers=("relu1_1",),
     workers=0,
     report_every=2000,
     # random features are smaller than ImageNet's, so content and style need more weight; smoothness needs less at 48²
     weights=asymgan.Weights(content=10.0, style=10.0, total_variation=1.0),
+    **(SMALL | OFFLINE),
 )
 PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
+
+
+def networks(settings: Settings) -> tuple[asymgan.Translators, asymgan.Discriminators]:
+    options: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
+    rich, poor = (asymkit.PatchDiscriminator(width=settings.width, layers=settings.discriminator_layers) for _ in "xy")
+    aux, spatial = settings.aux_channels, settings.spatial
+    if settings.method == "cyclegan":
+        there, back = (asymkit.ResnetGenerator(dropout=settings.dropout, **options) for _ in range(2))
+        return asymgan.Translators(there, back), asymgan.Discriminators(rich, poor)
+    injection: Injection = settings.injection or ("concat" if spatial else "cin")
+    model = asymgan.Translators(
+        rich_to_poor=asymkit.ResnetGenerator(**options),
+        poor_to_rich=asymkit.AuxGenerator(aux_channels=aux, injection=injection, spatial=spatial, **options),
+        encoder=asymkit.AuxEncoder(aux_channels=aux, pooled=not spatial, width=settings.width),
+        extended=settings.method == "extended",
+    )
+    return model, asymgan.Discriminators(rich, poor, aux=asymkit.AuxDiscriminator(aux, spatial=spatial))
 
 
 def main(settings: Settings) -> None:
     data, source = settings.images()
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
-    [content_features, style_features], notes = vgg_features(
-        settings.features, [settings.content_layer], list(settings.style_layers)
-    )
-    content = asymkit.ContentLoss(content_features).to(run.device) if settings.weights.content > 0 else None
-    style = asymkit.GramStyleLoss(style_features).to(run.device) if settings.weights.style > 0 else None
-
-    options: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
-    model = asymgan.Translators(
-        rich_to_poor=asymkit.ResnetGenerator(**options),
-        poor_to_rich=asymkit.AuxGenerator(aux_channels=settings.aux_channels, **options),
-        encoder=asymkit.AuxEncoder(aux_channels=settings.aux_channels, width=settings.width),
-        extended=True,
-    )
-    discriminator_options = {"width": settings.width, "layers": settings.discriminator_layers}
-    discriminators = asymgan.Discriminators(
-        rich=asymkit.PatchDiscriminator(**discriminator_options),
-        poor=asymkit.PatchDiscriminator(**discriminator_options),
-        aux=asymkit.AuxDiscriminator(settings.aux_channels),
-    )
+    model, discriminators = networks(settings)
+    layers = {"content": [settings.content_layer], "style": list(settings.style_layers)}
+    used = {term: names for term, names in layers.items() if model.extended and getattr(settings.weights, term) > 0}
+    vgg, notes = vgg_features(settings.features, *used.values())
+    features = dict(zip(used, vgg, strict=True))
+    content = asymkit.ContentLoss(features["content"]).to(run.device) if "content" in used else None
+    style = asymkit.GramStyleLoss(features["style"]).to(run.device) if "style" in used else None
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
     ddp_model = run.prepare(model)  # on the device, under autocast; on several GPUs in DistributedDataParallel
     ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
 
-    # for figures and pictures of the report: crops of the training photos that training never draws
-    measured, shown = data.fresh(64, None, run.device), data.fresh(8, settings.picture_size, run.device)
+    # for figures and pictures of the report: test images, or crops of the training photos that training never draws
+    measured, shown = data.held_out(64), data.held_out(8, settings.picture_size)
     page = Page("AsymGAN", [source, *notes], lambda trained: asymgan_snapshot(trained, measured, shown))
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
 

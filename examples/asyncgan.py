@@ -1,11 +1,12 @@
 """Async-GAN (Zheng et al., TMM 2022): any cycle model, its easy direction frozen from time to time.
 
-    python examples/asyncgan.py demo                                  # minutes on two CPU cores, photographs included
-    python examples/asyncgan.py paper --data datasets/facades         # trainA rich, trainB poor, CycleGAN as the base
-    python examples/asyncgan.py paper --base highres --size 512 ...   # the paper's networks
+    python examples/asyncgan.py demo                                    # minutes on two CPU cores, photographs included
+    python examples/asyncgan.py paper --data datasets/facades           # the paper's networks at 512², trainA rich
+    python examples/asyncgan.py paper --size 512 1024 ...               # height and width, as for Cityscapes
+    python examples/asyncgan.py cyclegan --schedule sync ...            # CycleGAN at 256²; without sync Async-CycleGAN
 
-Where it differs from the paper: the learning rate, of whose course it says nothing, falls to zero in the second half, and
-GPUs that have bfloat16 compute in it (--precision no turns that off).
+The paper gives neither optimizer nor rate, batch or image pool: Adam, 2e-4 that falls to zero in the second half, batch 1 and the
+pool are ours, as CycleGAN's. GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
 from dataclasses import dataclass, field
@@ -13,78 +14,42 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from support.data.unpaired import UnpairedSettings
+from support.cycle_models import CycleSettings, networks
 from support.report.page import Page
-from support.report.pictures import asyncgan_snapshot
+from support.report.unpaired import asyncgan_snapshot
 from support.run.command import command
 from support.run.plan import Plan
 from support.run.run import Run
-from torch import Tensor, nn
+from torch import Tensor
 
 import asymkit
-from asymkit.layers import Upsampling
 from asymkit.objectives import asyncgan
-
-PAPER_SIZES = {
-    "cyclegan": (9, 3, 0),
-    "highres": (8, 4, 0),
-    "asymgan": (6, 3, 8),
-}  # residual blocks, layers, length of z
 
 
 @dataclass(frozen=True)
-class Settings(UnpairedSettings):
+class Settings(CycleSettings):
     """Train a cycle model asynchronously."""
 
-    FIXED = frozenset({"epochs", "picture_size"})  # when a run is resumed
     out: Path = Path("runs/asyncgan")  # folder of the run
-    base: Literal["cyclegan", "highres", "asymgan"] = "cyclegan"  # highres: the paper's networks, for 512² and more
-    epochs: int = 100  # half of them joint, then joint and partial in turn
-    period: int = 10  # epochs of a cycle, whose first half is joint; 10 or, with 120 epochs, 20 in the paper
-    rule: Literal["text", "algorithm1"] = "text"  # what the paper says, or prints, with one joint epoch more in ten
-    aux_channels: int | None = None  # length of z: None is 8 for asymgan and no z for highres, whose paper takes 128
-    blocks: int | None = None  # residual blocks; None: 9 for cyclegan, 8 for highres, 6 for asymgan
-    discriminator_layers: int | None = None  # layers of stride 2 in the discriminators; None: 3, and 4 for highres
-    upsampling: Upsampling = "transposed"  # as in the papers; or resize, which leaves no checkerboard
-    lr_g: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
-    lr_d: float = 2e-4  # the same of the discriminators
+    joint: Literal["both", "easy"] = "both"  # easy: joint steps of the second half train rich → poor alone, Fig. 9
+    reconstruction: bool = True  # the term γ·L1 of partial steps; --no-reconstruction: Fig. 9
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again in joint steps
     weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_plan("period", "blocks", "discriminator_layers", "aux_channels")
-        if self.aux_channels is not None and self.base == "cyclegan":
-            raise ValueError("aux_channels: cyclegan has no z; take --base highres or --base asymgan")
-        _, layers, _ = self.sizes
-        # the discriminators of highres see the image at half its size as well, its generators halve it three times
-        self.check_sides(*((layers + 1, 8) if self.base == "highres" else (layers, 4)))
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Blocks, layers and length of z, those of the base's paper where none are given; a z of 0: there is none."""
-        given = self.blocks, self.discriminator_layers, self.aux_channels
-        return tuple(p if g is None else g for g, p in zip(given, PAPER_SIZES[self.base], strict=True))
+        if self.schedule == "sync" and (self.joint == "easy" or not self.reconstruction):
+            raise ValueError("schedule: sync has no partial steps; leave out --joint easy and --no-reconstruction")
 
 
 SMALL: dict[str, Any] = {"size": 48, "picture_size": 96, "width": 16, "blocks": 3, "discriminator_layers": 2}
-DEMO = Settings(epochs=12, period=2, upsampling="resize", lr_g=1e-3, lr_d=1e-4, batch=2, workers=0, **SMALL)
-PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
-
-
-def networks(settings: Settings) -> tuple[asyncgan.Translators, asyncgan.Discriminators]:
-    (blocks, layers, aux), width = settings.sizes, settings.width
-    options: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": settings.upsampling}
-    highres = settings.base == "highres"
-    plain: type[nn.Module] = asymkit.HighResGenerator if highres else asymkit.ResnetGenerator
-    with_z: type[nn.Module] = asymkit.HighResGenerator if highres else asymkit.AuxGenerator
-    discriminator: type[nn.Module] = asymkit.MultiscaleDiscriminator if highres else asymkit.PatchDiscriminator
-    rich_to_poor = plain(**options)
-    poor_to_rich = with_z(**options, aux_channels=aux) if aux else plain(**options)
-    rich, poor = (discriminator(layers=layers, width=width) for _ in range(2))
-    encoder = asymkit.AuxEncoder(aux_channels=aux, width=width) if aux else None
-    aux_d = asymkit.AuxDiscriminator(aux) if aux else None
-    return asyncgan.Translators(rich_to_poor, poor_to_rich, encoder), asyncgan.Discriminators(rich, poor, aux_d)
+COURSE: dict[str, Any] = {"epochs": 12, "period": 2, "batch": 2, "lr_g": 1e-3, "lr_d": 1e-4, "workers": 0}
+DEMO = Settings(base="cyclegan", upsampling="resize", **(SMALL | COURSE))
+PRESETS = {
+    "paper": ("Async-GAN: high-resolution networks at 512², or --size 512 1024.", Settings(size=512)),
+    "cyclegan": ("Async-CycleGAN at 256².", Settings(base="cyclegan", size=256)),
+    "demo": ("Minutes on a CPU.", DEMO),
+}
 
 
 def main(settings: Settings) -> None:
@@ -117,33 +82,48 @@ def main(settings: Settings) -> None:
         optimizer_steps(generator_terms, discriminator_terms)
 
     def partial_step(x: Tensor, _y: Tensor) -> None:
-        pairs = ddp_model(
-            x, phase="partial"
-        )  # (ȳ, x): the frozen easy direction makes ȳ of x, the hard one learns ȳ → x
+        pairs = ddp_model(x, phase="partial")  # (ȳ, x): the frozen easy direction makes ȳ, the hard one learns ȳ → x
         with asymkit.frozen(ddp_discriminators):
-            generator_terms = asyncgan.partial_generator_terms(pairs, ddp_discriminators)
+            generator_terms = asyncgan.partial_generator_terms(pairs, ddp_discriminators, None, settings.reconstruction)
             run.backward(settings.weights.total(generator_terms))
         discriminator_terms = asyncgan.partial_discriminator_terms(pairs.detach(), ddp_discriminators)
         run.backward(settings.weights.total(discriminator_terms))
         optimizer_steps(generator_terms, discriminator_terms)
 
-    joint, partial = (run.captured(f, optimizer_g, optimizer_d) for f in (joint_step, partial_step))  # with --graph
+    # with --graph one CUDA graph each; alone is the joint step in which the easy direction alone is trained
+    joint, alone, partial = (run.captured(f, optimizer_g, optimizer_d) for f in (joint_step, joint_step, partial_step))
     easy = [model.rich_to_poor, discriminators.poor]  # the easy direction, frozen in partial steps
-    scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
-    plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step)  # steps of joint and of partial epochs
-    shown = data.fresh(6, settings.picture_size, run.device)
-    notes = [source, plan.note()]
-    page = Page("Async-GAN", notes, lambda trained: asyncgan_snapshot(trained, shown, plan.intermediate))
+    hard = [part for part in (*model.children(), *discriminators.children()) if part not in easy]
+
+    def joint_or_easy(x: Tensor, y: Tensor) -> None:
+        if settings.joint == "both" or not plan.in_second_half(run.step):
+            return joint(x, y)
+        with asymkit.frozen(*hard):  # Fig. 9
+            alone(x, y)
+
+    with settings.unwarned():
+        scheduler = asymkit.AsyncScheduler(
+            joint_or_easy, partial, easy, settings.epochs, settings.period, settings.rule
+        )
+    asynchronous = settings.schedule == "async"
+    step = scheduler if asynchronous else joint
+    measured, shown = data.held_out(64), data.held_out(6, settings.picture_size)  # for the report
+    plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, asynchronous, shown)  # steps of either kind
+    page = Page(
+        "Async-GAN",
+        [source, plan.note()],
+        lambda trained: asyncgan_snapshot(trained, measured, shown, plan.intermediate),
+    )
     run.saves(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
         optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         scheduler.set_epoch(plan.epoch(run.step))
-        scheduler(x, y)  # joint or partial
+        step(x, y)  # joint or partial
         if run.ends_step:
             average.update()
-            plan.keep_intermediate(run.step, average.model, *shown)  # for the report, at the end of a phase
+            plan.keep_intermediate(run.step, average.model)  # for the report, at the end of a phase
 
 
 if __name__ == "__main__":

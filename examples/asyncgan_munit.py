@@ -1,11 +1,13 @@
 """Async-GAN around another model: a compact MUNIT of our own, whose easy direction is parts of two networks.
 
     python examples/asyncgan_munit.py demo                            # minutes on two CPU cores, photographs included
-    python examples/asyncgan_munit.py paper --data datasets/facades   # trainA rich, trainB poor
+    python examples/asyncgan_munit.py paper --data datasets/facades   # Table VII's 256², trainA rich; --schedule sync: MUNIT
+    python examples/asyncgan_munit.py paper --size 512 1024 ...       # Table I's MUNIT-1024, height and width
 
 After the idea of Huang et al., Multimodal Unsupervised Image-to-Image Translation, ECCV 2018: content, a map of what an
 image shows, and style, a vector of how it looks, here scales and shifts of instance norms. Rich to poor is the rich domain's
-content encoder and the poor domain's decoder; partial steps freeze these two and the poor domain's discriminator.
+content encoder and the poor domain's decoder; partial steps freeze these two and the poor domain's discriminator. Networks,
+Adam, its rate of 2e-4 that falls to zero in the second half, and batch 1 are ours: Async-GAN gives none of them.
 """
 
 from dataclasses import dataclass, field
@@ -13,11 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from support.data.unpaired import UnpairedSettings
 from support.report.page import Page
-from support.report.pictures import munit_snapshot
+from support.report.unpaired import munit_snapshot
 from support.run.command import command
-from support.run.plan import Plan
+from support.run.plan import Plan, PlanSettings
 from support.run.run import Run
 from torch import Tensor, nn
 
@@ -41,32 +42,24 @@ class Weights(TermWeights):
 
 
 @dataclass(frozen=True)
-class Settings(UnpairedSettings):
+class Settings(PlanSettings):
     """Train a compact MUNIT asynchronously."""
 
-    FIXED = frozenset({"epochs", "picture_size"})  # when a run is resumed
     out: Path = Path("runs/munit")  # folder of the run
-    epochs: int = 100  # half of them joint, then joint and partial in turn
-    period: int = 10  # epochs of a cycle, whose first half is joint
     blocks: int = 4  # residual blocks of each encoder and decoder
     style: int = 8  # length of a style
     discriminator_layers: int = 3  # how often a discriminator halves its image
-    lr_g: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
-    lr_d: float = 2e-4  # the same of the discriminators
     weights: Weights = field(default_factory=Weights)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.check_plan("period", "blocks", "style", "discriminator_layers")
+        self.check_integers("blocks", "style", "discriminator_layers")
         self.check_sides(self.discriminator_layers)
 
 
 SMALL: dict[str, Any] = {"size": 48, "picture_size": 96, "width": 16, "blocks": 2, "discriminator_layers": 2}
 DEMO = Settings(epochs=12, period=2, lr_g=5e-4, lr_d=1e-4, batch=2, workers=0, **SMALL)
-PRESETS = {
-    "paper": ("MUNIT's weights and Async-GAN's epochs; networks of our own.", Settings()),
-    "demo": ("Minutes on a CPU.", DEMO),
-}
+PRESETS = {"paper": ("Table VII's 256²; networks of our own.", Settings(size=256)), "demo": ("Minutes on a CPU.", DEMO)}
 
 
 class Decoder(nn.Module):
@@ -133,13 +126,12 @@ class Munit(nn.Module):
     def forward(self, x: Tensor, y: Tensor | None = None) -> Joint | Partial:
         """A joint step's images of x and y, or without y a partial step's."""
         rich, poor = self.rich, self.poor
-        style_rich, style_poor = (torch.randn(len(x), self.style_length, device=x.device) for _ in range(2))
+        style_rich, style_poor = self._sampled(x), self._sampled(x)
         if y is None:
             with torch.no_grad():
                 fake_poor = poor.decoder(rich.content(x), style_poor)
             content = poor.content(fake_poor)
-            fake_rich = rich.decoder(content, style_rich)
-            rebuilt = rich.decoder(content, rich.style(x))
+            fake_rich, rebuilt = rich.decoder(content, style_rich), rich.decoder(content, rich.style(x))
             return Partial(fake_poor, rebuilt, fake_rich, style_rich, rich.style(fake_rich))
         content_x, content_y = rich.content(x), poor.content(y)
         fake_rich, fake_poor = rich.decoder(content_y, style_rich), poor.decoder(content_x, style_poor)
@@ -152,6 +144,17 @@ class Munit(nn.Module):
             styles=(style_rich, style_poor),
             rebuilt_styles=(rich.style(fake_rich), poor.style(fake_poor)),
         )
+
+    def to_poor(self, x: Tensor) -> Tensor:
+        """Rich to poor in a sampled style."""
+        return self.poor.decoder(self.rich.content(x), self._sampled(x))
+
+    def to_rich(self, y: Tensor, style: Tensor | None = None) -> Tensor:
+        """Poor to rich in a style; None: a sampled one."""
+        return self.rich.decoder(self.poor.content(y), self._sampled(y) if style is None else style)
+
+    def _sampled(self, images: Tensor) -> Tensor:
+        return torch.randn(len(images), self.style_length, device=images.device)
 
 
 def generator_terms(made: Joint | Partial, x: Tensor, y: Tensor, rich: nn.Module, poor: nn.Module) -> dict[str, Tensor]:
@@ -192,9 +195,7 @@ def main(settings: Settings) -> None:
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     model = Munit(settings.width, settings.blocks, settings.style)
     options: dict[str, Any] = {"width": settings.width, "layers": settings.discriminator_layers}
-    discriminators = nn.ModuleList(
-        asymkit.PatchDiscriminator(**options) for _ in range(2)
-    )  # of rich and of poor images
+    discriminators = nn.ModuleList(asymkit.PatchDiscriminator(**options) for _ in range(2))  # of rich, of poor images
     ddp_model = run.prepare(model)  # on the device, under autocast; on several GPUs in DistributedDataParallel
     ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
@@ -214,26 +215,25 @@ def main(settings: Settings) -> None:
             optimizer_g.zero_grad()
             optimizer_d.zero_grad()
 
-    scheduler = asymkit.AsyncScheduler(
-        joint=run.captured(lambda x, y: train_step(ddp_model(x, y), x, y), optimizer_g, optimizer_d),  # with --graph
-        partial=run.captured(lambda x, y: train_step(ddp_model(x), x, y), optimizer_g, optimizer_d),
-        frozen=[model.rich.content, model.poor.decoder, discriminators[1]],
-        total_epochs=settings.epochs,
-        period=settings.period,
-    )
-    plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step)  # steps of joint and of partial epochs
-    shown = data.fresh(6, settings.picture_size, run.device)
-    page = Page("Async-MUNIT", [source, plan.note()], lambda trained: munit_snapshot(trained, shown, plan.intermediate))
+    joint = run.captured(lambda x, y: train_step(ddp_model(x, y), x, y), optimizer_g, optimizer_d)  # with --graph
+    partial = run.captured(lambda x, y: train_step(ddp_model(x), x, y), optimizer_g, optimizer_d)
+    easy = [model.rich.content, model.poor.decoder, discriminators[1]]  # frozen in partial steps
+    with settings.unwarned():
+        scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
+    asynchronous = settings.schedule == "async"
+    measured, shown = data.held_out(64), data.held_out(6, settings.picture_size)  # for the report
+    plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, asynchronous, shown)  # steps of either kind
+    page = Page("Async-MUNIT", [source, plan.note()], lambda of: munit_snapshot(of, measured, shown, plan.intermediate))
     run.saves(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
         optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         scheduler.set_epoch(plan.epoch(run.step))
-        scheduler(x, y)  # joint or partial
+        (scheduler if asynchronous else joint)(x, y)  # joint or partial
         if run.ends_step:
             average.update()
-            plan.keep_intermediate(run.step, average.model, *shown)  # for the report, at the end of a phase
+            plan.keep_intermediate(run.step, average.model)  # for the report, at the end of a phase
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from asyncgan import DEMO as ASYNCGAN_DEMO
 from asyncgan import PRESETS as ASYNCGAN_PRESETS
 from asyncgan_munit import DEMO as MUNIT_DEMO
 from support.data.digits import DigitSettings, UnpairedDigits, digit_batches, digit_sets
+from support.data.held_out import HeldOut
 from support.report.classifier import accuracy, train_classifier
 from support.report.history import LossHistory
 from support.report.page import Position, Snapshot, write_report
@@ -58,13 +59,15 @@ def test_phases_end_where_they_end() -> None:
 
 
 def test_intermediate_domains_survive_a_checkpoint(tmp_path: Path) -> None:
-    moments, again = IntermediateImages(), IntermediateImages()
+    x, y = (torch.full((2, 3, 4, 4), value) for value in (0.25, 0.5))
+    moments, again = IntermediateImages(HeldOut([x], [y])), IntermediateImages()
     for epoch in (3, 5):
         moments.add(f"epoch {epoch}", torch.full((2, 3, 4, 4), float(epoch)), torch.zeros(2, 3, 4, 4))
     torch.save(moments.state_dict(), tmp_path / "state.pt")
     again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     assert list(again.made) == ["epoch 3", "epoch 5"]
-    assert [images.mean().item() for images in again.rows(0)] == [3.0, 5.0]
+    assert [[image.mean().item() for image in row] for row in again.rows(0)] == [[0.25, 3.0, 5.0]] * 2
+    assert [[image.mean().item() for image in row] for row in again.rows(1)] == [[0.5, 0.0, 0.0]] * 2
 
 
 def test_steps_of_different_phases_log_different_losses() -> None:

@@ -56,7 +56,7 @@ def test_a_run_shows_its_phases(tmp_path: Path, sets: Path, example: str, option
     assert {"pseudo", "adversarial_rich", "adversarial_poor", "discriminator_adversarial_rich"} <= parts[
         "losses"
     ].keys()
-    moments = parts["intermediate"]
+    moments = parts["intermediate"]["made"]
     wide = 0
     for path in out.glob("pictures-*.png"):
         with Image.open(path) as grid:

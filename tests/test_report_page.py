@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from chromium import seen_in_chromium
+from PIL import Image
 from support.report import page as report
 from support.report.history import LossHistory
 from support.report.page import Position, Snapshot, write_report
@@ -72,6 +73,13 @@ def test_every_picture_is_shown(seen: dict[str, Any]) -> None:
     assert all(width > 0 for width, _ in seen["images"])
     assert len(seen["images"]) == 3 + 3 + 5 + 1
     assert seen["overflow"] <= 0  # nothing hangs out at the side
+    assert {tuple(size) for size in seen["images"] if size[0] > 1900} == {(2048, 41)}  # of 3000 × 60
+
+
+def test_the_files_of_grids_have_all_pixels_though_a_page_shows_fewer(tmp_path: Path) -> None:
+    page_of_a_run(tmp_path)
+    with Image.open(tmp_path / "pictures-2.png") as wide:
+        assert wide.size == (3000, 60)
 
 
 def test_sliders_show_one_frame_and_say_which(seen: dict[str, Any]) -> None:

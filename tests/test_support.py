@@ -23,7 +23,7 @@ from support.data.images import DERIVE, PoorKind, bundled_photos, random_crop
 from support.data.unpaired import Domain, Unpaired, unpaired
 from support.report.history import LossHistory
 from support.report.page import Position, Snapshot, write_report
-from support.report.pictures import checkerboard
+from support.report.unpaired import checkerboard
 from support.run import accelerator
 from support.run.checkpoint import load_checkpoint, save_checkpoint
 from support.run.command import open_run, write_settings

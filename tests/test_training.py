@@ -21,7 +21,8 @@ import torch
 from accelerate.state import AcceleratorState
 from asymgan import DEMO as ASYMGAN_DEMO
 from support.data.unpaired import Domain
-from support.report import logger, pictures
+from support.report import logger
+from support.report import unpaired as pictures
 from support.report.page import Snapshot
 from support.run import run as loop
 from support.run.accelerator import create_accelerator
@@ -332,8 +333,8 @@ def test_the_average_is_what_is_shown(tmp_path: Path, data: Path, monkeypatch: p
 
     keep = Plan.keep_intermediate
 
-    def kept(plan: Plan, step: int, model: nn.Module, *images: Tensor) -> None:
-        keep(plan, step, model, *images)
+    def kept(plan: Plan, step: int, model: nn.Module) -> None:
+        keep(plan, step, model)
         seen.append(model)
 
     monkeypatch.setattr(pictures, "cycle_figures", looked)

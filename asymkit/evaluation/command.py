@@ -91,7 +91,7 @@ def evaluate(
     ignored = () if palette is None else tuple(map(palette.id_of, ignore))
     # networks first: weights that are missing are noticed before the images are read
     network = None if features == "none" else _network(features, weights, where)
-    distances = _distances(lpips, lpips_weights, frd, features == "random", where) if paired else {}
+    distances = distances_by_name(lpips, lpips_weights, frd, features == "random", where) if paired else {}
     folders = FolderImages(real, "real", endings[0]), FolderImages(fake, "fake", endings[1])
     rows: list[Row] = []
     if paired:
@@ -126,9 +126,21 @@ def _network(name: Network, weights: Path | None, device: torch.device) -> Featu
     return found.to(device)
 
 
-def _distances(
+def distances_by_name(
     lpips: LPIPSNetwork, weights: Path | None, frd: str | None, random: bool, device: torch.device
 ) -> Distances:
+    """LPIPS and FRD as functions of two batches, by the names they have in tables.
+
+    Args:
+        lpips: network of LPIPS, none to leave it out.
+        weights: file of that network's weights; None to download them.
+        frd: weights of the Fréchet ResNet distance: imagenet, or a file; None to leave it out.
+        random: give LPIPS's network random weights, and another name.
+        device: of the networks.
+
+    Raises:
+        ValueError: weights that cannot be had; says which option takes their file.
+    """
     found: Distances = {}
     try:
         if lpips != "none" and random:

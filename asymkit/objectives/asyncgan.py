@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asymkit.arguments import modules, one_of
+from asymkit.arguments import flags, modules, one_of
 from asymkit.checks import check_images
 from asymkit.losses import LeastSquaresLoss
 from asymkit.losses.adversarial import AdversarialLoss
@@ -155,7 +155,10 @@ class Weights(asymgan.Weights):
 
 
 def partial_generator_terms(
-    pairs: PseudoPairs, discriminators: Discriminators, adversarial: AdversarialLoss | None = None
+    pairs: PseudoPairs,
+    discriminators: Discriminators,
+    adversarial: AdversarialLoss | None = None,
+    reconstruction: bool = True,
 ) -> dict[str, Tensor]:
     """The unweighted loss terms of the hard direction in a partial step [Async-GAN Eq. 4].
 
@@ -166,6 +169,7 @@ def partial_generator_terms(
         pairs: output of :class:`Translators` with ``phase="partial"``.
         discriminators: D; freeze them with :func:`asymkit.frozen`.
         adversarial: None for least squares, or :class:`asymkit.LogisticLoss`.
+        reconstruction: False leaves out ``pseudo``, the L1 distance of G(ȳ_t) and x, as the paper's ablation does.
 
     Returns:
         Scalars by the names of :class:`Weights`.
@@ -173,12 +177,12 @@ def partial_generator_terms(
     Raises:
         ValueError: pairs have z but discriminators have no ``aux``.
     """
+    (reconstruction,) = flags(reconstruction=reconstruction)
     check_step("pairs", pairs, PseudoPairs, discriminators, Discriminators, adversarial=adversarial)
     gan = adversarial or LeastSquaresLoss()
-    terms = {
-        "adversarial_rich": gan.generator_loss([discriminators.rich(fake) for fake in _fakes(pairs)]),
-        "pseudo": l1(pairs.rebuilt, pairs.x),
-    }
+    terms = {"adversarial_rich": gan.generator_loss([discriminators.rich(fake) for fake in _fakes(pairs)])}
+    if reconstruction:
+        terms["pseudo"] = l1(pairs.rebuilt, pairs.x)
     if pairs.code is not None and pairs.z is not None and pairs.rebuilt_z is not None:
         terms["adversarial_aux"] = gan.generator_loss(discriminators.score_aux(pairs.code))
         terms["cycle_aux"] = aux_l1(pairs.rebuilt_z, pairs.z)

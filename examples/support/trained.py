@@ -178,7 +178,9 @@ def load_trained(source: Path, direction: str | None = None) -> Trained:
     _check_method(source, settings, meaning)
     if direction is None and of_run:
         direction = "translator" if "domains by number" in meaning else "poor_to_rich"
-    generator = _network(held, file, direction)
+    # weights do not show that z is spatial
+    spatial = _spatial(file) or (settings.get("spatial") is True and str(direction).endswith("poor_to_rich"))
+    generator = _network(held, file, direction, spatial)
     if not isinstance(generator, GENERATORS):
         raise ValueError(
             f"direction: the network {direction or 'in ' + str(file)!r} is a {type(generator).__name__}, which does not "
@@ -219,13 +221,13 @@ def _check_method(source: Path, settings: Mapping[str, Any], meaning: Mapping[st
         )
 
 
-def _network(held: Mapping[Any, Any], file: Path, direction: str | None) -> nn.Module:
+def _network(held: Mapping[Any, Any], file: Path, direction: str | None, spatial: bool) -> nn.Module:
     try:
         names = list(flat_of(tree_of(held)))
         for pattern, load in PUBLISHED.items():
             if any(map(pattern.search, names)):
                 return load(held if direction is None else asymkit.read_state_dict(file, direction)).eval()
-        return asymkit.load_network(held, direction, spatial=_spatial(file))
+        return asymkit.load_network(held, direction, spatial=spatial)
     except ValueError as error:
         said = CHOICE.sub(r"give --direction \1", str(error)).replace("leave part out", "leave --direction out")
         raise ValueError(f"run: {str(file)!r}: {said}") from error

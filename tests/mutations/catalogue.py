@@ -714,7 +714,7 @@ EXAMPLES = [
     Mutation("examples/support/data/images.py", "crop[:, ::-1] if", "crop if", f"tests/test_support.py::{CROPS}"),
     Mutation(
         "examples/support/data/images.py",
-        "rng.uniform(0, image.width - side)",
+        "rng.uniform(0, image.width - width)",
         "rng.uniform(0, 0)",
         f"tests/test_support.py::{CROPS}",
     ),
@@ -860,8 +860,8 @@ EXAMPLES = [
     Mutation("examples/support/data/images.py", ".div_(127.5).sub_(1)", ".div_(127.5)", "tests/test_support.py"),
     Mutation(
         "examples/support/data/unpaired.py",
-        'rich, other = (a, b) if rich_side == "A"',
-        'rich, other = (a, b) if rich_side == "B"',
+        'return (a, b) if rich == "A"',
+        'return (a, b) if rich == "B"',
         "tests/test_support.py",
     ),
     Mutation(
@@ -871,14 +871,65 @@ EXAMPLES = [
         "tests/test_domains_gestures.py::test_a_folder_of_folders_is_as_many_domains",
     ),
     *(
-        Mutation("examples/support/report/pictures.py", old, new, "tests/test_figures.py")
+        Mutation("examples/support/report/unpaired.py", old, new, "tests/test_figures.py")
         for old, new in (
-            ("(cycles.rebuilt_rich - cycles.x).abs()", "(cycles.rebuilt_rich - cycles.y).abs()"),
+            ("(rebuilt - x).abs()", "(rebuilt - fake_poor).abs()"),
             ("(one - other).abs().mean() / 2", "(one - other).abs().mean()"),
-            ("value.item() * len(rich) / len(x)", "value.item() * batch / len(x)"),
-            ("ops.shannon_entropy(cycles.fake_rich)", "ops.shannon_entropy(cycles.rebuilt_rich)"),
-            ("psnr(cycles.fake_y, cycles.y)", "psnr(cycles.fake_y, cycles.x)"),
-            ("(made.reconstructed[1] - y)", "(made.reconstructed[1] - x)"),
+            ("value.item() * len(batch)", "value.item()"),
+            ("ops.shannon_entropy(fake_rich)", "ops.shannon_entropy(y)"),
+            ("(_decoded(model.poor, y) - y)", "(_decoded(model.rich, y) - y)"),
+        )
+    ),
+    Mutation(
+        "examples/support/report/pictures.py",
+        "psnr(cycles.fake_y, cycles.y)",
+        "psnr(cycles.fake_y, cycles.x)",
+        "tests/test_figures.py",
+    ),
+    *(
+        Mutation(file, old, new, f"tests/test_held_out.py::{test}")
+        for file, old, new, test in (
+            (
+                "examples/support/data/held_out.py",
+                "files.inspect(like.value_range)",
+                "files.inspect()",
+                "test_values_of_test_images_are_read_as_those_of_training",
+            ),
+            (
+                "examples/support/data/unpaired.py",
+                "        if self.test is None:\n",
+                "        if True:\n",
+                "test_figures_are_those_of_the_test_images_whatever_training_saw",
+            ),
+            (
+                "examples/support/data/images.py",
+                "multiple, shorter = math.gcd(side, 8)",
+                "multiple, shorter = 1",
+                "test_test_images_are_whole_in_their_own_aspect_ratio",
+            ),
+        )
+    ),
+    *(
+        Mutation(file, old, new, f"tests/test_unpaired_runs.py::{test}")
+        for file, old, new, test in (
+            (
+                "examples/asyncgan.py",
+                "asymkit.frozen(*hard)",
+                "asymkit.frozen()",
+                "test_joint_steps_of_the_second_half_may_train_the_easy_direction_alone",
+            ),
+            (
+                "examples/support/data/images.py",
+                "width = min(height * (wide / high), image.width)",
+                "width = height",
+                "test_crops_of_a_rectangle_have_its_aspect_ratio",
+            ),
+            (
+                "examples/asymgan.py",
+                "if model.extended and getattr",
+                "if getattr",
+                "test_vgg_is_built_for_the_terms_that_count_alone",
+            ),
         )
     ),
     Mutation(

@@ -40,12 +40,15 @@ class DigitSettings(RunSettings):
     """Where USPS (a folder, or an .npz of images x and labels y) or SVHN is; None: datasets/usps or datasets/svhn."""
     size: int = 32
     """Side of the images, which the digits are resized to."""
+    images: int | None = None
+    """Of each set, at most so many for training and a sixth of that for tests; None or 0: all."""
     seeds: int = 1
     """Runs of each variant."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.check_integers("seeds")
+        at_least("images", self.images or 0, least=0)
         at_least("seed", self.seed, least=0, most=MOST_SEED - (self.seeds - 1))
 
 
@@ -79,9 +82,10 @@ class DigitSet:
 class UnpairedDigits:
     """Rich and poor images that have nothing to do with each other; pair ``index`` is the same in every run."""
 
-    def __init__(self, rich: DigitSet, poor: DigitSet, samples: int, seed: int) -> None:
+    def __init__(self, rich: DigitSet, poor: DigitSet, samples: int | None, seed: int) -> None:
         self.domains, self.seed = (rich.train.images, poor.train.images), seed
-        self.epoch, self.lengths, self.broken = samples, (samples, samples), BrokenFiles()
+        self.lengths = (len(self.domains[0]), len(self.domains[1])) if samples is None else (samples, samples)
+        self.epoch, self.broken = max(self.lengths), BrokenFiles()
         self.meaning = {"rich domain": rich.meaning, "poor domain": poor.meaning}
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
@@ -111,27 +115,30 @@ def digit_batches(split: Split, epochs: int = 4, batch: int = 64) -> Iterator[tu
             yield split.images[places], split.digits[places]
 
 
-def _split(name: str, train: tuple[Any, Any], test: tuple[Any, Any], size: int, most: int = 12_000) -> DigitSet:
-    """uint8 images (N, H, W) or (N, H, W, 3) as float ones of one size; at most so many, which is plenty here."""
+def _split(name: str, train: tuple[Any, Any], test: tuple[Any, Any], settings: DigitSettings) -> DigitSet:
+    """uint8 images (N, H, W) or (N, H, W, 3) as float ones of one size, as many as the settings ask for."""
+    most = settings.images or None
 
     def as_batch(images: NDArray[np.uint8]) -> Tensor:
         pixels = torch.from_numpy(np.array(images)).float() / 127.5 - 1
         return pixels.permute(0, 3, 1, 2) if pixels.ndim == 4 else pixels[:, None]
 
-    def prepared(images: NDArray[np.uint8], digits: NDArray[Any], count: int) -> Split:
-        resized = F.interpolate(as_batch(images[:count]), (size, size), mode="bilinear", antialias=True)
+    def prepared(images: NDArray[np.uint8], digits: NDArray[Any], count: int | None) -> Split:
+        side = settings.size
+        resized = F.interpolate(as_batch(images[:count]), (side, side), mode="bilinear", antialias=True)
         return Split(resized.expand(-1, 3, -1, -1).clone(), torch.from_numpy(np.array(digits[:count])).long())
 
-    bits = shannon_entropy(as_batch(train[0][:most])).mean().item()
-    return DigitSet(name, prepared(*train, most), prepared(*test, 2000), bits)
+    parts = as_batch(train[0][:most]).split(4096)  # entropies of all at once take many times their memory
+    bits = torch.cat([shannon_entropy(part) for part in parts]).mean().item()
+    return DigitSet(name, prepared(*train, most), prepared(*test, most and max(1, most // TEST_EVERY)), bits)
 
 
-def _held_out(name: str, images: NDArray[np.uint8], digits: NDArray[Any], size: int) -> DigitSet:
+def _held_out(name: str, images: NDArray[np.uint8], digits: NDArray[Any], settings: DigitSettings) -> DigitSet:
     """A set without a test half."""
     order = np.random.default_rng(0).permutation(len(images))
     images, digits = images[order], digits[order]
     test = np.arange(len(images)) % TEST_EVERY == 0
-    return _split(name, (images[~test], digits[~test]), (images[test], digits[test]), size)
+    return _split(name, (images[~test], digits[~test]), (images[test], digits[test]), settings)
 
 
 def _mnist(settings: DigitSettings) -> DigitSet:
@@ -153,7 +160,7 @@ def _mnist(settings: DigitSettings) -> DigitSet:
     halves = [(read(f"{half}-images-idx3", 16), read(f"{half}-labels-idx1", 8)) for half in ("train", "t10k")]
     for images, digits in halves:
         _check("mnist", folder, images, digits)
-    return _split("mnist", halves[0], halves[1], settings.size)
+    return _split("mnist", halves[0], halves[1], settings)
 
 
 def _usps(path: Path, settings: DigitSettings) -> DigitSet:
@@ -167,9 +174,9 @@ def _usps(path: Path, settings: DigitSettings) -> DigitSet:
         # the labels of many copies of this set run from 1, which is the digit 0, to 10
         digits = digits - 1 if digits.size and digits.max() == 10 else digits
         _check("other", path, images, digits)
-        return _held_out("usps", images, digits, settings.size)
+        return _held_out("usps", images, digits, settings)
     train, test = ((half.data, np.array(half.targets)) for half in _downloaded("USPS", path, train=[True, False]))
-    return _split("usps", train, test, settings.size)
+    return _split("usps", train, test, settings)
 
 
 def _check(option: str, path: Path, images: NDArray[Any], digits: NDArray[Any]) -> None:
@@ -188,7 +195,7 @@ def _check(option: str, path: Path, images: NDArray[Any], digits: NDArray[Any]) 
 def _svhn(folder: Path, settings: DigitSettings) -> DigitSet:
     halves = _downloaded("SVHN", folder, split=["train", "test"])
     train, test = ((half.data.transpose(0, 2, 3, 1), half.labels) for half in halves)
-    return _split("svhn", train, test, settings.size)
+    return _split("svhn", train, test, settings)
 
 
 def _downloaded(name: str, folder: Path, **halves: list[Any]) -> list[Any]:
@@ -213,7 +220,7 @@ def _sklearn_digits() -> tuple[NDArray[np.uint8], NDArray[Any]]:
 
 
 def _plain_digits(settings: DigitSettings) -> DigitSet:
-    return _held_out("plain", *_sklearn_digits(), settings.size)
+    return _held_out("plain", *_sklearn_digits(), settings)
 
 
 def _photo_digits(settings: DigitSettings) -> DigitSet:
@@ -228,4 +235,4 @@ def _photo_digits(settings: DigitSettings) -> DigitSet:
         light = patch.mean() < 128
         colour = rng.uniform(190, 255, 3) if light else rng.uniform(0, 65, 3)
         made.append((patch + (colour - patch) * stroke[..., None]).round().astype(np.uint8))
-    return _held_out("photos", np.stack(made), digits, size)
+    return _held_out("photos", np.stack(made), digits, settings)

@@ -5,6 +5,7 @@ Crops are by hand: torchvision's draw from the global generator, these from the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -13,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
+
+from support.run.settings import Size, sides
 
 Pixels = NDArray[np.uint8]
 """(H, W, 3), 0 to 255."""
@@ -34,19 +37,33 @@ def bundled_photos() -> list[Image.Image]:
     return [Image.fromarray(np.asarray(photo)[..., :3]) for photo in photos]
 
 
-def random_crop(image: Image.Image, size: int, zoom: float, rng: np.random.Generator) -> Pixels:
-    """A square of the image, at a random place and magnification, flipped or not, brought to one size.
+def random_crop(image: Image.Image, size: Size, zoom: float, rng: np.random.Generator) -> Pixels:
+    """A part of the image, at a random place and magnification, flipped or not, brought to one size.
 
     Args:
         image: RGB.
-        size: side of the result in pixels.
-        zoom: the square's side is between the image's shorter side and a ``zoom``-th of that.
+        size: of the result in pixels, in whose aspect ratio the part is.
+        zoom: the part is between the largest one that fits into the image and a ``zoom``-th of it.
         rng: the random numbers.
     """
-    side = min(image.size) / rng.uniform(1, zoom)
-    left, top = rng.uniform(0, image.width - side), rng.uniform(0, image.height - side)
-    crop = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + side, top + side)))
+    high, wide = sides(size)
+    height = min(image.height, image.width * (high / wide)) / rng.uniform(1, zoom)
+    width = min(height * (wide / high), image.width)
+    left, top = rng.uniform(0, image.width - width), rng.uniform(0, image.height - height)
+    box = left, top, left + width, top + height
+    crop = np.asarray(image.resize((wide, high), Image.Resampling.BICUBIC, box=box))
     return np.ascontiguousarray(crop[:, ::-1] if rng.uniform() < 0.5 else crop)
+
+
+def resized(image: Image.Image, side: int) -> Pixels:
+    """The whole image in its own aspect ratio, with a shorter side of so many pixels.
+
+    The longer side is rounded to a multiple of 8, or of 4 if the shorter one is none of 8: generators take both then.
+    """
+    multiple, shorter = math.gcd(side, 8), min(image.size)
+    longer = max(side, multiple * round(max(image.size) * side / (shorter * multiple)))
+    width, height = (side if length == shorter else longer for length in image.size)
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def as_tensor(pixels: Pixels) -> Tensor:

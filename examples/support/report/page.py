@@ -16,6 +16,7 @@ from typing import Any
 
 import matplotlib as mpl
 import torch
+import torch.nn.functional as F
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
@@ -27,6 +28,9 @@ PAGE = Path(__file__).with_name("report.html")
 
 FRAMES = 12
 """Earlier states of every grid on a page, at most."""
+
+WIDEST = 2048
+"""Pixels of a grid's width on a page, which shows half as many; the files of grids have all of them."""
 
 KEPT = 48
 """Earlier states of every grid whose files are kept, at most: the first, the last, and some spread over the steps."""
@@ -100,13 +104,17 @@ def write_report(
     figures = []
     for number, (caption, picture) in enumerate(snapshot.pictures.items(), 1):
         path = folder / f"pictures-{number}.png"
-        write_atomic(path, data := _encoded(picture, "PNG"))
-        frames = [*_earlier(folder, number, position), (str(position), data, "png")]
-        _keep(folder, number, position, picture)
-        figures.append(_figure(caption, frames, shown=len(frames) - 1))
+        write_atomic(path, _encoded(picture, "PNG"))
+        shown = _for_page(picture)
+        frames = [*_earlier(folder, number, position), (str(position), _encoded(shown, "PNG"), "png")]
+        _keep(folder, number, position, shown)
+        figures.append(_figure(caption, frames, len(frames) - 1, picture.shape[2]))
     for caption, grids in snapshot.slides.items():
-        places = [(f"{i / max(1, len(grids) - 1):.0%}", _encoded(grid, "WEBP"), "webp") for i, grid in enumerate(grids)]
-        figures.append(_figure(caption, places, shown=0))
+        places = [
+            (f"{i / max(1, len(grids) - 1):.0%}", _encoded(_for_page(grid), "WEBP"), "webp")
+            for i, grid in enumerate(grids)
+        ]
+        figures.append(_figure(caption, places, 0, grids[0].shape[2]))
     metrics = dict(snapshot.figures) | dict(metrics)
     write_json(folder / "metrics.json", metrics)
     plot = _loss_curves(curves or {}, partial)
@@ -126,6 +134,13 @@ def write_report(
     report = folder / "report.html"
     write_atomic(report, page.encode(errors="backslashreplace"))
     return report
+
+
+def _for_page(grid: Tensor) -> Tensor:
+    """A grid that is too wide for a page, such as one of large images, made smaller."""
+    height, width = grid.shape[1:]
+    size = max(1, round(height * WIDEST / width)), WIDEST
+    return F.interpolate(grid[None], size, mode="bilinear", antialias=True)[0] if width > WIDEST else grid
 
 
 def _encoded(grid: Tensor, form: str) -> bytes:
@@ -167,10 +182,11 @@ def _earlier(folder: Path, number: int, position: Position) -> list[tuple[str, b
     return [(found[place][0], found[place][1].read_bytes(), "webp") for place in places]
 
 
-def _figure(caption: str, frames: Sequence[tuple[str, bytes, str]], shown: int) -> str:
-    """One picture, or several and a slider."""
+def _figure(caption: str, frames: Sequence[tuple[str, bytes, str]], shown: int, width: int) -> str:
+    """One picture, or several and a slider; of a width in pixels, which the browser enlarges or makes smaller."""
+    style = "pixels" if 2 * width < WIDEST else ""
     images = "".join(
-        _img(name if len(frames) > 1 else caption, data, kind, "pixels", hidden=place != shown)
+        _img(name if len(frames) > 1 else caption, data, kind, style, hidden=place != shown)
         for place, (name, data, kind) in enumerate(frames)
     )
     slider = ""

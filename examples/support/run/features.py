@@ -12,7 +12,7 @@ OPTIONS = "as options: weights are --features FILE, --features random, or auto; 
 def vgg_features(
     weights: str, *layers: list[str], net: Literal["vgg16", "vgg19"] = "vgg16"
 ) -> tuple[list[VGGFeatures], list[str]]:
-    """A frozen VGG for each list of layers, and what a reader of the results must know about them.
+    """A frozen VGG for each list of layers, none where there are no lists, and what a reader of the results must know about them.
 
     Args:
         weights: "imagenet", "random", the path of a file, or "auto": imagenet, and random where they cannot be had.
@@ -33,6 +33,6 @@ def vgg_features(
             raise ValueError(f"features: {error} ({OPTIONS})") from error
         notes.append(str(error))
         networks = [VGGFeatures(names, None, net) for names in layers]
-    if not networks[0].pretrained:
+    if networks and not networks[0].pretrained:
         notes.insert(0, f"Features are those of a {net.upper()} with random weights: edges and colours, no objects.")
     return networks, notes

@@ -2,16 +2,55 @@
 
 from __future__ import annotations
 
+import warnings
 from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import accumulate, pairwise
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from asymkit import AsyncScheduler
-from asymkit.training.schedule import Phase
+from asymkit.training.schedule import Phase, Rule
+from support.data.held_out import HeldOut, in_batches
+from support.data.unpaired import UnpairedSettings
 from support.run.rng import seeded_inference
+
+
+@dataclass(frozen=True)
+class PlanSettings(UnpairedSettings):
+    """Settings of an asynchronous run, or of its synchronous baseline."""
+
+    FIXED: ClassVar[frozenset[str]] = frozenset({"epochs", "picture_size"})
+    """When a run is resumed."""
+
+    schedule: Literal["async", "sync"] = "async"
+    """sync: the synchronous baseline, with as many steps in epochs of the same lengths, all of them joint."""
+    epochs: int = 100
+    """Half of them joint, then joint and partial in turn."""
+    period: int = 10
+    """Epochs of a cycle, whose first half is joint; 10 or, with 120 epochs, 20 in the paper."""
+    rule: Rule = "text"
+    """What the paper says, or prints, with one joint epoch more in ten."""
+    lr_g: float = 2e-4
+    """Learning rate of the generators, for the first half of the run; then it falls to zero."""
+    lr_d: float = 2e-4
+    """The same of the discriminators."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.check_plan("period")
+
+    @contextmanager
+    def unwarned(self) -> Iterator[None]:
+        """No warning of a plan without partial epochs where none is to be partial."""
+        with warnings.catch_warnings():
+            if self.schedule == "sync":
+                warnings.filterwarnings("ignore", "this plan has no partial epoch")
+            yield
 
 
 class Plan:
@@ -22,30 +61,49 @@ class Plan:
         joint: steps of a joint epoch, the smaller set's samples.
         partial: steps of a partial one, the rich set's samples.
         asynchronous: False for a baseline, all of whose steps are joint, in epochs of the same lengths.
+        shown: images whose translations at the end of every phase are kept.
     """
 
-    def __init__(self, scheduler: AsyncScheduler, joint: int, partial: int, asynchronous: bool = True) -> None:
+    def __init__(
+        self,
+        scheduler: AsyncScheduler,
+        joint: int,
+        partial: int,
+        asynchronous: bool = True,
+        shown: HeldOut | None = None,
+    ) -> None:
         self.scheduler, self.asynchronous = scheduler, asynchronous
         phases = [scheduler.phase(epoch) for epoch in range(scheduler.total_epochs)]
         self.starts = [0, *accumulate(partial if phase == "partial" else joint for phase in phases)]
         self.steps = self.starts[-1]
-        self.intermediate = IntermediateImages()
+        self.intermediate = IntermediateImages(shown)
 
     @classmethod
     def for_data(
-        cls, scheduler: AsyncScheduler, lengths: tuple[int, int], batch: int, asynchronous: bool = True
+        cls,
+        scheduler: AsyncScheduler,
+        lengths: tuple[int, int],
+        batch: int,
+        asynchronous: bool = True,
+        shown: HeldOut | None = None,
     ) -> Plan:
         """The plan for sets of so many rich and poor samples, and so many samples to a step of all processes."""
         rich, poor = (max(1, length // batch) for length in lengths)
-        return cls(scheduler, min(rich, poor), rich, asynchronous)
+        return cls(scheduler, min(rich, poor), rich, asynchronous, shown)
 
     def note(self) -> str:
         """The plan as a sentence, for a report."""
+        if not self.asynchronous:
+            return f"synchronous: {self.scheduler.total_epochs} joint epochs, as long as those of the asynchronous plan"
         return "; ".join(" ".join(line.split()) for line in self.scheduler.table().splitlines())
 
     def epoch(self, step: int) -> int:
         """The epoch that a step, counted from 0, belongs to; after the last one, the last epoch."""
         return min(bisect_right(self.starts, step), len(self.starts) - 1) - 1
+
+    def in_second_half(self, step: int) -> bool:
+        """Whether a step is after the first half of the epochs, where joint ones and partial ones take turns."""
+        return 2 * self.epoch(step) >= self.scheduler.total_epochs
 
     def phase(self, step: int) -> Phase:
         """What a step is."""
@@ -72,12 +130,15 @@ class Plan:
             return True
         return self.scheduler.phase(self.epoch(step)) != self.scheduler.phase(self.epoch(step + 1))
 
-    def keep_intermediate(self, step: int, model: nn.Module, x: Tensor, y: Tensor) -> None:
-        """If the step is the last one of its phase, keep what a model makes of rich and poor images."""
-        if self.ends_phase(step):
-            with seeded_inference():
-                cycles = model(x, y)
-            self.intermediate.add(f"epoch {self.epoch(step)} ({self.phase(step)})", cycles.fake_poor, cycles.fake_rich)
+    def keep_intermediate(self, step: int, model: Any) -> None:
+        """If the step is the last one of its phase, keep what a model, by ``to_poor`` and ``to_rich``, makes of images."""
+        if not self.ends_phase(step):
+            return
+        device, (rich, poor) = next(model.parameters()).device, self.intermediate.shown
+        with seeded_inference():
+            fake_poor = [image for x in rich for image in model.to_poor(x.to(device))]
+            fake_rich = [image for y in poor for image in model.to_rich(y.to(device))]
+        self.intermediate.add(f"epoch {self.epoch(step)} ({self.phase(step)})", fake_poor, fake_rich)
 
     def partial_spans(self, steps: int) -> list[tuple[int, int]]:
         """First and last steps of the partial phases among the first ``steps``, joined where they touch."""
@@ -93,23 +154,34 @@ class Plan:
 
 
 class IntermediateImages:
-    """What both directions made of the same images at the end of every phase [Async-GAN Fig. 7]; part of checkpoints."""
+    """What both directions made of the same images at the end of every phase [Async-GAN Fig. 7]; part of checkpoints.
 
-    def __init__(self) -> None:
-        self.made: dict[str, tuple[Tensor, Tensor]] = {}
+    Args:
+        shown: the images. A resumed run goes on with those of its checkpoint, whatever the test set is by then.
+    """
 
-    def add(self, name: str, poor: Tensor, rich: Tensor) -> None:
-        """Add images, (N, C, H, W) each, under a name such as "epoch 6"."""
-        self.made[name] = poor.detach().cpu(), rich.detach().cpu()
+    def __init__(self, shown: HeldOut | None = None) -> None:
+        # as a checkpoint holds them, so that a resumed run translates the same
+        self.shown = HeldOut(*([batch.half().to(batch) for batch in batches] for batches in shown or ([], [])))
+        self.made: dict[str, tuple[list[Tensor], list[Tensor]]] = {}
 
-    def rows(self, direction: int) -> list[Tensor]:
-        """Images in the order they were made; direction 0 is rich to poor, 1 poor to rich."""
-        return [images[direction] for images in self.made.values()]
+    def add(self, name: str, poor: Iterable[Tensor], rich: Iterable[Tensor]) -> None:
+        """Add images, (C, H, W) each, under a name such as "epoch 6"; in half precision, which pictures do not show."""
+        poor, rich = ([image.detach().cpu().half() for image in images] for images in (poor, rich))
+        self.made[name] = poor, rich
+
+    def rows(self, direction: int) -> list[list[Tensor]]:
+        """An image, then its translations in the order they were made; direction 0 is rich to poor, 1 poor to rich."""
+        shown = [image for batch in self.shown[direction] for image in batch]
+        made = [images[direction] for images in self.made.values()]
+        return [[image.float() for image in row] for row in zip(shown, *made, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return dict(self.made)
+        shown = tuple([image.half() for batch in batches for image in batch] for batches in self.shown)
+        return {"shown": shown, "made": dict(self.made)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Of a checkpoint."""
-        self.made = {name: (torch.as_tensor(poor), torch.as_tensor(rich)) for name, (poor, rich) in state.items()}
+        rich, poor = (in_batches(image.to(torch.get_default_dtype()) for image in images) for images in state["shown"])
+        self.shown, self.made = HeldOut(rich, poor), dict(state["made"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -10,8 +11,21 @@ from asymkit.arguments import at_least
 
 Precision = Literal["auto", "no", "bf16"]
 
+Size = int | tuple[int, int]
+"""Of images in pixels: the side of a square, or height and width."""
+
 MOST_SEED = 2**32 - 1
 """The largest seed of NumPy's random state, from which libraries draw; every process adds its number to the run's."""
+
+
+def sides(size: Size) -> tuple[int, int]:
+    """Height and width."""
+    return (size, size) if isinstance(size, int) else size
+
+
+def size_text(size: Size) -> str:
+    """A size as people write it, such as "128" or "512 × 1024", height first."""
+    return str(size) if isinstance(size, int) else " × ".join(map(str, size))
 
 
 @dataclass(frozen=True)
@@ -74,7 +88,7 @@ class RunSettings:
     @property
     def work(self) -> int:
         """Values in the generators' first layer for a batch: how much there is to share between threads."""
-        return self.batch * self.width * self.size**2
+        return self.batch * self.width * math.prod(sides(self.size))
 
     def __post_init__(self) -> None:
         self.check_integers("epochs", "batch", "width", "report_every", "accumulate", "skips")
@@ -107,6 +121,6 @@ class RunSettings:
 
     def check_side(self, name: str, least: int, multiple_of: int = 4) -> None:
         """Refuse a side of images that networks cannot take; None is any."""
-        side = getattr(self, name)
-        if side is not None and (side < least or side % multiple_of):
-            raise ValueError(f"{name} must be divisible by {multiple_of} and at least {least}, got {side}")
+        size: Size | None = getattr(self, name)
+        if size is not None and any(side < least or side % multiple_of for side in sides(size)):
+            raise ValueError(f"{name} must be divisible by {multiple_of} and at least {least}, got {size_text(size)}")

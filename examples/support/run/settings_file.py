@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from support.run.settings import Size
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -48,6 +50,8 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
     converter.register_structure_hook(Path, lambda value, _: Path(value))
     for plain, accepted in ((bool, bool), (int, int), (float, int | float), (str, str)):
         converter.register_structure_hook(plain, partial(_strictly, accepted))
+    for optional, kinds in ((False, Size), (True, Size | None)):
+        converter.register_structure_hook(kinds, partial(_size, optional))
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
@@ -65,6 +69,16 @@ def _strictly(accepted: Any, value: object, wanted: type) -> Any:
     if not isinstance(value, accepted) or (isinstance(value, bool) and wanted is not bool):
         raise ValueError(f"expected {wanted.__name__}, got {value!r}")
     return float(value) if wanted is float else value
+
+
+def _size(optional: bool, value: object, _wanted: Any) -> Size | None:
+    """A size in images, which JSON holds as an integer or a list of two."""
+    numbers = value if isinstance(value, list) else [value]
+    if value is None and optional:
+        return None
+    if len(numbers) != (2 if isinstance(value, list) else 1) or not all(type(number) is int for number in numbers):
+        raise ValueError(f"expected an integer, or height and width, got {value!r}")
+    return value if isinstance(value, int) else (numbers[0], numbers[1])
 
 
 def options(
