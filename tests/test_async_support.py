@@ -70,6 +70,12 @@ def test_intermediate_domains_survive_a_checkpoint(tmp_path: Path) -> None:
     assert [[image.mean().item() for image in row] for row in again.rows(1)] == [[0.5, 0.0, 0.0]] * 2
 
 
+def test_intermediate_domains_of_an_earlier_version_are_refused(tmp_path: Path) -> None:
+    before = {"epoch 3": (torch.zeros(2, 3, 4, 4), torch.zeros(2, 3, 4, 4))}
+    with pytest.raises(ValueError, match="in an earlier form; begin a run of its own"):
+        IntermediateImages().load_state_dict(before)
+
+
 def test_steps_of_different_phases_log_different_losses() -> None:
     history, resumed = LossHistory(), LossHistory()
     history.add(1, {"cycle": 1.0})

@@ -28,6 +28,7 @@ SETTINGS = [
     ASYNCGAN_DEMO,
     DomainSettings(label_embedding=8, data=Path("ü")),
     AsymGANSettings(minutes=2.5),
+    AsyncSettings(size=(512, 1024), picture_size=(256, 512)),
 ]
 
 
@@ -45,6 +46,10 @@ def test_settings_come_back_from_their_file(tmp_path: Path, settings: Any) -> No
         ('{"widht": 3}', r"settings.json' is damaged or of another example: extra fields found \(widht\)"),
         ('{"width": "wide"}', "width: expected int, got 'wide'"),
         ('{"width": 4.9}', "width: expected int, got 4.9"),
+        ('{"size": "large"}', "size: expected an integer, or height and width, got 'large'"),
+        ('{"size": [64]}', r"size: expected an integer, or height and width, got \[64\]"),
+        ('{"size": null}', "size: expected an integer, or height and width, got None"),
+        ('{"picture_size": [64, true]}', r"picture_size: expected an integer, or height and width, got \[64, True\]"),
         ('{"tensorboard": "no"}', "tensorboard: expected bool, got 'no'"),
         ('{"lr_d": true}', "lr_d: expected float, got True"),
         ('{"weights": {"style": "much"}}', "weights.style: expected float, got 'much'"),

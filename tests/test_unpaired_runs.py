@@ -35,7 +35,7 @@ from support.run.run import Run
 from support.trained import load_trained
 from tiny import STEPS, cyclegan_folder, logged, tiny
 
-from asymkit import StepGuard, load_network
+from asymkit import StepGuard, VGGFeatures, load_network
 
 SMALL: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "discriminator_layers": 1}
 COURSE: dict[str, Any] = {"minutes": None, "epochs": 1, "batch": 1, "workers": 0, "tensorboard": False}
@@ -58,7 +58,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> list[Snapshot]:
 
 
 def saved(folder: Path) -> dict[str, Any]:
-    return torch.load(folder / "checkpoint.pt", weights_only=True)["parts"]  # type: ignore[no-any-return]
+    return torch.load(folder / "checkpoint.pt", weights_only=True)["parts"]
 
 
 CYCLES = {"adversarial_poor", "adversarial_rich", "cycle_rich", "cycle_poor"}
@@ -132,7 +132,7 @@ def test_vgg_is_built_for_the_terms_that_count_alone(
     options: dict[str, Any], asked: list[Any], tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     built: list[Any] = []
-    build = features.VGGFeatures
+    build = VGGFeatures
 
     def counted(names: Any, weights: Any, net: Any) -> Any:
         built.append(names)

@@ -178,8 +178,8 @@ def load_trained(source: Path, direction: str | None = None) -> Trained:
     _check_method(source, settings, meaning)
     if direction is None and of_run:
         direction = "translator" if "domains by number" in meaning else "poor_to_rich"
-    # weights do not show that z is spatial
-    spatial = _spatial(file) or (settings.get("spatial") is True and str(direction).endswith("poor_to_rich"))
+    # weights do not show that z is spatial, settings of a run do
+    spatial = settings.get("spatial") is True and str(direction).endswith("poor_to_rich")
     generator = _network(held, file, direction, spatial)
     if not isinstance(generator, GENERATORS):
         raise ValueError(
@@ -227,7 +227,7 @@ def _network(held: Mapping[Any, Any], file: Path, direction: str | None, spatial
         for pattern, load in PUBLISHED.items():
             if any(map(pattern.search, names)):
                 return load(held if direction is None else asymkit.read_state_dict(file, direction)).eval()
-        return asymkit.load_network(held, direction, spatial=spatial)
+        return asymkit.load_network(held, direction, spatial=spatial or _spatial(file))
     except ValueError as error:
         said = CHOICE.sub(r"give --direction \1", str(error)).replace("leave part out", "leave --direction out")
         raise ValueError(f"run: {str(file)!r}: {said}") from error

@@ -182,6 +182,12 @@ class IntermediateImages:
         return {"shown": shown, "made": dict(self.made)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Of a checkpoint."""
+        """Of a checkpoint.
+
+        Raises:
+            ValueError: it was written by an earlier version, which did not keep the images themselves.
+        """
+        if state.keys() != {"shown", "made"}:
+            raise ValueError("it holds the intermediate domains in an earlier form; begin a run of its own")
         rich, poor = (in_batches(image.to(torch.get_default_dtype()) for image in images) for images in state["shown"])
         self.shown, self.made = HeldOut(rich, poor), dict(state["made"])

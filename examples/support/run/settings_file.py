@@ -71,14 +71,14 @@ def _strictly(accepted: Any, value: object, wanted: type) -> Any:
     return float(value) if wanted is float else value
 
 
-def _size(optional: bool, value: object, _wanted: Any) -> Size | None:
+def _size(optional: bool, value: Any, _wanted: Any) -> Size | None:
     """A size in images, which JSON holds as an integer or a list of two."""
-    numbers = value if isinstance(value, list) else [value]
     if value is None and optional:
         return None
-    if len(numbers) != (2 if isinstance(value, list) else 1) or not all(type(number) is int for number in numbers):
+    numbers = value if isinstance(value, list) and len(value) == 2 else [value]
+    if not all(type(number) is int for number in numbers):
         raise ValueError(f"expected an integer, or height and width, got {value!r}")
-    return value if isinstance(value, int) else (numbers[0], numbers[1])
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
 
 
 def options(
