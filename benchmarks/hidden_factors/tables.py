@@ -81,7 +81,7 @@ def short_table(entries: Iterable[Entry], arm: str = "asymgan", rival: str = "cy
     own, other = max(both, key=lambda pair: (min(map(len, pair)), pair[0][0]["steps"]))
     names, rows = [runs[0]["about"] for runs in (own, other)], []
     for claim in CLAIMS:
-        if (claim.arm, claim.rival) == (arm, rival):
+        if (claim.arm, claim.rival) == (arm, rival) and claim.score in own[0]["last"]:
             cells = (_shown([run["last"][claim.score] for run in runs]) for runs in (own, other))
             row = {"claim": claim.about, "measured by": _about(claim.score)}
             rows.append(row | dict(zip(names, cells, strict=True)) | {"": verdict(_differences(claim, own, other, "last"))})

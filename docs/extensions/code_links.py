@@ -16,12 +16,13 @@ PLACES = ("", "asymkit.", "asymkit.ops.", "asymkit.objectives.", "asymkit.evalua
 """What a name may be written without."""
 
 
-def full_name(text: str, known: Any) -> str | None:
-    """The documented object that a piece of code names, if it is a name, perhaps called."""
+def full_name(text: str, known: Any, docname: str) -> str | None:
+    """The documented object that a piece of code names, if it is a name, perhaps called; on the page of a paper of its objective."""
     match = re.fullmatch(r"([A-Za-z_][\w.]*)(\(.*\))?", text)
     if match is None:
         return None
-    return next((place + match[1] for place in PLACES if place + match[1] in known), None)
+    places = (*PLACES, f"asymkit.objectives.{docname}.")
+    return next((place + match[1] for place in places if place + match[1] in known), None)
 
 
 def link(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -31,7 +32,7 @@ def link(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         inside = literal.parent
         while inside is not None and not isinstance(inside, (nodes.reference, nodes.title)):
             inside = inside.parent
-        name = full_name(literal.astext(), known)
+        name = full_name(literal.astext(), known, docname)
         if inside is None and name is not None and known[name].docname != docname:
             target = known[name]
             literal.replace_self(
