@@ -1,6 +1,6 @@
 """What would be published, checked: built twice with equal bytes, complete, small, and importable in an empty environment.
 
-    make release-check
+make release-check
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ print(f"the wheel imports: {found} public names of asymkit {asymkit.__version__}
 
 def built(folder: Path) -> dict[str, Path]:
     """The sdist and the wheel made of it, by name."""
-    subprocess.run([sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)], check=True, stdout=subprocess.DEVNULL
+    )
     return {path.name: path for path in sorted(folder.iterdir())}
 
 
@@ -96,7 +98,9 @@ def main() -> None:
         wheel = next(path for path in first.values() if path.suffix == ".whl")
         inside = contents(wheel)
         assert all(part.startswith(("asymkit/", f"asymkit-{version}.dist-info/")) for part in inside), inside
-        assert all(any(part.endswith(wanted) for part in inside) for wanted in WANTED), f"the wheel lacks one of {WANTED}"
+        assert all(any(part.endswith(wanted) for part in inside) for wanted in WANTED), (
+            f"the wheel lacks one of {WANTED}"
+        )
         described = str(metadata(wheel).get_payload())
         relative = [target for target in targets(described) if not re.match(r"https?:|#|mailto:", target)]
         assert not relative, f"the description has targets that lead nowhere: {relative}"

@@ -55,7 +55,9 @@ class Drawing:
         )
         return "\n".join([head, marker, *self.parts, "</svg>\n"])
 
-    def text(self, x: float, y: float, text: str, color: str = "ink", anchor: str = "middle", bold: bool = False) -> None:
+    def text(
+        self, x: float, y: float, text: str, color: str = "ink", anchor: str = "middle", bold: bool = False
+    ) -> None:
         """A line of text whose baseline is at y."""
         weight = ' font-weight="bold"' if bold else ""
         self.parts.append(
@@ -103,7 +105,9 @@ class Drawing:
 
 def rich_and_poor(theme: str) -> Drawing:
     """What the words mean: three rich pictures with one poor one between them."""
-    d = Drawing("Three photographs of one scene at different times of day, and the one label map that all share", 244, theme)
+    d = Drawing(
+        "Three photographs of one scene at different times of day, and the one label map that all share", 244, theme
+    )
     for i, look in enumerate(("day", "dusk", "night")):
         d.picture(8, 8 + 66 * i, look, width=86)
         d.box(104, 26 + 66 * i, 34, 24, f"z{'₁₂₃'[i]}", "z")
@@ -202,7 +206,9 @@ def asymgan_figure(theme: str) -> Drawing:
 
 def asymmetricgan(theme: str) -> Drawing:
     """The idea of AsymmetricGAN: a large translator and a light reconstructor."""
-    d = Drawing("AsymmetricGAN: a large generator translates, a light one rebuilds, a domain label says where to", 222, theme)
+    d = Drawing(
+        "AsymmetricGAN: a large generator translates, a light one rebuilds, a domain label says where to", 222, theme
+    )
     _dual(d, 36, "night", "“night”", "“day”")
     return d
 
@@ -226,7 +232,9 @@ def _dual(d: Drawing, y: float, look: str, target: str, source: str) -> None:
 
 def asymmetricgan_figure(theme: str) -> Drawing:
     """Figures 1 and 2 of AsymmetricGAN: labels of domains, and skeletons of hands."""
-    d = Drawing("AsymmetricGAN, Figures 1 and 2: unsupervised with domain labels, supervised with skeletons", 590, theme)
+    d = Drawing(
+        "AsymmetricGAN, Figures 1 and 2: unsupervised with domain labels, supervised with skeletons", 590, theme
+    )
     d.text(8, 18, "1  Many domains, unpaired: labels", anchor="start", bold=True)
     d.box(76, 30, 72, 24, "z_y", "z")
     d.box(252, 30, 62, 24, "z_x", "z")
@@ -267,7 +275,9 @@ def asymmetricgan_figure(theme: str) -> Drawing:
 
 def _phase(d: Drawing, y: float, partial: bool) -> None:
     d.picture(8, y, "dusk", "x")
-    d.box(120, y - 14, 160, 28, "rich → poor" + (", frozen" if partial else ""), "frozen" if partial else "net", partial)
+    d.box(
+        120, y - 14, 160, 28, "rich → poor" + (", frozen" if partial else ""), "frozen" if partial else "net", partial
+    )
     d.picture(334, y, "labels", "made y" if partial else "y")
     d.box(120, y + 26, 160, 28, "poor → rich")
     d.arrow((66, y + 10), (92, y), (118, y))
@@ -278,7 +288,9 @@ def _phase(d: Drawing, y: float, partial: bool) -> None:
 
 def asyncgan(theme: str) -> Drawing:
     """The idea of Async-GAN: joint epochs, then joint and partial ones in turn."""
-    d = Drawing("Async-GAN: from half of the training on, the easy direction is frozen now and then and makes pairs", 330, theme)
+    d = Drawing(
+        "Async-GAN: from half of the training on, the easy direction is frozen now and then and makes pairs", 330, theme
+    )
     d.text(8, 18, "Epochs", anchor="start", bold=True)
     d.band(8, 28, 192, 24, "net")
     d.text(104, 45, "joint")

@@ -8,6 +8,8 @@ have bfloat16 compute in it (--precision no turns that off). Adam's betas, batch
 the paper names none. The demo is smaller, has five times the learning rate, random features and resize convolutions.
 """
 
+import support.quick_help  # noqa: F401
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any

@@ -7,6 +7,8 @@ Where it differs from the paper: the learning rate, of which it says nothing, fa
 Adam has CycleGAN's rate and betas, and GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
+import support.quick_help  # noqa: F401
+
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path

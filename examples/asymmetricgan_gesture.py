@@ -7,6 +7,8 @@ Where it differs from the paper: the learning rate, of whose course it says noth
 GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
+import support.quick_help  # noqa: F401
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any

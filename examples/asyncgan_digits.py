@@ -9,6 +9,8 @@ other way round. Neither model ever sees a label: nothing tells a 3 from an 8 bu
 number of steps on the same images; partial steps are the cheaper ones.
 """
 
+import support.quick_help  # noqa: F401
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any

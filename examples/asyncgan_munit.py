@@ -8,6 +8,8 @@ image shows, and style, a vector of how it looks, here scales and shifts of inst
 content encoder and the poor domain's decoder; partial steps freeze these two and the poor domain's discriminator.
 """
 
+import support.quick_help  # noqa: F401
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -10,6 +10,8 @@ and ``optimize_parameters``, one Adam for both generators, ``init_net`` over eve
 same as changes to existing code.
 """
 
+import support.quick_help  # noqa: F401
+
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

@@ -49,12 +49,16 @@ def test_text_is_large_enough_at_400_pixels_and_inside(path: Path) -> None:
 
 
 def test_boxes_name_classes_that_exist() -> None:
-    names = {name for text in FILES.values() for name in re.findall(r">(\w+(?:Generator|Discriminator|Encoder))<", text)}
+    names = {
+        name for text in FILES.values() for name in re.findall(r">(\w+(?:Generator|Discriminator|Encoder))<", text)
+    }
     assert names
     assert names <= set(asymkit.__all__)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/asymgan.md", "docs/asymmetricgan.md", "docs/asyncgan.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/index.md", "docs/asymgan.md", "docs/asymmetricgan.md", "docs/asyncgan.md"]
+)
 def test_pages_show_both_themes(page: str) -> None:
     shown = set(re.findall(r"images/([\w-]+)-(light|dark)\.svg", (ROOT / page).read_text(encoding="utf-8")))
     names = {name for name, _ in shown}

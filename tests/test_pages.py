@@ -83,7 +83,10 @@ SMALLER = (
 
 def prepared(page: str, folder: Path) -> dict[str, Any]:
     """What the prose of a page says that there is: the names and files that its Python uses."""
-    translators = {"rich_to_poor": ResnetGenerator(width=4, blocks=1), "poor_to_rich": ResnetGenerator(width=4, blocks=1)}
+    translators = {
+        "rich_to_poor": ResnetGenerator(width=4, blocks=1),
+        "poor_to_rich": ResnetGenerator(width=4, blocks=1),
+    }
     discriminators = {f"{side}_discriminator": PatchDiscriminator(width=4, layers=2) for side in ("rich", "poor")}
     steps: list[str] = []
     names: dict[str, Any] = {
@@ -99,7 +102,9 @@ def prepared(page: str, folder: Path) -> dict[str, Any]:
         names["loader"] = [(images(size=64), torch.tensor([0, 1]), images(size=64), torch.tensor([2, 3]))]
     model = torch.nn.ModuleDict({"poor_to_rich": AuxGenerator(width=4, blocks=1), "encoder": AuxEncoder(width=4)})
     (folder / "runs" / "demo").mkdir(parents=True)
-    torch.save({"step": 1, "parts": {"model": model.state_dict(), "average": {}}}, folder / "runs" / "demo" / "checkpoint.pt")
+    torch.save(
+        {"step": 1, "parts": {"model": model.state_dict(), "average": {}}}, folder / "runs" / "demo" / "checkpoint.pt"
+    )
     return names
 
 
@@ -149,10 +154,14 @@ def test_tests_that_run_other_pages_exist() -> None:
 @pytest.mark.filterwarnings("ignore:.*scales:UserWarning")
 def test_the_change_in_the_readme_trains(tmp_path: Path) -> None:
     (change,) = (block for block in of("diff") if block.page == "README.md")
-    source = (PEOPLE / "cyclegan_2025.py").read_text(encoding="utf-8") + (PEOPLE / "cyclegan.py").read_text(encoding="utf-8")
+    source = (PEOPLE / "cyclegan_2025.py").read_text(encoding="utf-8") + (PEOPLE / "cyclegan.py").read_text(
+        encoding="utf-8"
+    )
     source = "from asymkit import MSSSIMLoss\n" + changed(source, change.code)
     names = followed("from-cyclegan", source=source)
-    plain = (PEOPLE / "cyclegan_2025.py").read_text(encoding="utf-8") + (PEOPLE / "cyclegan.py").read_text(encoding="utf-8")
+    plain = (PEOPLE / "cyclegan_2025.py").read_text(encoding="utf-8") + (PEOPLE / "cyclegan.py").read_text(
+        encoding="utf-8"
+    )
     from test_guide_cyclegan import options
 
     losses = []
@@ -161,7 +170,9 @@ def test_the_change_in_the_readme_trains(tmp_path: Path) -> None:
         seen: list[float] = []
         data = {"A": images(), "B": images()}
         code["train"](
-            options(tmp_path, epoch_count=20), [data], lambda model, _, seen=seen: seen.append(float(model.loss_G.detach()))
+            options(tmp_path, epoch_count=20),
+            [data],
+            lambda model, _, seen=seen: seen.append(float(model.loss_G.detach())),
         )
         losses.append(seen[0])
     assert losses[0] > losses[1]  # the two terms are above 0 where images differ
@@ -179,8 +190,8 @@ def commands() -> list[Any]:
     found = []
     for block in of("bash"):
         for line in block.code.splitlines():
-            if words := shlex.split(line, comments=True):
-                found.append(pytest.param(words, id=f"{block.page}: {' '.join(words)}"))
+            words = shlex.split(line, comments=True)
+            found += [pytest.param(words, id=f"{block.page}: {' '.join(words)}")] if words else []
     return found
 
 
@@ -216,7 +227,9 @@ def parse_module(name: str, words: list[str], monkeypatch: pytest.MonkeyPatch) -
 
         return recorded
 
-    module = importlib.import_module(f"{name}.__main__" if name in {"asymkit.evaluation", "asymkit.evaluation.study"} else name)
+    module = importlib.import_module(
+        f"{name}.__main__" if name in {"asymkit.evaluation", "asymkit.evaluation.study"} else name
+    )
     places = {
         "asymkit.evaluation": [(importlib.import_module("asymkit.evaluation.command"), "evaluate")],
         "asymkit.evaluation.entropy": [(module, "compare")],
@@ -332,10 +345,11 @@ def test_links_and_pictures_of_a_page_exist(path: Path) -> None:
         file = path.parent / place if place else path
         assert file.exists(), place
         if heading and file.suffix == ".md":
-            assert heading in {slug(each) for each in re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)}
+            assert heading in {
+                slug(each) for each in re.findall(r"^#+ (.+)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            }
 
 
 def slug(heading: str) -> str:
     """The anchor of a heading, as GitHub and MyST make it."""
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
-

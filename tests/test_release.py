@@ -33,7 +33,12 @@ def description(folder: Path, address: str | None = None) -> str:
     (folder / "pyproject.toml").write_text(pyproject, encoding="utf-8")
     (folder / "README.md").write_bytes((ROOT / "README.md").read_bytes())
     result = subprocess.run(
-        [sys.executable, "-m", "hatch_fancy_pypi_readme"], cwd=folder, capture_output=True, text=True, check=True, encoding="utf-8"
+        [sys.executable, "-m", "hatch_fancy_pypi_readme"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
     )
     return result.stdout
 
