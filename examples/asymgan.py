@@ -43,8 +43,9 @@ class Settings(UnpairedSettings):
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again
     features: str = "imagenet"
     """Of the VGG16 behind content and style: imagenet, random, a file, or auto: imagenet where it can be downloaded."""
-    content_layer: str = "relu2_2"
+    content_layer: str = "relu2_2"  # of the VGG16, whose activations the content loss compares
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+    """Of the VGG16, whose Gram matrices the style loss compares."""
     weights: asymgan.Weights = field(default_factory=asymgan.Weights)
 
     def __post_init__(self) -> None:

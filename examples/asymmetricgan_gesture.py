@@ -44,8 +44,8 @@ class Settings(RunSettings):
     for 12 bits, or 0 33 for label ids. None: for grey images of more than 8 bits it is found and said."""
     out: Path = Path("runs/gesture")  # folder of the run
     size: int = 256  # side of the images in training, in pixels
-    batch: int = 4
-    epochs: int = 20
+    batch: int = 4  # samples that a process takes at once
+    epochs: int = 20  # how often training goes through the pairs
     blocks: int = 9  # residual blocks of a generator
     reconstructor_width: int = 4  # channels of the reconstruction generator's first layer
     double_discriminators: bool = False  # add a second discriminator that does not see the skeleton, Eq. 9
@@ -57,6 +57,7 @@ class Settings(RunSettings):
     features: str = "imagenet"
     """Of the VGG19 of the perceptual loss: imagenet, random, a file, or auto: imagenet where it can be downloaded."""
     feature_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    """Of the VGG19, whose activations the perceptual loss compares."""
     weights: supervised.Weights = field(default_factory=supervised.Weights)
 
     def __post_init__(self) -> None:

@@ -39,17 +39,17 @@ class Settings(DigitSettings):
     FIXED = frozenset({"epochs", "picture_size"})  # when a run is resumed
     out: Path = Path("runs/digits")  # folder of the runs
     samples: int = 1200  # images of each set in an epoch
-    batch: int = 8
-    width: int = 16
+    batch: int = 8  # pairs of images that a step takes
+    width: int = 16  # channels of the generators' first layer
     blocks: int = 3  # residual blocks of a generator
     epochs: int = 12  # half of them joint, then joint and partial in turn
     period: int = 2  # epochs of a cycle, whose first half is joint
-    upsampling: Upsampling = "resize"
+    upsampling: Upsampling = "resize"  # leaves no checkerboard; or transposed, as in CycleGAN
     lr_g: float = 5e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
     lr_d: float = 2e-4  # the same of the discriminators
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again in joint steps
-    workers: int = 0
-    report_every: int = 10_000
+    workers: int = 0  # processes that load images; 0: the training itself does
+    report_every: int = 10_000  # steps between checkpoints and reports
     weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)
 
     def __post_init__(self) -> None:
