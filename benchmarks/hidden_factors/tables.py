@@ -79,7 +79,7 @@ def short_table(entries: Iterable[Entry], arm: str = "asymgan", rival: str = "cy
     if not both:
         return "Not measured."
     own, other = max(both, key=lambda pair: (min(map(len, pair)), pair[0][0]["steps"]))
-    names, rows = [runs[0]["about"] for runs in (own, other)], []
+    names, rows = [runs[0]["about"] for runs in (own, other)], list[dict[str, Any]]()
     for claim in CLAIMS:
         if (claim.arm, claim.rival) == (arm, rival) and claim.score in own[0]["last"]:
             cells = (_shown([run["last"][claim.score] for run in runs]) for runs in (own, other))
