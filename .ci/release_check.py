@@ -107,7 +107,9 @@ def main() -> None:
         subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *map(str, first.values())], check=True)
         venv.create(folder / "empty", with_pip=True)
         python = folder / "empty" / "bin" / "python"
-        subprocess.run([python, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel], check=True)
+        subprocess.run(
+            [python, "-I", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel], check=True
+        )
         subprocess.run([python, "-I", "-c", IMPORTS], check=True)  # not of the checkout
 
 

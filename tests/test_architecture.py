@@ -201,7 +201,9 @@ def typeset_equations(paper: str) -> dict[str, tuple[str, int]]:
 @pytest.mark.parametrize("paper", ["AsymGAN", "AsymmetricGAN", "Async-GAN"])
 def test_every_equation_is_typeset_beside_its_objects(paper: str) -> None:
     typeset = typeset_equations(paper)
-    numbered = {part: cell for (of, part), cell in listed_equations().items() if of == paper and re.match(r"\d|Alg", part)}
+    numbered = {
+        part: cell for (of, part), cell in listed_equations().items() if of == paper and re.match(r"\d|Alg", part)
+    }
     assert typeset.keys() == numbered.keys()
     for number, cell in numbered.items():
         line, formulas = typeset[number]

@@ -83,8 +83,10 @@ def short_table(entries: Iterable[Entry], arm: str = "asymgan", rival: str = "cy
     for claim in CLAIMS:
         if (claim.arm, claim.rival) == (arm, rival) and claim.score in own[0]["last"]:
             cells = (_shown([run["last"][claim.score] for run in runs]) for runs in (own, other))
-            row = {"claim": claim.about, "measured by": _about(claim.score)}
-            rows.append(row | dict(zip(names, cells, strict=True)) | {"": verdict(_differences(claim, own, other, "last"))})
+            row: dict[str, Any] = {"claim": claim.about, "measured by": _about(claim.score)}
+            rows.append(
+                row | dict(zip(names, cells, strict=True)) | {"": verdict(_differences(claim, own, other, "last"))}
+            )
     about = f"{own[0]['factors'] * BITS:.3g} hidden bits, {min(len(own), len(other))} seeds, {own[0]['steps']:,} steps"
     return f"{about}; mean ± half of the 95 % interval over the seeds:\n\n{table(tuple(rows[0]), rows)}"
 
