@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # glibc gives freed memory back to the system and asks for it again in every step; keeping it saves a tenth of the time
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648
 
-.PHONY: demo test test-all test-oldest lint types docs bench bench-docs results gpu-wheels clean
+.PHONY: demo test test-all test-oldest lint types docs release-check bench bench-docs results gpu-wheels clean
 
 EXAMPLE ?= asymgan
 RESULTS ?= benchmarks/results
@@ -44,7 +44,11 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 docs: $(VENV)/.docs
-	$(BIN)/sphinx-build -W -b html docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+# sdist and wheel as they would be published: built twice, compared, checked, installed into an empty environment
+release-check: $(VENV)/.dev
+	$(BIN)/python .ci/release_check.py
 
 # docs/benchmarks.md measured on this machine, a CPU takes about three quarters of an hour; bench-docs writes the page from all results
 bench: export PYTHONPATH := examples

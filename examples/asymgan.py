@@ -10,6 +10,8 @@ have bfloat16 compute in it (--precision no turns that off). The rates are the p
 pool are CycleGAN's, since the paper names none. Our demo is smaller, has five times the rate, random features and resize convolutions.
 """
 
+import support.quick_help  # noqa: F401
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -46,8 +48,9 @@ class Settings(UnpairedSettings):
     lr_d: float = 1e-4  # the same of the discriminators
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again
     features: str = "imagenet"  # of VGG16: imagenet, random, a file, or auto: imagenet where it can be downloaded
-    content_layer: str = "relu2_2"
+    content_layer: str = "relu2_2"  # of the VGG16, whose activations the content loss compares
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
+    """Of the VGG16, whose Gram matrices the style loss compares."""
     weights: asymgan.Weights = field(default_factory=asymgan.Weights)
 
     def __post_init__(self) -> None:

@@ -11,6 +11,8 @@ The paper names no optimizer and no learning rate: Adam with CycleGAN's rate and
 second half, and the second discriminator's layer less. GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
+import support.quick_help  # noqa: F401
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal

@@ -11,6 +11,8 @@ The paper names no optimizer and no learning rate: Adam with pix2pix's rate and 
 second half. GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
+import support.quick_help  # noqa: F401
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -37,8 +39,8 @@ class Settings(GestureSettings):
     method: Literal["asymmetric", "pix2pix"] = "asymmetric"  # pix2pix: one generator, adversarial and L1 losses
     l1: float = 100.0  # pix2pix's λ, of the mean over channels
     size: int = 256  # side of the images in training, in pixels
-    batch: int = 4
-    epochs: int = 20
+    batch: int = 4  # samples that a process takes at once
+    epochs: int = 20  # how often training goes through the pairs
     blocks: int = 9  # residual blocks of a generator
     reconstructor_width: int = 4  # channels of the reconstruction generator's first layer
     double_discriminators: bool = False  # add a second discriminator that does not see the skeleton, Eq. 9
@@ -50,6 +52,7 @@ class Settings(GestureSettings):
     features: str = "imagenet"
     """Of the VGG19 of the perceptual loss: imagenet, random, a file, or auto: imagenet where it can be downloaded."""
     feature_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    """Of the VGG19, whose activations the perceptual loss compares."""
     weights: supervised.Weights = field(default_factory=supervised.Weights)  # of asymmetric
 
     def __post_init__(self) -> None:

@@ -9,6 +9,8 @@ The paper gives neither optimizer nor rate, batch or image pool: Adam, 2e-4 that
 pool are ours, as CycleGAN's. GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
+import support.quick_help  # noqa: F401
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal

@@ -10,6 +10,8 @@ number of steps on the same images; partial steps are the cheaper ones. Of this 
 and MNIST: networks (CycleGAN's for small images), size, batch, optimizer and rates are ours. Epochs and period are Async-GAN's.
 """
 
+import support.quick_help  # noqa: F401
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,18 +40,17 @@ class Settings(DigitSettings):
 
     FIXED = frozenset({"epochs", "picture_size"})  # when a run is resumed
     out: Path = Path("runs/digits")  # folder of the runs
-    samples: int | None = (
-        None  # images of each set in an epoch; None: all of the smaller or, if partial, of the rich set
-    )
-    batch: int = 32
+    samples: int | None = None
+    """Images of each set in an epoch; None: all of the smaller or, in partial epochs, of the rich set."""
+    batch: int = 32  # pairs of images that a step takes
     blocks: int = 6  # residual blocks of a generator
     epochs: int = 100  # half of them joint, then joint and partial in turn
     period: int = 10  # epochs of a cycle, whose first half is joint
-    upsampling: Upsampling = "transposed"
+    upsampling: Upsampling = "transposed"  # as in CycleGAN; or resize, which leaves no checkerboard
     lr_g: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
     lr_d: float = 2e-4  # the same of the discriminators
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again in joint steps
-    report_every: int = 10_000
+    report_every: int = 10_000  # steps between checkpoints and reports
     weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)
 
     def __post_init__(self) -> None:

@@ -10,6 +10,8 @@ content encoder and the poor domain's decoder; partial steps freeze these two an
 Adam, its rate of 2e-4 that falls to zero in the second half, and batch 1 are ours: Async-GAN gives none of them.
 """
 
+import support.quick_help  # noqa: F401
+
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,12 +35,12 @@ from asymkit.objectives.terms import TermWeights, aux_l1, l1
 class Weights(TermWeights):
     """MUNIT's weights, and Async-GAN's γ for the pseudo pairs."""
 
-    adversarial_rich: float = 1.0
-    adversarial_poor: float = 1.0
-    image: float = 10.0
-    content: float = 1.0
-    style: float = 1.0
-    pseudo: float = 10.0
+    adversarial_rich: float = 1.0  # of generated rich images against their discriminator
+    adversarial_poor: float = 1.0  # of generated poor images against theirs
+    image: float = 10.0  # an image that is encoded and decoded is itself
+    content: float = 1.0  # the content of a translation is that of its source
+    style: float = 1.0  # the style of a translation is the one that was drawn
+    pseudo: float = 10.0  # γ: in partial steps, a rich image is rebuilt from its translation
 
 
 @dataclass(frozen=True)

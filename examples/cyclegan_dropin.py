@@ -10,6 +10,8 @@ and ``optimize_parameters``, one Adam for both generators, ``init_net`` over eve
 same as changes to existing code.
 """
 
+import support.quick_help  # noqa: F401
+
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -46,31 +48,29 @@ class Options:
     use: tuple[Part, ...] = ()
     """Parts of asymkit to use: generator, light (reconstructors), aux (z, its encoder and discriminator), discriminator, gan_loss, pool,
     colour (cycle loss), identity (loss), ms_ssim, augment (what discriminators see), guard, async."""
-    each: bool = False
-    """Train once without any and once with each of these alone, and write a table."""
-    out: Path = Path("runs/dropin")
+    each: bool = False  # train once without any and once with each of these alone, and write a table
+    out: Path = Path("runs/dropin")  # folder of the table
     data: Path | None = None
     """A CycleGAN folder with trainA and trainB; None: the bundled photographs, and grey crops of them."""
-    steps: int = 1000
-    seed: int = 0
-    seeds: int = 1
-    crop_size: int = 48
-    batch_size: int = 2
-    ngf: int = 16
-    ndf: int = 16
-    n_blocks: int = 3
-    n_layers_D: int = 2
-    aux_channels: int = 8
-    lr: float = 1e-3
-    lr_d: float = 2e-4
-    beta1: float = 0.5
-    lambda_A: float = 10.0
-    lambda_B: float = 10.0
-    lambda_identity: float = 0.5
-    """Not with aux: AsymGAN has no identity loss."""
-    lambda_ssim: float = 1.0
-    lambda_z: float = 10.0
-    pool_size: int = 50
+    steps: int = 1000  # of each training
+    seed: int = 0  # of the first training; the next ones have the next seeds
+    seeds: int = 1  # how many trainings of each kind
+    crop_size: int = 48  # side of the crops in training, in pixels
+    batch_size: int = 2  # crops of each domain in a step
+    ngf: int = 16  # channels of the generators' first layer
+    ndf: int = 16  # channels of the discriminators' first layer
+    n_blocks: int = 3  # residual blocks of a generator
+    n_layers_D: int = 2  # how often a discriminator halves its image
+    aux_channels: int = 8  # length of z
+    lr: float = 1e-3  # learning rate of the generators
+    lr_d: float = 2e-4  # learning rate of the discriminators
+    beta1: float = 0.5  # of Adam
+    lambda_A: float = 10.0  # weight of the cycle from A to B and back
+    lambda_B: float = 10.0  # weight of the cycle from B to A and back
+    lambda_identity: float = 0.5  # weight of the identity loss, in parts of the cycles'; not used with aux
+    lambda_ssim: float = 1.0  # weight of MS-SSIM
+    lambda_z: float = 10.0  # weight of the cycle of z
+    pool_size: int = 50  # earlier fakes that the discriminators are shown again
 
 
 class CycleGANModel:

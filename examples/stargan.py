@@ -10,6 +10,8 @@ either network moves, instance norms keep no running statistics, epochs are thos
 have bfloat16 compute in it (--precision no turns that off).
 """
 
+import support.quick_help  # noqa: F401
+
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path

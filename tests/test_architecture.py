@@ -187,8 +187,58 @@ def test_every_object_on_the_equations_page_exists() -> None:
             target = getattr(target, step, None) or importlib.import_module(f"{target.__name__}.{step}")
 
 
-def test_the_version_is_in_the_changelog() -> None:
+def typeset_equations(paper: str) -> dict[str, tuple[str, int]]:
+    """By number, the line above an equation on the page of its paper, and how many formulas stand below it."""
+    found: dict[str, tuple[str, int]] = {}
+    text = (ROOT / "docs" / f"{paper.lower().replace('-', '')}.md").read_text(encoding="utf-8")
+    for part in re.split(r"^\*\*(?=Eq\. |Algorithm )", text, flags=re.MULTILINE)[1:]:
+        numbers, _, rest = part.partition("**")
+        for number in numbers.removeprefix("Eq. ").split(", "):
+            found[number] = (rest.partition("\n")[0], len(re.findall(r"^\$\$\n.+\n\$\$$", rest, re.MULTILINE)))
+    return found
+
+
+@pytest.mark.parametrize("paper", ["AsymGAN", "AsymmetricGAN", "Async-GAN"])
+def test_every_equation_is_typeset_beside_its_objects(paper: str) -> None:
+    typeset = typeset_equations(paper)
+    numbered = {
+        part: cell for (of, part), cell in listed_equations().items() if of == paper and re.match(r"\d|Alg", part)
+    }
+    assert typeset.keys() == numbered.keys()
+    for number, cell in numbered.items():
+        line, formulas = typeset[number]
+        assert formulas >= 1, number
+        for name in re.findall(r"`([\w.]+)`", cell):
+            assert f"`{name}`" in line, f"{paper} {number}: {name} is not beside the equation"
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """Under the name that users import; the same object under another module's name counts."""
+    import importlib
+
+    from test_public_api import MODULES
+
+    documented = []
+    for page in (ROOT / "docs" / "api").glob("*.md"):
+        for module, names in re.findall(
+            r"currentmodule:: (\S+)\n.*?nosignatures:\n\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL
+        ):
+            documented += [getattr(importlib.import_module(module), name) for name in names.split()]
+    assert len(documented) > 100
+    for place in MODULES:
+        module = importlib.import_module(place)
+        listed = getattr(module, "__all__", None) or [
+            name
+            for name, found in vars(module).items()
+            if not name.startswith("_") and getattr(found, "__module__", "") == place
+        ]
+        missing = [name for name in listed if not any(getattr(module, name) is each for each in documented)]
+        assert set(missing) <= {"__version__"}, f"{place}: docs/api lacks {missing}"
+
+
+def test_the_version_is_in_the_changelog_and_the_citation() -> None:
     assert f"## {asymkit.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"\nversion: {asymkit.__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 OTHER_WORDS = re.compile(

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.data.images import bundled_photos
 
-from asymkit.evaluation.entropy import DomainEntropy, advice, compare, domain_entropy
+from asymkit.evaluation.entropy import DomainEntropy, advice, color_entropy, compare, domain_entropy
 
 
 def folder(path: Path, *images: np.ndarray) -> Path:
@@ -53,6 +54,27 @@ def test_advice(first: float, second: float, says: str) -> None:
         )
 
 
+def test_colour_entropy_is_the_sum_over_colours() -> None:
+    pixels = torch.tensor([[0, 0, 16, 255], [0, 15, 0, 255], [7, 0, 0, 255]]).T.reshape(1, 2, 2, 3).permute(0, 3, 1, 2)
+    shares = torch.tensor([0.5, 0.25, 0.25])  # of (0, 0, 0) twice, as 7 and 15 are of the first of 16 levels
+    assert color_entropy(pixels).item() == pytest.approx(-(shares * shares.log2()).sum().item())
+
+
+def test_a_photo_is_richer_than_its_grey_copy_as_in_the_demo(tmp_path: Path) -> None:
+    """The demo trains AsymGAN from colour to grey, so the adviser must not call the two alike."""
+    photos = [np.asarray(photo) for photo in bundled_photos()]
+    grey = [np.asarray(Image.fromarray(photo).convert("L").convert("RGB")) for photo in photos]
+    text = compare(folder(tmp_path / "photos", *photos), folder(tmp_path / "grey", *grey))
+    assert "'photos' is the rich domain" in text
+    assert "AsymGAN" in text
+    assert abs(domain_entropy(tmp_path / "photos").mean - domain_entropy(tmp_path / "grey").mean) < 0.25
+    halves = [
+        compare(tmp_path / name, folder(tmp_path / f"{name}-again", *images))
+        for name, images in (("photos", photos), ("grey", grey))
+    ]
+    assert all("is clearly richer, 0.00 bits of colour" in half for half in halves)
+
+
 def test_two_folders_and_a_picture(tmp_path: Path) -> None:
     rich, poor = folder(tmp_path / "photos", noise(256), noise(200)), folder(tmp_path / "labels", noise(3))
     text = compare(rich, poor, tmp_path / "picture.png")
@@ -90,6 +112,10 @@ def test_the_command(tmp_path: Path) -> None:
     result = subprocess.run([*command, str(rich), str(poor)], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     assert "'photos' is the rich domain" in result.stdout
+    assert not list(tmp_path.glob("*.png"))  # no picture unless it is asked for
+    drawn = [*command, str(rich), str(poor), "--picture", "entropy.png"]
+    result = subprocess.run(drawn, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert result.stdout.endswith("histograms: entropy.png\n")
     assert (tmp_path / "entropy.png").exists()
     wrong = subprocess.run([*command, str(rich), "nowhere"], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert wrong.returncode == 1

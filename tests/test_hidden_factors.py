@@ -329,6 +329,18 @@ def test_a_run_that_is_repeated_stands_beside_what_is_kept() -> None:
     ]
 
 
+def test_the_short_table_is_of_the_setting_with_most_seeds() -> None:
+    entries = [entry(arm, seed, leak) for arm, leak in (("cyclegan", 0.5), ("asymgan", 0.1)) for seed in range(3)]
+    entries += [entry(arm, 0, leak) | {"factors": 2, "steps": 9} for arm, leak in (("cyclegan", 0.0), ("asymgan", 1.0))]
+    lines = tables.short_table(entries).splitlines()
+    assert lines[0] == "3.58 hidden bits, 3 seeds, 5 steps; mean ± half of the 95 % interval over the seeds:"
+    assert lines[2] == "| claim | measured by | about asymgan | about cyclegan |  |"
+    assert lines[4].startswith("| AsymGAN leaks less | error of the rebuild")
+    assert lines[4].endswith("(lower is better) | 0.1000 ± 0.0000 | 0.5000 ± 0.0000 | holds |")
+    assert len(lines) == 6  # claims whose score was measured
+    assert tables.short_table(entries[:3]) == "Not measured."
+
+
 def test_tables_hold_mean_interval_seeds_and_verdicts() -> None:
     entries = [entry("cyclegan", seed, 0.5) for seed in range(3)]
     entries += [entry("asymgan", seed, leak) for seed, leak in enumerate((0.1, 0.2, 0.3))]

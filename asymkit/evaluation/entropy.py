@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,11 @@ from asymkit.arguments import instance_of, path_of
 from asymkit.console import print_in_any_encoding
 from asymkit.ops import shannon_entropy
 
-ALIKE, FAR = 0.25, 1.5
-"""Differences in bits: below ALIKE neither domain is richer, above FAR one poor image corresponds to many rich ones."""
+ALIKE, ALIKE_COLORS, FAR = 0.25, 0.5, 1.5
+"""Differences in bits, of pixel values and of colours: below ALIKE neither domain is richer, above FAR one poor image corresponds to
+many rich ones."""
+COLOR_LEVELS = 16
+"""Of each channel: 4,096 colours, few enough for the pixels of small images to estimate their frequencies."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,14 @@ class DomainEntropy:
         bits: Shannon entropy of each image, (N,), 0 to 8.
         histogram: frequency of each of the 256 levels, averaged over the images, (256,).
         note: files that were ignored and how values were mapped, as text; "" if neither applies.
+        color_bits: joint entropy of the channels of each image, see :func:`color_entropy`, (N,); None if it is not known.
     """
 
     name: str
     bits: Tensor = field(repr=False)
     histogram: Tensor = field(repr=False)
     note: str = ""
+    color_bits: Tensor | None = field(default=None, repr=False)
 
     @property
     def mean(self) -> float:
@@ -42,7 +48,36 @@ class DomainEntropy:
     @property
     def spread(self) -> float:
         """Standard deviation over the images, 0 for a single one."""
-        return self.bits.std().item() if len(self.bits) > 1 else 0.0
+        return _spread(self.bits)
+
+
+def _spread(bits: Tensor) -> float:
+    return bits.std().item() if len(bits) > 1 else 0.0
+
+
+def color_entropy(pixels: Tensor) -> Tensor:
+    """Joint Shannon entropy of the channels of each image, which tells colour from grey.
+
+    The pooled entropy of :func:`asymkit.ops.shannon_entropy` is nearly the same for a photograph and its grey copy, as it
+    does not see that three channels with equal values say the same three times.
+
+    Args:
+        pixels: (N, 3, H, W), integers from 0 to 255.
+
+    Returns:
+        Bits per pixel, (N,), from 0 for one colour to 12; each channel has 16 levels.
+
+    Example:
+        >>> import torch
+        >>> from asymkit.evaluation.entropy import color_entropy
+        >>> colors = torch.randint(0, 256, (1, 3, 256, 256))
+        >>> color_entropy(colors).item() > 11.9, color_entropy(colors[:, :1].expand(-1, 3, -1, -1)).item() <= 4
+        (True, True)
+    """
+    red, green, blue = (pixels.long() * COLOR_LEVELS // 256).unbind(1)
+    colors = ((red * COLOR_LEVELS + green) * COLOR_LEVELS + blue).flatten(1)
+    counts = torch.stack([torch.bincount(each, minlength=COLOR_LEVELS**3) for each in colors])
+    return torch.special.entr(counts.double() / colors.shape[1]).sum(1).float() / math.log(2)
 
 
 def domain_entropy(folder: Path, value_range: tuple[float, float] | None = None) -> DomainEntropy:
@@ -68,16 +103,20 @@ def domain_entropy(folder: Path, value_range: tuple[float, float] | None = None)
     files = image_files(folder, "entropy", "a folder with the images of a domain")
     for path, problem in files.inspect(value_range, least_side=1).items():
         raise BrokenImageError(path, problem)
-    bits, histogram = [], torch.zeros(256, dtype=torch.float64)
+    bits, color_bits, histogram = [], [], torch.zeros(256, dtype=torch.float64)
     for place in range(len(files)):
         pixels = torch.from_numpy(np.array(files.read(place, least_side=1)))
-        bits.append(shannon_entropy(pixels.permute(2, 0, 1)[None].float(), value_range=(0, 255)))
+        image = pixels.permute(2, 0, 1)[None]
+        bits.append(shannon_entropy(image.float(), value_range=(0, 255)))
+        color_bits.append(color_entropy(image))
         histogram += torch.bincount(pixels.flatten().long(), minlength=256) / pixels.numel()
-    return DomainEntropy(folder.name, torch.cat(bits), histogram / len(files), files.said())
+    return DomainEntropy(folder.name, torch.cat(bits), histogram / len(files), files.said(), torch.cat(color_bits))
 
 
 def advice(first: DomainEntropy, second: DomainEntropy) -> str:
     """Which domain is information-rich, and which method that suggests, by a rule of thumb.
+
+    Where the entropy of the colours of both is known, it decides; else that of the pixel values.
 
     Args:
         first: one domain.
@@ -94,15 +133,23 @@ def advice(first: DomainEntropy, second: DomainEntropy) -> str:
         One poor image stands for many rich ones: AsymGAN, whose auxiliary variable carries the rest; AsyncScheduler can be added.
     """
     _check(first, second)
-    rich, poor = (first, second) if first.mean >= second.mean else (second, first)
-    by = rich.mean - poor.mean
-    figures = f"({rich.mean:.2f} against {poor.mean:.2f})"
-    if by < ALIKE:
+    if first.color_bits is not None and second.color_bits is not None:
+        one, other, alike, of = (
+            first.color_bits.mean().item(),
+            second.color_bits.mean().item(),
+            ALIKE_COLORS,
+            " of colour",
+        )
+    else:
+        one, other, alike, of = first.mean, second.mean, ALIKE, ""
+    rich, by = (first, one - other) if one >= other else (second, other - one)
+    figures = f"({max(one, other):.2f} against {min(one, other):.2f})"
+    if by < alike:
         return (
-            f"Neither {first.name!r} nor {second.name!r} is clearly richer, {by:.2f} bits apart {figures}.\n"
+            f"Neither {first.name!r} nor {second.name!r} is clearly richer, {by:.2f} bits{of} apart {figures}.\n"
             "A symmetric cycle model fits; AsymmetricGAN does the same with a lighter reconstructor, and many domains."
         )
-    found = f"{rich.name!r} is the rich domain, by {by:.2f} bits {figures}.\n"
+    found = f"{rich.name!r} is the rich domain, by {by:.2f} bits{of} {figures}.\n"
     if by < FAR:
         return f"{found}One direction is harder: Async-GAN, AsyncScheduler around the cycle model you have."
     return (
@@ -144,15 +191,15 @@ def draw(first: DomainEntropy, second: DomainEntropy, path: Path) -> None:
 def compare(
     dir_a: Path,
     dir_b: Path,
-    picture: Path = Path("entropy.png"),
+    picture: Path | None = None,
     value_range: tuple[float, float] | None = None,
 ) -> str:
-    """Compare the entropy of two folders of images, and plot their histograms.
+    """Compare the entropy of two folders of images, and say which method that suggests.
 
     Args:
         dir_a: a folder of images.
         dir_b: another folder of images.
-        picture: path of the plot.
+        picture: where to plot the histograms of both, such as entropy.png. None: nowhere.
         value_range: values of grey images that become black and white, such as 0 4095 for 12 bits; None to infer and report
             it for images of more than 8 bits.
 
@@ -162,22 +209,30 @@ def compare(
     Raises:
         ValueError: a folder has no images, or a file cannot be read.
     """
-    picture = path_of("picture", picture)
+    picture = None if picture is None else path_of("picture", picture)
     first, second = domain_entropy(dir_a, value_range), domain_entropy(dir_b, value_range)
-    draw(first, second, picture)
-    lines = [
-        f"{d.name}: {d.mean:.2f} ± {d.spread:.2f} bits per pixel value, {len(d.bits)} images{d.note}"
-        for d in (first, second)
-    ]
-    return "\n".join([*lines, advice(first, second), f"histograms: {picture}"])
+    lines = [_described(first), _described(second), advice(first, second)]
+    if picture is not None:
+        draw(first, second, picture)
+        lines.append(f"histograms: {picture}")
+    return "\n".join(lines)
+
+
+def _described(domain: DomainEntropy) -> str:
+    about = f"{domain.name}: {domain.mean:.2f} ± {domain.spread:.2f} bits per pixel value, {len(domain.bits)} images{domain.note}"
+    if domain.color_bits is None:
+        return about
+    return f"{about}; {domain.color_bits.mean().item():.2f} ± {_spread(domain.color_bits):.2f} bits of colour"
 
 
 def main() -> None:
     """The command line."""
     print_in_any_encoding()
     try:
-        import matplotlib as mpl  # noqa: F401  # fail before reading images, not after
         import tyro
+
+        if any(word.startswith("--picture") for word in sys.argv):
+            import matplotlib as mpl  # noqa: F401  # fail before reading images, not after
 
         import asymkit.evaluation.images  # noqa: F401
     except ImportError as error:

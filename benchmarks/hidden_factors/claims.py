@@ -16,9 +16,9 @@ LOWER_IS_BETTER = {
     "y→x error": "F(y, z) against the nearest rich image of what y shows",
     "rebuild": "F(G(x), E(x)) against x",
     "rebuild from y": "F(y, E(x)) of the true y against x",
-    "leak": "rebuild from y − rebuild",
+    "leak": "error of the rebuild from the true y − error of the rebuild from G(x)",
     "factors": "hidden factors of F(G(x), E(x)) against those of x",
-    "factors from y": "the same from the true y",
+    "factors from y": "hidden factors of F(y, E(x)) of the true y against those of x",
     "factor leak": "factors from y − factors",
     "noise": "how much worse the rebuild is with noise of 0.1 on G(x)",
     "quantised": "how much worse it is with G(x) in 16 levels",
@@ -28,7 +28,7 @@ HIGHER_IS_BETTER = {
     "x→y accuracy": "share of G(x) that a classifier of real poor images reads right",
     "bits": "entropy of the hidden factors of F(y, z) over z for one y, in parts of the true entropy",
     "right": "share of F(y) of the true y whose determined factors are right",
-    "right from G(x)": "the same of F(G(x))",
+    "right from G(x)": "share of F(G(x)) whose determined factors are right",
 }
 
 

@@ -93,6 +93,35 @@ def repeated(found: Mapping[str, Entry], kept: Mapping[str, Entry]) -> str:
     return table(("run", "score", "here", "kept"), rows)
 
 
+def short_table(entries: Iterable[Entry], arm: str = "asymgan", rival: str = "cyclegan") -> str:
+    """Two arms by every claim about them, after the last epoch: of the setting with most seeds of both, then most steps."""
+    grouped = _grouped(entries)
+    both = [
+        (own, other)
+        for key, own in grouped.items()
+        for rival_key, other in grouped.items()
+        if key[:4] == rival_key[:4] and (own[0]["arm"], other[0]["arm"]) == (arm, rival)
+    ]
+    if not both:
+        return "Not measured."
+    own, other = max(both, key=lambda pair: (min(map(len, pair)), pair[0][0]["steps"]))
+    names, rows = [runs[0]["about"] for runs in (own, other)], list[dict[str, Any]]()
+    for claim in CLAIMS:
+        if (claim.arm, claim.rival) == (arm, rival) and claim.score in own[0]["last"]:
+            cells = (_shown([run["last"][claim.score] for run in runs]) for runs in (own, other))
+            row: dict[str, Any] = {"claim": claim.about, "measured by": _about(claim.score)}
+            rows.append(
+                row | dict(zip(names, cells, strict=True)) | {"": verdict(_differences(claim, own, other, "last"))}
+            )
+    about = f"{own[0]['factors'] * BITS:.3g} hidden bits, {min(len(own), len(other))} seeds, {own[0]['steps']:,} steps"
+    return f"{about}; mean ± half of the 95 % interval over the seeds:\n\n{table(tuple(rows[0]), rows)}"
+
+
+def _about(score: str) -> str:
+    lower = score in LOWER_IS_BETTER
+    return f"{(LOWER_IS_BETTER if lower else HIGHER_IS_BETTER)[score]} ({'lower' if lower else 'higher'} is better)"
+
+
 def legend() -> str:
     """What the scores are."""
     both = {"lower": LOWER_IS_BETTER, "higher": HIGHER_IS_BETTER}
@@ -124,6 +153,7 @@ def _block(text: str, found: Sequence[Entry]) -> str:
 
 BLOCKS: dict[str, Callable[[Results], str]] = {
     "hidden-factors-directions": lambda _: _block(scores_table(_of("strokes"), COLUMNS["directions"]), _of("strokes")),
+    "hidden-factors-short": lambda _: short_table(_of("strokes")),
     "hidden-factors-leak": lambda _: _block(scores_table(_of("strokes"), COLUMNS["leak"]), _of("strokes")),
     "hidden-factors-determined": lambda _: _block(
         scores_table(_of("determined"), COLUMNS["determined"]), _of("determined")

@@ -7,6 +7,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,6 +37,7 @@ MAY_MOVE = frozenset({"data", "skeletons", "pairs", "test_pairs", "mnist", "othe
 """Files and folders, which may be elsewhere than before; other ones are noticed by their names."""
 
 EXAMPLES = Path(__file__).parents[2]
+DESCRIPTION = "Or, instead of a preset's name: the folder of a run, for its settings."
 
 
 def command(main: Callable[[Settings], None], presets: Mapping[str, tuple[str, Settings]]) -> None:
@@ -54,11 +56,21 @@ def command(main: Callable[[Settings], None], presets: Mapping[str, tuple[str, S
         settings = None
         try:
             settings = _settings(presets, sys.argv[1:])
+            _need_data(presets, sys.argv[1:], settings)
             main(settings)
         except (ValueError, FloatingPointError, OSError) as error:
             if "TRACEBACK" in os.environ:
                 raise
             sys.exit(f"error: {error}{_moved(settings)}\n(TRACEBACK=1 in the environment shows where)")
+
+
+def _need_data(presets: Mapping[str, object], words: list[str], settings: object) -> None:
+    """Refuse a preset of a paper's settings without images, of which only the demo has its own."""
+    preset = words[0] if words and words[0] in presets else "demo"
+    if "demo" in presets and preset != "demo" and getattr(settings, "data", preset) is None:
+        raise ValueError(
+            f"data: {preset!r} trains on your own images; add --data FOLDER, or take demo, which has images of its own"
+        )
 
 
 def _moved(settings: object) -> str:
@@ -92,9 +104,21 @@ def _settings(presets: Mapping[str, tuple[str, Settings]], words: list[str]) -> 
         if file != given and isinstance(settings, RunSettings):  # the run itself, which may have been moved or copied
             settings = replace(settings, out=folder)
         return tyro.cli(type(settings), default=settings, args=words[1:])
-    return tyro.extras.overridable_config_cli(
-        dict(presets), description="Or, instead of a preset's name: the folder of a run, for its settings.", args=words
-    )
+    if words and words[0] in {"-h", "--help"}:
+        _print_help(presets)
+    return tyro.extras.overridable_config_cli(dict(presets), description=DESCRIPTION, args=words)
+
+
+def _print_help(presets: Mapping[str, tuple[str, Any]]) -> None:
+    """The presets and all options, and what the presets set otherwise than the first one."""
+    (first, (_, default)), *others = presets.items()
+    with suppress(SystemExit):
+        tyro.extras.overridable_config_cli(dict(presets), description=DESCRIPTION, args=["--help"])
+    with suppress(SystemExit):
+        tyro.extras.overridable_config_cli(dict(presets), args=[first, "--help"])
+    for name, (_, settings) in others:
+        print(f"{name} is {first} with {' '.join(options(as_plain(settings), as_plain(default)))}\n")
+    sys.exit()
 
 
 def open_run(settings: RunSettings) -> None:
