@@ -6,8 +6,8 @@
     python examples/asymgan.py paper --method base --spatial ...          # "w/o extension", z a map; or --injection concat
 
 Where it differs from the paper: total variation is a mean, with a plus; the learning rate decays with every step; GPUs that
-have bfloat16 compute in it (--precision no turns that off). The rates are the paper's; Adam, its betas, batch 1 and the image
-pool are CycleGAN's, since the paper names none. Our demo is smaller, has five times the rate, random features and resize convolutions.
+have bfloat16 compute in it (--precision no turns that off). Adam, its betas, batch 1 and the image pool are CycleGAN's, since
+the paper names none. Our demo is smaller, has five times the rate, random features and resize convolutions.
 """
 
 import support.quick_help  # noqa: F401
@@ -39,6 +39,7 @@ class Settings(UnpairedSettings):
     method: Literal["cyclegan", "base", "extended"] = "extended"  # Eq. 5, 6 without z; Eq. 12; Eq. 19
     injection: Injection | None = None  # how z enters poor_to_rich; None: cin, or concat for a spatial z
     spatial: bool = False  # z is a map of an eighth of the image, as in the paper's base version
+    detach_fake_poor: bool = False  # the cycle of x does not train rich_to_poor, which then hides nothing for it; ours
     dropout: float = 0.0  # in the blocks of cyclegan's generators; 0.5 in the baseline with dropout
     blocks: int = 6  # residual blocks of a generator
     aux_channels: int = 8  # length of z
@@ -49,8 +50,7 @@ class Settings(UnpairedSettings):
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again
     features: str = "imagenet"  # of VGG16: imagenet, random, a file, or auto: imagenet where it can be downloaded
     content_layer: str = "relu2_2"  # of the VGG16, whose activations the content loss compares
-    style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")
-    """Of the VGG16, whose Gram matrices the style loss compares."""
+    style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # whose Gram matrices are compared
     weights: asymgan.Weights = field(default_factory=asymgan.Weights)
 
     def __post_init__(self) -> None:
@@ -63,19 +63,17 @@ class Settings(UnpairedSettings):
             raise ValueError("dropout: stands for z in the baseline; leave it out, or take --method cyclegan")
         if self.spatial and self.injection not in (None, "concat"):
             raise ValueError(f"spatial: {self.injection} takes no map; leave out --spatial, or take --injection concat")
-        if self.spatial:
-            self.check_side("size", least=64)  # for the discriminator of z
+        self.check_side("size", least=64 if self.spatial else 1)  # for the discriminator of a spatial z
 
 
 SMALL: dict[str, Any] = {"size": 48, "picture_size": 128, "batch": 2, "width": 16, "blocks": 3, "aux_channels": 3}
-OFFLINE: dict[str, Any] = {"features": "random", "content_layer": "relu1_1", "style_layers": ("relu1_1",)}
+OFFLINE: dict[str, Any] = {"features": "random", "content_layer": "relu1_1", "style_layers": ("relu1_1",), "workers": 0}
 DEMO = Settings(
     out=Path("runs/demo"),
     minutes=3.5,
     discriminator_layers=2,
     upsampling="resize",
     lr_g=1e-3,
-    workers=0,
     report_every=2000,
     # random features are smaller than ImageNet's, so content and style need more weight; smoothness needs less at 48²
     weights=asymgan.Weights(content=10.0, style=10.0, total_variation=1.0),
@@ -87,16 +85,17 @@ PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on 
 def networks(settings: Settings) -> tuple[asymgan.Translators, asymgan.Discriminators]:
     options: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
     rich, poor = (asymkit.PatchDiscriminator(width=settings.width, layers=settings.discriminator_layers) for _ in "xy")
-    aux, spatial = settings.aux_channels, settings.spatial
+    aux, spatial, detach = settings.aux_channels, settings.spatial, settings.detach_fake_poor
     if settings.method == "cyclegan":
         there, back = (asymkit.ResnetGenerator(dropout=settings.dropout, **options) for _ in range(2))
-        return asymgan.Translators(there, back), asymgan.Discriminators(rich, poor)
+        return asymgan.Translators(there, back, detach_fake_poor=detach), asymgan.Discriminators(rich, poor)
     injection: Injection = settings.injection or ("concat" if spatial else "cin")
     model = asymgan.Translators(
         rich_to_poor=asymkit.ResnetGenerator(**options),
         poor_to_rich=asymkit.AuxGenerator(aux_channels=aux, injection=injection, spatial=spatial, **options),
         encoder=asymkit.AuxEncoder(aux_channels=aux, pooled=not spatial, width=settings.width),
         extended=settings.method == "extended",
+        detach_fake_poor=detach,
     )
     return model, asymgan.Discriminators(rich, poor, aux=asymkit.AuxDiscriminator(aux, spatial=spatial))
 
@@ -116,12 +115,10 @@ def main(settings: Settings) -> None:
     ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
-
     # for figures and pictures of the report: test images, or crops of the training photos that training never draws
     measured, shown = data.held_out(64), data.held_out(8, settings.picture_size)
     page = Page("AsymGAN", [source, *notes], lambda trained: asymgan_snapshot(trained, measured, shown))
     guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
-
     run.saves(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def train_step(x: Tensor, y: Tensor) -> None:  # x rich, y poor, unpaired

@@ -2,12 +2,10 @@
 
     python examples/asyncgan_munit.py demo                            # minutes on two CPU cores, photographs included
     python examples/asyncgan_munit.py paper --data datasets/facades   # Table VII's 256², trainA rich; --schedule sync: MUNIT
-    python examples/asyncgan_munit.py paper --size 512 1024 ...       # Table I's MUNIT-1024, height and width
 
-After the idea of Huang et al., Multimodal Unsupervised Image-to-Image Translation, ECCV 2018: content, a map of what an
-image shows, and style, a vector of how it looks, here scales and shifts of instance norms. Rich to poor is the rich domain's
-content encoder and the poor domain's decoder; partial steps freeze these two and the poor domain's discriminator. Networks,
-Adam, its rate of 2e-4 that falls to zero in the second half, and batch 1 are ours: Async-GAN gives none of them.
+After the idea of Huang et al., ECCV 2018: content, a map of what an image shows, and style, a vector of how it looks, here scales
+and shifts of instance norms. Rich to poor is the rich domain's content encoder and the poor domain's decoder; partial steps
+freeze these two and the poor domain's discriminator. Networks, Adam, its rate and batch 1 are ours: Async-GAN gives none.
 """
 
 import support.quick_help  # noqa: F401

@@ -28,6 +28,8 @@ class CycleSettings(PlanSettings):
     """Residual blocks of a generator. None: 9 for cyclegan, 8 for highres, 6 for asymgan."""
     discriminator_layers: int | None = None
     """Layers of stride 2 in the discriminators. None: 3, and 4 for highres."""
+    detach_fake_poor: bool = False
+    """The cycle of rich images does not train rich_to_poor, which then hides nothing for it; not in the papers."""
     upsampling: Upsampling = "transposed"
     """As in the papers, or resize, which leaves no checkerboard."""
 
@@ -60,4 +62,5 @@ def networks(settings: CycleSettings) -> tuple[asyncgan.Translators, asyncgan.Di
     rich, poor = (discriminator(layers=layers, width=width) for _ in range(2))
     encoder = asymkit.AuxEncoder(aux_channels=aux, width=width) if aux else None
     aux_d = asymkit.AuxDiscriminator(aux) if aux else None
-    return asyncgan.Translators(rich_to_poor, poor_to_rich, encoder), asyncgan.Discriminators(rich, poor, aux_d)
+    model = asyncgan.Translators(rich_to_poor, poor_to_rich, encoder, detach_fake_poor=settings.detach_fake_poor)
+    return model, asyncgan.Discriminators(rich, poor, aux_d)
