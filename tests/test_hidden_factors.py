@@ -18,6 +18,7 @@ from hidden_factors.data import BACKGROUND, BINS, FACTORS, STROKE, Data, Part, S
 from hidden_factors.scenes import CLASSES, Scenes, nearest_class, segmentation
 from hidden_factors.scores import entropy, score
 from hidden_factors.train import Training, train
+from PIL import Image
 from torch import Tensor, nn
 
 from asymkit.evaluation.leak import quantised
@@ -288,7 +289,12 @@ def test_a_command_goes_on_where_it_was_stopped(tmp_path: Path, capsys: pytest.C
     run.main(replace(options, plan=True))
     assert not out.exists()
     assert "4 runs, 0 done before; about " in capsys.readouterr().out
-    run.main(replace(options, seeds=(0,)))
+    run.main(replace(options, seeds=(0,), pictures=tmp_path / "pictures"))
+    with Image.open(tmp_path / "pictures" / "strokes-0-factors-seed-0.png") as picture:
+        assert picture.size == (
+            2 * 50 + 2 * (14 + 2 * 50) + 2,
+            6 * 50 + 2,
+        )  # x and y, then a gap, G(x) and F(y) of two arms
     assert run.due(options) == [(1, 0, "nothing"), (1, 0, "cyclegan")]
     assert len(run.due(replace(options, training=replace(TINY, steps=7)))) == 4
     entries = json.loads(out.read_text(encoding="utf-8"))
@@ -332,13 +338,13 @@ def test_a_run_that_is_repeated_stands_beside_what_is_kept() -> None:
 def test_the_short_table_is_of_the_setting_with_most_seeds() -> None:
     entries = [entry(arm, seed, leak) for arm, leak in (("cyclegan", 0.5), ("asymgan", 0.1)) for seed in range(3)]
     entries += [entry(arm, 0, leak) | {"factors": 2, "steps": 9} for arm, leak in (("cyclegan", 0.0), ("asymgan", 1.0))]
-    lines = tables.short_table(entries).splitlines()
-    assert lines[0] == "3.58 hidden bits, 3 seeds, 5 steps; mean ± half of the 95 % interval over the seeds:"
-    assert lines[2] == "| claim | measured by | about asymgan | about cyclegan |  |"
+    lines = tables.short_table(entries, "asymgan").splitlines()
+    assert lines[0] == "3 seeds, 5 steps; mean ± half of the 95 % interval over the seeds:"
+    assert lines[2] == "| claim | measured by | hidden bits | about asymgan | about cyclegan |  |"
     assert lines[4].startswith("| AsymGAN leaks less | error of the rebuild")
-    assert lines[4].endswith("(lower is better) | 0.1000 ± 0.0000 | 0.5000 ± 0.0000 | holds |")
+    assert lines[4].endswith("(lower is better) | 3.58 | 0.1000 ± 0.0000 | 0.5000 ± 0.0000 | holds |")
     assert len(lines) == 6  # claims whose score was measured
-    assert tables.short_table(entries[:3]) == "Not measured."
+    assert tables.short_table(entries[:3], "asymgan") == "Not measured."
 
 
 def test_tables_hold_mean_interval_seeds_and_verdicts() -> None:

@@ -55,6 +55,8 @@ class Data(Protocol):
 
     factors: int
     """How many are hidden."""
+    size: int
+    """Side of the images in pixels."""
     names: tuple[str, ...]
     """Of the hidden factors."""
     determined: bool

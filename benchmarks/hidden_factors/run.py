@@ -24,8 +24,10 @@ from typing import Any, Literal, NamedTuple
 import report
 import torch
 
+from asymkit.objectives.asymgan import Translators
 from hidden_factors.arms import ARMS
 from hidden_factors.data import Data, Strokes
+from hidden_factors.pictures import draw
 from hidden_factors.scenes import Scenes
 from hidden_factors.scores import score
 from hidden_factors.tables import repeated
@@ -58,6 +60,8 @@ class Options:
     again: bool = False
     """Run again what was measured with another state of the code."""
     out: Path = RESULTS
+    pictures: Path | None = None
+    """A folder for pictures of what the arms of a command make of test images, of those that it trains."""
 
     def __post_init__(self) -> None:
         """Refuse arms that there are not."""
@@ -112,12 +116,12 @@ def due(options: Options) -> list[Run]:
     return [run for run in runs(options) if run.key(options) not in done]
 
 
-def measured(run: Run, options: Options) -> dict[str, Any]:
-    """Train and score one arm: the entry of the results."""
+def measured(run: Run, options: Options) -> tuple[dict[str, Any], Translators]:
+    """Train and score one arm: the entry of the results, and the translators after the last epoch."""
     data, arm = options.data(run.factors), ARMS[run.arm]
     about, state = report.machine(torch.device("cpu")), code()  # of the files that were imported, not of later ones
     trained = train(arm, data, options.training, run.seed)
-    return run._asdict() | {
+    entry = run._asdict() | {
         "about": arm.about,
         "set": options.set,
         "size": options.size,
@@ -133,6 +137,7 @@ def measured(run: Run, options: Options) -> dict[str, Any]:
         "best": _rounded(score(trained.best, data)),
         "validation": [_rounded(look) for look in trained.history],
     }
+    return entry, trained.last
 
 
 def plan(options: Options, todo: list[Run]) -> str:
@@ -161,11 +166,17 @@ def main(options: Options) -> None:
     """Print the plan, then run it."""
     todo = due(options)
     print(plan(options, todo), flush=True)
+    models: dict[tuple[int, int], dict[str, Translators]] = {}
     for run in [] if options.plan else todo:
-        entry = measured(run, options)
+        entry, models.setdefault((run.seed, run.factors), {})[run.arm] = measured(run, options)
         report.write_entries(options.out, entries(options.out) | {run.key(options): entry})
         shown = {name: value for name, value in entry["last"].items() if not name.startswith("bits,")}
         print(f"{run.key(options)}: {entry['seconds']} s, {entry['steps']} steps, {shown}", flush=True)
+    for (seed, factors), trained in models.items():
+        if options.pictures is None:
+            break
+        options.pictures.mkdir(parents=True, exist_ok=True)
+        draw(options.pictures / f"{options.set}-{factors}-factors-seed-{seed}.png", trained, options.data(factors))
     if options.out != RESULTS:
         print(repeated(entries(options.out), entries(RESULTS)))
 
