@@ -72,6 +72,12 @@ CLAIMS = (
         for arm in ("async", "async-quantised", "async-noise", "async-blur", "async-y", "async-oracle")
         for rival in ("cyclegan", "cyclegan-y", "more")
     ),
+    Claim("async-stop", "cyclegan-stop", "right", "the asynchronous schedule helps the hard direction"),
+    *(
+        Claim(arm, rival, score, "G hides less where the cycle of x trains F alone")
+        for arm, rival in (("cyclegan-stop", "cyclegan"), ("async-stop", "async"))
+        for score in ("right", "factor leak", "x→y error", "y→x error")
+    ),
 )
 
 
