@@ -498,6 +498,11 @@ def measurements() -> Iterator[tuple[str, Case]]:
         "asymkit.evaluation.entropy.domain_entropy",
         Case(entropy.domain_entropy, {"folder": there, "value_range": optional(RANGE)}),
     )
+    levels = tensor(
+        torch.zeros(1, 3, 4, 4, dtype=torch.uint8),
+        lambda v: v.dtype == torch.uint8 and v.ndim == 4 and v.shape[1] == 3 and v.numel() > 0,
+    )
+    yield "asymkit.evaluation.entropy.color_entropy", Case(entropy.color_entropy, {"pixels": levels})
     picture = Kind(folder / "picture.png", lambda v: isinstance(v, str | Path) and bool(str(v)))
     pair = {"dir_a": there, "dir_b": there, "picture": picture, "value_range": optional(RANGE)}
     yield "asymkit.evaluation.entropy.compare", Case(entropy.compare, pair)
@@ -573,6 +578,8 @@ def asymgan_entries() -> Iterator[tuple[str, Case]]:
             "discriminators": exactly(discriminators),
             "adversarial": losses["adversarial"],
         }
+        if kind == "generator":
+            given["reconstruction"] = FLAG
         name = f"partial_{kind}_terms"
         yield f"asymkit.objectives.asyncgan.{name}", Case(getattr(asyncgan, name), given)
     free = batch(IMAGE, 4, 8)._replace(alias="image")

@@ -55,7 +55,8 @@ def test_advice(first: float, second: float, says: str) -> None:
 
 
 def test_colour_entropy_is_the_sum_over_colours() -> None:
-    pixels = torch.tensor([[0, 0, 16, 255], [0, 15, 0, 255], [7, 0, 0, 255]]).T.reshape(1, 2, 2, 3).permute(0, 3, 1, 2)
+    levels = torch.tensor([[0, 0, 16, 255], [0, 15, 0, 255], [7, 0, 0, 255]], dtype=torch.uint8)
+    pixels = levels.T.reshape(1, 2, 2, 3).permute(0, 3, 1, 2)
     shares = torch.tensor([0.5, 0.25, 0.25])  # of (0, 0, 0) twice, as 7 and 15 are of the first of 16 levels
     assert color_entropy(pixels).item() == pytest.approx(-(shares * shares.log2()).sum().item())
 

@@ -174,7 +174,8 @@ def test_settings_that_make_no_sense_are_refused_with_what_to_do(
 def chosen(monkeypatch: pytest.MonkeyPatch, example: Any, *words: str) -> Any:
     """The settings that the words of a command line mean."""
     found: list[Any] = []
-    monkeypatch.setattr(sys, "argv", ["example.py", *words])
+    images = [] if words[0] == "demo" or example is asyncgan_digits else ["--data", "photos"]
+    monkeypatch.setattr(sys, "argv", ["example.py", *words, *images])
     command(found.append, example.PRESETS)
     return found[0]
 

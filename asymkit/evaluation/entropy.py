@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asymkit.arguments import instance_of, path_of
+from asymkit.arguments import described, instance_of, path_of
 from asymkit.console import print_in_any_encoding
 from asymkit.ops import shannon_entropy
 
@@ -62,18 +62,26 @@ def color_entropy(pixels: Tensor) -> Tensor:
     does not see that three channels with equal values say the same three times.
 
     Args:
-        pixels: (N, 3, H, W), integers from 0 to 255.
+        pixels: (N, 3, H, W), of type uint8, from 0 to 255.
 
     Returns:
         Bits per pixel, (N,), from 0 for one colour to 12; each channel has 16 levels.
 
+    Raises:
+        ValueError: pixels have another type or shape.
+
     Example:
         >>> import torch
         >>> from asymkit.evaluation.entropy import color_entropy
-        >>> colors = torch.randint(0, 256, (1, 3, 256, 256))
+        >>> colors = torch.randint(0, 256, (1, 3, 256, 256), dtype=torch.uint8)
         >>> color_entropy(colors).item() > 11.9, color_entropy(colors[:, :1].expand(-1, 3, -1, -1)).item() <= 4
         (True, True)
     """
+    usual = (
+        isinstance(pixels, Tensor) and pixels.layout is torch.strided and not pixels.is_nested and not pixels.is_meta
+    )
+    if not (usual and pixels.dtype == torch.uint8 and pixels.ndim == 4 and pixels.shape[1] == 3 and pixels.numel()):
+        raise ValueError(f"pixels must be images (N, 3, H, W) of type uint8, got {described(pixels)}")
     red, green, blue = (pixels.long() * COLOR_LEVELS // 256).unbind(1)
     colors = ((red * COLOR_LEVELS + green) * COLOR_LEVELS + blue).flatten(1)
     counts = torch.stack([torch.bincount(each, minlength=COLOR_LEVELS**3) for each in colors])

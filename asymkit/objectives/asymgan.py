@@ -62,8 +62,7 @@ class Translators(nn.Module):
         poor_to_rich: F, ``(images, z)`` to images; without an encoder, images to images.
         encoder: E, images to z; None for the CycleGAN baseline.
         extended: also compute the two images of the extended objective.
-        detach_fake_poor: F sees G(x) detached from G, so that the rich cycle trains F and E alone. G then gains nothing by
-            hiding x in G(x), and learns from D_Y and the poor cycle. Not in the paper, whose rich cycle trains G as well.
+        detach_fake_poor: the rich cycle trains F and E alone, so that G gains nothing by hiding x in G(x); not in the paper.
 
     Raises:
         ValueError: an argument is not a module, extended without an encoder, or different aux_channels.
@@ -120,8 +119,7 @@ class Translators(nn.Module):
                 raise ValueError("z given, but this model has no encoder: it is the CycleGAN baseline")
             rebuilt_rich = self.poor_to_rich(seen_poor)
             fake_rich = self.poor_to_rich(y)
-            rebuilt_poor = self.rich_to_poor(fake_rich)
-            return Cycles(x, y, fake_poor, rebuilt_rich, fake_rich, rebuilt_poor)
+            return Cycles(x, y, fake_poor, rebuilt_rich, fake_rich, rebuilt_poor=self.rich_to_poor(fake_rich))
         code = self.encoder(x)
         z = torch.randn_like(code) if z is None else checked_aux(z, code)
         calls = {"rebuilt_rich": (seen_poor, code), "fake_rich": (y, z)}
@@ -170,8 +168,7 @@ class Discriminators(nn.Module):
     """D_X, D_Y and D_Z.
 
     Args:
-        rich: scores rich images.
-        poor: scores poor images.
+        rich, poor: score images of these domains.
         aux: scores z; None for the CycleGAN baseline.
     """
 
@@ -182,11 +179,7 @@ class Discriminators(nn.Module):
         self.rich, self.poor, self.aux = rich, poor, aux
 
     def score_aux(self, z: Tensor) -> Tensor:
-        """D_Z(z).
-
-        Raises:
-            ValueError: there is no D_Z.
-        """
+        """D_Z(z); a ValueError where there is none."""
         if self.aux is None:
             raise ValueError("aux is missing: z needs Discriminators(..., aux=AuxDiscriminator(aux_channels))")
         return self.aux(z)
@@ -225,8 +218,7 @@ def generator_terms(
 ) -> dict[str, Tensor]:
     """The unweighted loss terms of both generators and the encoder [AsymGAN Eq. 5, 6, 12, 19].
 
-    The fields of the cycles that are not None decide the terms: four for the baseline, six for the base objective, eleven
-    for the extended one (nine without content and style).
+    Four terms for the baseline, six for the base objective, and eleven, without content and style nine, for the extended.
 
     Args:
         cycles: output of :class:`Translators`.
@@ -265,9 +257,9 @@ def generator_terms(
         terms["content"] = content(cycles.encoded, cycles.y)  # Eq. 15
     if style is not None:
         terms["style"] = style(cycles.encoded, cycles.x)  # Eq. 16
-    variation, c = TotalVariationLoss(), cycles
+    c, variation = cycles, TotalVariationLoss()  # Eq. 18
     synthesised = c.fake_poor, c.rebuilt_rich, c.resampled, c.fake_rich, c.rebuilt_poor, c.encoded
-    terms["total_variation"] = torch.stack([variation(image) for image in synthesised]).sum()  # Eq. 18
+    terms["total_variation"] = torch.stack([variation(image) for image in synthesised]).sum()
     return terms
 
 

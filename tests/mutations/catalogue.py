@@ -118,8 +118,8 @@ OPS = [
     Mutation("asymkit/ops/norm.py", "NEGATIVE_SLOPE = 0.2", "NEGATIVE_SLOPE = 0.1", "tests/test_norm.py"),
     Mutation(
         "asymkit/evaluation/entropy.py",
-        "first.mean >= second.mean",
-        "first.mean <= second.mean",
+        "if one >= other else",
+        "if one <= other else",
         "tests/test_evaluation_entropy.py asymkit/evaluation/entropy.py",
     ),
     Mutation(
@@ -411,10 +411,13 @@ OBJECTIVES = [
     Mutation("asymkit/objectives/terms.py", "weights[name] * term for", "term for", "tests/test_asymgan.py"),
     Mutation(
         ASYMGAN,
-        '"rebuilt_rich": (fake_poor, code)',
-        '"rebuilt_rich": (fake_poor, z)',
+        '"rebuilt_rich": (seen_poor, code)',
+        '"rebuilt_rich": (seen_poor, z)',
         "tests/test_asymgan.py",
     ),
+    Mutation(ASYMGAN, '"rebuilt_rich": (seen_poor', '"rebuilt_rich": (fake_poor', "tests/test_asymgan.py"),
+    Mutation(ASYMGAN, '"resampled": (seen_poor', '"resampled": (fake_poor', "tests/test_asymgan.py"),
+    Mutation(ASYMGAN, "fake_poor.detach() if", "fake_poor if", "tests/test_asymgan.py"),
     Mutation(
         ASYMGAN,
         'self.encoder(rich["fake_rich"])',
