@@ -504,7 +504,7 @@ def measurements() -> Iterator[tuple[str, Case]]:
     )
     yield "asymkit.evaluation.entropy.color_entropy", Case(entropy.color_entropy, {"pixels": levels})
     picture = Kind(folder / "picture.png", lambda v: isinstance(v, str | Path) and bool(str(v)))
-    pair = {"dir_a": there, "dir_b": there, "picture": picture, "value_range": optional(RANGE)}
+    pair = {"dir_a": there, "dir_b": there, "picture": optional(picture), "value_range": optional(RANGE)}
     yield "asymkit.evaluation.entropy.compare", Case(entropy.compare, pair)
     domain = exactly(entropy.domain_entropy(folder))
     both = {"first": domain, "second": domain}

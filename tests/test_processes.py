@@ -24,8 +24,8 @@ kept = []
 class Seen(asyncgan.asyncgan.Translators):
     # z comes from the image: the same for a sample, whichever process has it
 
-    def __init__(self, *networks):
-        super().__init__(*networks)
+    def __init__(self, *networks, **options):
+        super().__init__(*networks, **options)
         kept.append(self)
 
     def forward(self, x, y=None, z=None, phase="joint"):
