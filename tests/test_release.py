@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from launch import script
 
 ROOT = Path(__file__).parent.parent
+RELEASE_CHECK = script(ROOT / ".ci" / "release_check.py")
 ADDRESS = "https://example.org/asymkit"
-
-
-def release_check() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("release_check", ROOT / ".ci" / "release_check.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def description(folder: Path, address: str | None = None) -> str:
@@ -45,10 +36,10 @@ def description(folder: Path, address: str | None = None) -> str:
 
 def test_without_an_address_pictures_and_links_are_left_out(tmp_path: Path) -> None:
     text, readme = description(tmp_path), (ROOT / "README.md").read_text(encoding="utf-8")
-    found = release_check().targets(text)
+    found = RELEASE_CHECK.targets(text)
     assert found
     assert all(target.startswith("https://") for target in found)
-    assert set(found) == {target for target in release_check().targets(readme) if target.startswith("https://")}
+    assert set(found) == {target for target in RELEASE_CHECK.targets(readme) if target.startswith("https://")}
     assert "none:" not in text
     assert not re.search(r"<picture|<img|!\[", text)
     assert "What `make demo` gives" not in text  # the caption of a picture
@@ -59,7 +50,7 @@ def test_without_an_address_pictures_and_links_are_left_out(tmp_path: Path) -> N
 
 def test_with_an_address_it_stands_before_every_relative_target(tmp_path: Path) -> None:
     text, readme = description(tmp_path, ADDRESS), (ROOT / "README.md").read_text(encoding="utf-8")
-    targets = release_check().targets
+    targets = RELEASE_CHECK.targets
     wanted = [t if re.match(r"https?:|#", t) else f"{ADDRESS}/{t}" for t in targets(readme)]
     assert targets(text) == wanted
     assert text.count("<picture>") == readme.count("<picture>") > 0
@@ -67,8 +58,8 @@ def test_with_an_address_it_stands_before_every_relative_target(tmp_path: Path) 
 
 
 def test_targets_of_the_readme_exist() -> None:
-    assert not release_check().broken_targets((ROOT / "README.md").read_text(encoding="utf-8"), ROOT)
-    assert release_check().broken_targets("[a](docs/none.md) ![b](README.md) <img src='x'>", ROOT) == ["docs/none.md"]
+    assert not RELEASE_CHECK.broken_targets((ROOT / "README.md").read_text(encoding="utf-8"), ROOT)
+    assert RELEASE_CHECK.broken_targets("[a](docs/none.md) ![b](README.md) <img src='x'>", ROOT) == ["docs/none.md"]
 
 
 @pytest.mark.parametrize("name", [".github/workflows/ci.yml", ".pre-commit-config.yaml"])

@@ -20,10 +20,9 @@ from launch import launched
 from support.report import logger
 from support.run import run as loop
 from support.run.accelerator import create_accelerator
-from support.run.checkpoint import save_checkpoint
 from support.run.run import Run
 from support.trained import load_trained
-from tiny import cyclegan_folder, logged
+from tiny import cyclegan_folder, in_halves, logged, same, saved
 from torch import Tensor
 from waits import graphs_rerun
 
@@ -43,11 +42,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
     monkeypatch.setattr(logger, "write_report", lambda *_: None)
-
-
-def saved(folder: Path) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(folder / "checkpoint.pt", weights_only=True)
-    return state
 
 
 class Watched:
@@ -219,23 +213,11 @@ def test_a_resumed_rival_goes_on_to_the_bit(
     settings = replace(
         RIVALS[name], data=data, out=tmp_path / "whole", batch=1, accumulate=accumulate, ema=0.9, report_every=3
     )
-    with monkeypatch.context() as patch:
-
-        def interrupted(path: Path, step: int, *rest: Any) -> None:
-            save_checkpoint(path, step, *rest)
-            raise KeyboardInterrupt
-
-        patch.setattr(loop, "save_checkpoint", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            example.main(replace(settings, out=tmp_path / "halves"))
-    assert saved(tmp_path / "halves")["step"] == 3
-    example.main(replace(settings, out=tmp_path / "halves", resume=True))
+    assert in_halves(monkeypatch, example.main, settings, tmp_path / "halves") == 3
     example.main(settings)
     whole, halves = saved(tmp_path / "whole"), saved(tmp_path / "halves")
     assert whole["step"] == halves["step"] >= 6
-    one, other = (torch.utils._pytree.tree_leaves([run["parts"], run["random"]]) for run in (whole, halves))
-    for a, b in zip(one, other, strict=True):
-        assert torch.equal(a, b) if isinstance(a, Tensor) else a == b
+    assert same(whole, halves)
     assert logged(tmp_path / "whole") == logged(tmp_path / "halves") != []
 
 

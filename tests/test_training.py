@@ -32,7 +32,7 @@ from support.run.checkpoint import load_checkpoint, save_checkpoint
 from support.run.ema import MovingAverage
 from support.run.plan import Plan
 from support.run.signals import SIGNALS
-from tiny import FIRST_PARTIAL, STEPS, cyclegan_folder, logged, tiny
+from tiny import FIRST_PARTIAL, STEPS, cyclegan_folder, in_halves, interrupted, logged, same, saved, tiny
 from torch import Tensor, nn
 from waits import graphs_rerun
 
@@ -53,21 +53,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     AcceleratorState._reset_state(reset_partial_state=True)
     monkeypatch.setattr(loop, "LOG_EVERY", 1)
     monkeypatch.setattr(logger, "write_report", lambda *_: None)
-
-
-def saved(folder: Path) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(folder / "checkpoint.pt", weights_only=True)
-    return state
-
-
-def leaves(state: dict[str, Any]) -> list[Any]:
-    """All of a run's state, but not how long it took."""
-    return torch.utils._pytree.tree_leaves([state["step"], state["parts"], state["random"]])
-
-
-def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    pairs = list(zip(leaves(one), leaves(other), strict=True))
-    return all(torch.equal(a, b) if isinstance(a, Tensor) else a == b for a, b in pairs)
 
 
 def change_terms(monkeypatch: pytest.MonkeyPatch, change: Callable[[int, dict[str, Tensor]], None]) -> None:
@@ -122,17 +107,7 @@ def test_asymgan_goes_on_to_the_bit(tmp_path: Path, data: Path, monkeypatch: pyt
     }
     course: dict[str, Any] = {"minutes": None, "epochs": 2, "pool": 3, "features": "random", "tensorboard": False}
     settings = replace(ASYMGAN_DEMO, data=data, out=tmp_path / "whole", report_every=4, **size, **course)
-    with monkeypatch.context() as patch:
-
-        def interrupted(path: Path, step: int, *rest: Any) -> None:
-            save_checkpoint(path, step, *rest)
-            raise KeyboardInterrupt
-
-        patch.setattr(loop, "save_checkpoint", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            example.main(replace(settings, out=tmp_path / "halves"))
-    assert saved(tmp_path / "halves")["step"] == 4
-    example.main(replace(settings, out=tmp_path / "halves", resume=True))
+    assert in_halves(monkeypatch, example.main, settings, tmp_path / "halves") == 4
     example.main(settings)
     assert saved(tmp_path / "whole")["step"] == 6
     assert same(saved(tmp_path / "whole"), saved(tmp_path / "halves"))
@@ -239,10 +214,6 @@ def test_a_checkpoint_is_not_written_before_it_is_known_what_was_skipped(
     def overflows(self: nn.Module, *arguments: Any, **options: Any) -> Any:
         cycles = forward(self, *arguments, **options)
         return cycles._replace(fake_rich=cycles.fake_rich * torch.inf) if next(calls) == 1 else cycles
-
-    def interrupted(path: Path, step: int, *rest: Any) -> None:
-        save_checkpoint(path, step, *rest)
-        raise KeyboardInterrupt
 
     monkeypatch.setattr(asyncgan.asyncgan.Translators, "forward", overflows)
     monkeypatch.setattr(loop, "StepGuard", partial(StepGuard, read_every=10))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from asyncgan import DEMO as ASYNCGAN_DEMO
 from asyncgan import Settings as AsyncSettings
 from PIL import Image
+from support.run import run as loop
+from support.run.checkpoint import save_checkpoint
 from torch import Tensor
 
 STEPS = 9
@@ -22,6 +26,40 @@ FIRST_PARTIAL = 6
 def logged(folder: Path) -> list[dict[str, float]]:
     """The losses of a run by the step they were logged at, from its checkpoint."""
     return rows(torch.load(folder / "checkpoint.pt", weights_only=True)["parts"]["losses"])
+
+
+def saved(folder: Path) -> dict[str, Any]:
+    """The training state of a run."""
+    state: dict[str, Any] = torch.load(folder / "checkpoint.pt", weights_only=True)
+    return state
+
+
+def leaves(state: dict[str, Any]) -> list[Any]:
+    """All of a run's state, but not how long it took."""
+    return torch.utils._pytree.tree_leaves([state["step"], state["parts"], state["random"]])
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two runs are in the same state, to the bit."""
+    pairs = list(zip(leaves(one), leaves(other), strict=True))
+    return all(torch.equal(a, b) if isinstance(a, Tensor) else a == b for a, b in pairs)
+
+
+def interrupted(path: Path, step: int, *rest: Any) -> None:
+    """Save a checkpoint, and end the run as Ctrl-C does."""
+    save_checkpoint(path, step, *rest)
+    raise KeyboardInterrupt
+
+
+def in_halves(monkeypatch: pytest.MonkeyPatch, main: Callable[[Any], None], settings: Any, out: Path) -> int:
+    """A run that is interrupted after its first checkpoint, and resumed; the step of that checkpoint."""
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "save_checkpoint", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            main(replace(settings, out=out))
+    step: int = saved(out)["step"]
+    main(replace(settings, out=out, resume=True))
+    return step
 
 
 def rows(curves: dict[str, Tensor]) -> list[dict[str, float]]:

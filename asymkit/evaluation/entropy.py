@@ -141,15 +141,10 @@ def advice(first: DomainEntropy, second: DomainEntropy) -> str:
         One poor image stands for many rich ones: AsymGAN, whose auxiliary variable carries the rest; AsyncScheduler can be added.
     """
     _check(first, second)
+    one, other, alike, of = first.mean, second.mean, ALIKE, ""
     if first.color_bits is not None and second.color_bits is not None:
-        one, other, alike, of = (
-            first.color_bits.mean().item(),
-            second.color_bits.mean().item(),
-            ALIKE_COLORS,
-            " of colour",
-        )
-    else:
-        one, other, alike, of = first.mean, second.mean, ALIKE, ""
+        one, other = first.color_bits.mean().item(), second.color_bits.mean().item()
+        alike, of = ALIKE_COLORS, " of colour"
     rich, by = (first, one - other) if one >= other else (second, other - one)
     figures = f"({max(one, other):.2f} against {min(one, other):.2f})"
     if by < alike:

@@ -168,15 +168,16 @@ def main(options: Options) -> None:
     print(plan(options, todo), flush=True)
     models: dict[tuple[int, int], dict[str, Translators]] = {}
     for run in [] if options.plan else todo:
-        entry, models.setdefault((run.seed, run.factors), {})[run.arm] = measured(run, options)
+        entry, trained = measured(run, options)
+        if options.pictures:
+            models.setdefault((run.seed, run.factors), {})[run.arm] = trained
         report.write_entries(options.out, entries(options.out) | {run.key(options): entry})
         shown = {name: value for name, value in entry["last"].items() if not name.startswith("bits,")}
         print(f"{run.key(options)}: {entry['seconds']} s, {entry['steps']} steps, {shown}", flush=True)
-    for (seed, factors), trained in models.items():
-        if options.pictures is None:
-            break
+    if options.pictures:
         options.pictures.mkdir(parents=True, exist_ok=True)
-        draw(options.pictures / f"{options.set}-{factors}-factors-seed-{seed}.png", trained, options.data(factors))
+        for (seed, factors), arms in models.items():
+            draw(options.pictures / f"{options.set}-{factors}-factors-seed-{seed}.png", arms, options.data(factors))
     if options.out != RESULTS:
         print(repeated(entries(options.out), entries(RESULTS)))
 

@@ -48,18 +48,11 @@ def scores_table(entries: Iterable[Entry], columns: Sequence[str]) -> str:
 def verdicts_table(entries: Iterable[Entry]) -> str:
     """One row for each claim and number of factors that was measured."""
     grouped, rows = _grouped(entries), []
-    names = {arm: next(run["arm"] for run in runs) for (*_, arm), runs in grouped.items()}
     for claim in CLAIMS:
-        pairs = [
-            (key, own, other)
-            for key, own in grouped.items()
-            for rival, other in grouped.items()
-            if key[:4] == rival[:4] and (names[key[4]], names[rival[4]]) == (claim.arm, claim.rival)
-        ]
-        for (_, _, _, factors, _), own, other in pairs:
+        for own, other in _pairs(grouped, claim.arm, claim.rival):
             row: dict[str, Any] = {"claim": claim.about, "score": claim.score}
             row |= {"arm": own[0]["about"], "against": other[0]["about"]}
-            row |= {"hidden bits": f"{factors * BITS:.3g}"}
+            row |= {"hidden bits": f"{own[0]['factors'] * BITS:.3g}"}
             for when in WHEN:
                 found = _differences(claim, own, other, when)
                 row[f"{when} epoch"] = f"{verdict(found)} ({_shown(found)})" if found else None
@@ -70,14 +63,13 @@ def verdicts_table(entries: Iterable[Entry]) -> str:
 
 def gains(entries: Iterable[Entry], arm: str, rival: str) -> dict[str, dict[float, list[float]]]:
     """The dial: by score and hidden bits, by how much every seed of an arm is better than a rival on strokes."""
-    strokes = _grouped(entry for entry in entries if entry["set"] == "strokes" and entry["arm"] in {arm, rival})
-    by_arm = {name: {k[:4]: runs for k, runs in strokes.items() if runs[0]["arm"] == name} for name in (arm, rival)}
+    pairs = _pairs(_grouped(entry for entry in entries if entry["set"] == "strokes"), arm, rival)
     found: dict[str, dict[float, list[float]]] = {}
     for claim in CLAIMS:
-        if (claim.arm, claim.rival) == (arm, rival):
-            for key in by_arm[arm].keys() & by_arm[rival].keys():
-                if differences := _differences(claim, by_arm[arm][key], by_arm[rival][key], "last"):
-                    found.setdefault(claim.score, {})[key[3] * BITS] = differences
+        for own, other in pairs:
+            differences = _differences(claim, own, other, "last")
+            if differences and (claim.arm, claim.rival) == (arm, rival):
+                found.setdefault(claim.score, {})[own[0]["factors"] * BITS] = differences
     return {score: dict(sorted(places.items())) for score, places in found.items()}
 
 
@@ -95,13 +87,7 @@ def repeated(found: Mapping[str, Entry], kept: Mapping[str, Entry]) -> str:
 
 def short_table(entries: Iterable[Entry], arm: str = "asymgan-zcycle1", rival: str = "cyclegan") -> str:
     """Two arms by every claim about them, after the last epoch: of the settings with most seeds of both, then most steps."""
-    grouped = _grouped(entries)
-    both = [
-        (own, other)
-        for key, own in grouped.items()
-        for rival_key, other in grouped.items()
-        if key[:4] == rival_key[:4] and (own[0]["arm"], other[0]["arm"]) == (arm, rival)
-    ]
+    both = _pairs(_grouped(entries), arm, rival)
     if not both:
         return "Not measured."
     seeds, steps = most = max((min(map(len, pair)), pair[0][0]["steps"]) for pair in both)
@@ -174,6 +160,18 @@ def _grouped(entries: Iterable[Entry]) -> dict[tuple[str, int, str, int, str], l
         key = (entry["set"], entry["size"], settings, entry["factors"], entry["about"])
         found.setdefault(key, []).append(entry)
     return found
+
+
+def _pairs(
+    grouped: Mapping[tuple[str, int, str, int, str], list[Entry]], arm: str, rival: str
+) -> list[tuple[list[Entry], list[Entry]]]:
+    """The runs of two arms that differ in nothing else."""
+    return [
+        (own, other)
+        for key, own in grouped.items()
+        for rival_key, other in grouped.items()
+        if key[:4] == rival_key[:4] and (own[0]["arm"], other[0]["arm"]) == (arm, rival)
+    ]
 
 
 def _differences(claim: Claim, own: Sequence[Entry], other: Sequence[Entry], when: str) -> list[float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -15,10 +14,10 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from asymkit.evaluation.folders import ImageFiles, has_images, image_files
+from asymkit.evaluation.folders import has_images, image_files
 from asymkit.evaluation.images import ValueRange
 from support.data.files import PHOTOS, BrokenFiles, check_has_data
-from support.data.images import BUNDLED, Pixels, as_tensor, bundled_photos, grey
+from support.data.images import BUNDLED, Pixels, bundled_photos, grey
 from support.data.unpaired import FRESH, Domain, values_of
 from support.run.settings import RunSettings
 
@@ -121,27 +120,7 @@ class Domains(Dataset[Sample]):
         """
         if not self.whole:
             return self.of_each(count, size, device)
-        return [
-            [_whole(domain, place, size or self.size).to(device) for place in _spread(len(domain.images), count)]
-            for domain in self.domains
-        ]
-
-
-def _whole(domain: Domain, place: int, size: int) -> Tensor:
-    """A file's whole image in its own aspect ratio, or that of the next file that can be read, (channels, H, W)."""
-    files = domain.images
-    assert isinstance(files, ImageFiles)
-    order = [*range(place, len(files)), *range(place)]
-    image = domain.broken.first(partial(files.read, number, size) for number in order)
-    width, height = (max(1, round(side * size / min(image.size))) for side in image.size)
-    pixels = np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
-    return as_tensor(pixels if domain.channels == 3 else grey(pixels)[..., :1])
-
-
-def _spread(length: int, count: int) -> list[int]:
-    """So many of the numbers below ``length``, or all, evenly spread."""
-    places: list[int] = np.unique(np.linspace(0, length - 1, min(length, count)).astype(int)).tolist()
-    return places
+        return [[image.to(device) for image in domain.whole(count, size or self.size)] for domain in self.domains]
 
 
 def domain_batches(data: Domains, steps: int, batch: int = 32) -> Iterator[tuple[Tensor, Tensor]]:

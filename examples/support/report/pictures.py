@@ -36,7 +36,7 @@ def gesture_pictures(model: supervised.Translators, pairs: Pairs, rows: int = 5,
         there += [cycles.skeleton_x, cycles.rebuilt_x]
         caption = "There and back: x, l_y, y' = Gᵗ(x, l_y), y, l_x, x̂ = Gʳ(y', l_x)"
     return {
-        "One photo, many skeletons: x, then Gᵗ(x, l) for the skeleton l above": _table(table),
+        "One photo, many skeletons: x, then Gᵗ(x, l) for the skeleton l above": grid(table),
         caption: _grid(*there),
     }
 
@@ -66,8 +66,3 @@ def psnr(made: Tensor, wanted: Tensor) -> Tensor:
 def _grid(*columns: Tensor) -> Tensor:
     """Batches side by side."""
     return grid(zip(*columns, strict=True))
-
-
-def _table(pictures: Tensor) -> Tensor:
-    """Of (rows, columns, channels, H, W)."""
-    return grid(pictures)
