@@ -240,6 +240,15 @@ def test_every_arm_trains(arm: str) -> None:
         assert [look["step"] for look in trained.history] == [3, 6]
 
 
+def test_arms_are_what_their_names_say() -> None:
+    stopped = {name for name, arm in ARMS.items() if name != "nothing" and arm.networks(4, 1, 4)[0].detach_fake_poor}
+    assert stopped == {"cyclegan-stop", "async-stop"}
+    weights = {name: ARMS[name].weights.cycle_aux for name in ("asymgan", "asymgan-zcycle0.1", "asymgan-zcycle1")}
+    assert weights == {"asymgan": 10, "asymgan-zcycle0.1": 0.1, "asymgan-zcycle1": 1}
+    encoders: dict[str, Any] = {name: ARMS[name].networks(4, 1, 4)[0].encoder for name in ("asymgan", "asymgan-z2")}
+    assert {name: encoder.aux_channels for name, encoder in encoders.items()} == {"asymgan": 4, "asymgan-z2": 2}
+
+
 def test_a_run_follows_from_its_seed() -> None:
     runs = [train(ARMS["asymgan"], Strokes(1), TINY, seed).last for seed in (0, 0, 1)]
     first, again, other = (torch.cat([p.flatten() for p in model.parameters()]) for model in runs)

@@ -22,6 +22,7 @@ from asymgan import DEMO as ASYMGAN_DEMO
 from asyncgan import DEMO as ASYNCGAN_DEMO
 from asyncgan_munit import DEMO as MUNIT_DEMO
 from PIL import Image
+from support.cycle_models import networks
 from support.data.digits import DigitSettings
 from support.data.images import random_crop
 from support.report import logger
@@ -193,6 +194,18 @@ def test_presets_are_the_sizes_and_networks_of_the_papers(monkeypatch: pytest.Mo
     assert (digits.digits, digits.images, digits.samples, digits.epochs) == ("svhn", None, None, 100)
     assert chosen(monkeypatch, asyncgan_digits, "demo").images == 12_000
     assert chosen(monkeypatch, asymgan, "paper", "--method", "base", "--size", "64").size == 64
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_the_cycle_of_x_trains_the_easy_direction_unless_it_is_detached(detach: bool) -> None:
+    of_asymgan = [
+        asymgan.networks(replace(ASYMGAN_DEMO, method=method, detach_fake_poor=detach))[0]
+        for method in ("cyclegan", "base", "extended")
+    ]
+    of_asyncgan = [
+        networks(replace(ASYNCGAN_DEMO, base=base, detach_fake_poor=detach))[0] for base in ("cyclegan", "asymgan")
+    ]
+    assert [model.detach_fake_poor for model in (*of_asymgan, *of_asyncgan)] == [detach] * 5
 
 
 def test_a_rectangle_trains_and_goes_on_to_the_bit(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
