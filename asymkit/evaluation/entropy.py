@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from asymkit.arguments import described, instance_of, path_of
+from asymkit.checks import check_array
 from asymkit.console import print_in_any_encoding
 from asymkit.ops import shannon_entropy
 
@@ -77,11 +78,9 @@ def color_entropy(pixels: Tensor) -> Tensor:
         >>> color_entropy(colors).item() > 11.9, color_entropy(colors[:, :1].expand(-1, 3, -1, -1)).item() <= 4
         (True, True)
     """
-    usual = (
-        isinstance(pixels, Tensor) and pixels.layout is torch.strided and not pixels.is_nested and not pixels.is_meta
-    )
-    if not (usual and pixels.dtype == torch.uint8 and pixels.ndim == 4 and pixels.shape[1] == 3 and pixels.numel()):
-        raise ValueError(f"pixels must be images (N, 3, H, W) of type uint8, got {described(pixels)}")
+    what = "images (N, 3, H, W) of type uint8"
+    if check_array("pixels", pixels, what, (4,), integers=True).dtype != torch.uint8 or pixels.shape[1] != 3:
+        raise ValueError(f"pixels must be {what}, got {described(pixels)}")
     red, green, blue = (pixels.long() * COLOR_LEVELS // 256).unbind(1)
     colors = ((red * COLOR_LEVELS + green) * COLOR_LEVELS + blue).flatten(1)
     counts = torch.stack([torch.bincount(each, minlength=COLOR_LEVELS**3) for each in colors])
