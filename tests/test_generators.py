@@ -82,6 +82,13 @@ def test_all_injections_start_with_pictures_of_the_same_strength() -> None:
     assert max(spread) < 2 * min(spread)
 
 
+def test_concat_all_normalises_only_where_no_norm_follows() -> None:
+    concats = build("concat_all", width=32, blocks=6).concats
+    assert [name for name, concat in concats.items() if concat.norm is not None] == ["image"]
+    mixed = concats["image"](torch.randn(2, 32, 8, 8), torch.randn(2, 8))
+    assert mixed.mean((2, 3)).abs().max() < 1e-5, "each channel of each image has mean 0"
+
+
 def test_cin_is_in_the_middle_three_blocks() -> None:
     conditional = [
         i

@@ -187,7 +187,7 @@ NETWORKS = [
         "asymkit/networks/generators.py",
         'norm=name == "image"',
         "norm=False",
-        "tests/test_generators.py::test_all_injections_start_with_pictures_of_the_same_strength",
+        "tests/test_generators.py::test_concat_all_normalises_only_where_no_norm_follows",
     ),
     Mutation(
         "asymkit/networks/highres.py",
