@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from asymkit import ops
 from asymkit.arguments import one_of
 from asymkit.checks import check_images, check_vector
-from asymkit.initialisation import HeDense, HeKernel2d, HeStart
+from asymkit.initialisation import HeDense, HeInitialised, HeKernel2d
 from asymkit.labels import concat_planes
 from asymkit.ops import conditional_instance_norm, instance_norm
 from asymkit.ops.norm import NEGATIVE_SLOPE, Activation
@@ -71,7 +71,7 @@ class ConditionalInstanceNorm2d(nn.Module):
     """Conditional instance norm: scale 1 + γ(z) and shift β(z) are linear in the latent code z [AsymGAN Fig. 12].
 
     γ(z) and β(z) are initialised to unit variance over z from N(0, I), so that z changes the image from the first step,
-    see :class:`asymkit.initialisation.HeStart`. Without the 1, activations would shrink in every block.
+    see :class:`asymkit.initialisation.HeInitialised`. Without the 1, activations would shrink in every block.
 
     Args:
         num_features: channels of the input.
@@ -168,8 +168,8 @@ class Conv3x3(nn.Conv2d):
         return ops.conv3x3(x, self.weight, self.bias, self.padding_kind)
 
 
-class HeKernel3x3(HeStart, Conv3x3):
-    """:class:`Conv3x3`, initialised as :class:`asymkit.initialisation.HeStart` says."""
+class HeKernel3x3(HeInitialised, Conv3x3):
+    """:class:`Conv3x3`, initialised as :class:`asymkit.initialisation.HeInitialised` says."""
 
 
 class Conv7x7(nn.Conv2d):
@@ -195,8 +195,8 @@ class Conv7x7(nn.Conv2d):
         return F.conv2d(reflect_pad(x, 3), self.weight, self.bias)
 
 
-class HeKernel7x7(HeStart, Conv7x7):
-    """:class:`Conv7x7`, initialised as :class:`asymkit.initialisation.HeStart` says."""
+class HeKernel7x7(HeInitialised, Conv7x7):
+    """:class:`Conv7x7`, initialised as :class:`asymkit.initialisation.HeInitialised` says."""
 
 
 class ResizeConv2d(nn.Conv2d):
@@ -236,7 +236,7 @@ class AuxConcat(nn.Module):
 
     The ReLU must come before the next instance norm: a vector z becomes constant planes, a linear layer turns them into
     one constant per channel, and the norm would subtract that constant, so that z had no effect. At initialisation the
-    features and z contribute equal variance, see :class:`asymkit.initialisation.HeStart`.
+    features and z contribute equal variance, see :class:`asymkit.initialisation.HeInitialised`.
 
     Args:
         channels: channels of the input and of the output.
