@@ -953,11 +953,12 @@ EXAMPLES = [
             ),
         )
     ),
+    Mutation("asymkit/evaluation/paired.py", "10 * (4 /", "10 * (1 /", "tests/test_evaluation_paired.py"),
     Mutation(
         "examples/support/report/pictures.py",
-        "log10(4 /",
-        "log10(1 /",
-        "tests/test_domains_gestures.py::test_psnr_in_decibels",
+        "value.clamp_max(100)",
+        "value",
+        "tests/test_figures.py::test_gesture_figures_are_psnr_of_the_right_pairs",
     ),
     Mutation(
         "examples/support/report/classifier.py",

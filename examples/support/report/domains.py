@@ -39,18 +39,15 @@ def domain_report(
 
     measured = held_out.shown_of_each(MEASURED, None, device)
     shown = held_out.shown_of_each(SHOWN, settings.picture_size, device)
-    return lambda trained: domain_snapshot(trained, classifier(), data.names, measured, shown)
 
+    def snapshot(trained: Translators) -> Snapshot:
+        figures: dict[str, float] = {}
+        for kind, shares in domain_accuracy(classifier(), trained, measured).items():
+            figures |= {f"accuracy_{kind}_{name}": share for name, share in zip(data.names, shares, strict=True)}
+            figures[f"accuracy_{kind}"] = sum(shares) / len(shares)
+        return Snapshot(domain_pictures(trained, shown, data.names), figures)
 
-def domain_snapshot(
-    model: Translators, classifier: nn.Module, names: Sequence[str], measured: Images, shown: Images
-) -> Snapshot:
-    """Images of every domain in all others, and the share that a classifier takes for them."""
-    figures: dict[str, float] = {}
-    for kind, shares in domain_accuracy(classifier, model, measured).items():
-        figures |= {f"accuracy_{kind}_{name}": share for name, share in zip(names, shares, strict=True)}
-        figures[f"accuracy_{kind}"] = sum(shares) / len(shares)
-    return Snapshot(domain_pictures(model, shown, names), figures)
+    return snapshot
 
 
 @seeded_inference()
