@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from asymkit import ops
 from asymkit.arguments import one_of
-from asymkit.checks import check_images, check_vector
+from asymkit.checks import check_device, check_images, check_vector
 from asymkit.initialisation import HeDense, HeInitialised, HeKernel2d
 from asymkit.labels import concat_planes
-from asymkit.ops import conditional_instance_norm, instance_norm
-from asymkit.ops.norm import NEGATIVE_SLOPE, Activation
+from asymkit.ops.norm import NEGATIVE_SLOPE, Activation, norm_of_images
 from asymkit.ops.padding import reflect_pad, replicate_pad
 from asymkit.precision import widen
 
@@ -60,7 +59,11 @@ class InstanceNorm2d(nn.Module):
     ) -> Tensor:
         """Maps (N, C, H, W) in, the same shape out."""
         check_images(x, "x", channels=self.num_features)
-        return instance_norm(x, self.weight, self.bias, activation, residual, self.eps, negative_slope)
+        scale = shift = None
+        if self.weight is not None and self.bias is not None:
+            check_device("x", x, self.weight)
+            scale, shift = self.weight.expand(x.shape[:2]), self.bias.expand(x.shape[:2])
+        return norm_of_images(x, scale, shift, activation, residual, self.eps, negative_slope)
 
     def extra_repr(self) -> str:
         """The arguments it was built with, for ``print``."""
@@ -102,9 +105,10 @@ class ConditionalInstanceNorm2d(nn.Module):
     ) -> Tensor:
         """Maps (N, C, H, W) and z (N, aux_channels) in, maps of the same shape out."""
         check_images(x, "x", channels=self.num_features)
+        check_device("x", x, self.gamma.weight)
         check_vector(z, "z", self.aux_channels, x.shape[0], like=self.gamma.weight)
         scale = 1 + widen(self.gamma(z))  # under autocast bfloat16 would round it to steps of 1/128
-        return conditional_instance_norm(x, scale, self.beta(z), activation, residual, self.eps, negative_slope)
+        return norm_of_images(x, scale, self.beta(z), activation, residual, self.eps, negative_slope)
 
     def extra_repr(self) -> str:
         """The arguments it was built with, for ``print``."""
