@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from support.data.images import BUNDLED, Pixels, bundled_photos, grey
 from support.data.unpaired import FRESH, Domain, values_of
 from support.run.settings import RunSettings
 
-Sample = tuple[Tensor, int, Tensor, int] | tuple[Tensor, int, int]
+Sample = tuple[Any, ...]
 """x (C, H, W) in [-1, 1] and its domain, y and its domain; or, without y, x, its domain and another one."""
 
 HELD_OUT = 10
