@@ -9,7 +9,7 @@ from torch import Tensor, nn
 Nonlinearity = Literal["relu", "linear"]
 
 
-class HeStart(nn.Module):
+class HeInitialised(nn.Module):
     """Base of layers with He initialisation (He et al. 2015) that CycleGAN's ``init_net`` and ``setup()`` do not change.
 
     Those re-initialise every layer with "Conv" or "Linear" in its class name, by default from N(0, 0.02). A network
@@ -43,8 +43,8 @@ class HeStart(nn.Module):
             nn.init.zeros_(bias)
 
 
-class HeKernel2d(HeStart, nn.Conv2d):
-    """``nn.Conv2d``, initialised as :class:`HeStart` says.
+class HeKernel2d(HeInitialised, nn.Conv2d):
+    """``nn.Conv2d``, initialised as :class:`HeInitialised` says.
 
     Example:
         >>> import torch
@@ -55,8 +55,8 @@ class HeKernel2d(HeStart, nn.Conv2d):
     """
 
 
-class HeDense(HeStart, nn.Linear):
-    """``nn.Linear``, initialised as :class:`HeStart` says.
+class HeDense(HeInitialised, nn.Linear):
+    """``nn.Linear``, initialised as :class:`HeInitialised` says.
 
     Example:
         >>> import torch
@@ -69,10 +69,10 @@ class HeDense(HeStart, nn.Linear):
 def init_normal(module: nn.Module, std: float = 0.02) -> None:
     """CycleGAN's initialisation: weights of convolutions and linear layers from N(0, std), biases zero.
 
-    As with CycleGAN's own, layers of class :class:`HeStart` keep the weights that they have.
+    As with CycleGAN's own, layers of class :class:`HeInitialised` keep the weights that they have.
     """
     for layer in module.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and not isinstance(layer, HeStart):
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)) and not isinstance(layer, HeInitialised):
             nn.init.normal_(layer.weight, 0.0, std)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

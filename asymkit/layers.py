@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from asymkit import ops
 from asymkit.arguments import one_of
-from asymkit.checks import check_images, check_vector
-from asymkit.initialisation import HeDense, HeKernel2d, HeStart
+from asymkit.checks import check_device, check_images, check_vector
+from asymkit.initialisation import HeDense, HeInitialised, HeKernel2d
 from asymkit.labels import concat_planes
-from asymkit.ops import conditional_instance_norm, instance_norm
-from asymkit.ops.norm import NEGATIVE_SLOPE, Activation
+from asymkit.ops.norm import NEGATIVE_SLOPE, Activation, norm_of_images
 from asymkit.ops.padding import reflect_pad, replicate_pad
 from asymkit.precision import widen
 
@@ -60,7 +59,11 @@ class InstanceNorm2d(nn.Module):
     ) -> Tensor:
         """Maps (N, C, H, W) in, the same shape out."""
         check_images(x, "x", channels=self.num_features)
-        return instance_norm(x, self.weight, self.bias, activation, residual, self.eps, negative_slope)
+        scale = shift = None
+        if self.weight is not None and self.bias is not None:
+            check_device("x", x, self.weight)
+            scale, shift = self.weight.expand(x.shape[:2]), self.bias.expand(x.shape[:2])
+        return norm_of_images(x, scale, shift, activation, residual, self.eps, negative_slope)
 
     def extra_repr(self) -> str:
         """The arguments it was built with, for ``print``."""
@@ -71,7 +74,7 @@ class ConditionalInstanceNorm2d(nn.Module):
     """Conditional instance norm: scale 1 + γ(z) and shift β(z) are linear in the latent code z [AsymGAN Fig. 12].
 
     γ(z) and β(z) are initialised to unit variance over z from N(0, I), so that z changes the image from the first step,
-    see :class:`asymkit.initialisation.HeStart`. Without the 1, activations would shrink in every block.
+    see :class:`asymkit.initialisation.HeInitialised`. Without the 1, activations would shrink in every block.
 
     Args:
         num_features: channels of the input.
@@ -102,9 +105,10 @@ class ConditionalInstanceNorm2d(nn.Module):
     ) -> Tensor:
         """Maps (N, C, H, W) and z (N, aux_channels) in, maps of the same shape out."""
         check_images(x, "x", channels=self.num_features)
+        check_device("x", x, self.gamma.weight)
         check_vector(z, "z", self.aux_channels, x.shape[0], like=self.gamma.weight)
         scale = 1 + widen(self.gamma(z))  # under autocast bfloat16 would round it to steps of 1/128
-        return conditional_instance_norm(x, scale, self.beta(z), activation, residual, self.eps, negative_slope)
+        return norm_of_images(x, scale, self.beta(z), activation, residual, self.eps, negative_slope)
 
     def extra_repr(self) -> str:
         """The arguments it was built with, for ``print``."""
@@ -168,8 +172,8 @@ class Conv3x3(nn.Conv2d):
         return ops.conv3x3(x, self.weight, self.bias, self.padding_kind)
 
 
-class HeKernel3x3(HeStart, Conv3x3):
-    """:class:`Conv3x3`, initialised as :class:`asymkit.initialisation.HeStart` says."""
+class HeKernel3x3(HeInitialised, Conv3x3):
+    """:class:`Conv3x3`, initialised as :class:`asymkit.initialisation.HeInitialised` says."""
 
 
 class Conv7x7(nn.Conv2d):
@@ -195,8 +199,8 @@ class Conv7x7(nn.Conv2d):
         return F.conv2d(reflect_pad(x, 3), self.weight, self.bias)
 
 
-class HeKernel7x7(HeStart, Conv7x7):
-    """:class:`Conv7x7`, initialised as :class:`asymkit.initialisation.HeStart` says."""
+class HeKernel7x7(HeInitialised, Conv7x7):
+    """:class:`Conv7x7`, initialised as :class:`asymkit.initialisation.HeInitialised` says."""
 
 
 class ResizeConv2d(nn.Conv2d):
@@ -236,7 +240,7 @@ class AuxConcat(nn.Module):
 
     The ReLU must come before the next instance norm: a vector z becomes constant planes, a linear layer turns them into
     one constant per channel, and the norm would subtract that constant, so that z had no effect. At initialisation the
-    features and z contribute equal variance, see :class:`asymkit.initialisation.HeStart`.
+    features and z contribute equal variance, see :class:`asymkit.initialisation.HeInitialised`.
 
     Args:
         channels: channels of the input and of the output.

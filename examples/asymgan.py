@@ -21,7 +21,7 @@ from support.data.unpaired import UnpairedSettings
 from support.report.page import Page
 from support.report.unpaired import asymgan_snapshot
 from support.run.command import command
-from support.run.features import vgg_features
+from support.run.features import load_vgg
 from support.run.run import Run
 from torch import Tensor
 
@@ -68,16 +68,14 @@ class Settings(UnpairedSettings):
 
 SMALL: dict[str, Any] = {"size": 48, "picture_size": 128, "batch": 2, "width": 16, "blocks": 3, "aux_channels": 3}
 OFFLINE: dict[str, Any] = {"features": "random", "content_layer": "relu1_1", "style_layers": ("relu1_1",), "workers": 0}
+COURSE: dict[str, Any] = {"minutes": 3.5, "lr_g": 1e-3, "report_every": 2000}
 DEMO = Settings(
     out=Path("runs/demo"),
-    minutes=3.5,
     discriminator_layers=2,
     upsampling="resize",
-    lr_g=1e-3,
-    report_every=2000,
     # random features are smaller than ImageNet's, so content and style need more weight; smoothness needs less at 48²
     weights=asymgan.Weights(content=10.0, style=10.0, total_variation=1.0),
-    **(SMALL | OFFLINE),
+    **(SMALL | OFFLINE | COURSE),
 )
 PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
 
@@ -106,7 +104,7 @@ def main(settings: Settings) -> None:
     model, discriminators = networks(settings)
     layers = {"content": [settings.content_layer], "style": list(settings.style_layers)}
     used = {term: names for term, names in layers.items() if model.extended and getattr(settings.weights, term) > 0}
-    vgg, notes = vgg_features(settings.features, *used.values())
+    vgg, notes = load_vgg(settings.features, *used.values())
     features = dict(zip(used, vgg, strict=True))
     content = asymkit.ContentLoss(features["content"]).to(run.device) if "content" in used else None
     style = asymkit.GramStyleLoss(features["style"]).to(run.device) if "style" in used else None
@@ -118,8 +116,10 @@ def main(settings: Settings) -> None:
     # for figures and pictures of the report: test images, or crops of the training photos that training never draws
     measured, shown = data.held_out(64), data.held_out(8, settings.picture_size)
     page = Page("AsymGAN", [source, *notes], lambda trained: asymgan_snapshot(trained, measured, shown))
-    guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
-    run.saves(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)
+    run.register_states(
+        model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d
+    )
 
     def train_step(x: Tensor, y: Tensor) -> None:  # x rich, y poor, unpaired
         cycles = ddp_model(x, y)
@@ -143,7 +143,7 @@ def main(settings: Settings) -> None:
         optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         step(x, y)
         if run.ends_step:
-            average.update()
+            ema.update()
 
 
 if __name__ == "__main__":

@@ -101,11 +101,11 @@ def main(settings: Settings) -> None:
     ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
-    guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
+    guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)
 
     snapshot = domain_report(settings, data, held_out, run.device, run.main)
     page = Page("AsymmetricGAN, domains", [source], snapshot)
-    run.saves(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.register_states(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def train_step(x: Tensor, domain_x: Tensor, y: Tensor, domain_y: Tensor) -> None:  # images and their domains
         cycle = ddp_model(x, domain_x, y, domain_y)
@@ -128,7 +128,7 @@ def main(settings: Settings) -> None:
         optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         step(x, domain_x, y, domain_y)
         if run.ends_step:
-            average.update()
+            ema.update()
 
 
 if __name__ == "__main__":

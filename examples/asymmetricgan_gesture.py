@@ -22,7 +22,7 @@ from support.data.gestures import SHOWN, GestureSettings
 from support.report.page import Page
 from support.report.pictures import gesture_snapshot
 from support.run.command import command
-from support.run.features import vgg_features
+from support.run.features import load_vgg
 from support.run.run import Run
 from torch import Tensor
 
@@ -102,7 +102,7 @@ def main(settings: Settings) -> None:
     model = supervised.Translators(dual, identity=weights.identity > 0, reconstruction=weights.cycle > 0)
     perceptual, notes = None, list[str]()  # where it weighs nothing, its network is not even loaded
     if weights.perceptual > 0:
-        [features], notes = vgg_features(settings.features, list(settings.feature_layers), net="vgg19")
+        [features], notes = load_vgg(settings.features, list(settings.feature_layers), net="vgg19")
         depths = [int(layer[4]) for layer in settings.feature_layers]  # the paper's 1/32, 1/16, 1/8, 1/4, 1 by block
         by_layer = [(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)[depth - 1] for depth in depths]
         perceptual = asymkit.PerceptualLoss(features, by_layer).to(run.device)
@@ -115,11 +115,11 @@ def main(settings: Settings) -> None:
     ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
-    guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
+    guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)
 
     shown = held_out.head(SHOWN, run.device)
     page = Page(title, [source, *notes], lambda trained: gesture_snapshot(trained, shown))
-    run.saves(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.register_states(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def train_step(x: Tensor, skeleton_x: Tensor, y: Tensor, skeleton_y: Tensor) -> None:  # photos and their skeletons
         cycles = ddp_model(x, skeleton_x, y, skeleton_y)
@@ -142,7 +142,7 @@ def main(settings: Settings) -> None:
         optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         step(x, skeleton_x, y, skeleton_y)
         if run.ends_step:
-            average.update()
+            ema.update()
 
 
 if __name__ == "__main__":

@@ -1,9 +1,8 @@
 """Async-GAN (Zheng et al., TMM 2022): any cycle model, its easy direction frozen from time to time.
 
-    python examples/asyncgan.py demo                                    # minutes on two CPU cores, photographs included
-    python examples/asyncgan.py paper --data datasets/facades           # the paper's networks at 512², trainA rich
-    python examples/asyncgan.py paper --size 512 1024 ...               # height and width, as for Cityscapes
-    python examples/asyncgan.py cyclegan --schedule sync ...            # CycleGAN at 256²; without sync Async-CycleGAN
+    python examples/asyncgan.py demo                            # minutes on two CPU cores, photographs included
+    python examples/asyncgan.py paper --data datasets/facades   # 512², trainA rich; --size 512 1024 for Cityscapes
+    python examples/asyncgan.py cyclegan --schedule sync ...    # CycleGAN at 256²; without sync Async-CycleGAN
 
 The paper gives neither optimizer nor rate, batch or image pool: Adam, 2e-4 that falls to zero in the second half, batch 1 and the
 pool are ours, as CycleGAN's. GPUs that have bfloat16 compute in it (--precision no turns that off).
@@ -11,28 +10,35 @@ pool are ours, as CycleGAN's. GPUs that have bfloat16 compute in it (--precision
 
 import support.quick_help  # noqa: F401
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from support.cycle_models import CycleSettings, networks
+from support.cycle_models import Base, Sizes, cycle_model, sizes_of
 from support.report.page import Page
 from support.report.unpaired import asyncgan_snapshot
 from support.run.command import command
-from support.run.plan import Plan
+from support.run.plan import Plan, PlanSettings
 from support.run.run import Run
 from torch import Tensor
 
 import asymkit
+from asymkit.layers import Upsampling
 from asymkit.objectives import asyncgan
 
 
 @dataclass(frozen=True)
-class Settings(CycleSettings):
+class Settings(PlanSettings):
     """Train a cycle model asynchronously."""
 
     out: Path = Path("runs/asyncgan")  # folder of the run
+    base: Base = "highres"  # the networks: CycleGAN's, Async-GAN's for 512² and more, or AsymGAN's with z
+    aux_channels: int | None = None  # length of z. None: 8 for asymgan, no z for highres, for which the paper takes 128
+    blocks: int | None = None  # residual blocks of a generator. None: 9 for cyclegan, 8 for highres, 6 for asymgan
+    discriminator_layers: int | None = None  # how often a discriminator halves its image. None: 3, and 4 for highres
+    detach_fake_poor: bool = False  # the cycle of x does not train rich_to_poor, which then hides nothing for it; ours
+    upsampling: Upsampling = "transposed"  # as in the papers; or resize, which leaves no checkerboard
     joint: Literal["both", "easy"] = "both"  # easy: joint steps of the second half train rich → poor alone, Fig. 9
     reconstruction: bool = True  # the term γ·L1 of partial steps; --no-reconstruction: Fig. 9
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again in joint steps
@@ -40,8 +46,18 @@ class Settings(CycleSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.check_integers("blocks", "discriminator_layers", "aux_channels")
+        if self.aux_channels is not None and self.base == "cyclegan":
+            raise ValueError("aux_channels: cyclegan has no z; take --base highres or --base asymgan")
+        # the discriminators of highres see the image at half its size as well, its generators halve it three times
+        self.check_sides(*((self.sizes.layers + 1, 8) if self.base == "highres" else (self.sizes.layers, 4)))
         if self.schedule == "sync" and (self.joint == "easy" or not self.reconstruction):
             raise ValueError("schedule: sync has no partial steps; leave out --joint easy and --no-reconstruction")
+
+    @property
+    def sizes(self) -> Sizes:
+        """Those of the base's paper, but for those given."""
+        return sizes_of(self.base, blocks=self.blocks, layers=self.discriminator_layers, aux=self.aux_channels)
 
 
 SMALL: dict[str, Any] = {"size": 48, "picture_size": 96, "width": 16, "blocks": 3, "discriminator_layers": 2}
@@ -54,16 +70,21 @@ PRESETS = {
 }
 
 
+def networks(settings: Settings) -> tuple[asyncgan.Translators, asyncgan.Discriminators]:
+    return cycle_model(settings.base, settings.sizes, settings.width, settings.upsampling, settings.detach_fake_poor)
+
+
 def main(settings: Settings) -> None:
     data, source = settings.images()
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     model, discriminators = networks(settings)
+    weights = settings.weights if settings.reconstruction else replace(settings.weights, pseudo=0.0)
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
     ddp_model = run.prepare(model)  # on the device, under autocast; on several GPUs in DistributedDataParallel
     ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
-    guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
+    guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)
 
     def optimizer_steps(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
         run.log(generator_terms, discriminator_terms)
@@ -77,19 +98,19 @@ def main(settings: Settings) -> None:
         cycles = ddp_model(x, y)
         with asymkit.frozen(ddp_discriminators):
             generator_terms = asyncgan.joint_generator_terms(cycles, ddp_discriminators)
-            run.backward(settings.weights.total(generator_terms))
+            run.backward(weights.total(generator_terms))
         pooled = pools(cycles)  # detached; some of its generated images are earlier ones
         discriminator_terms = asyncgan.joint_discriminator_terms(pooled, ddp_discriminators)
-        run.backward(settings.weights.total(discriminator_terms))
+        run.backward(weights.total(discriminator_terms))
         optimizer_steps(generator_terms, discriminator_terms)
 
     def partial_step(x: Tensor, _y: Tensor) -> None:
         pairs = ddp_model(x, phase="partial")  # (ȳ, x): the frozen easy direction makes ȳ, the hard one learns ȳ → x
         with asymkit.frozen(ddp_discriminators):
-            generator_terms = asyncgan.partial_generator_terms(pairs, ddp_discriminators, None, settings.reconstruction)
-            run.backward(settings.weights.total(generator_terms))
+            generator_terms = asyncgan.partial_generator_terms(pairs, ddp_discriminators, weights=weights)
+            run.backward(weights.total(generator_terms))
         discriminator_terms = asyncgan.partial_discriminator_terms(pairs.detach(), ddp_discriminators)
-        run.backward(settings.weights.total(discriminator_terms))
+        run.backward(weights.total(discriminator_terms))
         optimizer_steps(generator_terms, discriminator_terms)
 
     # with --graph one CUDA graph each; alone is the joint step in which the easy direction alone is trained
@@ -108,24 +129,21 @@ def main(settings: Settings) -> None:
             joint_or_easy, partial, easy, settings.epochs, settings.period, settings.rule
         )
     asynchronous = settings.schedule == "async"
-    step = scheduler if asynchronous else joint
     measured, shown = data.held_out(64), data.held_out(6, settings.picture_size)  # for the report
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, asynchronous, shown)  # steps of either kind
-    page = Page(
-        "Async-GAN",
-        [source, plan.note()],
-        lambda trained: asyncgan_snapshot(trained, measured, shown, plan.intermediate),
+    page = Page("Async-GAN", [source, plan.note()], lambda m: asyncgan_snapshot(m, measured, shown, plan.intermediate))
+    run.register_states(
+        model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d
     )
-    run.saves(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
         optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         scheduler.set_epoch(plan.epoch(run.step))
-        step(x, y)  # joint or partial
+        (scheduler if asynchronous else joint)(x, y)  # joint or partial
         if run.ends_step:
-            average.update()
-            plan.keep_intermediate(run.step, average.model)  # for the report, at the end of a phase
+            ema.update()
+            plan.keep_intermediate(run.step, ema.model)  # for the report, at the end of a phase
 
 
 if __name__ == "__main__":

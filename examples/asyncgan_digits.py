@@ -78,7 +78,7 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
     ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
-    guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
+    guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)
 
     def optimizer_steps(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
         run.log(generator_terms, discriminator_terms)
@@ -117,7 +117,9 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
     page = Page(
         VARIANTS[variant], notes, lambda trained: asyncgan_snapshot(trained, measured, shown, plan.intermediate)
     )
-    run.saves(model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.register_states(
+        model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d
+    )
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
@@ -125,9 +127,9 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
         scheduler.set_epoch(plan.epoch(run.step))
         step(x, y)
         if run.ends_step:
-            average.update()
-            plan.keep_intermediate(run.step, average.model)  # for the report, at the end of a phase
-    return None if run.stopped else average.model.cpu()
+            ema.update()
+            plan.keep_intermediate(run.step, ema.model)  # for the report, at the end of a phase
+    return None if run.stopped else ema.model.cpu()
 
 
 if __name__ == "__main__":

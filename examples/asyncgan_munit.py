@@ -200,7 +200,7 @@ def main(settings: Settings) -> None:
     ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
-    guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
+    guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)
 
     def train_step(made: Joint | Partial, x: Tensor, y: Tensor) -> None:
         with asymkit.frozen(*ddp_discriminators):
@@ -224,7 +224,7 @@ def main(settings: Settings) -> None:
     measured, shown = data.held_out(64), data.held_out(6, settings.picture_size)  # for the report
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, asynchronous, shown)  # steps of either kind
     page = Page("Async-MUNIT", [source, plan.note()], lambda of: munit_snapshot(of, measured, shown, plan.intermediate))
-    run.saves(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.register_states(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
@@ -232,8 +232,8 @@ def main(settings: Settings) -> None:
         scheduler.set_epoch(plan.epoch(run.step))
         (scheduler if asynchronous else joint)(x, y)  # joint or partial
         if run.ends_step:
-            average.update()
-            plan.keep_intermediate(run.step, average.model)  # for the report, at the end of a phase
+            ema.update()
+            plan.keep_intermediate(run.step, ema.model)  # for the report, at the end of a phase
 
 
 if __name__ == "__main__":

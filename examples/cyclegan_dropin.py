@@ -23,7 +23,6 @@ import torch
 from accelerate.utils import set_seed
 from support.cyclegan import GANLoss, ImagePool, define_D, define_G, init_net
 from support.data.unpaired import FRESH, Unpaired, unpaired
-from support.report.pictures import psnr
 from support.report.table import as_markdown
 from support.run.atomic_write import write_atomic, write_json
 from support.run.command import command
@@ -33,6 +32,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 import asymkit
+from asymkit.evaluation import psnr
 from asymkit.objectives.asyncgan import pseudo_pair
 
 Part = Literal[

@@ -65,7 +65,7 @@ PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on 
 
 
 def main(settings: Settings) -> None:
-    data, held_out, source = settings.images()
+    data, held_out, source = settings.images(pairs=False)  # no images of the domains that are translated to
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     domains, channels, weights = len(data.names), settings.channels, settings.weights
     options: dict[str, Any] = {"in_channels": channels, "out_channels": channels, "upsampling": settings.upsampling}
@@ -78,12 +78,11 @@ def main(settings: Settings) -> None:
     ddp_discriminator = run.prepare(discriminator)
     optimizer_g = torch.optim.Adam(generator.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminator.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
-    model = Translators(
-        generator, identity=False, reconstruction=weights.reconstruction > 0
-    )  # for report and translate.py
-    guard_g, guard_d, average = run.guard(), run.guard(), run.average(model)
+    # for report and translate.py
+    model = Translators(generator, identity=False, reconstruction=weights.reconstruction > 0)
+    guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)
     page = Page("StarGAN", [source], domain_report(settings, data, held_out, run.device, run.main))
-    run.saves(model=model, discriminator=discriminator, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
+    run.register_states(model=model, discriminator=discriminator, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def generator_terms(x: Tensor, source: Tensor, target: Tensor, fake: Tensor) -> dict[str, Tensor]:
         scores, logits = ddp_discriminator(fake)
@@ -120,14 +119,14 @@ def main(settings: Settings) -> None:
 
     steps = [functools.partial(train_step, both=both) for both in (False, True)]
     only_discriminator, both = (run.captured(step, optimizer_g, optimizer_d) for step in steps)  # with --graph
-    for x, source_x, _y, target in run.batches(page):  # y, of the target's domain, is not used
+    for x, source_x, target in run.batches(page):  # images, their domains and those to translate them to
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
         optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         moves_generator = run.step % settings.n_critic == 0
         (both if moves_generator else only_discriminator)(x, source_x, target)
         if run.ends_step and moves_generator:
-            average.update()
+            ema.update()
 
 
 if __name__ == "__main__":

@@ -579,7 +579,7 @@ def asymgan_entries() -> Iterator[tuple[str, Case]]:
             "adversarial": losses["adversarial"],
         }
         if kind == "generator":
-            given["reconstruction"] = FLAG
+            given["weights"] = optional(exactly(asyncgan.Weights()))
         name = f"partial_{kind}_terms"
         yield f"asymkit.objectives.asyncgan.{name}", Case(getattr(asyncgan, name), given)
     free = batch(IMAGE, 4, 8)._replace(alias="image")

@@ -94,7 +94,7 @@ def test_foreign_generators_and_pairs() -> None:
         AnySize(NetG())
     dual = DualGenerator.preset("S2", domains=3, width=4)
     assert AnySize(dual)(image, torch.tensor([1])).shape == image.shape
-    assert AnySize(DualGenerator(HighResGenerator(**SMALL), HighResGenerator(**SMALL))).divisor == 8
+    assert AnySize(DualGenerator(HighResGenerator(**SMALL), HighResGenerator(**SMALL))).multiple == 8
 
 
 def test_mistakes_are_named() -> None:

@@ -64,10 +64,10 @@ def test_the_cycles_are_those_of_the_figure(pair: tuple[Tensor, Tensor]) -> None
         "rebuilt_rich": f(g(x), e(x)),
         "fake_rich": f(y, z),
         "rebuilt_poor": g(f(y, z)),
-        "code": e(x),
+        "encoded_z": e(x),
         "rebuilt_z": e(f(y, z)),
-        "resampled": f(g(x), z),
-        "encoded": f(y, e(x)),
+        "rebuilt_resampled": f(g(x), z),
+        "fake_encoded": f(y, e(x)),
     }
     for name, tensor in expected.items():
         torch.testing.assert_close(getattr(cycles, name), tensor)
@@ -75,8 +75,8 @@ def test_the_cycles_are_those_of_the_figure(pair: tuple[Tensor, Tensor]) -> None
     assert cycles.y is y
     assert cycles.z is z
     base = asymgan.Translators(g, f, e)(x, y, z)
-    assert base.resampled is None
-    assert base.encoded is None
+    assert base.rebuilt_resampled is None
+    assert base.fake_encoded is None
     torch.testing.assert_close(base.fake_rich, cycles.fake_rich)
 
 
@@ -95,7 +95,9 @@ def test_a_detached_rich_cycle_trains_no_g(pair: tuple[Tensor, Tensor], version:
         assert (getattr(detached, name) is None) == (image is None)
         if image is not None:
             torch.testing.assert_close(getattr(detached, name), image)
-    ways = {"rebuilt_rich", "resampled"} & {name for name, image in cycles._asdict().items() if image is not None}
+    ways = {"rebuilt_rich", "rebuilt_resampled"} & {
+        name for name, image in cycles._asdict().items() if image is not None
+    }
     for name in ways:
         for made, trains_g in ((cycles, True), (detached, False)):
             gradients = torch.autograd.grad(
@@ -173,19 +175,19 @@ def test_generator_terms_are_the_equations(pair: tuple[Tensor, Tensor]) -> None:
         return maps
 
     assert discriminators.aux is not None
-    made = ("fake_poor", "rebuilt_rich", "resampled", "fake_rich", "rebuilt_poor", "encoded")
+    made = ("fake_poor", "rebuilt_rich", "rebuilt_resampled", "fake_rich", "rebuilt_poor", "fake_encoded")
     images = [getattr(cycles, name) for name in made]
     expected = {
         "adversarial_poor": reference.least_squares(discriminators.poor(cycles.fake_poor), True),
         "adversarial_rich": reference.least_squares(discriminators.rich(cycles.fake_rich), True),
-        "adversarial_aux": reference.least_squares(discriminators.aux(cycles.code), True),
+        "adversarial_aux": reference.least_squares(discriminators.aux(cycles.encoded_z), True),
         "cycle_rich": reference.mean_l1(cycles.rebuilt_rich, cycles.x),
         "cycle_poor": reference.mean_l1(cycles.rebuilt_poor, cycles.y),
         "cycle_aux": reference.mean_l1(cycles.rebuilt_z, cycles.z),
-        "adversarial_resampled": reference.least_squares(discriminators.rich(cycles.resampled), True),
-        "adversarial_encoded": reference.least_squares(discriminators.rich(cycles.encoded), True),
-        "content": reference.content(phi(cycles.encoded), phi(cycles.y)),
-        "style": reference.style(phi(cycles.encoded), phi(cycles.x)),
+        "adversarial_resampled": reference.least_squares(discriminators.rich(cycles.rebuilt_resampled), True),
+        "adversarial_encoded": reference.least_squares(discriminators.rich(cycles.fake_encoded), True),
+        "content": reference.content(phi(cycles.fake_encoded), phi(cycles.y)),
+        "style": reference.style(phi(cycles.fake_encoded), phi(cycles.x)),
         "total_variation": sum(reference.total_variation(image).mean().item() for image in images),
     }
     for name, value in expected.items():
@@ -205,9 +207,9 @@ def test_discriminator_terms_are_the_equations(pair: tuple[Tensor, Tensor]) -> N
         + reference.least_squares(discriminators.poor(cycles.fake_poor), False),
         "adversarial_rich": real + reference.least_squares(discriminators.rich(cycles.fake_rich), False),
         "adversarial_aux": reference.least_squares(discriminators.aux(cycles.z), True)
-        + reference.least_squares(discriminators.aux(cycles.code), False),
-        "adversarial_resampled": real + reference.least_squares(discriminators.rich(cycles.resampled), False),
-        "adversarial_encoded": real + reference.least_squares(discriminators.rich(cycles.encoded), False),
+        + reference.least_squares(discriminators.aux(cycles.encoded_z), False),
+        "adversarial_resampled": real + reference.least_squares(discriminators.rich(cycles.rebuilt_resampled), False),
+        "adversarial_encoded": real + reference.least_squares(discriminators.rich(cycles.fake_encoded), False),
     }
     assert {name: term.item() for name, term in terms.items()} == pytest.approx(expected)
 
@@ -220,10 +222,12 @@ def test_the_real_score_is_computed_once_and_weighted_one_plus_both_lambdas(pair
     total = weights.total(asymgan.discriminator_terms(cycles, discriminators))
     assert sum(image is cycles.x for image in calls) == 1
     assert len(calls) == 4
-    aux_and_poor = asymgan.discriminator_terms(cycles._replace(resampled=None, encoded=None), discriminators)
+    aux_and_poor = asymgan.discriminator_terms(
+        cycles._replace(rebuilt_resampled=None, fake_encoded=None), discriminators
+    )
     real = reference.least_squares(discriminators.rich(cycles.x), True)
-    fakes = 2 * reference.least_squares(discriminators.rich(cycles.resampled), False)
-    fakes += 3 * reference.least_squares(discriminators.rich(cycles.encoded), False)
+    fakes = 2 * reference.least_squares(discriminators.rich(cycles.rebuilt_resampled), False)
+    fakes += 3 * reference.least_squares(discriminators.rich(cycles.fake_encoded), False)
     assert total.item() == pytest.approx(sum(t.item() for t in aux_and_poor.values()) + 5 * real + fakes)
 
 

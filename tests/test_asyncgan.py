@@ -76,6 +76,17 @@ def test_a_partial_step_is_equation_4() -> None:
     torch.testing.assert_close(found, {"adversarial_rich": expected})
 
 
+def test_a_term_of_weight_zero_is_not_computed() -> None:
+    model, discriminators = parts(aux=5)
+    pairs = pairs_of(model, photos())
+    terms = asyncgan.partial_generator_terms(pairs, discriminators)
+    for name in terms:
+        weights = asyncgan.Weights(**{name: 0.0})
+        assert asyncgan.partial_generator_terms(pairs, discriminators, weights=weights).keys() == terms.keys() - {name}
+    with pytest.raises(ValueError, match="weights must be Weights"):
+        asyncgan.partial_generator_terms(pairs, discriminators, weights={"pseudo": 0.0})  # type: ignore[arg-type]
+
+
 def test_only_the_hard_direction_and_its_discriminator_get_gradients() -> None:
     model, discriminators = parts()
     pairs = pairs_of(model, photos())
@@ -109,7 +120,7 @@ def test_with_z_the_pair_uses_the_encoded_one_and_sampled_ones_only_fool_the_dis
     assert discriminators.aux is not None
     code = model.encoder(x)
     rebuilt, sampled = model.poor_to_rich(pairs.poor, code), model.poor_to_rich(pairs.poor, z)
-    torch.testing.assert_close((pairs.rebuilt, pairs.sampled), (rebuilt, sampled))
+    torch.testing.assert_close((pairs.rebuilt, pairs.rebuilt_resampled), (rebuilt, sampled))
     terms = asyncgan.partial_generator_terms(pairs, discriminators)
     expected = {
         "adversarial_rich": (

@@ -264,7 +264,7 @@ def test_a_guard_counts_replays_and_reads(without_graphs: list[str], monkeypatch
     assert str(case.layer.state_dict()) == str(before)
     with pytest.warns(UserWarning, match="2 of steps 5 to 8 were not taken: the loss is"):
         step(torch.ones(3, 2))
-    assert (case.guard.steps, case.guard.skipped, case.guard.in_a_row) == (8, 2, 0)
+    assert (case.guard.steps, case.guard.skipped, case.guard.consecutive_skips) == (8, 2, 0)
 
 
 def test_what_cannot_be_captured_is_said() -> None:

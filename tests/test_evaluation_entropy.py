@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from support.data.images import bundled_photos
 
-from asymkit.evaluation.entropy import DomainEntropy, advice, color_entropy, compare, domain_entropy
+from asymkit.evaluation.entropy import DomainEntropy, advice, color_entropy, compare, domain_entropy, main
 
 
 def folder(path: Path, *images: np.ndarray) -> Path:
@@ -74,6 +74,22 @@ def test_a_photo_is_richer_than_its_grey_copy_as_in_the_demo(tmp_path: Path) -> 
         for name, images in (("photos", photos), ("grey", grey))
     ]
     assert all("is clearly richer, 0.00 bits of colour" in half for half in halves)
+
+
+def test_a_picture_without_matplotlib_fails_before_images_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    words = ["entropy", str(tmp_path / "a"), str(tmp_path / "b")]  # neither is there, which would be said first
+    for option in (["--picture", "x.png"], ["--picture=x.png"]):
+        monkeypatch.setattr(sys, "argv", [*words, *option])
+        with pytest.raises(SystemExit, match=r'^error: matplotlib is missing; pip install "asymkit\[evaluation\]"$'):
+            main()
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit, match=r"^error: no folder"):
+        main()
+    with pytest.raises(ImportError, match="matplotlib"):
+        compare(tmp_path / "a", tmp_path / "b", tmp_path / "x.png")
 
 
 def test_two_folders_and_a_picture(tmp_path: Path) -> None:

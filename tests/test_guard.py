@@ -47,7 +47,7 @@ def test_a_bad_loss_costs_its_step_and_nothing_else(bad: float) -> None:
     loss = layer(torch.ones(1, 2)).sum()
     loss.backward()
     assert guard.step(optimizer, loss)
-    assert (guard.steps, guard.skipped, guard.in_a_row) == (2, 1, 0)
+    assert (guard.steps, guard.skipped, guard.consecutive_skips) == (2, 1, 0)
     assert not torch.equal(before[0], layer.weight)
 
 
@@ -263,7 +263,7 @@ def test_a_fused_adam_leaves_steps_out_without_waiting(cls: type[torch.optim.Ada
     assert (guard.steps, guard.skipped) == (8, 0)  # nothing is read yet
     with pytest.warns(UserWarning, match=r"^4 of steps 1 to 8 were not taken: gan is nan; 4 skipped so far$"):
         guard.read()
-    assert (guard.steps, guard.skipped, guard.in_a_row) == (8, 4, 0)
+    assert (guard.steps, guard.skipped, guard.consecutive_skips) == (8, 4, 0)
     guard.read()  # nothing new, no warning
 
 
@@ -280,7 +280,7 @@ def test_the_counters_are_read_every_so_many_steps() -> None:
         guard.step(
             optimizer, {"other": torch.tensor(torch.inf)}
         )  # in other words: these terms are a record of their own
-    assert (guard.skipped, guard.in_a_row) == (3, 3)
+    assert (guard.skipped, guard.consecutive_skips) == (3, 3)
     layer.weight.grad = torch.full_like(layer.weight, NAN)
     guard.step(optimizer, torch.tensor(1.0))
     with pytest.warns(
@@ -289,7 +289,7 @@ def test_the_counters_are_read_every_so_many_steps() -> None:
         guard.read()
     for _ in range(3):
         step(layer, optimizer, guard, 1.0)
-    assert (guard.steps, guard.skipped, guard.in_a_row) == (7, 4, 0)
+    assert (guard.steps, guard.skipped, guard.consecutive_skips) == (7, 4, 0)
 
 
 def test_it_gives_up_after_so_many_in_a_row_that_it_has_not_read() -> None:

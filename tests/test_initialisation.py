@@ -15,7 +15,7 @@ from support.data.images import bundled_photos
 from torch import Tensor, nn
 
 from asymkit import AuxDiscriminator, AuxEncoder, AuxGenerator, HighResGenerator, load_weights, save_weights
-from asymkit.initialisation import HeDense, HeKernel2d, HeStart, init_normal
+from asymkit.initialisation import HeDense, HeInitialised, HeKernel2d, init_normal
 from asymkit.layers import HeKernel3x3
 
 STARTS = [
@@ -126,7 +126,7 @@ def test_cyclegans_initialisation_of_our_own_keeps_them_too() -> None:
     before = copy.deepcopy(encoder.state_dict())
     init_normal(encoder)
     assert all(torch.equal(value, before[name]) for name, value in encoder.state_dict().items())
-    layers = [m for m in encoder.modules() if isinstance(m, HeStart)]
+    layers = [m for m in encoder.modules() if isinstance(m, HeInitialised)]
     layers[0].reset_parameters()
     assert not torch.equal(layers[0].weight, before["down.0.0.weight"])
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import asymkit
 from asymkit import AuxDiscriminator, AuxEncoder, AuxGenerator, PatchDiscriminator, ResnetGenerator
-from asymkit.initialisation import HeStart
+from asymkit.initialisation import HeInitialised
 from asymkit.networks.generators import aux_size
 from conftest import SMALL, build
 
@@ -71,7 +71,7 @@ def test_weights_start_as_cyclegans(network: tuple[nn.Module, Tensor]) -> None:
     """All but those that would make z mute, which start as in He et al. 2015: see tests/test_initialisation.py."""
     net, _ = network
     convolutions = [m for m in net.modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)]
-    own = [m for m in convolutions if isinstance(m, HeStart)]
+    own = [m for m in convolutions if isinstance(m, HeInitialised)]
     normal = [m for m in convolutions if m not in own]
     if normal:
         weights = torch.cat([m.weight.flatten() for m in normal])
@@ -106,7 +106,7 @@ def test_which_layers_have_a_start_of_their_own(name: str, own: set[str] | None)
     layers = {
         n: m for n, m in ALL[name][0]().named_modules() if isinstance(m, nn.Conv2d | nn.ConvTranspose2d | nn.Linear)
     }
-    found = {n for n, m in layers.items() if isinstance(m, HeStart)}
+    found = {n for n, m in layers.items() if isinstance(m, HeInitialised)}
     assert found == (set(layers) if own is None else {n for n in layers if n.split(".")[-1] in own})
 
 
@@ -144,7 +144,7 @@ def test_cyclegans_init_net_reaches_everything(network: tuple[nn.Module, Tensor]
     All but the layers that such a start would make mute; those keep theirs, to the bit.
     """
     net, x = network
-    before = {id(p): p.detach().clone() for m in net.modules() if isinstance(m, HeStart) for p in m.parameters()}
+    before = {id(p): p.detach().clone() for m in net.modules() if isinstance(m, HeInitialised) for p in m.parameters()}
     for module in net.modules():
         name = type(module).__name__
         weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)

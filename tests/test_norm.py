@@ -275,7 +275,7 @@ def test_torchs_norm_does_explode_there(monkeypatch: pytest.MonkeyPatch) -> None
 
     generator = ResnetGenerator(width=16, blocks=9)
     ours = input_gradient(generator, label_maps(64)["one colour"])
-    monkeypatch.setattr("asymkit.layers.instance_norm", theirs)
+    monkeypatch.setattr("asymkit.layers.norm_of_images", theirs)
     assert input_gradient(generator, label_maps(64)["one colour"]) > 1e3 * max(
         ours, input_gradient(generator, photograph(64))
     )

@@ -127,7 +127,7 @@ def test_the_pools_mixes_all_fakes_with_earlier_ones_and_nothing_else() -> None:
     assert torch.equal(pools(first).fake_rich, first.fake_rich)  # fills the pools
     made = [cycles_with_a_graph() for _ in range(8)]
     shown = [pools(cycles) for cycles in made]
-    for kind in ("fake_poor", "fake_rich", "resampled", "encoded"):
+    for kind in ("fake_poor", "fake_rich", "rebuilt_resampled", "fake_encoded"):
         new = [image for cycles in made for image in getattr(cycles, kind)]
         old = [*getattr(first, kind), *new]
         given = [image for cycles in shown for image in getattr(cycles, kind)]
@@ -135,7 +135,7 @@ def test_the_pools_mixes_all_fakes_with_earlier_ones_and_nothing_else() -> None:
         assert all(any(torch.equal(image, earlier) for earlier in old) for image in given)
         assert len(pools.pools[kind]) == 2
     for cycles, mixed in zip(made, shown, strict=True):
-        for name in ("x", "y", "z", "code", "rebuilt_rich", "rebuilt_poor"):
+        for name in ("x", "y", "z", "encoded_z", "rebuilt_rich", "rebuilt_poor"):
             assert torch.equal(getattr(cycles, name), getattr(mixed, name))
         assert not any(tensor is not None and tensor.requires_grad for tensor in mixed)
     other = ImagePools(size=2)

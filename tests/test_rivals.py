@@ -17,9 +17,11 @@ import torch
 import torch.nn.functional as F
 from accelerate.state import AcceleratorState
 from launch import launched
+from support.data.unpaired import FRESH, Domain
 from support.report import logger
 from support.run import run as loop
 from support.run.accelerator import create_accelerator
+from support.run.loader import COMPARED
 from support.run.run import Run
 from support.trained import load_trained
 from tiny import cyclegan_folder, in_halves, logged, same, saved
@@ -90,6 +92,22 @@ def test_stargans_discriminator_takes_five_steps_for_each_of_the_generator(
     of_discriminator = {"discriminator_wasserstein", "discriminator_classification", "discriminator_penalty"}
     for step, row in enumerate(rows):
         assert row.keys() - {"step"} == of_discriminator | (set() if step % 5 else of_generator)
+
+
+def test_stargan_loads_no_image_that_it_does_not_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    crops: Counter[int] = Counter()
+    crop = Domain.crop
+
+    def counted(domain: Domain, index: int, *rest: Any) -> Tensor:
+        crops[id(domain)] += index < FRESH  # others are for the report's classifier
+        return crop(domain, index, *rest)
+
+    watched = Watched(monkeypatch)
+    monkeypatch.setattr(Domain, "crop", counted)
+    stargan.main(replace(STARGAN, data=cyclegan_folder(tmp_path / "data", 12, 12), out=tmp_path / "run"))
+    run: Any = watched.runs[0]
+    trained = sum(crops[id(domain)] for domain in run.data.domains)
+    assert trained == run.step * run.settings.batch + COMPARED
 
 
 def test_stargans_gradients_are_those_of_its_equations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +306,7 @@ def test_pix2pix_is_one_generator_with_an_adversarial_loss_and_l1(
         raise AssertionError("pix2pix has no use for VGG")
 
     monkeypatch.setattr("support.data.gestures.DrawnPairs.__init__", few_pairs)
-    monkeypatch.setattr(asymmetricgan_gesture, "vgg_features", none_needed)
+    monkeypatch.setattr(asymmetricgan_gesture, "load_vgg", none_needed)
     watched = Watched(monkeypatch, before)
     settings = replace(PIX2PIX, out=tmp_path / "run", l1=70.0)
     asymmetricgan_gesture.main(settings)

@@ -268,13 +268,13 @@ def test_a_reconstruction_that_no_term_asks_for_is_not_made(
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_double_discriminators_are_two_or_one(count: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, saves = list[Any](), Run.saves
+    found, register = list[Any](), Run.register_states
 
     def watched(run: Run, **states: Any) -> None:
         found.append(states["discriminators"])
-        saves(run, **states)
+        register(run, **states)
 
-    monkeypatch.setattr(Run, "saves", watched)
+    monkeypatch.setattr(Run, "register_states", watched)
     name = "asymmetricgan_domains"
     importlib.import_module(name).main(
         replace(EXAMPLES[name], discriminators=count, out=tmp_path / "run", dry_run=True)

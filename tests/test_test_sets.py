@@ -148,7 +148,8 @@ def test_test_images_are_read_as_training_images_are(tmp_path: Path) -> None:
                 Image.fromarray(np.full((20, 20), level, dtype=np.uint16)).save(
                     tmp_path / part / name / f"{number}.png"
                 )
-    _, held_out, source = domain_sets(tmp_path, 16, 3, 0)
+    with pytest.warns(UserWarning, match="[ab]: the images are nearly black, none .* above 62 of 255"):
+        _, held_out, source = domain_sets(tmp_path, 16, 3, 0)
     assert level_of(held_out.shown_of_each(1)[0][0]) == round(1000 / 4095 * 255)
     assert source.count("becomes black and 4095 white") == 2
     assert "1023" not in source
@@ -181,8 +182,10 @@ def test_images_of_many_sizes_are_translated_one_by_one() -> None:
         ]
     assert scores["translated"] == wanted
     every, back = domain_pictures(model, images, ("a", "b")).values()
-    assert every.shape == back.shape == (3, 4 * (19 + 2) + 2, 3 * (35 + 2) + 2)
-    assert (every[:, 2 : 2 + 19, 2:8] == 1).all()  # an image of 22 pixels in the middle of 35
+    assert every.shape == back.shape == (3, 16 + 18 + 16 + 19 + 4 * 2 + 2, 3 * (35 + 2) + 2)
+    assert (every[:, 2 : 2 + 16, 2:8] == 1).all()  # an image of 22 pixels in the middle of 35
+    assert (every[:, 2 : 2 + 16, 8 : 8 + 22] < 1).any((0, 1)).all()
+    assert (every[:, 2 : 2 + 16, 30:39] == 1).all()
 
 
 SMALL: dict[str, Any] = {"size": 16, "width": 4, "discriminator_width": 4, "workers": 0, "tensorboard": False}

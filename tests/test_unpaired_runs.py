@@ -22,7 +22,6 @@ from asymgan import DEMO as ASYMGAN_DEMO
 from asyncgan import DEMO as ASYNCGAN_DEMO
 from asyncgan_munit import DEMO as MUNIT_DEMO
 from PIL import Image
-from support.cycle_models import networks
 from support.data.digits import DigitSettings
 from support.data.images import random_crop
 from support.report import logger
@@ -203,7 +202,8 @@ def test_the_cycle_of_x_trains_the_easy_direction_unless_it_is_detached(detach: 
         for method in ("cyclegan", "base", "extended")
     ]
     of_asyncgan = [
-        networks(replace(ASYNCGAN_DEMO, base=base, detach_fake_poor=detach))[0] for base in ("cyclegan", "asymgan")
+        asyncgan.networks(replace(ASYNCGAN_DEMO, base=base, detach_fake_poor=detach))[0]
+        for base in ("cyclegan", "asymgan")
     ]
     assert [model.detach_fake_poor for model in (*of_asymgan, *of_asyncgan)] == [detach] * 5
 

@@ -210,8 +210,12 @@ def compare(
 
     Raises:
         ValueError: a folder has no images, or a file cannot be read.
+        ImportError: matplotlib is missing for the picture; the extra ``evaluation`` has it.
     """
-    picture = None if picture is None else path_of("picture", picture)
+    if picture is not None:
+        import matplotlib as mpl  # noqa: F401  # fail before reading images, not after
+
+        picture = path_of("picture", picture)
     first, second = domain_entropy(dir_a, value_range), domain_entropy(dir_b, value_range)
     lines = [_described(first), _described(second), advice(first, second)]
     if picture is not None:
@@ -233,16 +237,13 @@ def main() -> None:
     try:
         import tyro
 
-        if any(word.startswith("--picture") for word in sys.argv):
-            import matplotlib as mpl  # noqa: F401  # fail before reading images, not after
+        import asymkit.evaluation.images  # noqa: F401  # Pillow
 
-        import asymkit.evaluation.images  # noqa: F401
-    except ImportError as error:
-        sys.exit(f'error: {error.name} is missing; pip install "asymkit[evaluation]"')
-    try:
         print(
             tyro.cli(compare, config=(tyro.conf.PositionalRequiredArgs,), prog="python -m asymkit.evaluation.entropy")
         )
+    except ImportError as error:
+        sys.exit(f'error: {error.name} is missing; pip install "asymkit[evaluation]"')
     except ValueError as error:
         sys.exit(f"error: {error}")
 

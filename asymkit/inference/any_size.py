@@ -40,7 +40,7 @@ class AnySize(nn.Module):
         super().__init__()
         modules(generator=generator)
         self.generator, self.value_range = generator, range_of(value_range)
-        self.divisor, self._least_side = divisor_of(generator, multiple), int(getattr(generator, "least_side", 1))
+        self.multiple, self._least_side = multiple_of(generator, multiple), int(getattr(generator, "least_side", 1))
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
         """Translate a batch.
@@ -81,7 +81,7 @@ class AnySize(nn.Module):
         for dim in (2, 3):
             side = x.shape[dim]
             least = side if exporting else max(side, self._least_side)
-            wanted = (least + self.divisor - 1) // self.divisor * self.divisor
+            wanted = (least + self.multiple - 1) // self.multiple * self.multiple
             if not exporting and wanted == side:
                 continue
             index, last = torch.arange(wanted, device=x.device), side - 1
@@ -91,10 +91,10 @@ class AnySize(nn.Module):
 
     def extra_repr(self) -> str:
         """The arguments it was built with, for ``print``."""
-        return f"multiple={self.divisor}, value_range={self.value_range}"
+        return f"multiple={self.multiple}, value_range={self.value_range}"
 
 
-def divisor_of(generator: nn.Module, multiple: int | None) -> int:
+def multiple_of(generator: nn.Module, multiple: int | None) -> int:
     """What height and width must be divisible by: ``multiple``, or the generator's own."""
     stated: int | None = getattr(generator, "multiple", None) if multiple is None else multiple
     if stated is None:

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from asymkit.arguments import at_least, modules, one_of
 from asymkit.checks import check_dense, check_images
-from asymkit.inference.any_size import divisor_of
+from asymkit.inference.any_size import multiple_of
 from asymkit.inference.tracing import GivenStatistics, Moments, ReceptiveField
 from asymkit.networks.generators import aux_size
 
@@ -70,7 +70,7 @@ class Tiled(nn.Module):
         super().__init__()
         one_of("statistics", statistics, ("exact", "reduced"))
         modules(generator=generator)
-        self.multiple, self.least_side = divisor_of(generator, multiple), int(getattr(generator, "least_side", 1))
+        self.multiple, self.least_side = multiple_of(generator, multiple), int(getattr(generator, "least_side", 1))
         self.tile = at_least("tile", tile, least=2 * max(self.multiple, self.least_side))
         self.overlap = None if overlap is None else at_least("overlap", overlap, least=0)
         # torch.compile would trace again for each set of statistics, and DataParallel's threads do not see the mode

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from asymkit.arguments import described, modules, number, numbers, one_of
-from asymkit.checks import as_image_pair, check_device, check_images, check_tensor
+from asymkit.checks import as_image_pair, check_device, check_image_pair, check_images, check_tensor
 from asymkit.networks.features import WeightSource, freeze_into_buffers, state_dict_of
 from asymkit.ops import gram_matrix
 from asymkit.precision import widen
@@ -235,7 +235,7 @@ def _features_of_both(
 
 def _check_images(prediction: Tensor, target: Tensor, one_size: bool) -> None:
     if one_size:
-        as_image_pair(prediction, target, ("prediction", "target"))
+        check_image_pair(prediction, target, ("prediction", "target"))
         return
     check_images(prediction, "prediction")
     check_images(target, "target")

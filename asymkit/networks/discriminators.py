@@ -198,7 +198,7 @@ class AuxDiscriminator(nn.Module):
 
     An MLP for a vector z, a PatchGAN with a receptive field of 20×20 for a spatial z. Neither has norms: mean and variance
     of z are what it has to tell apart, and a batch norm would make scores depend on the other images. He initialisation,
-    which CycleGAN code keeps, see :class:`asymkit.initialisation.HeStart`.
+    which CycleGAN code keeps, see :class:`asymkit.initialisation.HeInitialised`.
 
     Args:
         aux_channels: length of z, at most 4,096.

@@ -20,7 +20,7 @@ class AuxEncoder(nn.Module):
     A 7×7 convolution, three stride-2 convolutions (width, 2·width, then 4·width channels), three residual blocks and a 1×1
     convolution to z. The pooled form averages over the image and has **no instance norm**: a norm would remove the colour
     and contrast that z is to carry, and training would ignore z. Layers without a norm have He initialisation, which
-    CycleGAN code keeps, see :class:`asymkit.initialisation.HeStart`; the others are initialised from N(0, 0.02).
+    CycleGAN code keeps, see :class:`asymkit.initialisation.HeInitialised`; the others are initialised from N(0, 0.02).
 
     Args:
         in_channels: of the rich image, at most 4,096.

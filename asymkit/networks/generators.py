@@ -107,7 +107,7 @@ class AuxGenerator(nn.Module):
     concatenation to every feature map from there on; ``"cin_all"``, which is not in the paper, conditional instance norms
     everywhere, as in Augmented CycleGAN (Almahairi et al. 2018). Weights are initialised from N(0, 0.02), those that z
     enters by He initialisation, also in CycleGAN code, so that z changes the image from the first step, see
-    :class:`asymkit.initialisation.HeStart`.
+    :class:`asymkit.initialisation.HeInitialised`.
 
     Args:
         in_channels: of the poor image, at most 4,096.

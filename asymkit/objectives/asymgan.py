@@ -44,10 +44,10 @@ class Cycles(NamedTuple):
     fake_rich: Tensor  # x̂ = F(y, z), or F(y) without an encoder
     rebuilt_poor: Tensor  # y* = G(F(y, z))
     z: Tensor | None = None  # a sample of N(0, I)
-    code: Tensor | None = None  # ẑ = E(x)
+    encoded_z: Tensor | None = None  # ẑ = E(x)
     rebuilt_z: Tensor | None = None  # z* = E(F(y, z))
-    resampled: Tensor | None = None  # x̂₁ = F(G(x), z), extended objective
-    encoded: Tensor | None = None  # x̂₂ = F(y, E(x)), extended objective
+    rebuilt_resampled: Tensor | None = None  # x̂₁ = F(G(x), z), extended objective
+    fake_encoded: Tensor | None = None  # x̂₂ = F(y, E(x)), extended objective
 
     def detach(self) -> Cycles:
         """The same tensors detached, for the discriminators' step."""
@@ -120,14 +120,14 @@ class Translators(nn.Module):
             rebuilt_rich = self.poor_to_rich(seen_poor)
             fake_rich = self.poor_to_rich(y)
             return Cycles(x, y, fake_poor, rebuilt_rich, fake_rich, rebuilt_poor=self.rich_to_poor(fake_rich))
-        code = self.encoder(x)
-        z = torch.randn_like(code) if z is None else checked_aux(z, code)
-        calls = {"rebuilt_rich": (seen_poor, code), "fake_rich": (y, z)}
-        more = {"resampled": (seen_poor, z), "encoded": (y, code)} if self.extended else {}
+        encoded_z = self.encoder(x)
+        z = torch.randn_like(encoded_z) if z is None else checked_aux(z, encoded_z)
+        calls = {"rebuilt_rich": (seen_poor, encoded_z), "fake_rich": (y, z)}
+        more = {"rebuilt_resampled": (seen_poor, z), "fake_encoded": (y, encoded_z)} if self.extended else {}
         rich = in_one_batch(self.poor_to_rich, calls | more)  # as four calls of F
         rebuilt_poor = self.rich_to_poor(rich["fake_rich"])
-        rebuilt_z = self.encoder(rich["fake_rich"])
-        return Cycles(x, y, fake_poor=fake_poor, rebuilt_poor=rebuilt_poor, z=z, code=code, rebuilt_z=rebuilt_z, **rich)
+        codes = {"z": z, "encoded_z": encoded_z, "rebuilt_z": self.encoder(rich["fake_rich"])}
+        return Cycles(x, y, fake_poor=fake_poor, rebuilt_poor=rebuilt_poor, **codes, **rich)
 
     def to_poor(self, x: Tensor) -> Tensor:
         """Rich to poor, G(x) [AsymGAN Fig. 2 (3)]."""
@@ -241,24 +241,24 @@ def generator_terms(
         "adversarial_poor": gan.generator_loss(discriminators.poor(cycles.fake_poor)),  # Eq. 1
         "adversarial_rich": gan.generator_loss(discriminators.rich(cycles.fake_rich)),  # Eq. 2, 9
     }
-    if cycles.code is not None:
-        terms["adversarial_aux"] = gan.generator_loss(discriminators.score_aux(cycles.code))  # Eq. 7
+    if cycles.encoded_z is not None:
+        terms["adversarial_aux"] = gan.generator_loss(discriminators.score_aux(cycles.encoded_z))  # Eq. 7
     terms["cycle_rich"] = l1(cycles.rebuilt_rich, cycles.x)  # Eq. 3, 8
     terms["cycle_poor"] = l1(cycles.rebuilt_poor, cycles.y)  # Eq. 4, 10
     if cycles.z is not None and cycles.rebuilt_z is not None:
         terms["cycle_aux"] = aux_l1(cycles.rebuilt_z, cycles.z)  # Eq. 11
-    if cycles.resampled is None or cycles.encoded is None:
+    if cycles.rebuilt_resampled is None or cycles.fake_encoded is None:
         if content is not None or style is not None:
             raise ValueError("content and style compare F(y, E(x)): build Translators(..., extended=True) to have it")
         return terms
-    terms["adversarial_resampled"] = gan.generator_loss(discriminators.rich(cycles.resampled))  # Eq. 13
-    terms["adversarial_encoded"] = gan.generator_loss(discriminators.rich(cycles.encoded))  # Eq. 14
+    terms["adversarial_resampled"] = gan.generator_loss(discriminators.rich(cycles.rebuilt_resampled))  # Eq. 13
+    terms["adversarial_encoded"] = gan.generator_loss(discriminators.rich(cycles.fake_encoded))  # Eq. 14
     if content is not None:
-        terms["content"] = content(cycles.encoded, cycles.y)  # Eq. 15
+        terms["content"] = content(cycles.fake_encoded, cycles.y)  # Eq. 15
     if style is not None:
-        terms["style"] = style(cycles.encoded, cycles.x)  # Eq. 16
+        terms["style"] = style(cycles.fake_encoded, cycles.x)  # Eq. 16
     c, variation = cycles, TotalVariationLoss()  # Eq. 18
-    synthesised = c.fake_poor, c.rebuilt_rich, c.resampled, c.fake_rich, c.rebuilt_poor, c.encoded
+    synthesised = c.fake_poor, c.rebuilt_rich, c.rebuilt_resampled, c.fake_rich, c.rebuilt_poor, c.fake_encoded
     terms["total_variation"] = torch.stack([variation(image) for image in synthesised]).sum()
     return terms
 
@@ -291,10 +291,10 @@ def discriminator_terms(
         "adversarial_poor": gan.discriminator_loss(poor(cycles.y), poor(cycles.fake_poor)),  # Eq. 1
         "adversarial_rich": real_rich + gan(rich(cycles.fake_rich), False),  # Eq. 2, 9
     }
-    if cycles.code is not None and cycles.z is not None:
-        terms["adversarial_aux"] = gan.discriminator_loss(aux(cycles.z), aux(cycles.code))  # Eq. 7
-    if cycles.resampled is not None:
-        terms["adversarial_resampled"] = real_rich + gan(rich(cycles.resampled), False)  # Eq. 13
-    if cycles.encoded is not None:
-        terms["adversarial_encoded"] = real_rich + gan(rich(cycles.encoded), False)  # Eq. 14
+    if cycles.encoded_z is not None and cycles.z is not None:
+        terms["adversarial_aux"] = gan.discriminator_loss(aux(cycles.z), aux(cycles.encoded_z))  # Eq. 7
+    if cycles.rebuilt_resampled is not None:
+        terms["adversarial_resampled"] = real_rich + gan(rich(cycles.rebuilt_resampled), False)  # Eq. 13
+    if cycles.fake_encoded is not None:
+        terms["adversarial_encoded"] = real_rich + gan(rich(cycles.fake_encoded), False)  # Eq. 14
     return terms

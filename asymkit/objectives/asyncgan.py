@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asymkit.arguments import flags, modules, one_of
+from asymkit.arguments import instance_of, modules, one_of
 from asymkit.checks import check_images
 from asymkit.losses import LeastSquaresLoss
 from asymkit.losses.adversarial import AdversarialLoss
@@ -53,8 +53,8 @@ class PseudoPairs(NamedTuple):
     poor: Tensor  # ȳ_t = F(x), detached
     rebuilt: Tensor  # x_t = G(ȳ_t), or G(ȳ_t, E(x))
     z: Tensor | None = None  # a sample of N(0, I)
-    code: Tensor | None = None  # E(x)
-    sampled: Tensor | None = None  # G(ȳ_t, z)
+    encoded_z: Tensor | None = None  # E(x)
+    rebuilt_resampled: Tensor | None = None  # G(ȳ_t, z)
     rebuilt_z: Tensor | None = None  # ẑ = E(G(ȳ_t, z))
 
     def detach(self) -> PseudoPairs:
@@ -134,10 +134,11 @@ class Translators(asymgan.Translators):
             if z is not None:
                 raise ValueError("z given, but this model has no encoder")
             return PseudoPairs(x, poor, self.poor_to_rich(poor))
-        code = self.encoder(x)
-        z = torch.randn_like(code) if z is None else checked_aux(z, code)
-        rich = in_one_batch(self.poor_to_rich, {"rebuilt": (poor, code), "sampled": (poor, z)})
-        return PseudoPairs(x, poor, z=z, code=code, rebuilt_z=self.encoder(rich["sampled"]), **rich)
+        encoded_z = self.encoder(x)
+        z = torch.randn_like(encoded_z) if z is None else checked_aux(z, encoded_z)
+        rich = in_one_batch(self.poor_to_rich, {"rebuilt": (poor, encoded_z), "rebuilt_resampled": (poor, z)})
+        rebuilt_z = self.encoder(rich["rebuilt_resampled"])
+        return PseudoPairs(x, poor, z=z, encoded_z=encoded_z, rebuilt_z=rebuilt_z, **rich)
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def partial_generator_terms(
     pairs: PseudoPairs,
     discriminators: Discriminators,
     adversarial: AdversarialLoss | None = None,
-    reconstruction: bool = True,
+    weights: Weights | None = None,
 ) -> dict[str, Tensor]:
     """The unweighted loss terms of the hard direction in a partial step [Async-GAN Eq. 4].
 
@@ -169,7 +170,7 @@ def partial_generator_terms(
         pairs: output of :class:`Translators` with ``phase="partial"``.
         discriminators: D; freeze them with :func:`asymkit.frozen`.
         adversarial: None for least squares, or :class:`asymkit.LogisticLoss`.
-        reconstruction: False leaves out ``pseudo``, the L1 distance of G(ȳ_t) and x, as the paper's ablation does.
+        weights: terms of weight 0 are not computed, such as ``pseudo`` in the paper's ablation; None for the paper's.
 
     Returns:
         Scalars by the names of :class:`Weights`.
@@ -177,14 +178,17 @@ def partial_generator_terms(
     Raises:
         ValueError: pairs have z but discriminators have no ``aux``.
     """
-    (reconstruction,) = flags(reconstruction=reconstruction)
     check_step("pairs", pairs, PseudoPairs, discriminators, Discriminators, adversarial=adversarial)
-    gan = adversarial or LeastSquaresLoss()
-    terms = {"adversarial_rich": gan.generator_loss([discriminators.rich(fake) for fake in _fakes(pairs)])}
-    if reconstruction:
+    if weights is not None:
+        instance_of("weights", weights, Weights, "such as Weights(pseudo=0.0)")
+    gan, weights, terms = adversarial or LeastSquaresLoss(), weights or Weights(), dict[str, Tensor]()
+    if weights.adversarial_rich:
+        terms["adversarial_rich"] = gan.generator_loss([discriminators.rich(fake) for fake in _fakes(pairs)])
+    if weights.pseudo:
         terms["pseudo"] = l1(pairs.rebuilt, pairs.x)
-    if pairs.code is not None and pairs.z is not None and pairs.rebuilt_z is not None:
-        terms["adversarial_aux"] = gan.generator_loss(discriminators.score_aux(pairs.code))
+    if pairs.encoded_z is not None and weights.adversarial_aux:
+        terms["adversarial_aux"] = gan.generator_loss(discriminators.score_aux(pairs.encoded_z))
+    if pairs.z is not None and pairs.rebuilt_z is not None and weights.cycle_aux:
         terms["cycle_aux"] = aux_l1(pairs.rebuilt_z, pairs.z)
     return terms
 
@@ -210,10 +214,10 @@ def partial_discriminator_terms(
     gan = adversarial or LeastSquaresLoss()
     rich, aux = discriminators.rich, discriminators.score_aux
     terms = {"adversarial_rich": gan.discriminator_loss(rich(pairs.x), [rich(fake) for fake in _fakes(pairs)])}
-    if pairs.code is not None and pairs.z is not None:
-        terms["adversarial_aux"] = gan.discriminator_loss(aux(pairs.z), aux(pairs.code))
+    if pairs.encoded_z is not None and pairs.z is not None:
+        terms["adversarial_aux"] = gan.discriminator_loss(aux(pairs.z), aux(pairs.encoded_z))
     return terms
 
 
 def _fakes(pairs: PseudoPairs) -> list[Tensor]:
-    return [pairs.rebuilt] if pairs.sampled is None else [pairs.rebuilt, pairs.sampled]
+    return [pairs.rebuilt] if pairs.rebuilt_resampled is None else [pairs.rebuilt, pairs.rebuilt_resampled]

@@ -73,7 +73,7 @@ def conditional_instance_norm(
     check_images(x, "x")
     for name, given in (("scale", scale), ("shift", shift)):
         check_tensor(name, given, x.shape[:2], x.device, "hold one value per image and channel")
-    return _norm(x, scale, shift, activation, residual, eps, negative_slope)
+    return norm_of_images(x, scale, shift, activation, residual, eps, negative_slope)
 
 
 def instance_norm(
@@ -113,10 +113,10 @@ def instance_norm(
         if given is not None:
             check_tensor(name, given, x.shape[1:2], x.device, "hold one value per channel")
     scale, shift = (None if given is None else given.expand(x.shape[:2]) for given in (weight, bias))
-    return _norm(x, scale, shift, activation, residual, eps, negative_slope)
+    return norm_of_images(x, scale, shift, activation, residual, eps, negative_slope)
 
 
-def _norm(
+def norm_of_images(
     x: Tensor,
     scale: Tensor | None,
     shift: Tensor | None,
@@ -125,6 +125,7 @@ def _norm(
     eps: float,
     negative_slope: float,
 ) -> Tensor:
+    """Instance norm of feature maps that are checked already, as are scale and shift, (N, C); the rest is checked here."""
     if x.shape[2] * x.shape[3] < 2:
         raise ValueError(
             f"x must have more than one pixel per map to have a variance, got {tuple(x.shape)}; use larger images or fewer "

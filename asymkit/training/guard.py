@@ -42,7 +42,7 @@ class StepGuard:
     Attributes:
         steps: number of calls of :meth:`step`, replays included.
         skipped: number of skipped steps at the last reading of the counters.
-        in_a_row: number of consecutive skipped steps at the last reading of the counters.
+        consecutive_skips: number of consecutive skipped steps at the last reading of the counters.
 
     Raises:
         ValueError: limit or ``read_every`` is below 1.
@@ -62,7 +62,7 @@ class StepGuard:
     def __init__(self, limit: int = 20, read_every: int | None = None) -> None:
         self.limit = at_least("limit", limit)
         self.read_every = None if read_every is None else at_least("read_every", read_every)
-        self.steps, self.skipped, self.in_a_row = 0, 0, 0
+        self.steps, self.skipped, self.consecutive_skips = 0, 0, 0
         self._every = self._unread = 0  # steps between readings, and since the last one
         self._counts: Tensor | None = None  # on the device, since the last reading: skipped, in a row, the longest row
         self._values: dict[tuple[str, ...], Tensor] = {}  # terms of the last skipped step, by all their names
@@ -107,16 +107,16 @@ class StepGuard:
         self.steps += 1
         fine, values = _all_finite(named, [] if scaler is not None else gradients, device)
         if bool(fine):
-            self.in_a_row = 0
+            self.consecutive_skips = 0
             scaler.step(optimizer) if scaler is not None else optimizer.step()
             return True
-        self.skipped, self.in_a_row = self.skipped + 1, self.in_a_row + 1
+        self.skipped, self.consecutive_skips = self.skipped + 1, self.consecutive_skips + 1
         if scaler is not None:
             with suppress(RuntimeError):  # raised if these gradients were unscaled before, for clipping
                 scaler.unscale_(optimizer)  # scaler.update() requires it
         optimizer.zero_grad(set_to_none=True)
         bad = _non_finite_terms(dict(zip(named, values.tolist(), strict=True)))
-        self._warn_or_raise(f"step {self.steps} was not taken: {bad}", self.in_a_row)
+        self._warn_or_raise(f"step {self.steps} was not taken: {bad}", self.consecutive_skips)
         return False
 
     def replayed(self) -> None:
@@ -140,9 +140,9 @@ class StepGuard:
         unread, self._unread = self._unread, 0
         if self._counts is None or unread == 0:
             return
-        skipped, self.in_a_row, longest = map(int, self._counts.tolist())
-        if longest != self.in_a_row:
-            self._counts[2] = self.in_a_row
+        skipped, self.consecutive_skips, longest = map(int, self._counts.tolist())
+        if longest != self.consecutive_skips:
+            self._counts[2] = self.consecutive_skips
         if skipped == 0:
             return
         self.skipped += skipped
@@ -186,17 +186,17 @@ class StepGuard:
             self._counts = skipped.new_zeros(3) if self._counts is None else self._counts
             self._values[names] = self._counts.new_zeros(len(names))
         skipped, values = skipped.to(self._counts.device), values.to(self._counts.device)
-        total, in_a_row, longest = self._counts.unbind()
+        total, consecutive, longest = self._counts.unbind()
         total += skipped
-        in_a_row.add_(1).mul_(skipped)
-        torch.maximum(longest, in_a_row, out=longest)
+        consecutive.add_(1).mul_(skipped)
+        torch.maximum(longest, consecutive, out=longest)
         kept = self._values[names]
         kept.copy_(torch.where(skipped > 0, values, kept))
 
-    def _warn_or_raise(self, message: str, in_a_row: int) -> None:
-        if in_a_row >= self.limit:
+    def _warn_or_raise(self, message: str, consecutive: int) -> None:
+        if consecutive >= self.limit:
             raise FloatingPointError(
-                f"{message}; that makes {in_a_row} in a row. Look for images that are not finite, lower the learning "
+                f"{message}; that makes {consecutive} in a row. Look for images that are not finite, lower the learning "
                 "rate, or resume from an earlier training state"
             )
         warnings.warn(f"{message}; {self.skipped} skipped so far", stacklevel=3)

@@ -232,7 +232,7 @@ class ImagePools:
         (torch.Size([2, 3, 8, 8]), 2)
     """
 
-    KINDS = ("fake_poor", "fake_rich", "resampled", "encoded")
+    KINDS = ("fake_poor", "fake_rich", "rebuilt_resampled", "fake_encoded")
 
     def __init__(self, size: int = 50, capturable: bool = False) -> None:
         (capturable,) = flags(capturable=capturable)

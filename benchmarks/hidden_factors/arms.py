@@ -84,8 +84,8 @@ def pseudo_pairs(model: Translators, x: Tensor, poor: Tensor) -> PseudoPairs:
         return PseudoPairs(x, poor, model.poor_to_rich(poor))
     code = model.encoder(x)
     z = torch.randn_like(code)
-    rich = in_one_batch(model.poor_to_rich, {"rebuilt": (poor, code), "sampled": (poor, z)})
-    return PseudoPairs(x, poor, z=z, code=code, rebuilt_z=model.encoder(rich["sampled"]), **rich)
+    rich = in_one_batch(model.poor_to_rich, {"rebuilt": (poor, code), "rebuilt_resampled": (poor, z)})
+    return PseudoPairs(x, poor, z=z, encoded_z=code, rebuilt_z=model.encoder(rich["rebuilt_resampled"]), **rich)
 
 
 def paired_cycles(model: Translators, x: Tensor, y: Tensor) -> Cycles:
@@ -95,7 +95,7 @@ def paired_cycles(model: Translators, x: Tensor, y: Tensor) -> Cycles:
     z = torch.randn_like(code)
     rich = in_one_batch(model.poor_to_rich, {"rebuilt_rich": (y, code), "fake_rich": (y, z)})
     rebuilt_z = model.encoder(rich["fake_rich"])
-    return Cycles(x, y, fake_poor, rebuilt_poor=fake_poor, z=z, code=code, rebuilt_z=rebuilt_z, **rich)
+    return Cycles(x, y, fake_poor, rebuilt_poor=fake_poor, z=z, encoded_z=code, rebuilt_z=rebuilt_z, **rich)
 
 
 def coarse(images: Tensor, levels: int = 4) -> Tensor:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,8 +21,8 @@ from support.data.images import BUNDLED, Pixels, bundled_photos, grey
 from support.data.unpaired import FRESH, Domain, values_of
 from support.run.settings import RunSettings
 
-Sample = tuple[Tensor, int, Tensor, int]
-"""x (C, H, W) in [-1, 1] and its domain, y and its domain."""
+Sample = tuple[Any, ...]
+"""x (C, H, W) in [-1, 1] and its domain, y and its domain; or, without y, x, its domain and another one."""
 
 HELD_OUT = 10
 """Of the files of a domain one in ten is never trained on, where there is no test set."""
@@ -62,13 +62,15 @@ class DomainSettings(RunSettings):
         self.check_side("size", least=2**self.discriminator_layers, multiple_of=max(4, 2**self.discriminator_layers))
         self.check_side("picture_size", least=8)
 
-    def images(self) -> tuple[Domains, Domains, str]:
+    def images(self, pairs: bool = True) -> tuple[Domains, Domains, str]:
         """Training images, others of the same domains, and a sentence that says what they are; see :func:`domain_sets`."""
-        return domain_sets(self.data, self.size, self.channels, self.seed, self.value_range)
+        train, held_out, source = domain_sets(self.data, self.size, self.channels, self.seed, self.value_range)
+        train.pairs = pairs
+        return train, held_out, source
 
 
 class Domains(Dataset[Sample]):
-    """Pairs of images of two different domains; pair number ``index`` is the same in every run.
+    """Pairs of images of two different domains, or images and the names of two; ``index`` gives the same in every run.
 
     Args:
         domains: by name, in the order of their numbers.
@@ -77,6 +79,9 @@ class Domains(Dataset[Sample]):
         epoch: samples to an epoch.
         meaning: what the domains are besides their names, see :class:`support.run.loader.EndlessData`.
         whole: they are a test set, which is shown in whole images instead of crops.
+
+    Attributes:
+        pairs: samples have y, an image of the domain that x is translated to.
     """
 
     def __init__(
@@ -90,14 +95,16 @@ class Domains(Dataset[Sample]):
     ) -> None:
         self.names, self.domains = tuple(domains), tuple(domains.values())
         self.size, self.seed, self.epoch, self.broken = size, seed, epoch, self.domains[0].broken
-        self.whole = whole
+        self.whole, self.pairs = whole, True
         channels = str(self.domains[0].channels)
         self.meaning = {"domains by number": ", ".join(domains), "channels": channels, **meaning}
 
     def __getitem__(self, index: int) -> Sample:
         source, target = np.random.default_rng((self.seed, index)).permutation(len(self.names))[:2]
-        x, y = self.crop(int(source), 2 * index), self.crop(int(target), 2 * index + 1)
-        return x, int(source), y, int(target)
+        x = self.crop(int(source), 2 * index)
+        if not self.pairs:
+            return x, int(source), int(target)
+        return x, int(source), self.crop(int(target), 2 * index + 1), int(target)
 
     def crop(self, domain: int, number: int, size: int | None = None) -> Tensor:
         """Crop ``number`` of a domain, (channels, size, size) in [-1, 1]; None: the size of training."""
@@ -159,9 +166,9 @@ def domain_sets(
     files, tests = (
         {name: image_files(path, "data", PHOTOS) for name, path in each.items()} for each in (folders, test_folders)
     )
-    broken = BrokenFiles.among(*files.values(), *tests.values(), value_range=value_range)
-    for name, of_test in tests.items():  # what is found among fewer images may be another range
-        of_test.value_range, of_test.applied, of_test.note = files[name].value_range, files[name].applied, ""
+    broken = BrokenFiles.among(*files.values(), value_range=value_range)
+    if tests:
+        broken.join(BrokenFiles.among(*tests.values(), like=[files[name] for name in tests]))
     halves = {name: (each, tests[name]) if tests else each.split(HELD_OUT) for name, each in files.items()}
     counts = ", ".join(f"{name} {len(kept)}" for name, (kept, _) in halves.items())
     held = f"one file in {HELD_OUT} held out"

@@ -59,7 +59,9 @@ class BrokenFiles:
         )
 
     @classmethod
-    def among(cls, *parts: ImageFiles, value_range: ValueRange | None = None) -> BrokenFiles:
+    def among(
+        cls, *parts: ImageFiles, value_range: ValueRange | None = None, like: Iterable[ImageFiles] | None = None
+    ) -> BrokenFiles:
         """Those of a data set, found so far by inspecting some files of each of its parts.
 
         A wrong folder is noticed like this before the training, and a million files cost no more than a few hundred.
@@ -67,14 +69,18 @@ class BrokenFiles:
         Args:
             *parts: the files; how their values are read is known afterwards.
             value_range: stated by the user, see :meth:`asymkit.evaluation.folders.ImageFiles.inspect`.
+            like: for test images the training images of the same domains, inspected already: their values are read alike.
 
         Raises:
             ValueError: more than one in a hundred of those looked at cannot be read.
         """
         names = "\n\n".join("\n".join(files.names) for files in parts)
         broken, looked_at = cls(sum(map(len, parts)), hashlib.sha256(names.encode(errors="replace")).hexdigest()), 0
-        for files in parts:
-            found = files.inspect(value_range)
+        ranges = [value_range] * len(parts) if like is None else [files.value_range for files in like]
+        for files, of_part in zip(parts, ranges, strict=True):
+            found = files.inspect(of_part)
+            if like is not None and of_part is not None:
+                files.note = ""  # it is said of the training images
             broken.found |= {str(path): problem for path, problem in found.items()}
             looked_at += min(len(files), LOOKED_AT)
         if value_range is not None:
@@ -85,6 +91,11 @@ class BrokenFiles:
                 warnings.warn(f"data: {files.warning}", stacklevel=2)
         broken.check(looked_at)
         return broken
+
+    def join(self, others: BrokenFiles) -> None:
+        """Take over those of further files."""
+        self.total, self.names = self.total + others.total, f"{self.names} {others.names}"
+        self.found |= others.found
 
     def recall(self, found: dict[str, str]) -> None:
         """Take over what an earlier start of the run found, but for what has been mended or removed since."""

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 from asymkit.evaluation.folders import ImageFiles, has_images, image_files
 from asymkit.evaluation.images import ValueRange
 from support.data.files import PHOTOS, TRIES, BrokenFiles, check_has_data, in_turn, listed
-from support.data.held_out import HeldOut, in_batches, inspected
+from support.data.held_out import HeldOut, in_batches
 from support.data.images import BUNDLED, DERIVE, Pixels, PoorKind, as_tensor, bundled_photos, grey, random_crop, resized
 from support.run.settings import RunSettings, Size, sides, size_text
 
@@ -220,7 +220,7 @@ def unpaired(
     data = Unpaired(rich, other, size, (len(rich.images), len(other.images)), seed, meaning | values_of(parts))
     if not tests:
         return data, source + NO_TEST
-    test_broken = inspected(test_files, files)
+    test_broken = BrokenFiles.among(*test_files, like=files)
     if side_by_side:
         _check_wide(test_files[0], test_broken)
     data.test = _domains(test_files, rich_side, 1.0, test_broken)

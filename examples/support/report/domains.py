@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision.utils import make_grid
 
 from asymkit.objectives.asymmetricgan.unsupervised import Translators
 from support.data.domains import MEASURED, SHOWN, Domains, DomainSettings, Images, domain_batches
 from support.report.classifier import domain_accuracy, each_image, train_classifier
+from support.report.grids import grid
 from support.report.page import Snapshot
 from support.report.progress import with_bar
 from support.run.rng import seeded_inference
@@ -39,18 +39,15 @@ def domain_report(
 
     measured = held_out.shown_of_each(MEASURED, None, device)
     shown = held_out.shown_of_each(SHOWN, settings.picture_size, device)
-    return lambda trained: domain_snapshot(trained, classifier(), data.names, measured, shown)
 
+    def snapshot(trained: Translators) -> Snapshot:
+        figures: dict[str, float] = {}
+        for kind, shares in domain_accuracy(classifier(), trained, measured).items():
+            figures |= {f"accuracy_{kind}_{name}": share for name, share in zip(data.names, shares, strict=True)}
+            figures[f"accuracy_{kind}"] = sum(shares) / len(shares)
+        return Snapshot(domain_pictures(trained, shown, data.names), figures)
 
-def domain_snapshot(
-    model: Translators, classifier: nn.Module, names: Sequence[str], measured: Images, shown: Images
-) -> Snapshot:
-    """Images of every domain in all others, and the share that a classifier takes for them."""
-    figures: dict[str, float] = {}
-    for kind, shares in domain_accuracy(classifier, model, measured).items():
-        figures |= {f"accuracy_{kind}_{name}": share for name, share in zip(names, shares, strict=True)}
-        figures[f"accuracy_{kind}"] = sum(shares) / len(shares)
-    return Snapshot(domain_pictures(model, shown, names), figures)
+    return snapshot
 
 
 @seeded_inference()
@@ -59,22 +56,10 @@ def domain_pictures(model: Translators, images: Images, names: Sequence[str]) ->
     inputs = [image for batch in images for image in batch]
     sources = [domain for domain, batch in enumerate(images) for _ in batch]
     fakes = [each_image(model.dual, inputs, [domain] * len(inputs)) for domain in range(len(images))]
-    grids = {f"Every input to every domain: x, then {', '.join(names)}": _grid(inputs, *fakes)}
+    grids = {f"Every input to every domain: x, then {', '.join(names)}": grid(zip(inputs, *fakes, strict=True))}
     if model.reconstruction:
         fake = each_image(model.dual, inputs, [(source + 1) % len(images) for source in sources])
         there = "There and back: x, its translation to the next domain, its reconstruction"
-        grids[there] = _grid(inputs, fake, each_image(model.dual.reconstructor, fake, sources))
+        back = each_image(model.dual.reconstructor, fake, sources)
+        grids[there] = grid(zip(inputs, fake, back, strict=True))
     return grids
-
-
-def _grid(*columns: Sequence[Tensor]) -> Tensor:
-    """Images side by side, one of each column to a row; those of several sizes in the middle of white."""
-    pictures = [image for row in zip(*columns, strict=True) for image in row]
-    height, width = (max(image.shape[dim] for image in pictures) for dim in (1, 2))
-    framed = []
-    for image in pictures:
-        canvas = image.new_ones(image.shape[0], height, width)
-        top, left = (height - image.shape[1]) // 2, (width - image.shape[2]) // 2
-        canvas[:, top : top + image.shape[1], left : left + image.shape[2]] = image
-        framed.append(canvas)
-    return make_grid(framed, nrow=len(columns), normalize=True, value_range=(-1, 1), pad_value=1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from asymkit.evaluation import psnr
 from asymkit.objectives.asymmetricgan import supervised
 from support.report.grids import grid
 from support.report.page import Snapshot
@@ -37,7 +38,7 @@ def gesture_pictures(model: supervised.Translators, pairs: Pairs, rows: int = 5,
         caption = "There and back: x, l_y, y' = Gᵗ(x, l_y), y, l_x, x̂ = Gʳ(y', l_x)"
     return {
         "One photo, many skeletons: x, then Gᵗ(x, l) for the skeleton l above": grid(table),
-        caption: _grid(*there),
+        caption: grid(zip(*there, strict=True)),
     }
 
 
@@ -54,15 +55,6 @@ def gesture_figures(model: supervised.Translators, pairs: Pairs, batch: int = 8)
         if cycles.rebuilt_x is not None:
             values["psnr_rebuilt_db"] = psnr(cycles.rebuilt_x, cycles.x)
         for name, value in values.items():
-            sums[name] = sums.get(name, 0.0) + value.sum().item() / len(pairs[0])
+            finite = value.clamp_max(100)  # it is infinite for equal images
+            sums[name] = sums.get(name, 0.0) + finite.sum().item() / len(pairs[0])
     return sums
-
-
-def psnr(made: Tensor, wanted: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of images in [-1, 1], (N,), in decibels."""
-    return 10 * torch.log10(4 / (made - wanted).square().mean((1, 2, 3)).clamp_min(1e-10))
-
-
-def _grid(*columns: Tensor) -> Tensor:
-    """Batches side by side."""
-    return grid(zip(*columns, strict=True))

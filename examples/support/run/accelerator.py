@@ -9,7 +9,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import set_seed
 
 from asymkit.arguments import at_least
-from support.run.checkpoint import threads_of
+from support.run.checkpoint import saved_entry
 from support.run.settings import MOST_SEED, RunSettings
 
 SMALL = 2**18
@@ -66,7 +66,7 @@ def threads_for(settings: RunSettings) -> int:
         return settings.threads
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1  # launchers share the cores between the processes
     if settings.resume and alone:
-        before = threads_of(settings.folder / "checkpoint.pt")
+        before: int | None = saved_entry(settings.folder / "checkpoint.pt", "threads")
         if before is not None and before <= (os.cpu_count() or 1):
             return before
     return 1 if settings.work <= SMALL else THREADS

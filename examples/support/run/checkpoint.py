@@ -100,17 +100,8 @@ def load_checkpoint(path: Path, parts: Mapping[str, Stateful], samples: int = 1,
     return saved["step"], saved["seconds"]
 
 
-def settings_of(path: Path) -> dict[str, Any]:
-    """The settings that a run's checkpoint, or else the one before it, was written with; none where neither tells."""
-    return _entry(path, "settings") or {}
-
-
-def threads_of(path: Path) -> int | None:
-    """How many threads it was computed by, of which the last bits of sums depend; None where neither tells."""
-    return _entry(path, "threads")
-
-
-def _entry(path: Path, name: str) -> Any:
+def saved_entry(path: Path, name: str) -> Any:
+    """What a run's checkpoint, or else the one before it, says of "settings" or "threads"; None where neither tells."""
     for candidate in (path, previous_of(path)):
         with suppress(Exception):  # damaged files are named when they are loaded; mmap leaves tensors on the disk
             return torch.load(candidate, map_location="cpu", weights_only=True, mmap=True)[name]

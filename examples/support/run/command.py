@@ -17,7 +17,7 @@ from accelerate import PartialState
 from tqdm import tqdm
 
 from support.run.atomic_write import previous_of, write_json
-from support.run.checkpoint import settings_of
+from support.run.checkpoint import saved_entry
 from support.run.folder_lock import LOCK, lock_folder
 from support.run.settings import RunSettings
 from support.run.settings_file import as_plain, options, read_settings
@@ -139,7 +139,7 @@ def open_run(settings: RunSettings) -> None:
             lock_folder(folder)  # a run that has no checkpoint yet may be in it
         if not held:
             raise ValueError(f"resume: no checkpoint {str(checkpoint)!r}; start without --resume first")
-        _compare(settings_of(checkpoint), plain, settings.FIXED, folder)
+        _compare(saved_entry(checkpoint, "settings") or {}, plain, settings.FIXED, folder)
     if PartialState().is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
         lock_folder(folder)

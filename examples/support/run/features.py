@@ -9,7 +9,7 @@ from asymkit import VGGFeatures
 OPTIONS = "as options: weights are --features FILE, --features random, or auto; layers are --...-layer(s)"
 
 
-def vgg_features(
+def load_vgg(
     weights: str, *layers: list[str], net: Literal["vgg16", "vgg19"] = "vgg16"
 ) -> tuple[list[VGGFeatures], list[str]]:
     """A frozen VGG for each list of layers, none where there are no lists, and what a reader of the results must know about them.

@@ -38,8 +38,8 @@ class Run:
 
         run = Run(settings, data)
         ddp_model = run.prepare(model)
-        average = run.average(model)
-        run.saves(model=model, optimizer=optimizer)
+        ema = run.ema(model)
+        run.register_states(model=model, optimizer=optimizer)
         for x, y in run.batches(page):
             loss = ...
             run.backward(loss)
@@ -47,7 +47,7 @@ class Run:
             if run.ends_step:
                 optimizer.step()
                 optimizer.zero_grad()
-                average.update()
+                ema.update()
 
     It never sees the objective. A run ends after the epochs or the minutes of its settings, or by a signal such as Ctrl-C,
     always with a checkpoint and a report.
@@ -91,14 +91,14 @@ class Run:
         self._guards.append(StepGuard(self.settings.skips))
         return self._guards[-1]
 
-    def saves(self, **states: Stateful) -> None:
+    def register_states(self, **states: Stateful) -> None:
         """What checkpoints hold, by name; networks themselves, since wrappers change the names of parameters."""
         self.states |= states
 
-    def average(self, model: torch.nn.Module) -> MovingAverage:
+    def ema(self, model: torch.nn.Module) -> MovingAverage:
         """A moving average of a model with ``--ema``, or the model itself; what checkpoints hold and the report shows."""
-        self._average = MovingAverage(model, self.settings.ema)
-        return self._average
+        self._ema = MovingAverage(model, self.settings.ema)
+        return self._ema
 
     def captured(self, step: Callable[..., None], *optimizers: torch.optim.Optimizer) -> Callable[..., None]:
         """A step from batches to updated weights, ``zero_grad`` included; with ``--graph`` as one CUDA graph."""
@@ -148,7 +148,7 @@ class Run:
         broken_files = self.folder / "broken-files.txt"
         self._loader = BatchLoader(self.accelerator, data, settings.batch, settings.workers, broken_files)
         # what the data mean is compared first: it says more than that weights do not fit
-        self.states = {"data": self._loader, **self.states, "average": self._average, "losses": self._history}
+        self.states = {"data": self._loader, **self.states, "average": self._ema, "losses": self._history}
         self.states |= {} if plan is None else {"intermediate": plan.intermediate}
         if settings.resume:
             self.step, self.seconds = load_checkpoint(
@@ -158,7 +158,7 @@ class Run:
         self.accelerator.print("\n".join([*page.notes, *summary(settings, self._steps, epoch, processes, self.device)]))
         self._dry = DryRun(self.accelerator, data, plan, self._steps) if settings.dry_run else None
         self.logger = RunLogger(
-            settings, page, self._average.model, self._history, self.accelerator, self.step, self.progress
+            settings, page, self._ema.model, self._history, self.accelerator, self.step, self.progress
         )
         if self.main:
             write_settings(settings)  # now that a run of them can be
