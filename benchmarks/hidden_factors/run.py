@@ -31,11 +31,12 @@ from hidden_factors.pictures import draw
 from hidden_factors.scenes import Scenes
 from hidden_factors.scores import score
 from hidden_factors.tables import repeated
-from hidden_factors.train import Training, best_step, train
+from hidden_factors.train import Trained, Training, best_step, train
 
 HERE = Path(__file__).parent
 RESULTS = report.RESULTS / "hidden_factors" / "cpu.json"
-MEASURED = ("data.py", "scenes.py", "scores.py", "arms.py", "train.py")
+MUNIT = HERE.parent.parent / "examples" / "asyncgan_munit.py"
+MEASURED = (*(HERE / name for name in ("data.py", "scenes.py", "scores.py", "arms.py", "train.py")), MUNIT)
 """Files on which a figure depends, beside asymkit."""
 
 Set = Literal["strokes", "determined", "scenes"]
@@ -105,7 +106,7 @@ def entries(path: Path) -> dict[str, Any]:
 
 def code() -> str:
     """A hash of what a figure depends on."""
-    own = b"".join((HERE / name).read_bytes() for name in MEASURED)
+    own = b"".join(path.read_bytes() for path in MEASURED)
     return hashlib.sha256(report.package().encode() + own).hexdigest()[:12]
 
 
@@ -132,12 +133,20 @@ def measured(run: Run, options: Options) -> tuple[dict[str, Any], Translators]:
         "seconds": round(trained.seconds, 1),
         "steps": trained.steps,
         "images of each domain": trained.steps * options.training.batch,
+        "cost": costs(trained),
         "best step": best_step(trained.history),
         "last": _rounded(score(trained.last, data)),
         "best": _rounded(score(trained.best, data)),
         "validation": [_rounded(look) for look in trained.history],
     }
     return entry, trained.last
+
+
+def costs(trained: Trained) -> dict[str, float]:
+    """What a run has taken, by the names of :data:`hidden_factors.claims.COSTS`."""
+    parameters = sum(weight.numel() for weight in trained.last.parameters())
+    per_step = {"CPU ms a step": round(1000 * trained.cpu_seconds / trained.steps, 1)} if trained.steps else {}
+    return {"parameters": parameters, **per_step}
 
 
 def plan(options: Options, todo: list[Run]) -> str:
@@ -152,7 +161,7 @@ def plan(options: Options, todo: list[Run]) -> str:
             seconds[run.arm, run.factors] = 60 * options.training.minutes
         else:
             few, more = (replace(options.training, steps=steps, looks=1) for steps in (2, 8))
-            times = [train(ARMS[run.arm], options.data(run.factors), each, 0).seconds for each in (few, more)]
+            times = [train(ARMS[run.arm], options.data(run.factors), each, 0).cpu_seconds for each in (few, more)]
             seconds[run.arm, run.factors] = (times[1] - times[0]) / 6 * options.training.steps
     lines = [f"{arm}, {factors} factors: {each:.0f} s for each seed" for (arm, factors), each in seconds.items()]
     total = sum(seconds[run.arm, run.factors] for run in todo) / 60

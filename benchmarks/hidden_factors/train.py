@@ -6,6 +6,7 @@ import copy
 import time
 from dataclasses import dataclass
 
+import asyncgan_munit as munit
 import torch
 from support.run.ema import MovingAverage
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from asymkit import AsyncScheduler, ImagePools, frozen, linear_decay
 from asymkit.objectives import asyncgan
 from asymkit.objectives.asyncgan import Translators
-from hidden_factors.arms import Arm, paired_cycles, pseudo_pairs
+from hidden_factors.arms import Arm, MunitTranslators, paired_cycles, pseudo_pairs
 from hidden_factors.data import Data, Pairs
 from hidden_factors.scores import directions, sampled
 
@@ -27,7 +28,7 @@ class Training:
     aux: int = 4  # length of z
     batch: int = 16
     steps: int = 1200
-    minutes: float = 0.0  # after which a run ends; 0: only its steps end it
+    minutes: float = 0.0  # of processor time, after which a run ends; 0: only its steps end it
     lr_g: float = 5e-4  # for the first half of the run; then it falls to zero
     lr_d: float = 2e-4
     average: float = 0.99  # decay of the moving average of the weights, which is what is scored
@@ -46,6 +47,7 @@ class Trained:
     steps: int
     seconds: float
     history: list[dict[str, float]]  # errors on the validation strokes
+    cpu_seconds: float = 0.0  # of all threads
 
 
 def train(arm: Arm, data: Data, options: Training, seed: int) -> Trained:
@@ -62,6 +64,14 @@ def train(arm: Arm, data: Data, options: Training, seed: int) -> Trained:
         optimizer.zero_grad()
         arm.weights.total(terms).backward()
         optimizer.step()
+
+    def munit_step(rich: Pairs, poor: Pairs) -> None:
+        assert isinstance(model, MunitTranslators)
+        x, y, of_images = rich.rich, poor.poor, (discriminators.rich, discriminators.poor)
+        made = model.net(x, y)
+        with frozen(discriminators):
+            update(optimizer_g, munit.generator_terms(made, x, y, *of_images))
+        update(optimizer_d, munit.discriminator_terms(made, x, y, *of_images))
 
     def joint(rich: Pairs, poor: Pairs) -> None:
         paired = arm.schedule == "supervised"
@@ -81,10 +91,10 @@ def train(arm: Arm, data: Data, options: Training, seed: int) -> Trained:
     easy = [model.rich_to_poor, discriminators.poor]
     second = partial if arm.schedule == "async" else joint  # with the easy direction frozen
     scheduler = AsyncScheduler(joint, second, easy, options.epochs, options.period)
-    step = scheduler if arm.schedule in {"async", "more"} else joint
+    step = scheduler if arm.schedule in {"async", "more"} else munit_step if arm.munit else joint
     generator, validation = torch.Generator().manual_seed(1000 + seed), Validation(data)
     history: list[dict[str, float]] = []
-    best, begin, step_number, progress = model, time.monotonic(), 0, 0.0
+    best, begin, cpu_begin, step_number, progress = model, time.monotonic(), time.process_time(), 0, 0.0
     while progress < 1:
         for optimizer, rate in ((optimizer_g, options.lr_g), (optimizer_d, options.lr_d)):
             optimizer.param_groups[0]["lr"] = rate * linear_decay(progress)
@@ -93,13 +103,14 @@ def train(arm: Arm, data: Data, options: Training, seed: int) -> Trained:
         step(rich, poor)
         average.update()
         step_number += 1
-        minutes = (time.monotonic() - begin) / 60
+        minutes = (time.process_time() - cpu_begin) / 60
         progress = max(step_number / options.steps, minutes / options.minutes if options.minutes else 0.0)
         if progress >= min(1.0, (len(history) + 1) / options.looks):
             history.append({"step": step_number} | validation.errors(average.model.eval()))
             if best_step(history) == step_number:
                 best = copy.deepcopy(average.model)
-    return Trained(average.model.eval(), best.eval(), step_number, time.monotonic() - begin, history)
+    seconds, cpu_seconds = time.monotonic() - begin, time.process_time() - cpu_begin
+    return Trained(average.model.eval(), best.eval(), step_number, seconds, history, cpu_seconds)
 
 
 def best_step(history: list[dict[str, float]]) -> int:
