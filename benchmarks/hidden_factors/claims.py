@@ -28,6 +28,8 @@ LOWER_IS_BETTER = {
     "noise": "how much worse the rebuild is with noise of 0.1 on G(x)",
     "quantised": "how much worse it is with G(x) in 16 levels",
     "style": "hidden factors of F(y, E(x')) against those of another x'",
+    "translation error": "translations to each other domain against the truth",
+    "reconstruction error": "the way back from a translation against the image",
     **COSTS,
 }
 HIGHER_IS_BETTER = {
@@ -35,6 +37,8 @@ HIGHER_IS_BETTER = {
     "bits": "entropy of the hidden factors of F(y, z) over z for one y, in parts of the true entropy",
     "right": "share of F(y) of the true y whose determined factors are right",
     "right from G(x)": "share of F(G(x)) whose determined factors are right",
+    "domain accuracy": "share of translations that a classifier of real images takes for one of their target domain",
+    "real accuracy": "share of real images that it takes for one of their domain",
 }
 
 
@@ -70,6 +74,7 @@ ERRORS = ("x→y error", "y→x error")
 WITH_Z = (*ERRORS, "factors from y", "bits", "style")
 ALONE = {"asymgan-zcycle1": "z", "async": "the asynchronous schedule", "cyclegan-light": "a light G"}
 """What each of three arms has alone that the arm "all-three" has together."""
+OF_DOMAINS = ("translation error", "domain accuracy")
 CLAIMS = (
     *(
         Claim(arm, rival, score, about)
@@ -116,6 +121,27 @@ CLAIMS = (
         for arm, alone in ALONE.items()
         for score in (*ERRORS, "factors from y")
     ),
+    *(
+        Claim(arm, rival, score, about)
+        for arm, rival, about in (
+            *((pair, "stargan", "two generators beat StarGAN") for pair in ("S1", "S2", "S3")),
+            ("shared", "stargan", "AsymmetricGAN's objective beats StarGAN's, with one generator"),
+            *((pair, "shared", "two generators beat one, with the same objective") for pair in ("S1", "S2", "S3")),
+            *((f"{pair}-narrow", "shared", "two generators beat one of as many weights") for pair in ("S2", "S3")),
+            ("S3", "partly-shared", "sharing nothing is better"),
+            ("S2-double", "S2-no-identity", "the identity loss helps"),
+            ("S2-double", "S2-no-structure", "MS-SSIM helps"),
+            ("S2-double", "S2-no-cycle", "the colour cycle helps"),
+            ("S2-double", "S2", "a second discriminator helps"),
+        )
+        for score in OF_DOMAINS
+    ),
+    *(
+        Claim(pair, "S3", score, f"a light reconstructor is as good: at most {MARGIN:.0%} worse", MARGIN)
+        for pair in ("S1", "S2")
+        for score in OF_DOMAINS
+    ),
+    *(Claim(pair, "S3", score, "a light reconstructor is cheaper") for pair in ("S1", "S2") for score in COSTS),
     *(
         Claim(arm, rival, score, "G hides less where the cycle of x trains F alone")
         for arm, rival in (("cyclegan-stop", "cyclegan"), ("async-stop", "async"))

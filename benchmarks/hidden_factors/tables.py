@@ -22,6 +22,8 @@ COLUMNS = {
     "directions": ("x→y error", "x→y accuracy", "y→x error", "rebuild", "bits", "style"),
     "leak": ("rebuild", "rebuild from y", "leak", "factors", "factors from y", "factor leak", "noise", "quantised"),
     "determined": ("x→y error", "y→x error", "right", "right from G(x)"),
+    "domains": ("translation error", "reconstruction error", "domain accuracy"),
+    "folder": ("reconstruction error", "domain accuracy", "real accuracy"),
 }
 
 
@@ -175,13 +177,17 @@ def _block(text: str, found: Sequence[Entry]) -> str:
     return text if found else "Not measured."
 
 
+def _table(kind: str, columns: str) -> Callable[[Results], str]:
+    return lambda _: _block(scores_table(_of(kind), COLUMNS[columns]), _of(kind))
+
+
 BLOCKS: dict[str, Callable[[Results], str]] = {
-    "hidden-factors-directions": lambda _: _block(scores_table(_of("strokes"), COLUMNS["directions"]), _of("strokes")),
+    "hidden-factors-directions": _table("strokes", "directions"),
     "hidden-factors-short": lambda _: short_table(_of("strokes")),
-    "hidden-factors-leak": lambda _: _block(scores_table(_of("strokes"), COLUMNS["leak"]), _of("strokes")),
-    "hidden-factors-determined": lambda _: _block(
-        scores_table(_of("determined"), COLUMNS["determined"]), _of("determined")
-    ),
+    "hidden-factors-leak": _table("strokes", "leak"),
+    "hidden-factors-determined": _table("determined", "determined"),
+    "hidden-factors-domains": _table("domains", "domains"),
+    "hidden-factors-folder": _table("folder", "folder"),
     "hidden-factors-costs": lambda _: _block(costs_table(measured()), [run for run in measured() if run.get("cost")]),
     "hidden-factors-verdicts": lambda _: _block(verdicts_table(measured()), measured()),
     "hidden-factors-scores": lambda _: legend(),
