@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import asyncgan_munit as munit
 import pytest
 import torch
 from hidden_factors import run, tables
-from hidden_factors.arms import ARMS, coarse, pseudo_pairs
-from hidden_factors.claims import Claim, interval, verdict
+from hidden_factors.arms import ARMS, MunitTranslators, coarse, pseudo_pairs
+from hidden_factors.claims import CLAIMS, HIGHER_IS_BETTER, LOWER_IS_BETTER, Claim, interval, verdict
 from hidden_factors.data import BACKGROUND, BINS, FACTORS, STROKE, Data, Part, Strokes, digits_of
 from hidden_factors.scenes import CLASSES, Scenes, nearest_class, segmentation
 from hidden_factors.scores import entropy, score
@@ -22,6 +23,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from asymkit.evaluation.leak import quantised
+from asymkit.objectives import asyncgan
 from asymkit.objectives.asymgan import Translators
 
 PARTS: tuple[Part, ...] = typing.get_args(Part)
@@ -226,6 +228,7 @@ def test_pseudo_pairs_are_those_of_the_objective() -> None:
 
 
 KINDS = {"nothing", "supervised", "cyclegan-noise", "cyclegan-stop", "asymgan-z2", "extended-zcycle1", "async-oracle"}
+KINDS |= {"munit", "cyclegan-light", "all-three"}
 
 
 @pytest.mark.parametrize(
@@ -243,10 +246,72 @@ def test_every_arm_trains(arm: str) -> None:
 def test_arms_are_what_their_names_say() -> None:
     stopped = {name for name, arm in ARMS.items() if name != "nothing" and arm.networks(4, 1, 4)[0].detach_fake_poor}
     assert stopped == {"cyclegan-stop", "async-stop"}
-    weights = {name: ARMS[name].weights.cycle_aux for name in ("asymgan", "asymgan-zcycle0.1", "asymgan-zcycle1")}
+    of_each: dict[str, Any] = {name: ARMS[name].weights for name in ("asymgan", "asymgan-zcycle0.1", "asymgan-zcycle1")}
+    weights = {name: each.cycle_aux for name, each in of_each.items()}
     assert weights == {"asymgan": 10, "asymgan-zcycle0.1": 0.1, "asymgan-zcycle1": 1}
     encoders: dict[str, Any] = {name: ARMS[name].networks(4, 1, 4)[0].encoder for name in ("asymgan", "asymgan-z2")}
     assert {name: encoder.aux_channels for name, encoder in encoders.items()} == {"asymgan": 4, "asymgan-z2": 2}
+    ways: dict[str, Any] = {name: ARMS[f"{name}-zcycle1"] for name in ("asymgan", "concat", "concat-all", "cin-all")}
+    injections = {name: arm.networks(4, 1, 4)[0].poor_to_rich.injection for name, arm in ways.items()}
+    assert injections == {"asymgan": "cin", "concat": "concat", "concat-all": "concat_all", "cin-all": "cin_all"}
+    assert all(arm.weights.cycle_aux == 1 for arm in ways.values())
+    combined = replace(ARMS["all-three"], light=False, about=ARMS["async-asymgan-zcycle1"].about)
+    assert combined == ARMS["async-asymgan-zcycle1"]
+    assert replace(ARMS["all-three"], schedule="joint", about=ARMS["asymgan-light"].about) == ARMS["asymgan-light"]
+
+
+def test_a_light_generator_has_a_sixteenth_of_the_weights() -> None:
+    light, full = (ARMS[name].networks(16, 3, 4)[0] for name in ("asymgan-light", "asymgan-zcycle1"))
+    assert weights_of(light.rich_to_poor) < weights_of(full.rich_to_poor) / 12
+    assert weights_of(light.poor_to_rich) == weights_of(full.poor_to_rich)
+    assert weights_of(light.encoder) == weights_of(full.encoder)
+    x = torch.rand(2, 3, 16, 16)
+    assert light.to_poor(x).shape == x.shape
+
+
+def weights_of(network: Any) -> int:
+    return sum(weight.numel() for weight in network.parameters())
+
+
+def test_munit_trains_the_networks_of_its_example() -> None:
+    model, discriminators = ARMS["munit"].networks(8, 2, 4)
+    assert isinstance(model, MunitTranslators)
+    x, y, style = torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16), torch.randn(2, 4)
+    made, net = model.net(x, y), model.net
+    assert torch.equal(model.to_rich(y, style), net.to_rich(y, style))
+    assert torch.equal(model.to_poor(x), net.poor.decoder(net.rich.content(x), torch.zeros(2, 4)))
+    assert torch.equal(model.to_poor(x), model.to_poor(x))  # nothing is sampled where scores are counted
+    assert model.encoder is net.rich.style
+    assert weights_of(model) == weights_of(net)  # none is counted twice, none is left out
+    terms = munit.generator_terms(made, x, y, discriminators.rich, discriminators.poor)
+    ARMS["munit"].weights.total(terms).backward()
+    assert all(weight.grad is not None for weight in model.parameters())
+
+
+def test_a_run_keeps_what_it_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([10.0, *(10.0 + step for step in range(1, 7)), 16.6])
+    monkeypatch.setattr("hidden_factors.train.time.process_time", lambda: next(ticks))
+    trained = train(ARMS["cyclegan"], Strokes(1), TINY, seed=0)
+    assert run.costs(trained) == {"parameters": weights_of(trained.last), "CPU ms a step": 1100.0}
+    assert run.costs(train(ARMS["nothing"], Strokes(1), TINY, 0)) == {"parameters": 0}
+
+
+@pytest.mark.parametrize("arm", ["cyclegan", "async", "more", "async-oracle"])
+def test_minutes_end_a_run(arm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    minutes, partial = iter(range(100)), list[Any]()
+    monkeypatch.setattr("hidden_factors.train.time.process_time", lambda: 60.0 * next(minutes))
+    terms = asyncgan.partial_generator_terms
+
+    def counted(*given: Any) -> dict[str, Tensor]:
+        partial.append(given)
+        return terms(*given)
+
+    monkeypatch.setattr(asyncgan, "partial_generator_terms", counted)
+    options = replace(TINY, steps=1000, minutes=8.0)
+    trained = train(ARMS[arm], Strokes(1, determined=True), options, seed=0)
+    assert trained.steps == 8
+    assert [look["step"] for look in trained.history] == [4, 8]
+    assert len(partial) == (arm in {"async", "async-oracle"})  # the phases are counted in minutes as well
 
 
 def test_a_run_follows_from_its_seed() -> None:
@@ -288,6 +353,17 @@ def test_verdicts_by_hand() -> None:
     assert verdict([0.0, 0.0, 0.0]) == "undecided"
     assert Claim("a", "b", "leak", "").difference(0.1, 0.3) == pytest.approx(0.2)
     assert Claim("a", "b", "bits", "").difference(0.1, 0.3) == pytest.approx(-0.2)
+    nearly = Claim("a", "b", "leak", "", margin=0.1)  # "as good" is at most a tenth worse
+    assert nearly.difference(0.32, 0.3) == pytest.approx(0.01)
+    assert nearly.difference(0.34, 0.3) == pytest.approx(-0.01)
+    assert Claim("a", "b", "bits", "", margin=0.1).difference(0.95, 1.0) == pytest.approx(0.05)
+
+
+def test_claims_are_about_arms_that_there_are() -> None:
+    for claim in CLAIMS:
+        assert any({claim.arm, claim.rival} <= kind.arms.keys() for kind in (run.TWO, run.MANY)), claim
+    assert {claim.score for claim in CLAIMS} <= LOWER_IS_BETTER.keys() | HIGHER_IS_BETTER.keys()
+    assert len({(claim.arm, claim.rival, claim.score, claim.margin) for claim in CLAIMS}) == len(CLAIMS)
 
 
 def test_a_command_goes_on_where_it_was_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -364,10 +440,55 @@ def test_tables_hold_mean_interval_seeds_and_verdicts() -> None:
     assert rows[4] == "|  | about asymgan | last | 3 | 5 | 0.2000 ± 0.2484 | – |"
     verdicts = tables.verdicts_table(entries).splitlines()
     assert (
-        verdicts[2] == "| AsymGAN leaks less | leak | about asymgan | about cyclegan | 3.58 "
+        verdicts[2] == "| AsymGAN leaks less | leak | about asymgan | about cyclegan | strokes 16² | 3.58 | 5 "
         "| holds (0.3000 ± 0.2484) | holds (0.3000 ± 0.2484) |"
     )
     assert verdicts[3].startswith(
-        "| AsymGAN is nearer to the true y | x→y error | about asymgan | about cyclegan | 3.58 | undecided (0.0000"
+        "| AsymGAN is nearer to the true y | x→y error | about asymgan | about cyclegan | strokes 16² | 3.58 | 5 "
+        "| undecided (0.0000"
     )
     assert len(verdicts) == 4
+
+
+def test_runs_of_equal_minutes_stand_apart_from_those_of_equal_steps() -> None:
+    entries = [entry(arm, seed, leak) for arm, leak in (("cyclegan", 0.5), ("asymgan", 0.1)) for seed in range(3)]
+    timed = [
+        entry(arm, seed, leak) | {"training": {"minutes": 2.0}, "steps": 100 * (seed + 1)}
+        for arm, leak in (("cyclegan", 0.25), ("asymgan", 0.25))
+        for seed in range(3)
+    ]
+    both = [*entries, *timed]
+    rows = tables.scores_table(both, ("leak",)).splitlines()
+    assert [row for row in rows if "about cyclegan | last" in row] == [
+        "| 3.58 | about cyclegan | last | 3 | 5 | 0.5000 ± 0.0000 |",
+        "|  | about cyclegan | last | 3 | 100 to 300 in 2 min | 0.2500 ± 0.0000 |",
+    ]
+    verdicts = [row for row in tables.verdicts_table(both).splitlines() if "| leak |" in row]
+    assert [("| 5 |" in row, "| holds (0.4000" in row) for row in verdicts] == [(True, True), (False, False)]
+    assert "| 100 to 300 in 2 min | undecided (0.0000" in verdicts[1]
+    for found in (both, [*timed, *entries]):  # neither the dial nor the short table is of them
+        assert tables.gains(found, "asymgan", "cyclegan") == tables.gains(entries, "asymgan", "cyclegan")
+        assert tables.short_table(found, "asymgan") == tables.short_table(entries, "asymgan")
+
+
+def test_the_dial_is_of_one_setting() -> None:
+    def runs(steps: int, factors: tuple[int, ...], leak: float) -> list[dict[str, Any]]:
+        about = {"steps": steps, "training": {"steps": steps}}
+        arms = (("cyclegan", leak + 0.5), ("asymgan", leak))
+        return [entry(arm, 0, value) | about | {"factors": k} for k in factors for arm, value in arms]
+
+    wide, long = runs(5, (0, 1, 2), 0.25), runs(9, (1,), 0.5)
+    found = [tables.gains(entries, "asymgan", "cyclegan")["leak"] for entries in (wide + long, long + wide)]
+    assert found == 2 * [{0.0: [0.5], tables.BITS: [0.5], 2 * tables.BITS: [0.5]}]
+
+
+def test_costs_are_a_table_and_decide_claims() -> None:
+    costs = {"cyclegan": {"parameters": 2000, "CPU ms a step": 20.5}, "cyclegan-light": {"parameters": 1500}}
+    entries = [entry(arm, seed, 0.5) | {"cost": cost} for arm, cost in costs.items() for seed in range(3)]
+    assert tables.costs_table([*entries, entry("asymgan", 0, 0.5)]).splitlines()[2:] == [
+        "| strokes 16² | about cyclegan | 3 | 2,000 | 20.5 |",
+        "|  | about cyclegan-light | 3 | 1,500 | – |",
+    ]
+    [row] = [row for row in tables.verdicts_table(entries).splitlines() if "cheaper" in row]
+    assert "| parameters | about cyclegan-light | about cyclegan |" in row
+    assert row.endswith("| holds (500.0000 ± 0.0000) | holds (500.0000 ± 0.0000) |")

@@ -3,7 +3,8 @@
 All arms have the same networks, apart from where z enters, the same discriminators, optimizers and images. z is a
 vector in all of them: a spatial one, AsymGAN's base version, needs images of 64² or more for its discriminator.
 "Base" and "extended" mean the objectives of Eq. 12 and 19. The extended one is without its perceptual terms, whose
-network knows photographs, and, but for one arm, without total variation, which strokes are full of. Compact MUNIT is not among them.
+network knows photographs, and, but for one arm, without total variation, which strokes are full of. Compact MUNIT is that of
+``examples/asyncgan_munit.py``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
+import asyncgan_munit as munit
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -22,12 +24,14 @@ from asymkit.evaluation.leak import quantised
 from asymkit.networks.generators import Injection
 from asymkit.objectives import asyncgan
 from asymkit.objectives.asyncgan import Cycles, Discriminators, PseudoPairs, Translators
-from asymkit.objectives.terms import in_one_batch
+from asymkit.objectives.terms import TermWeights, in_one_batch
 
 Schedule = Literal["joint", "async", "more", "supervised", "none"]
 """Joint steps only; asynchronous; partial steps without pairs; true pairs in place of the cycles; no training."""
 
 PLAIN = asyncgan.Weights(total_variation=0.0)
+Z1 = replace(PLAIN, cycle_aux=1.0)
+"""λ of z's cycle 1, what most arms with z have since it was found to be better than the paper's 10."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,9 @@ class Arm:
     extended: bool = False
     noise: float = 0.0  # standard deviation of what is added to G(x) in the rich cycle
     detach: bool = False  # the rich cycle does not train G, which then gains nothing by hiding x in G(x)
-    weights: asyncgan.Weights = PLAIN
+    light: bool = False  # G has a quarter of F's width, and so a sixteenth of its weights
+    munit: bool = False  # MUNIT's auto-encoders and objective, in joint steps; z is its style of rich images
+    weights: TermWeights = PLAIN
     schedule: Schedule = "joint"
     transform: Callable[[Tensor], Tensor] = field(default=lambda images: images)  # of the poor half of a pseudo pair
     oracle: bool = False  # the poor half of a pseudo pair is the true one
@@ -51,14 +57,17 @@ class Arm:
             return Translators(nn.Identity(), nn.Identity()), Discriminators(nn.Identity(), nn.Identity())
         size: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": "resize"}
         rich, poor = (PatchDiscriminator(width=2 * width, layers=2) for _ in range(2))
+        if self.munit:
+            return MunitTranslators(munit.Munit(width, -(-blocks // 2), aux)), Discriminators(rich, poor)
+        easy = size | {"width": max(1, width // 4)} if self.light else size
         if self.injection is None:
-            cycle = NoisyCycle(ResnetGenerator(**size), ResnetGenerator(**size), detach_fake_poor=self.detach)
+            cycle = NoisyCycle(ResnetGenerator(**easy), ResnetGenerator(**size), detach_fake_poor=self.detach)
             cycle.noise = self.noise
             return cycle, Discriminators(rich, poor)
         aux = self.aux or aux
         to_rich = AuxGenerator(aux_channels=aux, injection=self.injection, **size)
         encoder = AuxEncoder(aux_channels=aux, width=width)
-        model = Translators(ResnetGenerator(**size), to_rich, encoder, self.extended, self.detach)
+        model = Translators(ResnetGenerator(**easy), to_rich, encoder, self.extended, self.detach)
         return model, Discriminators(rich, poor, AuxDiscriminator(aux))
 
 
@@ -76,6 +85,28 @@ class NoisyCycle(Translators):
         fake_poor, fake_rich = self.rich_to_poor(x), self.poor_to_rich(y)
         rebuilt_rich = self.poor_to_rich(fake_poor + self.noise * torch.randn_like(fake_poor))
         return Cycles(x, y, fake_poor, rebuilt_rich, fake_rich, self.rich_to_poor(fake_rich))
+
+
+class MunitTranslators(Translators):
+    """Compact MUNIT as translators: z is its style of rich images, and poor images are made in the mean of styles."""
+
+    def __init__(self, net: munit.Munit) -> None:
+        rich, poor, length = net.rich, net.poor, net.style_length
+        super().__init__(MunitDirection(rich, poor, length), MunitDirection(poor, rich, length), rich.style)
+        self.net = net
+
+
+class MunitDirection(nn.Module):
+    """The content of one domain decoded as an image of the other, without a style in the mean of N(0, I)."""
+
+    def __init__(self, source: munit.AutoEncoder, target: munit.AutoEncoder, style: int) -> None:
+        super().__init__()
+        self.content, self.decoder, self.style = source.content, target.decoder, style
+
+    def forward(self, image: Tensor, style: Tensor | None = None) -> Tensor:
+        """Translate."""
+        style = image.new_zeros(len(image), self.style) if style is None else style
+        return self.decoder(self.content(image), style)
 
 
 def pseudo_pairs(model: Translators, x: Tensor, poor: Tensor) -> PseudoPairs:
@@ -114,6 +145,12 @@ def blurred(images: Tensor) -> Tensor:
 
 
 CYCLE = partial(Arm, injection=None)
+INJECTIONS: tuple[tuple[str, str, Injection], ...] = (
+    ("concat", "concat", "concat"),
+    ("concat-all", "concat_all", "concat_all"),
+    ("cin-all", "CIN in every norm", "cin_all"),
+)
+"""Ways for z to enter F other than CIN in the middle blocks, with the beginning of an arm's name and what it is called."""
 ARMS = {
     "nothing": Arm("Do nothing: both translators are the identity", schedule="none"),
     "supervised": Arm("Supervised: AsymGAN with true pairs in place of the cycles", "cin", schedule="supervised"),
@@ -128,14 +165,17 @@ ARMS = {
         )
         for value in (0, 0.1, 1)
     },
-    "extended-zcycle1": Arm(
-        "AsymGAN, extended objective, CIN, λ of z's cycle 1",
-        "cin",
-        extended=True,
-        weights=replace(PLAIN, cycle_aux=1.0),
-    ),
-    "concat-zcycle1": Arm(
-        "AsymGAN, base objective, concat, λ of z's cycle 1", "concat", weights=replace(PLAIN, cycle_aux=1.0)
+    **{
+        f"{name}-zcycle1": Arm(f"AsymGAN, base objective, {about}, λ of z's cycle 1", injection, weights=Z1)
+        for name, about, injection in INJECTIONS
+    },
+    "extended-zcycle1": Arm("AsymGAN, extended objective, CIN, λ of z's cycle 1", "cin", extended=True, weights=Z1),
+    "munit": Arm("Compact MUNIT", "cin", munit=True, weights=munit.Weights()),
+    "cyclegan-light": CYCLE("CycleGAN, light G", light=True),
+    "asymgan-light": Arm("AsymGAN, λ of z's cycle 1, light G", "cin", light=True, weights=Z1),
+    "async-asymgan-zcycle1": Arm("AsymGAN, asynchronous, λ of z's cycle 1", "cin", schedule="async", weights=Z1),
+    "all-three": Arm(
+        "AsymGAN, asynchronous, λ of z's cycle 1, light G", "cin", light=True, schedule="async", weights=Z1
     ),
     "asymgan-concat": Arm("AsymGAN, base objective, concat", "concat"),
     "asymgan-concat-all": Arm("AsymGAN, base objective, concat_all", "concat_all"),

@@ -11,6 +11,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+COSTS = {
+    "parameters": "weights of the generators and encoders in training",
+    "CPU ms a step": "processor time of a training step",
+}
+"""Of a whole run, not of one of its epochs."""
 LOWER_IS_BETTER = {
     "x→y error": "G(x) against the true y",
     "y→x error": "F(y, z) against the nearest rich image of what y shows",
@@ -23,30 +28,39 @@ LOWER_IS_BETTER = {
     "noise": "how much worse the rebuild is with noise of 0.1 on G(x)",
     "quantised": "how much worse it is with G(x) in 16 levels",
     "style": "hidden factors of F(y, E(x')) against those of another x'",
+    "translation error": "translations to each other domain against the truth",
+    "reconstruction error": "the way back from a translation against the image",
+    **COSTS,
 }
 HIGHER_IS_BETTER = {
     "x→y accuracy": "share of G(x) that a classifier of real poor images reads right",
     "bits": "entropy of the hidden factors of F(y, z) over z for one y, in parts of the true entropy",
     "right": "share of F(y) of the true y whose determined factors are right",
     "right from G(x)": "share of F(G(x)) whose determined factors are right",
+    "domain accuracy": "share of translations that a classifier of real images takes for one of their target domain",
+    "real accuracy": "share of real images that it takes for one of their domain",
 }
 
 
 @dataclass(frozen=True)
 class Claim:
-    """An arm is better than another by a score."""
+    """An arm is better than another by a score, or as good where there is a margin."""
 
     arm: str
     rival: str
     score: str
     about: str
+    margin: float = 0.0  # by which part of the rival's score the arm may be worse
 
     def difference(self, own: float, other: float) -> float:
-        """Positive where the arm is better."""
-        return other - own if self.score in LOWER_IS_BETTER else own - other
+        """Positive where the claim is right: by how much the arm is better, and the margin."""
+        better = other - own if self.score in LOWER_IS_BETTER else own - other
+        return better + self.margin * abs(other)
 
 
-RIVALS = ("cyclegan", "cyclegan-noise", "cyclegan-low")
+MARGIN = 0.1
+"""What is worse by less than a tenth is as good."""
+RIVALS = ("cyclegan", "cyclegan-noise", "cyclegan-low", "munit")
 OF_Z = {
     "factors from y": "z carries what the poor image lacks",
     "leak": "AsymGAN leaks less",
@@ -56,6 +70,11 @@ OF_Z = {
     "bits": "z makes many images of one",
 }
 """By the score that decides."""
+ERRORS = ("x→y error", "y→x error")
+WITH_Z = (*ERRORS, "factors from y", "bits", "style")
+ALONE = {"asymgan-zcycle1": "z", "async": "the asynchronous schedule", "cyclegan-light": "a light G"}
+"""What each of three arms has alone that the arm "all-three" has together."""
+OF_DOMAINS = ("translation error", "domain accuracy")
 CLAIMS = (
     *(
         Claim(arm, rival, score, about)
@@ -63,6 +82,13 @@ CLAIMS = (
         for arm in ("asymgan", "asymgan-zcycle1")
         for rival in RIVALS
     ),
+    Claim("asymgan-zcycle1", "munit", "style", "a z that is encoded brings the factors of its image along"),
+    *(
+        Claim("asymgan-zcycle1", f"{way}-zcycle1", score, "z enters best by CIN in the middle blocks")
+        for way in ("concat", "concat-all", "cin-all")
+        for score in WITH_Z
+    ),
+    *(Claim("extended-zcycle1", "asymgan-zcycle1", score, "the extended objective is better") for score in WITH_Z),
     *(
         Claim("asymgan-zcycle1", "asymgan", score, "z's cycle weighs less than images' cycles")
         for score in ("x→y error", "y→x error", "rebuild", "style")
@@ -73,6 +99,49 @@ CLAIMS = (
         for rival in ("cyclegan", "cyclegan-y", "more")
     ),
     Claim("async-stop", "cyclegan-stop", "right", "the asynchronous schedule helps the hard direction"),
+    *(
+        Claim("async-asymgan-zcycle1", "asymgan-zcycle1", score, "the asynchronous schedule helps the hard direction")
+        for score in ("y→x error", "factors from y", "style")
+    ),
+    *(
+        Claim(arm, rival, score, f"a light G is as good: at most {MARGIN:.0%} worse", MARGIN)
+        for arm, rival, scores in (
+            ("cyclegan-light", "cyclegan", ERRORS),
+            ("asymgan-light", "asymgan-zcycle1", WITH_Z),
+        )
+        for score in scores
+    ),
+    *(
+        Claim(arm, rival, score, "a light G is cheaper")
+        for arm, rival in (("cyclegan-light", "cyclegan"), ("asymgan-light", "asymgan-zcycle1"))
+        for score in COSTS
+    ),
+    *(
+        Claim("all-three", arm, score, f"all three together beat {alone} alone")
+        for arm, alone in ALONE.items()
+        for score in (*ERRORS, "factors from y")
+    ),
+    *(
+        Claim(arm, rival, score, about)
+        for arm, rival, about in (
+            *((pair, "stargan", "two generators beat StarGAN") for pair in ("S1", "S2", "S3")),
+            ("shared", "stargan", "AsymmetricGAN's objective beats StarGAN's, with one generator"),
+            *((pair, "shared", "two generators beat one, with the same objective") for pair in ("S1", "S2", "S3")),
+            *((f"{pair}-narrow", "shared", "two generators beat one of as many weights") for pair in ("S2", "S3")),
+            ("S3", "partly-shared", "sharing nothing is better"),
+            ("S2-double", "S2-no-identity", "the identity loss helps"),
+            ("S2-double", "S2-no-structure", "MS-SSIM helps"),
+            ("S2-double", "S2-no-cycle", "the colour cycle helps"),
+            ("S2-double", "S2", "a second discriminator helps"),
+        )
+        for score in OF_DOMAINS
+    ),
+    *(
+        Claim(pair, "S3", score, f"a light reconstructor is as good: at most {MARGIN:.0%} worse", MARGIN)
+        for pair in ("S1", "S2")
+        for score in OF_DOMAINS
+    ),
+    *(Claim(pair, "S3", score, "a light reconstructor is cheaper") for pair in ("S1", "S2") for score in COSTS),
     *(
         Claim(arm, rival, score, "G hides less where the cycle of x trains F alone")
         for arm, rival in (("cyclegan-stop", "cyclegan"), ("async-stop", "async"))

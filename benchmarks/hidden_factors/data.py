@@ -101,7 +101,7 @@ class Strokes:
         """As :class:`Data` says."""
         strokes, digits = digits_of(part)
         places = torch.randint(len(digits), (count,), generator=generator)
-        stroke = _placed(strokes[places], self.size, generator)
+        stroke = placed(strokes[places], self.size, generator)
         chance = torch.rand(count, self.factors, generator=generator)
         factors = self._by_class(digits[places]) if self.determined else chance
         if self.factors == len(FACTORS):
@@ -179,7 +179,7 @@ def _fit(pixels: Tensor, stroke: Tensor, grain: Tensor) -> tuple[Tensor, Tensor]
     return colours, (pixels - parts @ colours).square().mean((1, 2))
 
 
-def _placed(strokes: Tensor, size: int, generator: torch.Generator) -> Tensor:
+def placed(strokes: Tensor, size: int, generator: torch.Generator) -> Tensor:
     """Strokes (N, 1, 8, 8) turned by up to 9 degrees, scaled to 0.8 to 1 of the side and shifted by up to 8 % of it."""
     chance = 2 * torch.rand(len(strokes), 4, generator=generator) - 1
     angle, scale, shift = 0.157 * chance[:, 0], 0.9 + 0.1 * chance[:, 1], 0.16 * chance[:, 2:]

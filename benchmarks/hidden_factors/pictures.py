@@ -33,9 +33,10 @@ def draw(path: Path, models: Mapping[str, Translators], data: Data) -> None:
         columns += [gap, model.to_poor(truth.rich)]
         codes = [sampled(model, 1, generator) for _ in range(SAMPLES if model.encoder else 1)]
         columns += [model.to_rich(truth.poor, z if z is None else z.expand(ROWS, -1)) for z in codes]
-    rows = zip(*(_enlarged(images) for images in columns), strict=True)
+    rows = zip(*(enlarged(images) for images in columns), strict=True)
     save_image(grid(rows), path)
 
 
-def _enlarged(images: Tensor) -> Tensor:
+def enlarged(images: Tensor) -> Tensor:
+    """Each pixel as a square of several."""
     return interpolate(images, scale_factor=ENLARGED, mode="nearest")

@@ -35,8 +35,8 @@ def score(model: asymgan.Translators, data: Data, part: Part = "test", count: in
     fake_rich = model.to_rich(truth.poor, sampled(model, count, generator))
     scores = directions(data, fake_poor, fake_rich, truth) | data.recognised(fake_poor, fake_rich, truth)
     scores |= {
-        "rebuild": _apart(rebuilt, truth.rich),
-        "rebuild from y": _apart(control, truth.rich),
+        "rebuild": apart(rebuilt, truth.rich),
+        "rebuild from y": apart(control, truth.rich),
     }
     scores["leak"] = scores["rebuild from y"] - scores["rebuild"]
     disturbed = {
@@ -44,7 +44,7 @@ def score(model: asymgan.Translators, data: Data, part: Part = "test", count: in
         "quantised": quantised(fake_poor, LEVELS),
     }
     for name, image in disturbed.items():
-        scores[name] = _apart(model.to_rich(image, code), truth.rich) - scores["rebuild"]
+        scores[name] = apart(model.to_rich(image, code), truth.rich) - scores["rebuild"]
     if data.factors:
         found = {"factors": rebuilt, "factors from y": control}
         for name, image in found.items():
@@ -59,7 +59,7 @@ def score(model: asymgan.Translators, data: Data, part: Part = "test", count: in
 def directions(data: Data, fake_poor: Tensor, fake_rich: Tensor, truth: Pairs) -> Scores:
     """The errors of both directions, by whose sum the best epoch is chosen."""
     nearest = data.render(truth.layout, data.read(fake_rich, truth.layout))
-    return {"x→y error": _apart(fake_poor, truth.poor), "y→x error": _apart(fake_rich, nearest)}
+    return {"x→y error": apart(fake_poor, truth.poor), "y→x error": apart(fake_rich, nearest)}
 
 
 def sampled(model: asymgan.Translators, count: int, generator: torch.Generator) -> Tensor | None:
@@ -105,5 +105,6 @@ def _determined(data: Data, truth: Pairs, found: dict[str, Tensor]) -> Scores:
     return right
 
 
-def _apart(images: Tensor, truth: Tensor) -> float:
+def apart(images: Tensor, truth: Tensor) -> float:
+    """Mean absolute difference in parts of the value range."""
     return (images - truth).abs().mean().item() / 2

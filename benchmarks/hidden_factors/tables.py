@@ -6,11 +6,12 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from report import RESULTS, Results, table
 
-from hidden_factors.claims import CLAIMS, HIGHER_IS_BETTER, LOWER_IS_BETTER, Claim, interval, verdict
+from hidden_factors.claims import CLAIMS, COSTS, HIGHER_IS_BETTER, LOWER_IS_BETTER, Claim, interval, verdict
 
 Entry = Mapping[str, Any]
 FOLDER = RESULTS / "hidden_factors"
@@ -21,6 +22,8 @@ COLUMNS = {
     "directions": ("x→y error", "x→y accuracy", "y→x error", "rebuild", "bits", "style"),
     "leak": ("rebuild", "rebuild from y", "leak", "factors", "factors from y", "factor leak", "noise", "quantised"),
     "determined": ("x→y error", "y→x error", "right", "right from G(x)"),
+    "domains": ("translation error", "reconstruction error", "domain accuracy"),
+    "folder": ("reconstruction error", "domain accuracy", "real accuracy"),
 }
 
 
@@ -39,31 +42,67 @@ def scores_table(entries: Iterable[Entry], columns: Sequence[str]) -> str:
     for (_, _, _, factors, arm), runs in _grouped(entries).items():
         for when in WHEN if runs[0]["steps"] else WHEN[:1]:
             row: dict[str, Any] = {"hidden bits": f"{factors * BITS:.3g}", "arm": arm, "epoch": when}
-            row |= {"seeds": len(runs), "steps": max(run["steps"] for run in runs)}
-            row |= {name: _shown([run[when][name] for run in runs if name in run[when]]) for name in columns}
+            row |= {"seeds": len(runs), "steps": budget(runs)}
+            row |= {name: _shown(_values(runs, name, when)) for name in columns}
             rows.append(row)
     return table(("hidden bits", "arm", "epoch", "seeds", "steps", *columns), rows)
 
 
+def budget(runs: Sequence[Entry]) -> int | str:
+    """Steps of runs with one setting, and the minutes that have ended them, if it was those."""
+    steps = [run["steps"] for run in runs]
+    if not (minutes := _minutes(runs[0])):
+        return max(steps)
+    return f"{min(steps):,} to {max(steps):,} in {minutes:g} min"
+
+
+def costs_table(entries: Iterable[Entry]) -> str:
+    """One row for each arm whose cost was measured, in a set and a size: the mean over its runs."""
+    found: dict[tuple[str, str], list[Entry]] = {}
+    for runs in _grouped(entry for entry in entries if entry.get("cost")).values():
+        found.setdefault((_set(runs[0]), runs[0]["about"]), []).extend(runs)
+    rows: list[dict[str, Any]] = [
+        {"set": place, "arm": arm, "runs": len(runs)}
+        | {name: fmean(values) for name in COSTS if (values := _values(runs, name))}
+        for (place, arm), runs in found.items()
+    ]
+    return table(("set", "arm", "runs", *COSTS), rows)
+
+
 def verdicts_table(entries: Iterable[Entry]) -> str:
-    """One row for each claim and number of factors that was measured."""
+    """One row for each claim, set, budget and number of factors that was measured."""
     grouped, rows = _grouped(entries), []
     for claim in CLAIMS:
         for own, other in _pairs(grouped, claim.arm, claim.rival):
             row: dict[str, Any] = {"claim": claim.about, "score": claim.score}
             row |= {"arm": own[0]["about"], "against": other[0]["about"]}
-            row |= {"hidden bits": f"{own[0]['factors'] * BITS:.3g}"}
+            row |= {
+                "set": _set(own[0]),
+                "hidden bits": f"{own[0]['factors'] * BITS:.3g}",
+                "steps": budget([*own, *other]),
+            }
             for when in WHEN:
                 found = _differences(claim, own, other, when)
                 row[f"{when} epoch"] = f"{verdict(found)} ({_shown(found)})" if found else None
             if row["last epoch"]:
                 rows.append(row)
-    return table(("claim", "score", "arm", "against", "hidden bits", "last epoch", "best epoch"), rows)
+    columns = ("claim", "score", "arm", "against", "set", "hidden bits", "steps", "last epoch", "best epoch")
+    return table(columns, rows)
 
 
 def gains(entries: Iterable[Entry], arm: str, rival: str) -> dict[str, dict[float, list[float]]]:
-    """The dial: by score and hidden bits, by how much every seed of an arm is better than a rival on strokes."""
-    pairs = _pairs(_grouped(entry for entry in entries if entry["set"] == "strokes"), arm, rival)
+    """The dial: by score and hidden bits, by how much every seed of an arm is better than a rival on strokes.
+
+    Of the setting, other than minutes, in which both were run with most numbers of factors, then seeds, then steps.
+    """
+    settings: dict[tuple[str, ...], list[tuple[list[Entry], list[Entry]]]] = {}
+    for pair in _pairs(_grouped(_of_equal_steps(entry for entry in entries if entry["set"] == "strokes")), arm, rival):
+        settings.setdefault((str(pair[0][0]["size"]), _settings(pair[0][0])), []).append(pair)
+    pairs = max(
+        settings.values(),
+        key=lambda pairs: (len(pairs), sum(min(map(len, pair)) for pair in pairs), pairs[0][0][0]["steps"]),
+        default=[],
+    )
     found: dict[str, dict[float, list[float]]] = {}
     for claim in CLAIMS:
         for own, other in pairs:
@@ -87,7 +126,7 @@ def repeated(found: Mapping[str, Entry], kept: Mapping[str, Entry]) -> str:
 
 def short_table(entries: Iterable[Entry], arm: str = "asymgan-zcycle1", rival: str = "cyclegan") -> str:
     """Two arms by every claim about them, after the last epoch: of the settings with most seeds of both, then most steps."""
-    both = _pairs(_grouped(entries), arm, rival)
+    both = _pairs(_grouped(_of_equal_steps(entries)), arm, rival)
     if not both:
         return "Not measured."
     seeds, steps = most = max((min(map(len, pair)), pair[0][0]["steps"]) for pair in both)
@@ -138,13 +177,18 @@ def _block(text: str, found: Sequence[Entry]) -> str:
     return text if found else "Not measured."
 
 
+def _table(kind: str, columns: str) -> Callable[[Results], str]:
+    return lambda _: _block(scores_table(_of(kind), COLUMNS[columns]), _of(kind))
+
+
 BLOCKS: dict[str, Callable[[Results], str]] = {
-    "hidden-factors-directions": lambda _: _block(scores_table(_of("strokes"), COLUMNS["directions"]), _of("strokes")),
+    "hidden-factors-directions": _table("strokes", "directions"),
     "hidden-factors-short": lambda _: short_table(_of("strokes")),
-    "hidden-factors-leak": lambda _: _block(scores_table(_of("strokes"), COLUMNS["leak"]), _of("strokes")),
-    "hidden-factors-determined": lambda _: _block(
-        scores_table(_of("determined"), COLUMNS["determined"]), _of("determined")
-    ),
+    "hidden-factors-leak": _table("strokes", "leak"),
+    "hidden-factors-determined": _table("determined", "determined"),
+    "hidden-factors-domains": _table("domains", "domains"),
+    "hidden-factors-folder": _table("folder", "folder"),
+    "hidden-factors-costs": lambda _: _block(costs_table(measured()), [run for run in measured() if run.get("cost")]),
     "hidden-factors-verdicts": lambda _: _block(verdicts_table(measured()), measured()),
     "hidden-factors-scores": lambda _: legend(),
     "hidden-factors-commands": lambda _: _block(commands(measured()), measured()),
@@ -156,10 +200,36 @@ def _grouped(entries: Iterable[Entry]) -> dict[tuple[str, int, str, int, str], l
     """Runs that differ in nothing but the seed: by set, size, settings, factors and arm."""
     found: dict[tuple[str, int, str, int, str], list[Entry]] = {}
     for entry in sorted(entries, key=lambda entry: (entry["factors"], entry["seed"])):
-        settings = json.dumps(entry["training"], sort_keys=True)
-        key = (entry["set"], entry["size"], settings, entry["factors"], entry["about"])
+        key = (entry["set"], entry["size"], _settings(entry), entry["factors"], entry["about"])
         found.setdefault(key, []).append(entry)
     return found
+
+
+def _settings(entry: Entry) -> str:
+    return json.dumps(entry["training"], sort_keys=True)
+
+
+def _minutes(entry: Entry) -> float:
+    """After which a run was ended; 0 for one of a number of steps."""
+    minutes: float = entry["training"].get("minutes", 0.0)
+    return minutes
+
+
+def _of_equal_steps(entries: Iterable[Entry]) -> list[Entry]:
+    return [entry for entry in entries if not _minutes(entry)]
+
+
+def _set(entry: Entry) -> str:
+    return f"{entry['set']} {entry['size']}²"
+
+
+def _scores(run: Entry, when: str) -> Mapping[str, float]:
+    """Of an epoch, with what the whole run has cost."""
+    return {**run[when], **run.get("cost", {})}
+
+
+def _values(runs: Sequence[Entry], name: str, when: str = "last") -> list[float]:
+    return [scores[name] for run in runs if name in (scores := _scores(run, when))]
 
 
 def _pairs(
@@ -176,8 +246,8 @@ def _pairs(
 
 def _differences(claim: Claim, own: Sequence[Entry], other: Sequence[Entry], when: str) -> list[float]:
     """By seed, of those that both have."""
-    rivals = {run["seed"]: run[when] for run in other}
-    both = [(run[when], rivals[run["seed"]]) for run in own if run["seed"] in rivals]
+    rivals = {run["seed"]: _scores(run, when) for run in other}
+    both = [(_scores(run, when), rivals[run["seed"]]) for run in own if run["seed"] in rivals]
     return [claim.difference(a[claim.score], b[claim.score]) for a, b in both if claim.score in a and claim.score in b]
 
 
@@ -185,4 +255,5 @@ def _shown(values: Sequence[float]) -> str | None:
     if not values:
         return None
     mean, half = interval(values)
-    return f"{mean:.4f}" if math.isnan(half) else f"{mean:.4f} ± {half:.4f}"
+    digits = ",.0f" if abs(mean) >= 1000 else ".4f"
+    return f"{mean:{digits}}" if math.isnan(half) else f"{mean:{digits}} ± {half:{digits}}"

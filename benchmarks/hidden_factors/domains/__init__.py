@@ -1,0 +1,1 @@
+"""Unpaired translation between several domains by one model: unequal generators against StarGAN."""
