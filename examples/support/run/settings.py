@@ -74,8 +74,9 @@ class RunSettings:
     """Which value of that figure is the best."""
     skips: int = 20
     """Steps in a row that may be skipped because a loss or a gradient is not finite, before the run stops."""
-    tensorboard: bool = True
-    """Write losses, figures and pictures for TensorBoard too, into the folder tensorboard of the run."""
+    tracker: str = "tensorboard"
+    """Where losses, figures and pictures are logged beside the report: tensorboard (in the folder tensorboard of the run),
+    wandb, mlflow, trackio, aim, comet_ml, clearml, dvclive or swanlab, whose package must be installed; none: nowhere."""
     dry_run: bool = False
     """Take a few steps of everything, with a checkpoint and a report in the folder dry-run of the run, and say what
     memory and time the whole run needs."""
