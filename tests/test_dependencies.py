@@ -88,11 +88,11 @@ def test_what_needs_more_says_what_to_install() -> None:
         'evaluation.torchvision_features(weights=None)': "a classifier's features need torchvision: pip install torchvision",
         'evaluation.FolderImages(".")': 'reading images needs numpy; pip install "asymkit[evaluation]"',
         'evaluation.entropy.domain_entropy(".")': 'reading images needs numpy; pip install "asymkit[evaluation]"',
-        'evaluation.image_quality(x, x, evaluation.FeatureNetwork(nn.Flatten(), "pixels"))': 'this figure needs torchmetrics; pip install "asymkit[evaluation]"',
+        'evaluation.image_quality(x, x, pixels)': 'this figure needs torchmetrics; pip install "asymkit[evaluation]"',
         'save_weights(PatchDiscriminator(width=4), "x.safetensors")': 'safetensors files need: pip install "asymkit[hub]"',
     }  # fmt: skip
     code = "import torch, asymkit.evaluation.entropy; from torch import nn; from asymkit import *; from asymkit import evaluation\n"
-    code += "x = torch.rand(2, 3, 32, 32)\n"
+    code += 'x, pixels = torch.rand(2, 3, 32, 32), evaluation.FeatureNetwork(nn.Flatten(), "pixels")\n'
     for call in calls:
         code += f"try:\n    {call}\nexcept ImportError as error:\n    print(error)\nelse:\n    print('worked')\n"
     result = run_with_torch_only(code)
