@@ -14,7 +14,6 @@ from numbers import Number, Real
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -110,7 +109,9 @@ def numbers(name: str, given: Any, what: str) -> tuple[float, ...]:
 def flags(**given: object) -> tuple[bool, ...]:
     """Boolean arguments, Python's or NumPy's, as ``bool``, in the order given; anything else is refused."""
     for name, value in given.items():
-        if not isinstance(value, (bool, np.bool_)):
+        # NumPy's type is known by its name, "bool_" before 2.0, so that importing asymkit does not need NumPy
+        of_numpy = type(value).__module__ == "numpy" and type(value).__name__ in ("bool", "bool_")
+        if not isinstance(value, bool) and not of_numpy:
             raise ValueError(f"{name} must be True or False, got {described(value)}")
     return tuple(map(bool, given.values()))
 

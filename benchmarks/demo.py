@@ -51,7 +51,7 @@ def main(options: Options) -> None:
             "out": folder,
         }
         arguments = [text for name, value in chosen.items() for text in (f"--{name}", str(value))]
-        subprocess.run([sys.executable, str(EXAMPLE), "demo", *arguments, "--no-tensorboard"], check=True)
+        subprocess.run([sys.executable, str(EXAMPLE), "demo", *arguments, "--tracker", "none"], check=True)
         saved = torch.load(Path(folder) / "checkpoint.pt", weights_only=True)
     losses, steps = saved["parts"]["losses"], saved["step"]
     if not steps:

@@ -37,13 +37,13 @@ class Settings(DomainSettings):
     """Train AsymmetricGAN between the domains of a folder."""
 
     out: Path = Path("runs/domains")  # folder of the run
-    preset: Preset = "S2"  # the reconstruction generator: S1, S2 or S3, as large as the translator
-    sharing: Sharing = "none"  # what the generators share; S3 with full is StarGAN with this paper's losses
+    preset: Preset = "S2"  # size of the reconstruction generator: S1 the smallest, S3 as large as the translator
+    sharing: Sharing = "none"  # layers that the generators share; S3 with full is StarGAN with this paper's losses
     label_embedding: int | None = None  # length of the label's linear embedding; None: one-hot label planes
     discriminators: Literal[1, 2] = 1  # 2 for the paper's double discriminators, the second with a layer less
-    upsampling: Upsampling = "transposed"  # as in the paper; or resize, which leaves no checkerboard
+    upsampling: Upsampling = "transposed"  # transposed convolutions as in the paper; resize leaves no checkerboard
     lr_g: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
-    lr_d: float = 2e-4  # the same of the discriminators
+    lr_d: float = 2e-4  # learning rate of the discriminators, likewise
     weights: unsupervised.Weights = field(default_factory=unsupervised.Weights)
 
 

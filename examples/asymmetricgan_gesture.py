@@ -37,22 +37,22 @@ class Settings(GestureSettings):
 
     out: Path = Path("runs/gesture")  # folder of the run
     method: Literal["asymmetric", "pix2pix"] = "asymmetric"  # pix2pix: one generator, adversarial and L1 losses
-    l1: float = 100.0  # pix2pix's λ, of the mean over channels
+    l1: float = 100.0  # weight of L1, the mean over channels, for --method pix2pix
     size: int = 256  # side of the images in training, in pixels
-    batch: int = 4  # samples that a process takes at once
+    batch: int = 4  # batch size of each process
     epochs: int = 20  # how often training goes through the pairs
     blocks: int = 9  # residual blocks of a generator
     reconstructor_width: int = 4  # channels of the reconstruction generator's first layer
     double_discriminators: bool = False  # add a second discriminator that does not see the skeleton, Eq. 9
     discriminator_width: int = 64  # channels of a discriminator's first layer
     discriminator_layers: int = 3  # how often a discriminator halves its image
-    upsampling: Upsampling = "transposed"  # as in the paper; or resize, which leaves no checkerboard
+    upsampling: Upsampling = "transposed"  # transposed convolutions as in the paper; resize leaves no checkerboard
     lr_g: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
-    lr_d: float = 2e-4  # the same of the discriminators
+    lr_d: float = 2e-4  # learning rate of the discriminators, likewise
     features: str = "imagenet"
-    """Of the VGG19 of the perceptual loss: imagenet, random, a file, or auto: imagenet where it can be downloaded."""
+    """Weights of the VGG19 of the perceptual loss: imagenet (downloaded), random, a file, or auto: imagenet where it can be downloaded."""
     feature_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-    """Of the VGG19, whose activations the perceptual loss compares."""
+    """Layers of that VGG19 whose activations the perceptual loss compares."""
     weights: supervised.Weights = field(default_factory=supervised.Weights)  # of asymmetric
 
     def __post_init__(self) -> None:

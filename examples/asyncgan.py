@@ -39,8 +39,8 @@ class Settings(PlanSettings):
     discriminator_layers: int | None = None  # how often a discriminator halves its image. None: 3, and 4 for highres
     detach_fake_poor: bool = False  # the cycle of x does not train rich_to_poor, which then hides nothing for it; ours
     upsampling: Upsampling = "transposed"  # as in the papers; or resize, which leaves no checkerboard
-    joint: Literal["both", "easy"] = "both"  # easy: joint steps of the second half train rich → poor alone, Fig. 9
-    reconstruction: bool = True  # the term γ·L1 of partial steps; --no-reconstruction: Fig. 9
+    joint: Literal["both", "easy"] = "both"  # what joint steps of the second half train; easy: rich to poor alone
+    reconstruction: bool = True  # rebuild rich images from their pseudo pairs in partial steps; without: Fig. 9
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again in joint steps
     weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)
 

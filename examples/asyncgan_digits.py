@@ -46,9 +46,9 @@ class Settings(DigitSettings):
     blocks: int = 6  # residual blocks of a generator
     epochs: int = 100  # half of them joint, then joint and partial in turn
     period: int = 10  # epochs of a cycle, whose first half is joint
-    upsampling: Upsampling = "transposed"  # as in CycleGAN; or resize, which leaves no checkerboard
+    upsampling: Upsampling = "transposed"  # transposed convolutions as in CycleGAN; resize leaves no checkerboard
     lr_g: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
-    lr_d: float = 2e-4  # the same of the discriminators
+    lr_d: float = 2e-4  # learning rate of the discriminators, likewise
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again in joint steps
     report_every: int = 10_000  # steps between checkpoints and reports
     weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)

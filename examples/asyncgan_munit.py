@@ -31,14 +31,14 @@ from asymkit.objectives.terms import TermWeights, aux_l1, l1
 
 @dataclass(frozen=True)
 class Weights(TermWeights):
-    """MUNIT's weights, and Async-GAN's γ for the pseudo pairs."""
+    """Weights of the loss terms: MUNIT's, and Async-GAN's γ for the pseudo pairs."""
 
     adversarial_rich: float = 1.0  # of generated rich images against their discriminator
     adversarial_poor: float = 1.0  # of generated poor images against theirs
     image: float = 10.0  # an image that is encoded and decoded is itself
     content: float = 1.0  # the content of a translation is that of its source
     style: float = 1.0  # the style of a translation is the one that was drawn
-    pseudo: float = 10.0  # γ: in partial steps, a rich image is rebuilt from its translation
+    pseudo: float = 10.0  # in partial steps, a rich image is rebuilt from its translation (γ)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class Options:
     aux_channels: int = 8  # length of z
     lr: float = 1e-3  # learning rate of the generators
     lr_d: float = 2e-4  # learning rate of the discriminators
-    beta1: float = 0.5  # of Adam
+    beta1: float = 0.5  # decay of Adam's mean of gradients
     lambda_A: float = 10.0  # weight of the cycle from A to B and back
     lambda_B: float = 10.0  # weight of the cycle from B to A and back
     lambda_identity: float = 0.5  # weight of the identity loss, in parts of the cycles'; not used with aux

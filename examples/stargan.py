@@ -33,13 +33,13 @@ from asymkit.objectives.terms import TermWeights, l1
 
 @dataclass(frozen=True)
 class Weights(TermWeights):
-    """The paper's λ, named after the terms."""
+    """Weights of the loss terms, the paper's λ."""
 
     adversarial: float = 1.0  # the generator's: scores of translated images
     wasserstein: float = 1.0  # the discriminator's: scores of translated images minus those of real ones
-    classification: float = 1.0  # λ_cls: real images by the discriminator, translated ones by the generator
-    reconstruction: float = 10.0  # λ_rec: the mean of L1
-    penalty: float = 10.0  # λ_gp: gradient penalty
+    classification: float = 1.0  # the domain of real images (discriminator) and of translated ones (λ_cls)
+    reconstruction: float = 10.0  # an image comes back from its translation: the mean of L1 (λ_rec)
+    penalty: float = 10.0  # gradient penalty of the discriminator (λ_gp)
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class Settings(DomainSettings):
     """Train StarGAN between the domains of a folder."""
 
     out: Path = Path("runs/stargan")  # folder of the run
-    batch: int = 16
+    batch: int = 16  # batch size of each process
     n_critic: int = 5  # updates of the discriminator for each of the generator
-    upsampling: Upsampling = "transposed"  # as in the paper; or resize, which leaves no checkerboard
+    upsampling: Upsampling = "transposed"  # transposed convolutions as in the paper; resize leaves no checkerboard
     lr_g: float = 1e-4  # learning rate of the generator, for the first half of the run; then it falls to zero
-    lr_d: float = 1e-4  # the same of the discriminator
+    lr_d: float = 1e-4  # learning rate of the discriminator, likewise
     weights: Weights = field(default_factory=Weights)
 
     def __post_init__(self) -> None:

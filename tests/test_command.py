@@ -50,7 +50,7 @@ def test_settings_come_back_from_their_file(tmp_path: Path, settings: Any) -> No
         ('{"size": [64]}', r"size: expected an integer, or height and width, got \[64\]"),
         ('{"size": null}', "size: expected an integer, or height and width, got None"),
         ('{"picture_size": [64, true]}', r"picture_size: expected an integer, or height and width, got \[64, True\]"),
-        ('{"tensorboard": "no"}', "tensorboard: expected bool, got 'no'"),
+        ('{"graph": "no"}', "graph: expected bool, got 'no'"),
         ('{"lr_d": true}', "lr_d: expected float, got True"),
         ('{"weights": {"style": "much"}}', "weights.style: expected float, got 'much'"),
         ('{"width": 0}', "width must be an integer of at least 1"),

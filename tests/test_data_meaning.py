@@ -219,7 +219,7 @@ def test_a_run_of_renamed_domains_does_not_go_on(tmp_path: Path, monkeypatch: py
         label_embedding=None,
         discriminator_width=4,
         classifier_steps=1,
-        tensorboard=False,
+        tracker="none",
     )
     asymmetricgan_domains.main(settings)
     (tmp_path / "domains" / "cat").rename(tmp_path / "domains" / "zebra")

@@ -103,7 +103,7 @@ logger.write_report = lambda *_: None
 photos, out, resume = sys.argv[1:]
 asymgan.main(replace(
     asymgan.DEMO, data=Path(photos), out=Path(out), resume=bool(int(resume)), minutes=None, epochs=1 + int(resume), size=32,
-    width=4, pool=3, features="random", picture_size=None, tensorboard=False,
+    width=4, pool=3, features="random", picture_size=None, tracker="none",
 ))
 seen = {"weights": kept[0].state_dict(), "random": torch.get_rng_state()}
 torch.save(seen, f"{out}/rank{os.environ['RANK']}.pt")

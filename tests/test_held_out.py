@@ -30,7 +30,7 @@ from asymkit import AsyncScheduler, AuxEncoder, AuxGenerator, ResnetGenerator
 from asymkit.objectives import asymgan as objective
 
 SMALL: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "discriminator_layers": 1}
-COURSE: dict[str, Any] = {"minutes": None, "epochs": 1, "batch": 1, "workers": 0, "tensorboard": False}
+COURSE: dict[str, Any] = {"minutes": None, "epochs": 1, "batch": 1, "workers": 0, "tracker": "none"}
 # so low a rate changes no weight
 STILL = replace(ASYMGAN_DEMO, aux_channels=2, lr_g=1e-30, lr_d=1e-30, **(SMALL | COURSE))
 

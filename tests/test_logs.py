@@ -48,7 +48,7 @@ def test_a_writer_of_tensorboard_whose_thread_fails_is_given_up(
     accelerator = Accelerator(log_with="tensorboard", project_dir=tmp_path)
     page = Page("a run", [], lambda _: Snapshot({}, {}))
     others = set(threading.enumerate())
-    logger = RunLogger(tiny(tmp_path, tmp_path), page, None, LossHistory(), accelerator, 0, 0.0)
+    logger = RunLogger(tiny(tmp_path, tmp_path, tracker="tensorboard"), page, None, LossHistory(), accelerator, 0, 0.0)
     (thread,) = {one for one in set(threading.enumerate()) - others if "Writer" in type(one).__name__}
     monkeypatch.setattr("tensorboard.summary.writer.record_writer.RecordWriter.write", full)
     monkeypatch.setattr("support.report.logger.write_report", lambda *_: None)
@@ -58,7 +58,7 @@ def test_a_writer_of_tensorboard_whose_thread_fails_is_given_up(
             logger.losses(step, 0.0, {"a": 1.0})
             logger.report(Position(step, 0), tmp_path / "checkpoint.pt", {}, [])
 
-    with pytest.warns(UserWarning, match="TensorBoard's file at step 1 could not be written: .*No space left"):
+    with pytest.warns(UserWarning, match="the log of tensorboard at step 1 could not be written: .*No space left"):
         write(1)
     write(*range(2, 40))  # more than its queue holds
     logger.end()

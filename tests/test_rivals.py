@@ -30,7 +30,7 @@ from waits import graphs_rerun
 
 from asymkit import DomainDiscriminator, StarGenerator, StepGuard, gradient_penalty
 
-SMALL: dict[str, Any] = {"size": 16, "width": 4, "discriminator_width": 4, "workers": 0, "tensorboard": False}
+SMALL: dict[str, Any] = {"size": 16, "width": 4, "discriminator_width": 4, "workers": 0, "tracker": "none"}
 SMALL |= {"minutes": None, "report_every": 100}
 STARGAN = replace(stargan.DEMO, discriminator_layers=2, classifier_steps=1, n_critic=5, batch=2, epochs=1, **SMALL)
 PIX2PIX = replace(

@@ -29,7 +29,7 @@ from torch import Tensor
 from asymkit import StepGuard
 from asymkit.objectives.asymmetricgan import unsupervised
 
-SMALL: dict[str, Any] = {"size": 16, "width": 4, "batch": 1, "workers": 0, "tensorboard": False, "minutes": None}
+SMALL: dict[str, Any] = {"size": 16, "width": 4, "batch": 1, "workers": 0, "tracker": "none", "minutes": None}
 UNPAIRED: dict[str, Any] = {"picture_size": None, "blocks": 1, "discriminator_layers": 1, **SMALL}
 DOMAINS: dict[str, Any] = {
     "picture_size": None,

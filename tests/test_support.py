@@ -296,7 +296,7 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
 
 
 FREE = {"out", "resume", "epochs", "minutes", "report_every", "workers", "precision", "picture_size", "best", "best_is"}
-FREE |= {"threads", "value_range", "skips", "tensorboard", "dry_run", "batch", "accumulate", "graph"}
+FREE |= {"threads", "value_range", "skips", "tracker", "dry_run", "batch", "accumulate", "graph"}
 """Options that a resumed run may have otherwise; every other one changes what it computes."""
 
 

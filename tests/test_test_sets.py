@@ -188,7 +188,7 @@ def test_images_of_many_sizes_are_translated_one_by_one() -> None:
     assert (every[:, 2 : 2 + 16, 30:39] == 1).all()
 
 
-SMALL: dict[str, Any] = {"size": 16, "width": 4, "discriminator_width": 4, "workers": 0, "tensorboard": False}
+SMALL: dict[str, Any] = {"size": 16, "width": 4, "discriminator_width": 4, "workers": 0, "tracker": "none"}
 SMALL |= {"minutes": None, "epochs": 1, "batch": 2}
 DOMAINS: dict[str, Any] = {"discriminator_layers": 2, "classifier_steps": 1, **SMALL}
 

@@ -105,7 +105,7 @@ def test_asymgan_goes_on_to_the_bit(tmp_path: Path, data: Path, monkeypatch: pyt
         "discriminator_layers": 1,
         "batch": 1,
     }
-    course: dict[str, Any] = {"minutes": None, "epochs": 2, "pool": 3, "features": "random", "tensorboard": False}
+    course: dict[str, Any] = {"minutes": None, "epochs": 2, "pool": 3, "features": "random", "tracker": "none"}
     settings = replace(ASYMGAN_DEMO, data=data, out=tmp_path / "whole", report_every=4, **size, **course)
     assert in_halves(monkeypatch, example.main, settings, tmp_path / "halves") == 4
     example.main(settings)
@@ -383,7 +383,7 @@ def test_a_timed_run_follows_the_clock(tmp_path: Path, data: Path, monkeypatch: 
         "discriminator_layers": 1,
         "batch": 1,
     }
-    course: dict[str, Any] = {"minutes": 0.5, "features": "random", "tensorboard": False, "report_every": 1}
+    course: dict[str, Any] = {"minutes": 0.5, "features": "random", "tracker": "none", "report_every": 1}
     settings = replace(ASYMGAN_DEMO, data=data, out=tmp_path, lr_g=1e-3, **small, **course)
     example: Any = importlib.import_module("asymgan")
     monkeypatch.setattr(example, "asymgan_snapshot", lambda *_: Snapshot({}, {}))
@@ -417,7 +417,7 @@ def test_epochs_that_end_before_the_minutes_let_rates_fall_too(
         "discriminator_layers": 1,
         "batch": 1,
     }
-    course: dict[str, Any] = {"minutes": 60.0, "epochs": 2, "features": "random", "tensorboard": False}
+    course: dict[str, Any] = {"minutes": 60.0, "epochs": 2, "features": "random", "tracker": "none"}
     settings = replace(ASYMGAN_DEMO, data=data, out=tmp_path, lr_g=1e-3, lr_d=1e-3, **small, **course)
     example.main(settings)
     steps = len(rates) // 2
@@ -516,7 +516,7 @@ def test_a_dry_run_tries_everything_and_takes_nothing(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):  # a second one replaces the first
-        asyncgan.main(tiny(tmp_path, data, dry_run=True, tensorboard=True, epochs=40, period=4))
+        asyncgan.main(tiny(tmp_path, data, dry_run=True, tracker="tensorboard", epochs=40, period=4))
     said = capsys.readouterr().out
     assert re.search(r"dry run: 8 steps, a checkpoint and a report: .*dry-run/report.html", said)
     assert re.search(r"memory: at most \d+\.\d+ GiB", said)
@@ -538,7 +538,7 @@ def test_a_dry_run_tries_everything_and_takes_nothing(
 def test_tensorboard_has_losses_figures_and_pictures(tmp_path: Path, data: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    settings = tiny(tmp_path, data, tensorboard=True, report_every=4)
+    settings = tiny(tmp_path, data, tracker="tensorboard", report_every=4)
     asyncgan.main(settings)
     (tmp_path / "checkpoint.pt").write_bytes(b"damaged")
     with pytest.warns(UserWarning, match="going on from the one before, step 8"):
@@ -687,8 +687,8 @@ def test_tensorboard_on_a_full_disk_is_given_up(tmp_path: Path, data: Path, monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter.add_scalar", full)
-    with pytest.warns(UserWarning, match="TensorBoard's file at step 1 could not be written"):
-        asyncgan.main(tiny(tmp_path, data, tensorboard=True))
+    with pytest.warns(UserWarning, match="the log of tensorboard at step 1 could not be written"):
+        asyncgan.main(tiny(tmp_path, data, tracker="tensorboard"))
     assert len(calls) == 1
     assert len(logged(tmp_path)) == STEPS
 

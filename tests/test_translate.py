@@ -48,7 +48,7 @@ SMALL: dict[str, Any] = {
     "width": 4,
     "batch": 1,
     "workers": 0,
-    "tensorboard": False,
+    "tracker": "none",
     "minutes": None,
     "dry_run": True,
 }

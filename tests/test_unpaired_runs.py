@@ -38,7 +38,7 @@ from tiny import STEPS, cyclegan_folder, logged, tiny
 from asymkit import StepGuard, VGGFeatures, load_network
 
 SMALL: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "discriminator_layers": 1}
-COURSE: dict[str, Any] = {"minutes": None, "epochs": 1, "batch": 1, "workers": 0, "tensorboard": False}
+COURSE: dict[str, Any] = {"minutes": None, "epochs": 1, "batch": 1, "workers": 0, "tracker": "none"}
 ASYMGAN = replace(ASYMGAN_DEMO, aux_channels=2, pool=3, **(SMALL | COURSE))
 MUNIT = replace(MUNIT_DEMO, **(SMALL | COURSE | {"epochs": 4}))
 

@@ -84,5 +84,5 @@ def cyclegan_folder(folder: Path, rich: int = 3, poor: int = 2) -> Path:
 def tiny(folder: Path, data: Path, **changes: Any) -> AsyncSettings:
     """Its settings."""
     size: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "discriminator_layers": 1}
-    course: dict[str, Any] = {"base": "asymgan", "epochs": 4, "period": 2, "batch": 1, "pool": 3, "tensorboard": False}
+    course: dict[str, Any] = {"base": "asymgan", "epochs": 4, "period": 2, "batch": 1, "pool": 3, "tracker": "none"}
     return replace(ASYNCGAN_DEMO, data=data, out=folder, **(size | course | changes))

@@ -7,7 +7,6 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -108,6 +107,9 @@ def domain_entropy(folder: Path, value_range: tuple[float, float] | None = None)
     if not folder.is_dir():
         raise ValueError(f"no folder {str(folder)!r}; expected a folder with the images of a domain")
     files = image_files(folder, "entropy", "a folder with the images of a domain")
+
+    import numpy as np
+
     for path, problem in files.inspect(value_range, least_side=1).items():
         raise BrokenImageError(path, problem)
     bits, color_bits, histogram = [], [], torch.zeros(256, dtype=torch.float64)
@@ -181,8 +183,8 @@ def draw(first: DomainEntropy, second: DomainEntropy, path: Path) -> None:
     levels, bits = figure.subplots(1, 2)
     for domain in (first, second):
         label = f"{domain.name}: {domain.mean:.2f} bits"
-        levels.stairs(domain.histogram.numpy(), np.arange(257), fill=True, alpha=0.5, label=label)
-        bits.hist(domain.bits.numpy(), bins=np.linspace(0, 8, 41), alpha=0.5, label=label, density=True)
+        levels.stairs(domain.histogram.numpy(), range(257), fill=True, alpha=0.5, label=label)
+        bits.hist(domain.bits.numpy(), bins=[level / 5 for level in range(41)], alpha=0.5, label=label, density=True)
     # logarithmic, because the few levels of label maps would dwarf all others
     levels.set(xlabel="pixel value", ylabel="share, logarithmic", title="pixel values", xlim=(-4, 260), yscale="log")
     bits.set(xlabel="bits", yticks=[], title="Shannon entropy of the images", xlim=(0, 8))

@@ -114,8 +114,13 @@ class _Classifier(nn.Module):
 
     def __init__(self, net: str, side: int, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        from torchvision import models
-        from torchvision.models.feature_extraction import create_feature_extractor
+        try:
+            from torchvision import models
+            from torchvision.models.feature_extraction import create_feature_extractor
+        except ImportError as error:
+            raise ImportError(
+                "a classifier's features need torchvision: pip install torchvision", name=error.name
+            ) from error
 
         # random weights are the same in every object and every run, and leave the caller's random numbers alone
         with torch.random.fork_rng(devices=[]):

@@ -7,9 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
-
-import numpy as np
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from asymkit.arguments import exact
 from asymkit.evaluation.images import (
@@ -27,6 +25,9 @@ from asymkit.evaluation.images import (
     read_image,
     takes,
 )
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 LOOKED_AT = 500
 """Upper bound of the files whose headers :meth:`ImageFiles.inspect` reads, evenly spread over the folder."""
@@ -230,6 +231,8 @@ def _what(entry: os.DirEntry[str]) -> str | None:
 
 def _inspect_some(files: ImageFiles, least_side: int) -> tuple[dict[Path, PixelInfo], dict[Path, str]]:
     """Pixel information of some files of a folder, and the problems of those that cannot be read."""
+    import numpy as np
+
     places = np.unique(np.linspace(0, len(files) - 1, min(len(files), LOOKED_AT)).astype(int))
     infos, broken, seen = dict[Path, PixelInfo](), dict[Path, str](), set[Kind]()
 

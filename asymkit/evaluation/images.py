@@ -8,12 +8,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-import numpy as np
-
 try:
+    import numpy as np
     from PIL import Image, ImageOps, UnidentifiedImageError
 except ImportError as error:
-    raise ImportError('reading images needs Pillow; pip install "asymkit[evaluation]"', name="pillow") from error
+    raise ImportError(
+        f'reading images needs {error.name}; pip install "asymkit[evaluation]"', name=error.name
+    ) from error
 
 from asymkit.arguments import exact, range_of
 

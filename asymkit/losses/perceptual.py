@@ -154,7 +154,12 @@ class LPIPSLoss(nn.Module):
         name = self.TORCHVISION_NAMES[net]
         state = None if weights is None else state_dict_of(weights, name)
 
-        import lpips
+        try:
+            import lpips
+        except ImportError as error:
+            raise ImportError(
+                "LPIPSLoss needs lpips and torchvision: pip install lpips torchvision", name=error.name
+            ) from error
 
         # random weights come from a fixed seed and do not advance the global random number generator
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):

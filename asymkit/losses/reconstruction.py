@@ -182,7 +182,10 @@ def _pytorch_msssim(
     **options: Any,
 ) -> Tensor:
     """The same comparison by the pytorch-msssim package, one value per image."""
-    import pytorch_msssim
+    try:
+        import pytorch_msssim
+    except ImportError as error:
+        raise ImportError('backend="pytorch-msssim" needs: pip install pytorch-msssim', name=error.name) from error
 
     (low, high), (x, y) = value_range, widen_pair(x, y)
     with full_precision(x):

@@ -157,7 +157,13 @@ def imagenet_state_dict(net: str) -> Mapping[str, Tensor]:
     Raises:
         RuntimeError: the download failed; the message names the file and where to put it.
     """
-    from torchvision.models import get_model_weights
+    try:
+        from torchvision.models import get_model_weights
+    except ImportError as error:
+        raise ImportError(
+            "weights='imagenet' needs torchvision: pip install torchvision; or pass a file as weights=...",
+            name=error.name,
+        ) from error
 
     published = get_model_weights(net)["IMAGENET1K_V1"]
     try:

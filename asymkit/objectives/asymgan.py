@@ -187,7 +187,11 @@ class Discriminators(nn.Module):
 
 @dataclass(frozen=True)
 class Weights(TermWeights):
-    """The paper's λ, named after the terms, which for the baseline are CycleGAN's [AsymGAN Eq. 5, 12, 19].
+    """Weights of the loss terms, the paper's λ, which for the baseline are CycleGAN's [AsymGAN Eq. 5, 12, 19].
+
+    x is a rich image, y a poor one, z a latent code; G translates x to the poor domain, F translates y with z to the rich
+    one, and the encoder E finds z. D_X, D_Y and D_Z are the discriminators of rich images, poor images and z. A weight of 0
+    leaves a term out of the sum.
 
     Example:
         >>> import torch
@@ -196,17 +200,17 @@ class Weights(TermWeights):
         tensor(10.2000)
     """
 
-    adversarial_poor: float = 1.0  # G(x) against D_Y
-    adversarial_rich: float = 1.0  # F(y, z) against D_X
-    adversarial_aux: float = 1.0  # λ₁: E(x) against D_Z
-    cycle_rich: float = 10.0  # λ₂: F(G(x), E(x)) equals x
-    cycle_poor: float = 10.0  # λ₃: G(F(y, z)) equals y
-    cycle_aux: float = 10.0  # λ₄: E(F(y, z)) equals z
-    adversarial_resampled: float = 1.0  # λ₅: F(G(x), z) against D_X
-    adversarial_encoded: float = 1.0  # λ₆: F(y, E(x)) against D_X
-    content: float = 0.2  # λ₇: F(y, E(x)) has the content features of y
-    style: float = 0.1  # λ₈: F(y, E(x)) has the Gram matrices of x
-    total_variation: float = 10.0  # λ₉: generated images are smooth
+    adversarial_poor: float = 1.0  # translations to the poor domain look real: G(x) against D_Y
+    adversarial_rich: float = 1.0  # translations to the rich domain look real: F(y, z) against D_X
+    adversarial_aux: float = 1.0  # encoded z are distributed as random ones: E(x) against D_Z (λ₁)
+    cycle_rich: float = 10.0  # a rich image comes back from its translation and its z: F(G(x), E(x)) is x (λ₂)
+    cycle_poor: float = 10.0  # a poor image comes back from its translation: G(F(y, z)) is y (λ₃)
+    cycle_aux: float = 10.0  # the encoder finds the z of a translation, so that z is used: E(F(y, z)) is z (λ₄)
+    adversarial_resampled: float = 1.0  # a rich image rebuilt with a random z looks real: F(G(x), z) against D_X (λ₅)
+    adversarial_encoded: float = 1.0  # a translation with the z of a photo looks real: F(y, E(x)) against D_X (λ₆)
+    content: float = 0.2  # a translation with the z of a photo keeps the content of y: VGG features (λ₇)
+    style: float = 0.1  # a translation with the z of a photo has the style of that photo: Gram matrices (λ₈)
+    total_variation: float = 10.0  # generated images are smooth: total variation (λ₉)
 
 
 def generator_terms(

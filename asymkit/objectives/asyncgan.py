@@ -143,7 +143,10 @@ class Translators(asymgan.Translators):
 
 @dataclass(frozen=True)
 class Weights(asymgan.Weights):
-    """AsymGAN's weights, which without z are CycleGAN's λ = 10, and γ [Async-GAN Eq. 3, 4].
+    """Weights of the loss terms: AsymGAN's, which without z are CycleGAN's λ = 10, and γ [Async-GAN Eq. 3, 4].
+
+    x is a rich image, y a poor one, z a latent code. But for γ the notation is AsymGAN's, whose G translates x to the poor
+    domain and whose F translates back, which Async-GAN calls F and G. E finds z; D_X, D_Y and D_Z are the discriminators.
 
     Example:
         >>> import torch
@@ -152,7 +155,7 @@ class Weights(asymgan.Weights):
         tensor(6.)
     """
 
-    pseudo: float = 10.0  # γ: in partial steps, G(ȳ_t) equals x
+    pseudo: float = 10.0  # in partial steps, a rich image comes back from its pseudo pair: G(ȳ_t) is x (γ)
 
 
 def partial_generator_terms(

@@ -30,7 +30,7 @@ COURSE: Mapping[str, Any] = {
     "batch": 2,
     "width": 4,
     "workers": 0,
-    "no-tensorboard": True,
+    "tracker": "none",
     "report-every": 1000,
 }
 TWO: Mapping[str, Any] = {**COURSE, "size": SIDE, "picture-size": SIDE, "discriminator-layers": 1, "blocks": 1}

@@ -121,14 +121,14 @@ class Discriminators(nn.Module):
 
 @dataclass(frozen=True)
 class Weights(TermWeights):
-    """The paper's λ, named after the terms [AsymmetricGAN Eq. 12]."""
+    """Weights of the loss terms, the paper's λ [AsymmetricGAN Eq. 12]."""
 
-    adversarial: float = 1.0  # (x, y') against D
-    color: float = 800.0  # λ_c: the translation equals the target, in each colour channel
-    cycle: float = 0.1  # λ_cyc: the reconstruction equals the image
-    identity: float = 0.01  # λ_id: with its own skeleton an image is unchanged
-    perceptual: float = 1000.0  # λ_vgg: features of translation and target are equal
-    total_variation: float = 1e-6  # λ_tv: translations are smooth, summed over pixels
+    adversarial: float = 1.0  # translated images look real beside their source: (x, y') against D
+    color: float = 800.0  # the translation equals the target, L1 in each colour channel (λ_c)
+    cycle: float = 0.1  # the reconstruction equals the source image (λ_cyc)
+    identity: float = 0.01  # with its own skeleton an image is unchanged (λ_id)
+    perceptual: float = 1000.0  # VGG features of translation and target are equal (λ_vgg)
+    total_variation: float = 1e-6  # translations are smooth: total variation, summed over pixels (λ_tv)
 
 
 def generator_terms(

@@ -101,13 +101,13 @@ class Translators(nn.Module):
 
 @dataclass(frozen=True)
 class Weights(TermWeights):
-    """The paper's λ, named after the terms [AsymmetricGAN Eq. 8]."""
+    """Weights of the loss terms, the paper's λ [AsymmetricGAN Eq. 8]."""
 
-    adversarial: float = 1.0  # translated images against D_s
-    classification: float = 1.0  # λ_c: D_c classifies them as the target domain
-    cycle: float = 10.0  # λ_cyc: L1 summed over three channels; 30 for code that uses the mean
-    structure: float = 1.0  # λ_m: MS-SSIM of the reconstruction
-    identity: float = 0.5  # λ_id: with its own domain an image is unchanged
+    adversarial: float = 1.0  # translated images look real to the discriminator
+    classification: float = 1.0  # the discriminator classifies them as their target domain (λ_c)
+    cycle: float = 10.0  # L1 of the reconstruction, summed over channels; 30 for code that uses the mean (λ_cyc)
+    structure: float = 1.0  # MS-SSIM of reconstruction and image (λ_m)
+    identity: float = 0.5  # translated to its own domain an image is unchanged (λ_id)
     penalty: float = 0.0  # gradient penalty of the discriminators, with WassersteinLoss; 10 in StarGAN's code
 
 

@@ -1,4 +1,4 @@
-"""What a run writes and says meanwhile: TensorBoard, the progress bar, reports, warnings, the best checkpoint."""
+"""What a run writes and says meanwhile: its tracker, the progress bar, reports, warnings, the best checkpoint."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from support.report.health import Health
 from support.report.history import LossHistory
 from support.report.page import Page, Position, write_report
 from support.report.progress import Progress
+from support.report.tracker import RunTracker
 from support.run.best_checkpoint import BestCheckpoint
 from support.run.settings import RunSettings
 from support.run.settings_file import as_plain
@@ -35,12 +36,12 @@ class RunLogger:
         page: what its report shows.
         model: the one that the report shows.
         history: of the losses, with those of before if the run is resumed.
-        accelerator: of the run, with TensorBoard among its trackers or none.
+        accelerator: of the run, made with the tracker of the settings.
         step: done before.
         done: the part of the training that is.
 
     Raises:
-        ValueError: the figure whose best is to be kept is in no report.
+        ValueError: the figure whose best is to be kept is in no report, or the tracker cannot be started.
     """
 
     def __init__(
@@ -54,12 +55,11 @@ class RunLogger:
         done: float,
     ) -> None:
         self.settings, self.page, self.model, self.history = settings, page, model, history
-        self.main, self._accelerator = accelerator.is_main_process, accelerator
+        self.main = accelerator.is_main_process
         if self.main:
             self.best = BestCheckpoint(settings, page.snapshot(model).figures if settings.best else {})
         self.health, self.bar = Health(DISCRIMINATOR), Progress(self.main, done)
-        # what an interrupted run wrote of later steps is dropped
-        accelerator.init_trackers("tensorboard", init_kwargs={"tensorboard": {"purge_step": step + 1}})
+        self.tracker = RunTracker(settings, accelerator, step)
         self._latest: dict[str, float] = {}
 
     def losses(self, step: int, done: float, losses: Mapping[str, float]) -> None:
@@ -71,7 +71,7 @@ class RunLogger:
         speed = {"images_per_second": self.bar.show(done, latest, shown)}
         self._latest |= latest | speed
         self.warn(self.health.losses(step, latest))
-        self._track(step, lambda tracker: tracker.log(_grouped("losses", latest) | _grouped("speed", speed), step))
+        self._track(step, lambda: self.tracker.log(_grouped("losses", latest) | _grouped("speed", speed), step))
 
     def report(
         self, position: Position, checkpoint: Path, figures: Mapping[str, float], partial: Sequence[tuple[int, int]]
@@ -106,13 +106,13 @@ class RunLogger:
                 curves,
             )
             images = {caption.split(":")[0]: grid.clamp(0, 1)[None] for caption, grid in snapshot.pictures.items()}
-            self._track(step, lambda tracker: tracker.log(_grouped("figures", snapshot.figures), step))
-            self._track(step, lambda tracker: tracker.log_images(images, step))
+            self._track(step, lambda: self.tracker.log(_grouped("figures", snapshot.figures), step))
+            self._track(step, lambda: self.tracker.log_images(images, step))
         self.bar.pause()
 
     def end(self) -> None:
         """Bring everything to the disk."""
-        self._track(None, lambda tracker: tracker.finish())
+        self._track(None, self.tracker.finish)
 
     def warn(self, found: Sequence[str]) -> None:
         """Say warnings once, not once per process."""
@@ -120,13 +120,12 @@ class RunLogger:
             for warning in found:
                 warnings.warn(warning, stacklevel=3)
 
-    def _track(self, step: int | None, write: Callable[[Any], None]) -> None:
-        with self._warn_of("TensorBoard's file" + ("" if step is None else f" at step {step}")):
+    def _track(self, step: int | None, write: Callable[[], None]) -> None:
+        with self._warn_of(f"the log of {self.tracker.name}" + ("" if step is None else f" at step {step}"), Exception):
             try:
-                for tracker in self._accelerator.trackers:
-                    write(tracker)
-            except OSError:
-                self._accelerator.trackers.clear()  # its writer does not come back
+                write()
+            except Exception:
+                self.tracker.drop()  # a writer whose thread has failed does not come back, a server is waited for each time
                 raise
 
     @staticmethod

@@ -9,6 +9,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from accelerate.utils import set_seed
 
 from asymkit.arguments import at_least
+from support.report.tracker import check_tracker
 from support.run.checkpoint import saved_entry
 from support.run.settings import MOST_SEED, RunSettings
 
@@ -29,8 +30,8 @@ def create_accelerator(settings: RunSettings) -> Accelerator:
         settings: of the run.
 
     Raises:
-        ValueError: a time limit for several processes, whose clocks would disagree; a CUDA graph without a CUDA device or
-            for several processes; a seed too large for the last process.
+        ValueError: a tracker that is unknown or not installed; a time limit for several processes, whose clocks would
+            disagree; a CUDA graph without a CUDA device or for several processes; a seed too large for the last process.
     """
     precision: str = settings.precision
     if precision == "auto":
@@ -39,7 +40,8 @@ def create_accelerator(settings: RunSettings) -> Accelerator:
     several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     # torchrun does not say that its processes are to train on CPUs, and without a word each would train alone
     cpu = several and not torch.accelerator.is_available()
-    tracker = "tensorboard" if settings.tensorboard else None
+    check_tracker(settings.tracker)
+    tracker = None if settings.tracker == "none" else settings.tracker
     accelerator = Accelerator(
         cpu=cpu, mixed_precision=precision, kwargs_handlers=[ddp], log_with=tracker, project_dir=settings.folder
     )

@@ -27,7 +27,7 @@ Settings = TypeVar("Settings")
 
 MAY_CHANGE = frozenset(
     {"out", "resume", "epochs", "minutes", "report_every", "workers", "threads", "precision", "picture_size", "seeds"}
-    | {"best", "best_is", "skips", "tensorboard", "dry_run", "graph"}
+    | {"best", "best_is", "skips", "tracker", "dry_run", "graph"}
     | {"batch", "accumulate"}  # a checkpoint knows how many samples a step takes in all
     | {"value_range"}  # and how values are read
 )

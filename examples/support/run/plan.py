@@ -34,7 +34,7 @@ class PlanSettings(UnpairedSettings):
     period: int = 10
     """Epochs of a cycle, whose first half is joint; 10 or, with 120 epochs, 20 in the paper."""
     rule: Rule = "text"
-    """What the paper says, or prints, with one joint epoch more in ten."""
+    """Joint epochs of a period. text: its first half, as the paper's text says; algorithm1: one more, as its listing prints."""
     lr_g: float = 2e-4
     """Learning rate of the generators, for the first half of the run; then it falls to zero."""
     lr_d: float = 2e-4

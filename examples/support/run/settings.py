@@ -40,7 +40,7 @@ class RunSettings:
     resume: bool = False
     """Go on from the checkpoint in that folder."""
     seed: int = 0
-    """Of first weights, the order of the data, crops and z."""
+    """Seed of the first weights, the order of the data, crops and z."""
     epochs: int = 200
     """How often training goes through the data, or through 400 crops where there are fewer photos than that."""
     minutes: float | None = None
@@ -49,13 +49,13 @@ class RunSettings:
     size: int = 128
     """Side of the crops in training, in pixels."""
     width: int = 64
-    """Channels of the generators' first layer."""
+    """Channels of the generators' first layer; deeper layers have a multiple of them."""
     batch: int = 1
-    """Samples that a process takes at once."""
+    """Batch size of each process."""
     accumulate: int = 1
     """Batches whose gradients are averaged before a step is taken: a larger batch in the memory of a small one."""
     precision: Precision = "auto"
-    """auto: bfloat16 on a GPU that has it."""
+    """no: float32; bf16: bfloat16 autocast; auto: bf16 on a GPU that has it, else no."""
     ema: float = 0.0
     """Decay of an exponential moving average of the generators, e.g. 0.999, which the report then shows; 0: none."""
     graph: bool = False
@@ -69,13 +69,14 @@ class RunSettings:
     report_every: int = 1000
     """Steps between checkpoints and reports."""
     best: str | None = None
-    """A figure of the report; the checkpoint in which it is best is kept as best.pt."""
+    """Name of a figure of the report, such as rich_cycle_l1; the checkpoint in which it is best is kept as best.pt."""
     best_is: Literal["lowest", "highest"] = "lowest"
     """Which value of that figure is the best."""
     skips: int = 20
     """Steps in a row that may be skipped because a loss or a gradient is not finite, before the run stops."""
-    tensorboard: bool = True
-    """Write losses, figures and pictures for TensorBoard too, into the folder tensorboard of the run."""
+    tracker: str = "tensorboard"
+    """Where losses, figures and pictures are logged beside the report: tensorboard (in the folder tensorboard of the run),
+    wandb, mlflow, trackio, aim, comet_ml, clearml, dvclive or swanlab, whose package must be installed; none: nowhere."""
     dry_run: bool = False
     """Take a few steps of everything, with a checkpoint and a report in the folder dry-run of the run, and say what
     memory and time the whole run needs."""
