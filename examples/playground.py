@@ -6,6 +6,7 @@ python examples/playground.py runs/demo        # a run, a folder of share.py, a 
 
 import support.quick_help  # noqa: F401
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from asymkit.console import print_in_any_encoding
 
 MODEL = Path(__file__).parents[1] / "models" / "grey-to-colour"
 LABELS = {"poor_to_rich": "poor → rich", "rich_to_poor": "rich → poor"}
-RESULTS = "What the generator is given", "Its translation", "Translated back"
+RESULTS = {"given": "What the generator is given", "translated": "Its translation", "rebuilt": "Translated back"}
 ABOUT = """# asymkit playground
 The **rich** image holds more information, the **poor** one less. **z** holds what the poor image does not show: each z gives
 another translation of one poor image. Nothing on this page leaves your computer."""
@@ -60,6 +61,7 @@ def page(playground: Playground, examples: Sequence[str]) -> Any:
     gr, first, names = gradio(), playground.first, list(playground.directions)
     start = playground.z() if first.aux_channels else None
     choose: dict[str, Any] = {"type": "filepath", "sources": ["upload", "clipboard"], "height": 240}
+    quiet = {"show_progress": "hidden"}
 
     def show(file: str | None, direction: str, domain: str, size: float, z: Any, *values: float) -> list[Any]:
         if file is None:
@@ -71,12 +73,15 @@ def page(playground: Playground, examples: Sequence[str]) -> Any:
         except ValueError as error:
             raise gr.Error(str(error)) from error
 
-    def other_z(size: float, like: str | None = None) -> list[Any]:
+    def other_z(size: float, like: str | None) -> list[Any]:
         try:
             z = playground.z(int(torch.randint(2**31, ())), like, int(size))
         except ValueError as error:
             raise gr.Error(str(error)) from error
-        return [z.tolist(), *dials(z)]
+        return [z.tolist(), *(gr.update(**dial(value)) for value in dials(z))]
+
+    def z_like(size: float, like: str | None) -> list[Any]:
+        return other_z(size, like) if like else [gr.update() for _ in [z, *sliders]]  # the photo was taken away
 
     with gr.Blocks(title="asymkit playground", analytics_enabled=False, delete_cache=(3600, 3600)) as blocks:
         gr.Markdown("\n\n".join([ABOUT, about(playground)]))
@@ -91,26 +96,28 @@ def page(playground: Playground, examples: Sequence[str]) -> Any:
             with gr.Column(visible=start is not None) as controls:
                 z = gr.State(None if start is None else start.tolist())
                 values = [] if start is None else dials(start)
-                sliders = [gr.Slider(-3, 3, at, step=0.01, label=f"z[{i}]") for i, at in enumerate(values)]
+                sliders = [gr.Slider(**dial(at), step=0.01, label=f"z[{i}]") for i, at in enumerate(values)]
                 sample = gr.Button("Sample another z")
                 with gr.Column(visible=playground.encodes):
                     like = gr.Image(label="Take z from this photo", **choose)
                     gr.Examples(list(examples), like, label="Examples")
             with gr.Column():
-                results = [gr.Image(label=label, interactive=False, format="png") for label in RESULTS]
+                results = [
+                    gr.Image(label=label, interactive=False, format="png", elem_id=name)
+                    for name, label in RESULTS.items()
+                ]
         changes = [picture.change, direction.change, domain.change, size.release, *(each.change for each in sliders)]
-        gr.on(
-            [blocks.load, *changes],
-            show,
-            [picture, direction, domain, size, z, *sliders],
-            results,
-            show_progress="hidden",
-            trigger_mode="always_last",
-        )
-        sample.click(other_z, size, [z, *sliders], show_progress="hidden")
-        like.upload(other_z, [size, like], [z, *sliders])
+        given = [picture, direction, domain, size, z, *sliders]
+        gr.on([blocks.load, *changes], show, given, results, trigger_mode="always_last", **quiet)
+        sample.click(lambda size: other_z(size, None), size, [z, *sliders], **quiet)
+        like.change(z_like, [size, like], [z, *sliders], **quiet)
         direction.change(lambda name: gr.update(visible=start is not None and name == names[0]), direction, controls)
     return blocks
+
+
+def dial(value: float) -> dict[str, float]:
+    """A slider's place and ends: nearly all z drawn from N(0, I) are within ±3, that of a photo need not be."""
+    return {"value": value, "minimum": min(-3, math.floor(value)), "maximum": max(3, math.ceil(value))}
 
 
 def about(playground: Playground) -> str:

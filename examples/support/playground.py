@@ -119,5 +119,5 @@ def dialled(z: Tensor, values: Sequence[float]) -> Tensor:
 
 
 def dials(z: Tensor) -> list[float]:
-    """The first numbers of z, or the means of its first channels."""
-    return [channel.mean().item() for channel in z[0, :DIALS]]
+    """The first numbers of z, or the means of its first channels, to two decimals."""
+    return [round(channel.mean().item(), 2) for channel in z[0, :DIALS]]

@@ -170,13 +170,13 @@ def load_trained(source: Path, direction: str | None = None) -> Trained:
     try:
         file = file_of(source)
         held = read_file(file)
+        if not isinstance(held, Mapping):
+            raise ValueError(f"{str(file)!r} holds a {type(held).__name__}; expected weights by name")
+        said = _said(file, held)
     except ValueError as error:
         before = previous_of(source / "checkpoint.pt" if source.is_dir() else source)
         hint = f"; the training state before it is {str(before)!r}" if before.exists() else ""
         raise ValueError(f"run: {error}{hint}") from error
-    if not isinstance(held, Mapping):
-        raise ValueError(f"run: {str(file)!r} holds a {type(held).__name__}; expected weights by name")
-    said = _said(file, held)
     settings, meaning = said or ({}, {})
     _check_method(source, settings, meaning)
     if direction is None and said is not None:
@@ -214,7 +214,14 @@ def _said(file: Path, held: Mapping[Any, Any]) -> tuple[Mapping[str, Any], Mappi
     if isinstance(held.get("parts"), Mapping) and isinstance(held.get("settings"), Mapping):
         return held["settings"], held["parts"].get("data", {}).get("meaning", {})
     shared = _beside(file, RUN)
-    return shared and (shared["settings"], shared["meaning"])
+    if shared is None:
+        return None
+    settings, meaning = (shared.get(name) for name in ("settings", "meaning"))
+    if not isinstance(settings, dict) or not isinstance(meaning, dict):
+        raise ValueError(
+            f"{RUN} beside {str(file)!r} is damaged: it has no settings and meaning; copy the folder again"
+        )
+    return settings, meaning
 
 
 def _check_method(source: Path, settings: Mapping[str, Any], meaning: Mapping[str, str]) -> None:
@@ -257,4 +264,4 @@ def _beside(file: Path, name: str) -> dict[str, Any] | None:
         found = json.loads(path.read_bytes())
     except ValueError as error:
         raise ValueError(f"{name} beside it is damaged: {error}") from error
-    return found if isinstance(found, dict) else None
+    return found if isinstance(found, dict) else {}
