@@ -18,12 +18,14 @@ import playground
 import pytest
 import torch
 from chromium import Page, browser
+from launch import launched
 from PIL import Image
 from published import lively
+from support.data.tree import as_image
 from support.playground import Playground, dialled, dials
 from test_translate import Runs, levels, noise, run
 
-from asymkit import AuxEncoder, AuxGenerator, ResnetGenerator, save_weights, to_published
+from asymkit import AnySize, AuxEncoder, AuxGenerator, ResnetGenerator, load_network, save_weights, to_published
 
 
 @pytest.fixture(scope="module")
@@ -86,19 +88,20 @@ def test_every_slider_matters_and_the_others_stay(tmp_path: Path, photo: str) ->
     assert all(far(a, b) > 0 for i, a in enumerate(pictures) for b in pictures[:i])
 
 
-def test_the_rich_to_poor_side_is_rebuilt_with_its_own_z(tmp_path: Path, photo: str) -> None:
+def test_the_way_back_of_a_photo_is_with_its_own_z(tmp_path: Path, photo: str) -> None:
     shown = of_z(tmp_path)
-    there = shown.shown(photo, "rich_to_poor", shown.z(0))
-    assert (
-        there == shown.shown(photo, "rich_to_poor", shown.z(1))
-        or far(there.rebuilt, shown.shown(photo, "rich_to_poor", shown.z(1)).rebuilt) == 0
-    )
-    own = shown.z(like=photo)
-    back = shown._translated("poor_to_rich", shown._translated("rich_to_poor", torch.zeros(1, 3, 16, 16), None), own)
-    assert back.shape == (1, 3, 16, 16)
-    encoder: Any = shown.first.encoder()
+    there, with_other_z = (shown.shown(photo, "rich_to_poor", shown.z(seed)) for seed in (0, 1))
+    assert far(there.rebuilt, with_other_z.rebuilt) == 0
     image = torch.from_numpy(pixels(there.given)).permute(2, 0, 1)[None].float()
-    torch.testing.assert_close(own, encoder(image / 127.5 - 1))
+    own = load_network(tmp_path, "encoder")(image / 127.5 - 1)
+    torch.testing.assert_close(shown.z(like=photo), own)
+    poor, rich = (
+        AnySize(load_network(tmp_path, name), value_range=(0, 255)) for name in ("rich_to_poor", "poor_to_rich")
+    )
+    with torch.inference_mode():
+        wanted = rich(poor(image), own)
+    assert np.abs(pixels(there.rebuilt) - pixels(as_image(wanted))).max() <= 1
+    assert far(there.rebuilt, shown.shown(photo, "poor_to_rich", shown.z(0)).translated) > 1
 
 
 def test_of_a_spatial_z_the_sliders_are_the_means_of_its_channels(tmp_path: Path, photo: str) -> None:
@@ -144,10 +147,39 @@ def test_published_files_and_domains_have_no_z(runs: Runs, tmp_path: Path, photo
     domains = Playground(runs("domains"), device="cpu")
     assert domains.label("trainB").tolist() == [[0.0, 1.0]]
     assert domains.shown(photo, "translator", domains.label("trainB")).translated.size == (21, 16)
-    gradio = pytest.importorskip("gradio")
-    for each in (shown, domains):
-        kinds = [type(block) for block in playground.page(each, [photo]).blocks.values() if block.visible]
-        assert kinds.count(gradio.Slider) == 1  # of the size
+
+
+CONTROLS = """
+import sys
+from pathlib import Path
+import playground
+from support.data.tree import as_image
+from support.playground import Playground
+
+photo, *runs = sys.argv[1:]
+for run in runs:
+    page = playground.page(Playground(Path(run), device="cpu"), [photo])
+    shown = [block for block in page.blocks.values() if block.visible]
+    print(*[block.label for block in shown if type(block).__name__ in ("Slider", "Dropdown")], page.analytics_enabled, sep="|")
+"""
+
+
+@pytest.mark.slow
+def test_without_z_there_are_no_sliders_for_it(runs: Runs, tmp_path: Path, photo: str) -> None:
+    torch.save(to_published(ResnetGenerator(width=4, blocks=6)), tmp_path / "G.pth")
+    (tmp_path / "aux").mkdir()
+    of_z(tmp_path / "aux")
+    (tmp_path / "controls.py").write_text(CONTROLS, encoding="utf-8")
+    result = launched(
+        tmp_path / "controls.py", 1, photo, *map(str, (tmp_path / "G.pth", runs("domains"), tmp_path / "aux"))
+    )
+    assert result.returncode == 0, result.stderr
+    size = "Shorter side in pixels, best as in training"
+    assert result.stdout.splitlines() == [
+        f"{size}|False",
+        f"Domain to translate to|{size}|False",
+        f"{size}|z[0]|z[1]|z[2]|False",
+    ]
 
 
 ERRORS: list[tuple[list[str], str]] = [
