@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 # glibc gives freed memory back to the system and asks for it again in every step; keeping it saves a tenth of the time
 KEEP_MEMORY := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=2147483648
 
-.PHONY: demo test test-all test-oldest lint types docs release-check bench bench-docs results gpu-wheels clean
+.PHONY: demo model test test-all test-oldest lint types docs release-check bench bench-docs results gpu-wheels clean
 
 EXAMPLE ?= asymgan
 RESULTS ?= benchmarks/results
@@ -18,6 +18,12 @@ demo: $(VENV)/.examples
 	@$(if $(filter --resume --help --dry-run,$(ARGS)),,test ! -e $(OUT) || \
 		{ mv $(OUT) $(OUT)-until-$(NOW) && echo "the run that was in $(OUT) is now in $(OUT)-until-$(NOW)"; })
 	$(KEEP_MEMORY) $(BIN)/python examples/$(EXAMPLE).py demo --out $(OUT) $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+# the trained model in models/ made anew, in about half an hour of one core: --threads and --epochs, since a clock is no two times the same
+MODEL := grey-to-colour
+model: $(VENV)/.examples
+	$(KEEP_MEMORY) $(BIN)/python examples/asymgan.py demo --out runs/$(MODEL) $(MODEL_ARGS) $(ARGS)
+	$(BIN)/python examples/share.py runs/$(MODEL) -o models/$(MODEL) --overwrite
 
 PYTEST := -m pytest --numprocesses auto --dist worksteal
 

@@ -29,6 +29,27 @@ def read_file(path: str | Path) -> Any:
     return _from_safetensors(path) if path.suffix == ".safetensors" else _unpickled(path)
 
 
+def file_of(path: str | Path) -> Path:
+    """The weights file in a folder: a run's training state, or the weights of a folder to share or for the hub.
+
+    Args:
+        path: the folder, or a file, which is returned as it is.
+
+    Raises:
+        ValueError: a folder with neither of them.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    for name in ("checkpoint.pt", "model.safetensors"):
+        if (path / name).exists():
+            return path / name
+    raise ValueError(
+        f"{str(path)!r} has neither a checkpoint.pt, as the folder of a run, nor a model.safetensors, as one to share or "
+        "for the hub; give such a folder or a weights file"
+    )
+
+
 def digest(state: Mapping[str, Tensor]) -> str:
     """SHA-256 of the names, dtypes, shapes and bytes of tensors, in hexadecimal."""
     found = hashlib.sha256()

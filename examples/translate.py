@@ -21,11 +21,10 @@ import tyro
 from support.conditions import ConditionOptions, conditions, path_through
 from support.data.tree import as_image, as_input, images_below, planned, readable, write_image
 from support.report.translations import Gallery
-from support.trained import load_trained
-from torch import Tensor, nn
+from support.trained import load_trained, translator
+from torch import Tensor
 from tqdm import tqdm
 
-import asymkit
 from asymkit.arguments import at_least
 from asymkit.console import print_in_any_encoding
 
@@ -63,17 +62,6 @@ class Options(ConditionOptions):
             at_least("interpolate", self.interpolate, least=2, most=1000)
 
 
-def translator(options: Options, generator: nn.Module) -> nn.Module:
-    """The generator for images of any size with values of 0 to 255, on its device."""
-    if options.tile is not None:
-        generator = asymkit.Tiled(generator, tile=options.tile)
-    device = options.device or (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu")
-    try:
-        return asymkit.AnySize(generator, value_range=(0, 255)).to(device)
-    except (RuntimeError, AssertionError) as error:  # PyTorch's for names it does not know, or was built without
-        raise ValueError(f"device: {options.device!r} cannot be used: {str(error).splitlines()[0]}") from error
-
-
 def main(options: Options) -> None:
     trained = load_trained(options.run, options.direction)
     files = images_below(options.folder, options.out)
@@ -101,7 +89,7 @@ def main(options: Options) -> None:
     gallery = Gallery(
         f"{options.folder.name}: {kind}", notes, [label for label, _ in path], "domain" if trained.domains else "z"
     )
-    translate = translator(options, trained.generator)
+    translate = translator(trained.generator, options.device, options.tile)
     device = torch.device("cpu") if options.tile else next(translate.parameters()).device  # tiles are sent one by one
 
     def result(image: Tensor, condition: Tensor | None) -> Tensor:

@@ -38,7 +38,14 @@ os.execv(sys.argv[3], sys.argv[3:])
 """
 """Chromium reads commands from file descriptor 3 and writes to 4."""
 
-KEYS = {"Enter": 13, "Tab": 9, "ArrowLeft": 37, "ArrowRight": 39, **{digit: 48 + int(digit) for digit in "12345"}}
+KEYS = {
+    "Enter": 13,
+    "Tab": 9,
+    "End": 35,
+    "ArrowLeft": 37,
+    "ArrowRight": 39,
+    **{digit: 48 + int(digit) for digit in "12345"},
+}
 
 
 class Page:

@@ -159,8 +159,10 @@ def test_a_part_names_the_trained_network_or_its_average(tmp_path: Path) -> None
 
 
 def test_folders_and_files_that_hold_none_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"no file .*checkpoint.pt"):
+    with pytest.raises(ValueError, match=r"has neither a checkpoint.pt, .* nor a model.safetensors"):
         load_network(tmp_path)
+    with pytest.raises(ValueError, match=r"no file .*nothing"):
+        load_network(tmp_path / "nothing")
     torch.save({"parts": {"model": nn.Linear(2, 2).state_dict()}, "step": 3}, tmp_path / "checkpoint.pt")
     with pytest.raises(
         ValueError, match=r"no network of asymkit, nor another network that is known here; its keys are 'parts.model"

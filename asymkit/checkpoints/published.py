@@ -161,8 +161,8 @@ def load_network(source: Source, part: str | None = None, *, spatial: bool = Fal
     ``load_network("runs/demo", "poor_to_rich")``. Of a network and its moving average, the average is loaded.
 
     Args:
-        source: a state dict, the path of a file, or the folder of an example's run, whose newest training state
-            ``checkpoint.pt`` is read.
+        source: a state dict, the path of a file, or a folder: of an example's run, whose newest training state
+            ``checkpoint.pt`` is read, or with a ``model.safetensors``, as ``models/grey-to-colour`` and those for the hub.
         part: which of several networks: the last components of its name, such as "poor_to_rich", "encoder" or, if that is
             ambiguous, "discriminators.rich". If network and average have different names, such as "G_A" and "G_A_ema", part
             selects between them.

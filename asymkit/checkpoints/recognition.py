@@ -24,7 +24,7 @@ from asymkit.networks import (
     StarGenerator,
 )
 from asymkit.state_dicts import StateDict, first_difference
-from asymkit.weight_files import read_file
+from asymkit.weight_files import file_of, read_file
 
 Shapes = Mapping[str, torch.Size]
 
@@ -80,15 +80,14 @@ def candidates(state: Mapping[str, Tensor]) -> list[tuple[NetworkSpec, str | Non
 
 
 def contents_of(source: str | Path | Mapping[str, Any]) -> Mapping[Any, Any]:
-    """The mapping that a loader was given, or the contents of the file or the run's folder (newest training state).
+    """The mapping that a loader was given, or the contents of the file, or of that in a folder.
 
     Raises:
         ValueError: source is no mapping or path, or the file cannot be read.
     """
     held: Any = source
     if isinstance(source, str | Path):
-        path = Path(source)
-        held = read_file(path / "checkpoint.pt" if path.is_dir() else path)
+        held = read_file(file_of(source))
     if not isinstance(held, Mapping):
         hint = "; give its state_dict()" if isinstance(held, nn.Module) else ""
         raise ValueError(

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 import torch
 import torch.nn.functional as F
-from support.data.images import BUNDLED, bundled_photos, random_crop
+from support.data.images import bundled_photos, random_crop
 from support.report.classifier import accuracy, train_classifier
 from torch import Tensor, nn
 
@@ -203,9 +203,9 @@ def digits_of(part: Part) -> tuple[Tensor, Tensor]:
 
 @cache
 def textures(size: int) -> Tensor:
-    """Patches of the photographs whose licence is known, (BINS, 1, size, size), of mean zero and at most ±0.4."""
+    """Patches of the bundled photographs, (BINS, 1, size, size), of mean zero and at most ±0.4."""
     rng = np.random.default_rng(0)
-    photos = [photo for name, photo in zip(BUNDLED, bundled_photos(), strict=True) if name != "motorcycle"]
+    photos = bundled_photos()
     patches = np.stack([random_crop(photos[i % len(photos)], size, 6.0, rng).mean(2) for i in range(BINS)])
     grain = torch.from_numpy(patches).float()[:, None]
     grain = grain - grain.mean((2, 3), keepdim=True)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 import asymkit
 from asymkit.evaluation.images import ValueRange
 from asymkit.state_dicts import flat_of, tree_of
-from asymkit.weight_files import read_file
+from asymkit.weight_files import file_of, read_file
 from support.data.images import DERIVE, PoorKind
 from support.run.atomic_write import previous_of
 
@@ -31,6 +32,9 @@ PUBLISHED = {
     re.compile(r"(^|\.)main\.0\.weight$"): asymkit.load_stargan_generator,
 }
 """How to load files of published code, by the name of their first layer."""
+
+RUN = "run.json"
+"""What share.py writes beside the weights: the settings of the run, and what its images were."""
 
 CHOICE = re.compile(
     r"(?:give|choose one by part, as in) (?:load_network\(source|read_state_dict\(path), (?:part=)?('[^']*')\)"
@@ -153,7 +157,7 @@ class Trained:
 
 
 def load_trained(source: Path, direction: str | None = None) -> Trained:
-    """The generator of a run's folder or training state, of a weights file, the hub's folder or a published checkpoint.
+    """The generator of a run's folder or training state, of a weights file, a folder to share or a published checkpoint.
 
     Args:
         source: the folder or file.
@@ -163,20 +167,19 @@ def load_trained(source: Path, direction: str | None = None) -> Trained:
     Raises:
         ValueError: no such file, no generator in it, several and no direction, or one that does not translate pictures.
     """
-    file = _file_of(source)
     try:
+        file = file_of(source)
         held = read_file(file)
+        if not isinstance(held, Mapping):
+            raise ValueError(f"{str(file)!r} holds a {type(held).__name__}; expected weights by name")
+        said = _said(file, held)
     except ValueError as error:
-        before = previous_of(file)
+        before = previous_of(source / "checkpoint.pt" if source.is_dir() else source)
         hint = f"; the training state before it is {str(before)!r}" if before.exists() else ""
         raise ValueError(f"run: {error}{hint}") from error
-    if not isinstance(held, Mapping):
-        raise ValueError(f"run: {str(file)!r} holds a {type(held).__name__}; expected weights by name")
-    of_run = isinstance(held.get("parts"), Mapping) and isinstance(held.get("settings"), Mapping)
-    settings = held["settings"] if of_run else {}
-    meaning = held["parts"].get("data", {}).get("meaning", {}) if of_run else {}
+    settings, meaning = said or ({}, {})
     _check_method(source, settings, meaning)
-    if direction is None and of_run:
+    if direction is None and said is not None:
         direction = "translator" if "domains by number" in meaning else "poor_to_rich"
     # weights do not show that z is spatial, settings of a run do
     spatial = settings.get("spatial") is True and str(direction).endswith("poor_to_rich")
@@ -195,16 +198,30 @@ def load_trained(source: Path, direction: str | None = None) -> Trained:
     return Trained(source, held, generator, direction, settings, meaning)
 
 
-def _file_of(source: Path) -> Path:
-    if not source.is_dir():
-        return source
-    for name in ("checkpoint.pt", "model.safetensors"):
-        if (source / name).exists():
-            return source / name
-    raise ValueError(
-        f"run: {str(source)!r} has neither a checkpoint.pt, as the folder of a run, nor a model.safetensors, as one for "
-        "the hub; give such a folder or a weights file"
-    )
+def translator(generator: nn.Module, device: str | None, tile: int | None = None) -> nn.Module:
+    """The generator for images of any size with values of 0 to 255, on the device, or on the accelerator if there is one."""
+    if tile is not None:
+        generator = asymkit.Tiled(generator, tile=tile)
+    chosen = device or (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu")
+    try:
+        return asymkit.AnySize(generator, value_range=(0, 255)).to(chosen)
+    except (RuntimeError, AssertionError) as error:  # PyTorch's for names it does not know, or was built without
+        raise ValueError(f"device: {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+
+
+def _said(file: Path, held: Mapping[Any, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]] | None:
+    """Settings of a run and what its images were, of its training state or of what share.py wrote; else None."""
+    if isinstance(held.get("parts"), Mapping) and isinstance(held.get("settings"), Mapping):
+        return held["settings"], held["parts"].get("data", {}).get("meaning", {})
+    shared = _beside(file, RUN)
+    if shared is None:
+        return None
+    settings, meaning = (shared.get(name) for name in ("settings", "meaning"))
+    if not isinstance(settings, dict) or not isinstance(meaning, dict):
+        raise ValueError(
+            f"{RUN} beside {str(file)!r} is damaged: it has no settings and meaning; copy the folder again"
+        )
+    return settings, meaning
 
 
 def _check_method(source: Path, settings: Mapping[str, Any], meaning: Mapping[str, str]) -> None:
@@ -235,11 +252,16 @@ def _network(held: Mapping[Any, Any], file: Path, direction: str | None, spatial
 
 def _spatial(file: Path) -> bool:
     """Whether a folder for the hub says that its generator takes a spatial z, which weights do not show."""
-    config = file.with_name("config.json")
-    if file.suffix != ".safetensors" or not config.is_file():
-        return False
+    return (_beside(file, "config.json") or {}).get("spatial") is True
+
+
+def _beside(file: Path, name: str) -> dict[str, Any] | None:
+    """What a JSON file beside safetensors holds; None where there is none."""
+    path = file.with_name(name)
+    if file.suffix != ".safetensors" or not path.is_file():
+        return None
     try:
-        arguments = json.loads(config.read_bytes())
+        found = json.loads(path.read_bytes())
     except ValueError as error:
-        raise ValueError(f"{config.name} beside it is damaged: {error}") from error
-    return isinstance(arguments, dict) and arguments.get("spatial") is True
+        raise ValueError(f"{name} beside it is damaged: {error}") from error
+    return found if isinstance(found, dict) else {}

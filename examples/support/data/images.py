@@ -22,17 +22,16 @@ Pixels = NDArray[np.uint8]
 
 PoorKind = Literal["grey", "edges", "flat"]
 
-BUNDLED = ("astronaut", "chelsea", "coffee", "rocket", "motorcycle", "china", "flower")
-"""Of scikit-image and scikit-learn; docs/images/README.md names their authors and licences."""
+BUNDLED = ("astronaut", "chelsea", "coffee", "rocket", "china", "flower")
+"""Of scikit-image and scikit-learn, all freely licensed; docs/images/README.md names their authors and licences."""
 
 
 def bundled_photos() -> list[Image.Image]:
-    """The seven photographs of :data:`BUNDLED`, RGB, a quarter to a third of a megapixel each."""
+    """The six photographs of :data:`BUNDLED`, RGB, a quarter to a third of a megapixel each."""
     from skimage import data
     from sklearn.datasets import load_sample_image
 
-    motorcycle, _, _ = data.stereo_motorcycle()
-    photos = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket(), motorcycle]
+    photos = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
     photos += [load_sample_image("china.jpg"), load_sample_image("flower.jpg")]
     return [Image.fromarray(np.asarray(photo)[..., :3]) for photo in photos]
 
