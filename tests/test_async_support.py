@@ -272,7 +272,7 @@ def test_cropped_digits_fill_their_images(tmp_path: Path) -> None:
     np.savez(tmp_path / "usps.npz", x=pixels, y=np.arange(60) % 10)
     options: dict[str, Any] = {"digits": "usps", "mnist": folder, "other": tmp_path / "usps.npz", "size": 16}
     sets = {each.name: each for each in digit_sets(DigitSettings(**options, crop=True))}
-    assert (sets["mnist"].train.images == 1).all()  # bars that fill their images
+    assert sets["mnist"].train.images.min() > 0.999  # bars that fill their images
     usps = sets["usps"]
     both = torch.cat([usps.train.images, usps.test.images])
     assert both.shape == (60, 3, 16, 16)
@@ -286,7 +286,7 @@ def test_cropped_digits_fill_their_images(tmp_path: Path) -> None:
         assert (each.bits, each.train.digits.tolist()) == (plain[name].bits, plain[name].train.digits.tolist())
         assert each.meaning == plain[name].meaning.replace(name, f"{name}, cropped", 1)  # not resumed as the other
         assert str(each) == str(plain[name]).replace(name, f"{name}, cropped", 1)
-    with pytest.raises(ValueError, match="crop: .* which MNIST and USPS have; got --digits photos"):
+    with pytest.raises(ValueError, match=r"crop: .* which MNIST and USPS have; got --digits photos"):
         DigitSettings(crop=True)
 
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from asymkit.objectives.asymgan import Translators
 
-TINY = Training(width=4, blocks=1, batch=2, steps=2, looks=1, epochs=2, period=2)
+TINY = Training(width=4, blocks=1, batch=2, steps=2, looks=1, epochs=6, period=2)
 
 
 @pytest.fixture

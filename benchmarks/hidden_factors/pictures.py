@@ -22,8 +22,8 @@ ROWS, SAMPLES, ENLARGED = 6, 4, 3
 def draw(path: Path, models: Mapping[str, Translators], data: Source) -> None:
     """One row for each of a few test images, one block of columns for each model.
 
-    The columns are x, the true y (of real digits another of the same class), and then of each model G(x) and F(y, z) with several z, the same ones in all rows; a
-    model without z has one F(y).
+    The columns are x, the true y (of real digits another one of the same class), and then of each model G(x) and F(y, z) with
+    several z, the same ones in all rows; a model without z has one F(y).
     """
     generator = torch.Generator().manual_seed(7)
     truth = data.draw(ROWS, generator, "test")
