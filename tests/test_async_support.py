@@ -264,6 +264,32 @@ def test_mnist_and_usps_from_files(tmp_path: Path, compressed: bool) -> None:
     assert -1 <= rich.train.images.min() < rich.train.images.max() <= 1
 
 
+def test_cropped_digits_fill_their_images(tmp_path: Path) -> None:
+    folder = mnist_folder(tmp_path / "mnist", compressed=False)
+    pixels = np.full((60, 16, 16), 10, np.uint8)  # a background that is not quite black
+    pixels[:, 4:12, 6:9] = 100 + np.arange(3) * 70
+    pixels[59] = 0  # no digit at all: there is nothing to crop to
+    np.savez(tmp_path / "usps.npz", x=pixels, y=np.arange(60) % 10)
+    options: dict[str, Any] = {"digits": "usps", "mnist": folder, "other": tmp_path / "usps.npz", "size": 16}
+    sets = {each.name: each for each in digit_sets(DigitSettings(**options, crop=True))}
+    assert sets["mnist"].train.images.min() > 0.999  # bars that fill their images
+    usps = sets["usps"]
+    both = torch.cat([usps.train.images, usps.test.images])
+    assert both.shape == (60, 3, 16, 16)
+    filled = both[both.amax((1, 2, 3)) > 0]
+    assert len(filled) == 59
+    assert ((filled + 1) * 127.5 > 95).all()  # stretched to the whole image
+    across = ((filled[0, 0, 8, [0, 8, 15]] + 1) * 127.5).tolist()
+    assert across == pytest.approx([100, 170, 240], abs=8)
+    plain = {each.name: each for each in digit_sets(DigitSettings(**options))}
+    for name, each in sets.items():
+        assert (each.bits, each.train.digits.tolist()) == (plain[name].bits, plain[name].train.digits.tolist())
+        assert each.meaning == plain[name].meaning.replace(name, f"{name}, cropped", 1)  # not resumed as the other
+        assert str(each) == str(plain[name]).replace(name, f"{name}, cropped", 1)
+    with pytest.raises(ValueError, match=r"crop: .* which MNIST and USPS have; got --digits photos"):
+        DigitSettings(crop=True)
+
+
 def test_with_nothing_at_hand_digits_lie_on_photographs() -> None:
     rich, poor = digit_sets(DigitSettings())
     assert (rich.name, poor.name) == ("photos", "plain")

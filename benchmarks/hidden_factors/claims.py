@@ -34,6 +34,7 @@ LOWER_IS_BETTER = {
 }
 HIGHER_IS_BETTER = {
     "x→y accuracy": "share of G(x) that a classifier of real poor images reads right",
+    "y→x accuracy": "share of F(y) that a classifier of real rich images reads right",
     "bits": "entropy of the hidden factors of F(y, z) over z for one y, in parts of the true entropy",
     "right": "share of F(y) of the true y whose determined factors are right",
     "right from G(x)": "share of F(G(x)) whose determined factors are right",
@@ -98,6 +99,12 @@ CLAIMS = (
         for arm in ("async", "async-quantised", "async-noise", "async-blur", "async-y", "async-oracle")
         for rival in ("cyclegan", "cyclegan-y", "more")
     ),
+    *(
+        Claim(arm, "nothing", f"{way} accuracy", "training beats doing nothing")
+        for arm in ("cyclegan", "async")
+        for way in ("x→y", "y→x")
+    ),
+    Claim("async", "cyclegan", "y→x accuracy", "the asynchronous schedule helps the hard direction"),
     Claim("async-stop", "cyclegan-stop", "right", "the asynchronous schedule helps the hard direction"),
     *(
         Claim("async-asymgan-zcycle1", "asymgan-zcycle1", score, "the asynchronous schedule helps the hard direction")

@@ -50,7 +50,14 @@ class Pairs(NamedTuple):
     digits: Tensor | None = None  # (N,)
 
 
-class Data(Protocol):
+class Source(Protocol):
+    """Images of two domains: a :class:`Data`, or :class:`hidden_factors.digits.Digits`, whose truth is not known."""
+
+    def draw(self, count: int, generator: torch.Generator, part: Part) -> Pairs:
+        """Images of one part, all chance from the generator."""
+
+
+class Data(Source, Protocol):
     """Two domains with exact truth: :class:`Strokes`, and :class:`hidden_factors.scenes.Scenes`."""
 
     factors: int
@@ -61,9 +68,6 @@ class Data(Protocol):
     """Of the hidden factors."""
     determined: bool
     """Whether they follow from what the poor image shows."""
-
-    def draw(self, count: int, generator: torch.Generator, part: Part) -> Pairs:
-        """Images of one part, all chance from the generator."""
 
     def render(self, layout: Tensor, factors: Tensor) -> Tensor:
         """The rich images of these layouts with these factors, (N, hidden)."""

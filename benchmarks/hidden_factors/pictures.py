@@ -12,23 +12,24 @@ from torch.nn.functional import interpolate
 from torchvision.utils import save_image
 
 from asymkit.objectives.asymgan import Translators
-from hidden_factors.data import Data
+from hidden_factors.data import Source
 from hidden_factors.scores import sampled
 
 ROWS, SAMPLES, ENLARGED = 6, 4, 3
 
 
 @torch.no_grad()
-def draw(path: Path, models: Mapping[str, Translators], data: Data) -> None:
+def draw(path: Path, models: Mapping[str, Translators], data: Source) -> None:
     """One row for each of a few test images, one block of columns for each model.
 
-    The columns are x, the true y, and then of each model G(x) and F(y, z) with several z, the same ones in all rows; a
-    model without z has one F(y).
+    The columns are x, the true y (of real digits another one of the same class), and then of each model G(x) and F(y, z) with
+    several z, the same ones in all rows; a model without z has one F(y).
     """
     generator = torch.Generator().manual_seed(7)
     truth = data.draw(ROWS, generator, "test")
     columns = [truth.rich, truth.poor]
-    gap = torch.ones(ROWS, 3, data.size, data.size // 4)
+    side = truth.rich.shape[-1]
+    gap = torch.ones(ROWS, 3, side, side // 4)
     for model in models.values():
         columns += [gap, model.to_poor(truth.rich)]
         codes = [sampled(model, 1, generator) for _ in range(SAMPLES if model.encoder else 1)]

@@ -3,6 +3,7 @@
     python benchmarks/hidden_factors --plan
     python benchmarks/hidden_factors --arms cyclegan asymgan --factors 0 1 2 --seeds 0 1 2 --steps 1200
     python benchmarks/hidden_factors --set determined --arms cyclegan async more async-oracle --minutes 5 --steps 100000
+    python benchmarks/hidden_factors --set digits --folder datasets --factors 0 --steps 1000
     python benchmarks/hidden_factors --set domains --factors 0 --size 32 --arms stargan shared S1 S2 S3 --steps 1000
     python benchmarks/hidden_factors --set folder --folder datasets/faces --factors 0 --size 32 --arms stargan S2
 
@@ -20,6 +21,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -27,6 +29,7 @@ import report
 import torch
 from torch import nn
 
+from hidden_factors import digits
 from hidden_factors.arms import ARMS
 from hidden_factors.data import Strokes
 from hidden_factors.domains import arms as domain_arms
@@ -43,10 +46,11 @@ HERE = Path(__file__).parent
 RESULTS = report.RESULTS / "hidden_factors" / "cpu.json"
 MUNIT = HERE.parent.parent / "examples" / "asyncgan_munit.py"
 OF_TWO = (*(HERE / name for name in ("data.py", "scenes.py", "scores.py", "arms.py", "train.py")), MUNIT)
+OF_DIGITS = (*OF_TWO, HERE / "digits.py")
 OF_MANY = tuple(HERE / "domains" / name for name in ("data.py", "scores.py", "arms.py", "train.py"))
 """Files on which figures depend, beside asymkit; those between several domains on both."""
 
-Set = Literal["strokes", "determined", "scenes", "domains", "folder"]
+Set = Literal["strokes", "determined", "scenes", "digits", "domains", "folder"]
 
 
 class Kind(NamedTuple):
@@ -62,6 +66,9 @@ class Kind(NamedTuple):
 
 TWO = Kind(
     ARMS, ("nothing", "supervised", "cyclegan", "cyclegan-noise", "cyclegan-low", "asymgan"), OF_TWO, train, score, draw
+)
+REAL_DIGITS = Kind(
+    ARMS, ("nothing", "cyclegan", "async"), OF_DIGITS, partial(train, errors=digits.errors), digits.score, draw
 )
 MANY = Kind(
     domain_arms.ARMS,
@@ -80,13 +87,13 @@ class Options:
     arms: tuple[str, ...] = ()
     """Names of hidden_factors.arms.ARMS, or of hidden_factors.domains.arms.ARMS; none given: those of the first table."""
     factors: tuple[int, ...] = (1,)
-    """Numbers of hidden factors, 3.58 bits each; 0 between several domains."""
+    """Numbers of hidden factors, 3.58 bits each; 0 of real digits and between several domains."""
     seeds: tuple[int, ...] = (0, 1, 2)
     set: Set = "strokes"
-    """Strokes, strokes whose factors follow from the digit, or drawn scenes; several domains, looks of strokes or the
-    sub-folders of a folder."""
+    """Strokes, strokes whose factors follow from the digit, or drawn scenes; MNIST and USPS, cropped; several domains,
+    looks of strokes or the sub-folders of a folder."""
     folder: Path | None = None
-    """Of --set folder: one with a sub-folder of images for each domain."""
+    """Of --set digits: with MNIST in mnist and USPS, an .npz, in usps. Of --set folder: with a sub-folder for each domain."""
     size: int = 16
     """Side of the images."""
     training: Training = field(default_factory=Training)
@@ -103,20 +110,20 @@ class Options:
         for arm in self.arms:
             if arm not in self.kind.arms:
                 raise ValueError(f"arms: there is no {arm!r} of {self.set}; there are {', '.join(self.kind.arms)}")
-        if self.kind is MANY and any(self.factors):
+        if self.kind is not TWO and any(self.factors):
             raise ValueError(f"factors: {self.set} have no hidden ones; give --factors 0")
-        if (self.folder is None) != (self.set != "folder"):
-            raise ValueError("folder: a folder of images belongs to --set folder; give both or neither")
+        if (self.folder is None) == (self.set in {"digits", "folder"}):
+            raise ValueError("folder: of images, for --set digits and --set folder, which need one; others have none")
 
     @property
     def kind(self) -> Kind:
         """What the runs of the set consist of."""
-        return MANY if self.set in {"domains", "folder"} else TWO
+        return REAL_DIGITS if self.set == "digits" else MANY if self.set in {"domains", "folder"} else TWO
 
     def data(self, factors: int) -> Any:
         """The set with this many hidden factors."""
         if self.folder is not None:
-            return FolderDomains(self.folder, self.size)
+            return (digits.Digits if self.set == "digits" else FolderDomains)(self.folder, self.size)
         if self.set == "domains":
             return StrokeDomains(self.size)
         if self.set == "scenes":

@@ -22,6 +22,7 @@ COLUMNS = {
     "directions": ("x→y error", "x→y accuracy", "y→x error", "rebuild", "bits", "style"),
     "leak": ("rebuild", "rebuild from y", "leak", "factors", "factors from y", "factor leak", "noise", "quantised"),
     "determined": ("x→y error", "y→x error", "right", "right from G(x)"),
+    "digits": ("x→y accuracy", "y→x accuracy", "rebuild"),
     "domains": ("translation error", "reconstruction error", "domain accuracy"),
     "folder": ("reconstruction error", "domain accuracy", "real accuracy"),
 }
@@ -186,6 +187,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "hidden-factors-short": lambda _: short_table(_of("strokes")),
     "hidden-factors-leak": _table("strokes", "leak"),
     "hidden-factors-determined": _table("determined", "determined"),
+    "hidden-factors-digits": _table("digits", "digits"),
     "hidden-factors-domains": _table("domains", "domains"),
     "hidden-factors-folder": _table("folder", "folder"),
     "hidden-factors-costs": lambda _: _block(costs_table(measured()), [run for run in measured() if run.get("cost")]),

@@ -6,7 +6,7 @@ import copy
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import asyncgan_munit as munit
 import torch
@@ -17,7 +17,7 @@ from asymkit import AsyncScheduler, ImagePools, frozen, linear_decay
 from asymkit.objectives import asyncgan
 from asymkit.objectives.asyncgan import Translators
 from hidden_factors.arms import Arm, MunitTranslators, paired_cycles, pseudo_pairs
-from hidden_factors.data import Data, Pairs
+from hidden_factors.data import Pairs, Source
 from hidden_factors.scores import directions, sampled
 
 
@@ -84,8 +84,15 @@ class Optimizers:
         optimizer.step()
 
 
-def train(arm: Arm, data: Data, options: Training, seed: int) -> Trained[Translators]:
-    """Train one arm between two domains with one seed; which images it sees depends on the seed alone."""
+Errors = Callable[[Any, Tensor, Tensor, Pairs], dict[str, float]]
+"""Of data, G(x), F(y, z) and the truth."""
+
+
+def train(arm: Arm, data: Source, options: Training, seed: int, errors: Errors = directions) -> Trained[Translators]:
+    """Train one arm between two domains with one seed; which images it sees depends on the seed alone.
+
+    The best epoch is the one with the least sum of the errors.
+    """
     torch.manual_seed(seed)
     model, discriminators = arm.networks(options.width, options.blocks, options.aux)
     if arm.schedule == "none":
@@ -132,7 +139,7 @@ def train(arm: Arm, data: Data, options: Training, seed: int) -> Trained[Transla
         scheduler.set_epoch(int(progress * options.epochs))
         in_phases(rich, poor)
 
-    return trained(model, optimizers, step, Validation(data).errors, options)
+    return trained(model, optimizers, step, Validation(data, errors).errors, options)
 
 
 def trained(
@@ -178,13 +185,14 @@ def best_step(history: list[dict[str, float]]) -> int:
 
 
 class Validation:
-    """Errors of both directions on held-out strokes, by which the best epoch is chosen."""
+    """Errors of both directions on held-out images, by which the best epoch is chosen."""
 
-    def __init__(self, data: Data) -> None:
-        self.data, self.truth = data, data.draw(128, torch.Generator().manual_seed(5), "validation")
+    def __init__(self, data: Source, errors: Errors = directions) -> None:
+        self.data, self._errors = data, errors
+        self.truth = data.draw(128, torch.Generator().manual_seed(5), "validation")
 
     @torch.no_grad()
     def errors(self, model: Translators) -> dict[str, float]:
-        """On the same strokes with the same z each time."""
+        """On the same images with the same z each time."""
         z = sampled(model, len(self.truth.poor), torch.Generator().manual_seed(6))
-        return directions(self.data, model.to_poor(self.truth.rich), model.to_rich(self.truth.poor, z), self.truth)
+        return self._errors(self.data, model.to_poor(self.truth.rich), model.to_rich(self.truth.poor, z), self.truth)

@@ -24,6 +24,8 @@ from support.data.files import BrokenFiles, in_turn
 from support.data.images import bundled_photos, random_crop
 from support.run.settings import MOST_SEED, RunSettings
 
+INK = -0.5
+"""Pixels of MNIST and USPS that are lighter, in [-1, 1], belong to a digit."""
 TEST_EVERY = 6
 """Of a set without a test half, one digit in so many is held out."""
 
@@ -40,6 +42,9 @@ class DigitSettings(RunSettings):
     """Where USPS (a folder, or an .npz of images x and labels y) or SVHN is; None: datasets/usps or datasets/svhn."""
     size: int = 32
     """Side of the images, which the digits are resized to."""
+    crop: bool = False
+    """Crop every digit to the box around it and stretch that to the whole image, so that MNIST and USPS have one geometry:
+    a digit fills its image in USPS and about half of it in MNIST."""
     images: int | None = None
     """Of each set, at most so many for training and a sixth of that for tests; None or 0: all."""
     seeds: int = 1
@@ -49,6 +54,10 @@ class DigitSettings(RunSettings):
         super().__post_init__()
         self.check_integers("seeds")
         at_least("images", self.images or 0, least=0)
+        if self.crop and self.digits != "usps":
+            raise ValueError(
+                f"crop: finds digits by their dark background, which MNIST and USPS have; got --digits {self.digits}"
+            )
         at_least("seed", self.seed, least=0, most=MOST_SEED - (self.seeds - 1))
 
 
@@ -68,15 +77,18 @@ class DigitSet:
     test: Split
     bits: float
     """Mean Shannon entropy of its training images in the size they came in: resizing adds values between others."""
+    cropped: bool = False
+    """To the box around each digit."""
 
     def __str__(self) -> str:
-        return f"{self.name}, {self.bits:.2f} bits"
+        return f"{self.name}{', cropped' if self.cropped else ''}, {self.bits:.2f} bits"
 
     @property
     def meaning(self) -> str:
         """Its name, sizes, and the order of its digits, which tell one split from another."""
         order = hashlib.sha256(b"".join(part.digits.numpy().tobytes() for part in (self.train, self.test))).hexdigest()
-        return f"{self.name}, {len(self.train.digits)} digits for training and {len(self.test.digits)} others ({order[:8]})"
+        name = f"{self.name}, cropped" if self.cropped else self.name
+        return f"{name}, {len(self.train.digits)} digits for training and {len(self.test.digits)} others ({order[:8]})"
 
 
 class UnpairedDigits:
@@ -125,12 +137,21 @@ def _split(name: str, train: tuple[Any, Any], test: tuple[Any, Any], settings: D
 
     def prepared(images: NDArray[np.uint8], digits: NDArray[Any], count: int | None) -> Split:
         side = settings.size
-        resized = F.interpolate(as_batch(images[:count]), (side, side), mode="bilinear", antialias=True)
+        boxes = in_boxes(as_batch(images[:count])) if settings.crop else [as_batch(images[:count])]
+        resized = torch.cat([F.interpolate(box, (side, side), mode="bilinear", antialias=True) for box in boxes])
         return Split(resized.expand(-1, 3, -1, -1).clone(), torch.from_numpy(np.array(digits[:count])).long())
 
     parts = as_batch(train[0][:most]).split(4096)  # entropies of all at once take many times their memory
     bits = torch.cat([shannon_entropy(part) for part in parts]).mean().item()
-    return DigitSet(name, prepared(*train, most), prepared(*test, most and max(1, most // TEST_EVERY)), bits)
+    halves = prepared(*train, most), prepared(*test, most and max(1, most // TEST_EVERY))
+    return DigitSet(name, *halves, bits, settings.crop)
+
+
+def in_boxes(images: Tensor) -> Iterator[Tensor]:
+    """Each image (N, C, H, W) in [-1, 1], as (1, C, h, w): the smallest box with all pixels lighter than :data:`INK`."""
+    for image, ink in zip(images.split(1), (images > INK).any(1), strict=True):
+        rows, columns = (ink.any(side).nonzero()[:, 0].tolist() or [0, ink.shape[1 - side] - 1] for side in (1, 0))
+        yield image[..., rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _held_out(name: str, images: NDArray[np.uint8], digits: NDArray[Any], settings: DigitSettings) -> DigitSet:
