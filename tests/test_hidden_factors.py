@@ -424,10 +424,12 @@ def test_the_short_table_is_of_the_setting_with_most_seeds() -> None:
     entries = [entry(arm, seed, leak) for arm, leak in (("cyclegan", 0.5), ("asymgan", 0.1)) for seed in range(3)]
     entries += [entry(arm, 0, leak) | {"factors": 2, "steps": 9} for arm, leak in (("cyclegan", 0.0), ("asymgan", 1.0))]
     lines = tables.short_table(entries, "asymgan").splitlines()
-    assert lines[0] == "3 seeds, 5 steps; mean ± half of the 95 % interval over the seeds:"
-    assert lines[2] == "| claim | measured by | hidden bits | about asymgan | about cyclegan |  |"
-    assert lines[4].startswith("| AsymGAN leaks less | error of the rebuild")
-    assert lines[4].endswith("(lower is better) | 3.58 | 0.1000 ± 0.0000 | 0.5000 ± 0.0000 | holds |")
+    assert lines[0] == (
+        "about asymgan / about cyclegan; means of 3 seeds after 5 steps, and whether the first is better:"
+    )
+    assert lines[2] == "| score | 3.58 bits hidden |"
+    assert lines[4].startswith("| error of the rebuild")
+    assert lines[4].endswith("(lower is better) | 0.100 / 0.500, holds |")
     assert len(lines) == 6  # claims whose score was measured
     assert tables.short_table(entries[:3], "asymgan") == "Not measured."
 

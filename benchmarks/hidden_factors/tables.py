@@ -132,16 +132,21 @@ def short_table(entries: Iterable[Entry], arm: str = "asymgan-zcycle1", rival: s
         return "Not measured."
     seeds, steps = most = max((min(map(len, pair)), pair[0][0]["steps"]) for pair in both)
     chosen = [pair for pair in both if (min(map(len, pair)), pair[0][0]["steps"]) == most]
-    names, rows = [runs[0]["about"] for runs in chosen[0]], list[dict[str, Any]]()
+    bits = {pair[0][0]["factors"]: f"{pair[0][0]['factors'] * BITS:.3g} bits hidden" for pair in chosen}
+    rows: list[dict[str, Any]] = []
     for claim in CLAIMS:
+        if (claim.arm, claim.rival) != (arm, rival):
+            continue
+        row: dict[str, Any] = {"score": _about(claim.score)}
         for own, other in chosen:
-            if (claim.arm, claim.rival) == (arm, rival) and claim.score in own[0]["last"]:
-                cells = [_shown([run["last"][claim.score] for run in runs]) for runs in (own, other)]
-                row: dict[str, Any] = {"claim": claim.about, "measured by": _about(claim.score)}
-                row |= {"hidden bits": f"{own[0]['factors'] * BITS:.3g}"} | dict(zip(names, cells, strict=True))
-                rows.append(row | {"": verdict(_differences(claim, own, other, "last"))})
-    about = f"{seeds} seeds, {steps:,} steps; mean ± half of the 95 % interval over the seeds:"
-    return f"{about}\n\n{table(tuple(rows[0]), rows)}"
+            if differences := _differences(claim, own, other, "last"):
+                means = [f"{fmean(_values(runs, claim.score)):.3f}" for runs in (own, other)]
+                row[bits[own[0]["factors"]]] = f"{' / '.join(means)}, {verdict(differences)}"
+        if len(row) > 1:
+            rows.append(row)
+    names = [runs[0]["about"] for runs in chosen[0]]
+    about = f"{' / '.join(names)}; means of {seeds} seeds after {steps:,} steps, and whether the first is better:"
+    return f"{about}\n\n{table(('score', *(bits[factors] for factors in sorted(bits))), rows)}"
 
 
 def _about(score: str) -> str:
