@@ -27,6 +27,8 @@ from asymkit import AnySize, AuxEncoder, AuxGenerator, ResnetGenerator, load_net
 
 ROOT = Path(__file__).parent.parent
 MODEL = ROOT / "models" / "grey-to-colour"
+MOST_GREY_ERROR, MOST_REBUILD_ERROR, MOST_COLOUR_OF_GREY = 45, 28, 13  # grey levels; measured: 39.2, 24.0 and 10.0
+LEAST_CORRELATION, LEAST_DIVERSITY, LEAST_TINT = 0.83, 40, 55  # measured: 0.87, 52.2 and 67.8
 CARD = (MODEL / "README.md").read_text(encoding="utf-8")
 
 
@@ -101,7 +103,10 @@ def test_a_photograph_comes_back_from_its_grey_and_its_own_z() -> None:
         codes = [encoder(photo / 127.5 - 1) for photo in photos]
         poor = [network("rich_to_poor")(photo) for photo in photos]
         errors = torch.tensor(
-            [[(network("poor_to_rich")(y, z) - x).abs().mean() for z in codes] for x, y in zip(photos, poor, strict=True)]
+            [
+                [(network("poor_to_rich")(y, z) - x).abs().mean() for z in codes]
+                for x, y in zip(photos, poor, strict=True)
+            ]
         )
     own = errors.diagonal()
     others = (errors.sum(1) - own) / (len(photos) - 1)
