@@ -52,6 +52,9 @@ class Domains(Protocol):
     def truth(self, views: Views, target: Tensor) -> Tensor | None:
         """The true translations to these domains, (N,); None where they are not known."""
 
+    def __hash__(self) -> int:
+        """By what the images depend on: a classifier of them is trained once."""
+
 
 def batch(data: Domains, count: int, generator: torch.Generator) -> tuple[Views, Views]:
     """Training images x, and as many others y, each of another domain than its x."""
