@@ -36,16 +36,11 @@ class Settings(UnpairedSettings):
     """Train AsymGAN."""
 
     out: Path = Path("runs/asymgan")  # folder of the run
-    method: Literal["cyclegan", "base", "extended"] = "extended"
-    """extended: all terms (Eq. 19); base: without content, style and exchanged z (Eq. 12); cyclegan: without z (Eq. 5, 6)."""
-    injection: Injection | None = None
-    """How z enters the generator from poor to rich: by conditional instance norm, in its blocks or in all layers (cin, cin_all),
-    or concatenated to feature maps (concat, concat_all). None: cin, or concat for a spatial z."""
+    method: Literal["cyclegan", "base", "extended"] = "extended"  # Eq. 5 and 6, which have no z; Eq. 12; Eq. 19
+    injection: Injection | None = None  # how z enters poor_to_rich. None: cin, or concat for a spatial z
     spatial: bool = False  # z is a map of an eighth of the image's size, as in the paper's base version, not a vector
-    detach_fake_poor: bool = False
-    """The cycle of rich images does not train rich_to_poor, which then hides nothing for it; not in the paper."""
-    dropout: float = 0.0
-    """Probability of dropout in the blocks of the generators, for --method cyclegan; 0.5 in the paper's baseline with dropout."""
+    detach_fake_poor: bool = False  # the cycle of x does not train rich_to_poor, which then hides nothing for it; ours
+    dropout: float = 0.0  # probability in the blocks of cyclegan's generators; 0.5 in the paper's baseline with dropout
     blocks: int = 6  # residual blocks of a generator
     aux_channels: int = 8  # length of z
     discriminator_layers: int = 3  # how often a discriminator halves its image
@@ -53,9 +48,7 @@ class Settings(UnpairedSettings):
     lr_g: float = 2e-4  # learning rate of generators and encoder, for the first half of the run; then it falls to zero
     lr_d: float = 1e-4  # learning rate of the discriminators, likewise
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again
-    features: str = "imagenet"
-    """Weights of the VGG16 of the content and style losses: imagenet (downloaded), random, a file, or auto: imagenet if
-    that can be downloaded."""
+    features: str = "imagenet"  # weights of VGG16: imagenet, random, a file, or auto: imagenet where there is a network
     content_layer: str = "relu2_2"  # layer of that VGG16 whose activations the content loss compares
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # layers of the style loss
     weights: asymgan.Weights = field(default_factory=asymgan.Weights)

@@ -103,7 +103,9 @@ def page(playground: Playground, examples: Sequence[str]) -> Any:
                     gr.Examples(list(examples), like, label="Examples")
             with gr.Column():
                 results = [
-                    gr.Image(label=label, interactive=False, format="png", elem_id=name)
+                    gr.Image(
+                        label=label, interactive=False, format="png", elem_id=name, buttons=["download", "fullscreen"]
+                    )
                     for name, label in RESULTS.items()
                 ]
         changes = [picture.change, direction.change, domain.change, size.release, *(each.change for each in sliders)]

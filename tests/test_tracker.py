@@ -80,7 +80,10 @@ def test_a_new_tracker_begins_a_new_log(tmp_path: Path, data: Path, mlflow: Any)
     asyncgan.main(settings)
     asyncgan.main(replace(settings, tracker="mlflow", resume=True))
     (run,) = mlflow.search_runs(experiment_names=["asymkit"], output_format="list")
-    assert json.loads((tmp_path / "run" / "tracker.json").read_text()) == {"tracker": "mlflow", "log": run.info.run_id}
+    assert json.loads((tmp_path / "run" / "tracker.json").read_text(encoding="utf-8")) == {
+        "tracker": "mlflow",
+        "log": run.info.run_id,
+    }
 
 
 def test_a_tracker_that_fails_is_given_up(
@@ -205,7 +208,8 @@ def test_wandb_gets_everything_once_and_the_same_run_again(
     (packages := tmp_path / "packages").mkdir()
     (packages / "wandb.py").write_text(WANDB, encoding="utf-8")
     (packages / "wandb-1.0.dist-info").mkdir()
-    (packages / "wandb-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: wandb\nVersion: 1.0\n")
+    metadata = "Metadata-Version: 2.1\nName: wandb\nVersion: 1.0\n"
+    (packages / "wandb-1.0.dist-info" / "METADATA").write_text(metadata, encoding="utf-8")
     (script := tmp_path / "train.py").write_text(TRAIN, encoding="utf-8")
     monkeypatch.setenv("CALLS", str(tmp_path / "calls"))
     out = tmp_path / "runs" / "mine"

@@ -202,7 +202,12 @@ def test_images_that_are_not_finite_do_not_stay_in_the_pool(
     pools = saved(tmp_path)["parts"]["pools"]
     assert all(image.isfinite().all() for pool in pools.values() for image in pool["images"])
     counts = {kind: len(pool["images"]) for kind, pool in pools.items()}
-    assert counts == {"fake_poor": FIRST_PARTIAL, "fake_rich": FIRST_PARTIAL - 1, "resampled": 0, "encoded": 0}
+    assert counts == {
+        "fake_poor": FIRST_PARTIAL,
+        "fake_rich": FIRST_PARTIAL - 1,
+        "rebuilt_resampled": 0,
+        "fake_encoded": 0,
+    }
 
 
 def test_a_checkpoint_is_not_written_before_it_is_known_what_was_skipped(

@@ -115,18 +115,14 @@ class _Classifier(nn.Module):
     def __init__(self, net: str, side: int, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
         try:
-            from torchvision import models
-            from torchvision.models.feature_extraction import create_feature_extractor
+            from torchvision.models import feature_extraction, get_model
         except ImportError as error:
-            raise ImportError(
-                "a classifier's features need torchvision: pip install torchvision", name=error.name
-            ) from error
-
+            raise ImportError("a classifier's features need torchvision: pip install torchvision") from error
         # random weights are the same in every object and every run, and leave the caller's random numbers alone
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
-            self.whole = models.get_model(net, weights=None).eval()
-        self.traced, self.side = create_feature_extractor(self.whole, NODES[net]), side
+            self.whole = get_model(net, weights=None).eval()
+        self.traced, self.side = feature_extraction.create_feature_extractor(self.whole, NODES[net]), side
         mean_, std_ = (torch.tensor(each).view(3, 1, 1) for each in (mean, std))
         self.register_buffer("scale", 0.5 / std_, persistent=False)
         self.register_buffer("offset", (0.5 - mean_) / std_, persistent=False)

@@ -13,7 +13,8 @@ try:
     from PIL import Image, ImageOps, UnidentifiedImageError
 except ImportError as error:
     raise ImportError(
-        f'reading images needs {error.name}; pip install "asymkit[evaluation]"', name=error.name
+        f'reading images needs {(error.name or "").replace("PIL", "Pillow")}; pip install "asymkit[evaluation]"',
+        name=error.name,
     ) from error
 
 from asymkit.arguments import exact, range_of

@@ -189,10 +189,6 @@ class Discriminators(nn.Module):
 class Weights(TermWeights):
     """Weights of the loss terms, the paper's λ, which for the baseline are CycleGAN's [AsymGAN Eq. 5, 12, 19].
 
-    x is a rich image, y a poor one, z a latent code; G translates x to the poor domain, F translates y with z to the rich
-    one, and the encoder E finds z. D_X, D_Y and D_Z are the discriminators of rich images, poor images and z. A weight of 0
-    leaves a term out of the sum.
-
     Example:
         >>> import torch
         >>> from asymkit.objectives.asymgan import Weights
