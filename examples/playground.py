@@ -102,12 +102,8 @@ def page(playground: Playground, examples: Sequence[str]) -> Any:
                     like = gr.Image(label="Take z from this photo", **choose)
                     gr.Examples(list(examples), like, label="Examples")
             with gr.Column():
-                results = [
-                    gr.Image(
-                        label=label, interactive=False, format="png", elem_id=name, buttons=["download", "fullscreen"]
-                    )
-                    for name, label in RESULTS.items()
-                ]
+                shown = {"interactive": False, "format": "png", "height": 240, "buttons": ["download", "fullscreen"]}
+                results = [gr.Image(label=label, elem_id=name, **shown) for name, label in RESULTS.items()]
         changes = [picture.change, direction.change, domain.change, size.release, *(each.change for each in sliders)]
         given = [picture, direction, domain, size, z, *sliders]
         gr.on([blocks.load, *changes], show, given, results, trigger_mode="always_last", **quiet)
@@ -138,8 +134,9 @@ def main(options: Options) -> None:
         themes = gradio().themes
         fonts = [themes.Font("system-ui"), themes.Font("sans-serif")]  # of the system: the default ones are on a server
         theme = themes.Default(font=fonts, font_mono=themes.Font("monospace"))
+        larger = "".join(f"#{name} img {{ width: 100%; height: 100%; object-fit: contain; }}" for name in RESULTS)
         alone = {"server_name": "127.0.0.1", "share": False, "ssr_mode": False, "pwa": False, "footer_links": []}
-        page(playground, examples).launch(server_port=options.port, theme=theme, **alone)
+        page(playground, examples).launch(server_port=options.port, theme=theme, css=larger, **alone)
 
 
 if __name__ == "__main__":

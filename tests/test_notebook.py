@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -16,7 +17,7 @@ NOTEBOOK = ROOT / "docs" / "notebooks" / "ten_minutes.ipynb"
 @pytest.mark.filterwarnings("default")  # of what runs notebooks
 def test_the_notebook_runs_and_shows_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook: Any = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
     (training,) = [cell for cell in notebook.cells if cell.source.startswith("minutes = 1\n")]
     training.source = training.source.replace("minutes = 1", "minutes = 0.02")
     if not (ROOT / "models" / "grey-to-colour" / "model.safetensors").is_file():  # an sdist has none
@@ -31,7 +32,7 @@ def test_the_notebook_runs_and_shows_pictures(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_the_notebook_is_kept_without_outputs() -> None:
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook: Any = nbformat.read(NOTEBOOK, as_version=4)  # type: ignore[no-untyped-call]
     nbformat.validate(notebook)
     for cell in notebook.cells:
         assert not cell.get("outputs")

@@ -17,10 +17,12 @@ import numpy as np
 import playground
 import pytest
 import torch
+import tyro
 from chromium import Page, browser
 from launch import launched
 from PIL import Image
 from published import lively
+from support.data.images import bundled_photos
 from support.data.tree import as_image
 from support.playground import Playground, dialled, dials
 from test_translate import Runs, levels, noise, run
@@ -195,7 +197,7 @@ ERRORS: list[tuple[list[str], str]] = [
 def test_errors_are_one_line(words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     save_weights(AuxGenerator(width=4, blocks=1), tmp_path / "one.pt")
-    options: Any = playground.tyro.cli(playground.Options, args=words)
+    options: Any = tyro.cli(playground.Options, args=words)
     with pytest.raises(ValueError, match=re.escape(message.removeprefix("error: "))) as error:
         playground.main(options)
     assert "\n" not in str(error.value)
@@ -281,7 +283,7 @@ def test_the_page_in_a_browser_changes_the_picture_and_asks_no_other_host(tmp_pa
     behind = of_z(tmp_path / "run", size=48)
     (tmp_path / "run" / "run.json").write_text('{"settings": {"size": 48}, "meaning": {}}', encoding="utf-8")
     first = tmp_path / "first.png"
-    playground.bundled_photos()[0].save(first)
+    bundled_photos()[0].save(first)
     z = behind.z(0)
     with served(tmp_path / "run", tmp_path) as address, browser(tmp_path) as page:
         page.screen(1300, 1000)
@@ -300,3 +302,4 @@ def test_the_page_in_a_browser_changes_the_picture_and_asks_no_other_host(tmp_pa
         assert {url.partition("/")[0] + "//" + url.split("/")[2] for url in page.requests()} == {address}
         wide = page.value("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0
+        assert page.value("document.querySelector('#translated img').height") > 150  # small pictures are enlarged

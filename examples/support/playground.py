@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
@@ -67,7 +67,7 @@ class Playground:
 
     def z(self, seed: int = 0, like: str | None = None, size: int | None = None) -> Tensor:
         """The z of a seed, or of a photo at a size; of a generator that takes one."""
-        photo = {} if like is None else {"like": (Path(like),), "encoder": self._encoder}
+        photo: dict[str, Any] = {} if like is None else {"like": (Path(like),), "encoder": self._encoder}
         return self._condition(ConditionOptions(seed=seed, size=size or self.size, **photo))
 
     def label(self, domain: str) -> Tensor:

@@ -98,13 +98,14 @@ class RunTracker:
     def _options(self, settings: RunSettings, step: int, log: str | None) -> dict[str, Any]:
         """What the tracker is started with; ``log`` is the one to go on with."""
         name = settings.folder.resolve().relative_to(settings.out.resolve().parent).as_posix()
-        return {
+        options: dict[str, dict[str, Any]] = {
             # what an interrupted run wrote of later steps is dropped
             "tensorboard": {"purge_step": step + 1},
             # which leaves out steps that its log has already
             "wandb": {"name": name, "dir": str(settings.folder), "id": log, "resume": "allow"},
             "mlflow": {"run_name": name, "run_id": log},
-        }.get(self.name, {})
+        }
+        return options.get(self.name, {})
 
     def _log_of(self, file: Path) -> str | None:
         """The log that the run began with this tracker."""
