@@ -21,7 +21,7 @@ from support.playground import Playground, dialled, dials
 
 from asymkit.console import print_in_any_encoding
 
-MODEL = Path(__file__).parents[1] / "models" / "grey-to-colour"
+MODEL = Path(__file__).resolve().parents[1] / "models" / "grey-to-colour"
 LABELS = {"poor_to_rich": "poor → rich", "rich_to_poor": "rich → poor"}
 RESULTS = {"given": "What the generator is given", "translated": "Its translation", "rebuilt": "Translated back"}
 ABOUT = """# asymkit playground
