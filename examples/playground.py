@@ -7,7 +7,6 @@ python examples/playground.py runs/demo        # a run, a folder of share.py, a 
 import support.quick_help  # noqa: F401
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +17,7 @@ import torch
 import tyro
 from support.data.images import BUNDLED, bundled_photos
 from support.playground import Playground, dialled, dials
-
-from asymkit.console import print_in_any_encoding
+from support.run.tool import tool
 
 MODEL = Path(__file__).resolve().parents[1] / "models" / "grey-to-colour"
 LABELS = {"poor_to_rich": "poor → rich", "rich_to_poor": "rich → poor"}
@@ -140,8 +138,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    print_in_any_encoding()
-    try:
-        main(tyro.cli(Options))
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    tool(main, Options)

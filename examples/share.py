@@ -6,7 +6,6 @@ python examples/translate.py models/mine photos -o out
 
 import support.quick_help  # noqa: F401
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,11 +13,11 @@ from typing import Annotated
 import tyro
 from support.run.atomic_write import write_json
 from support.run.command import MAY_MOVE
+from support.run.tool import tool
 from support.trained import RUN, Trained, load_trained
 from torch import nn
 
 import asymkit
-from asymkit.console import print_in_any_encoding
 
 PRIVATE = MAY_MOVE | {"out", "resume", "dry_run"}
 """Settings that say where things were on one computer, or how a run was started."""
@@ -66,8 +65,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    print_in_any_encoding()
-    try:
-        main(tyro.cli(Options))
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+    tool(main, Options)

@@ -21,12 +21,12 @@ import tyro
 from support.conditions import ConditionOptions, conditions, path_through
 from support.data.tree import as_image, as_input, images_below, planned, readable, write_image
 from support.report.translations import Gallery
+from support.run.tool import tool
 from support.trained import load_trained, translator
 from torch import Tensor
 from tqdm import tqdm
 
 from asymkit.arguments import at_least
-from asymkit.console import print_in_any_encoding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,11 +119,8 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    print_in_any_encoding()
     try:
-        main(tyro.cli(Options))
-    except (ValueError, OSError) as error:
-        sys.exit(f"error: {error}")
+        tool(main, Options)
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -55,3 +56,23 @@ INJECTIONS = ("concat", "concat_all", "cin", "cin_all")
 
 def build(injection: Any = "cin", **options: Any) -> AuxGenerator:
     return AuxGenerator(injection=injection, **(SMALL | options))
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses of every step are logged; no pages, which take longer than tests' trainings; no earlier precision."""
+    from accelerate.state import AcceleratorState
+    from support.report import logger
+    from support.run import run
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    monkeypatch.setattr(run, "LOG_EVERY", 1)
+    monkeypatch.setattr(logger, "write_report", lambda *_: None)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CycleGAN folder of tiny images."""
+    from tiny import cyclegan_folder
+
+    return cyclegan_folder(tmp_path_factory.mktemp("data"))

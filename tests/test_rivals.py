@@ -15,10 +15,8 @@ import pytest
 import stargan
 import torch
 import torch.nn.functional as F
-from accelerate.state import AcceleratorState
 from launch import launched
 from support.data.unpaired import FRESH, Domain
-from support.report import logger
 from support.run import run as loop
 from support.run.accelerator import create_accelerator
 from support.run.loader import COMPARED
@@ -37,13 +35,7 @@ PIX2PIX = replace(
     asymmetricgan_gesture.DEMO, method="pix2pix", blocks=1, discriminator_layers=1, batch=1, epochs=1, **SMALL
 )
 RIVALS: dict[str, Any] = {"stargan": STARGAN, "asymmetricgan_gesture": PIX2PIX}
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    AcceleratorState._reset_state(reset_partial_state=True)
-    monkeypatch.setattr(loop, "LOG_EVERY", 1)
-    monkeypatch.setattr(logger, "write_report", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 class Watched:

@@ -10,26 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from accelerate.state import AcceleratorState
 from launch import launched
-from support.report import logger
 from support.run import run as loop
-from tiny import STEPS, cyclegan_folder, interrupted, logged, saved, tiny
+from tiny import STEPS, interrupted, logged, saved, tiny
 
 asyncgan: Any = importlib.import_module("asyncgan")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return cyclegan_folder(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Losses of every step are logged; no pages, which take longer than these trainings."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    monkeypatch.setattr(loop, "LOG_EVERY", 1)
-    monkeypatch.setattr(logger, "write_report", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 @pytest.fixture

@@ -40,19 +40,7 @@ from asymkit import StepGuard
 from asymkit.objectives.asyncgan import Translators
 
 asyncgan: Any = importlib.import_module("asyncgan")  # the example, whose parts tests replace
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return cyclegan_folder(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Losses of every step are logged; no pages, which take longer than these trainings; no earlier precision."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    monkeypatch.setattr(loop, "LOG_EVERY", 1)
-    monkeypatch.setattr(logger, "write_report", lambda *_: None)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def change_terms(monkeypatch: pytest.MonkeyPatch, change: Callable[[int, dict[str, Tensor]], None]) -> None:
