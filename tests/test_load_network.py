@@ -158,6 +158,15 @@ def test_a_part_names_the_trained_network_or_its_average(tmp_path: Path) -> None
         assert all(torch.equal(value, found[name]) for name, value in wanted.state_dict().items())
 
 
+def test_of_a_run_that_was_shared_into_its_own_folder_the_training_state_is_read(tmp_path: Path) -> None:
+    shared, newer = (lively(ResnetGenerator(width=4, blocks=1)) for _ in range(2))
+    save_weights(shared, tmp_path / "model.safetensors")
+    torch.save({"model": newer.state_dict()}, tmp_path / "checkpoint.pt")
+    found = load_network(tmp_path, "model").state_dict()
+    assert all(torch.equal(found[name], value) for name, value in newer.state_dict().items())
+
+
+
 def test_folders_and_files_that_hold_none_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has neither a checkpoint.pt, .* nor a model.safetensors"):
         load_network(tmp_path)

@@ -1065,6 +1065,12 @@ EXAMPLES = [
         "easy = [model.netG_B, model.netD_B]",
         "tests/test_example_dropin.py::test_every_part_trains",
     ),
+    Mutation(
+        "asymkit/weight_files.py",
+        '("checkpoint.pt", "model.safetensors")',
+        '("model.safetensors", "checkpoint.pt")',
+        "tests/test_load_network.py::test_of_a_run_that_was_shared_into_its_own_folder_the_training_state_is_read",
+    ),
 ]
 
 MUTATIONS = [*LAYERS, *OPS, *NETWORKS, *LOSSES, *OBJECTIVES, *TRAINING, *CHECKPOINTS, *EXAMPLES]
