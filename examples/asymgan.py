@@ -48,7 +48,7 @@ class Settings(UnpairedSettings):
     lr_g: float = 2e-4  # learning rate of generators and encoder, for the first half of the run; then it falls to zero
     lr_d: float = 1e-4  # learning rate of the discriminators, likewise
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again
-    features: str = "imagenet"  # weights of VGG16: imagenet, random, a file, or auto: imagenet where there is a network
+    features: str = "imagenet"  # weights of VGG16: imagenet, random, a file, or auto: imagenet if it can be downloaded
     content_layer: str = "relu2_2"  # layer of that VGG16 whose activations the content loss compares
     style_layers: tuple[str, ...] = ("relu1_2", "relu2_2", "relu3_3", "relu4_3")  # layers of the style loss
     weights: asymgan.Weights = field(default_factory=asymgan.Weights)

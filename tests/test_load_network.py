@@ -166,7 +166,6 @@ def test_of_a_run_that_was_shared_into_its_own_folder_the_training_state_is_read
     assert all(torch.equal(found[name], value) for name, value in newer.state_dict().items())
 
 
-
 def test_folders_and_files_that_hold_none_are_errors(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"has neither a checkpoint.pt, .* nor a model.safetensors"):
         load_network(tmp_path)

@@ -183,6 +183,14 @@ def _fit(pixels: Tensor, stroke: Tensor, grain: Tensor) -> tuple[Tensor, Tensor]
     return colours, (pixels - parts @ colours).square().mean((1, 2))
 
 
+def places_of(wanted: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
+    """Places of images whose labels are the wanted ones, (N,), each image of a label as likely as any other."""
+    chance = torch.rand(len(wanted), generator=generator)
+    alike = [(labels == label).nonzero()[:, 0] for label in range(int(labels.max()) + 1)]
+    pairs = zip(wanted.tolist(), chance.tolist(), strict=True)
+    return torch.stack([alike[label][int(share * len(alike[label]))] for label, share in pairs])
+
+
 def placed(strokes: Tensor, size: int, generator: torch.Generator) -> Tensor:
     """Strokes (N, 1, 8, 8) turned by up to 9 degrees, scaled to 0.8 to 1 of the side and shifted by up to 8 % of it."""
     chance = 2 * torch.rand(len(strokes), 4, generator=generator) - 1

@@ -12,7 +12,7 @@ from support.report.classifier import accuracy, train_classifier
 from torch import Tensor, nn
 
 from asymkit.objectives.asymgan import Translators
-from hidden_factors.data import Pairs, Part
+from hidden_factors.data import Pairs, Part, places_of
 from hidden_factors.scores import Scores, apart, sampled
 
 MOST, VALIDATION = 12_000, 500
@@ -35,12 +35,9 @@ class Digits:
         """Rich and poor images that say the same digits; the two domains of training are drawn apart from each other."""
         rich, poor = (_part(domain, part) for domain in _sets(self.folder, self.size))
         places = torch.randint(len(rich.digits), (count,), generator=generator)
-        said = rich.digits[places]
-        alike = [(poor.digits == digit).nonzero()[:, 0] for digit in range(10)]
-        chance = torch.rand(count, generator=generator)
-        others = [alike[d][int(share * len(alike[d]))] for d, share in zip(said.tolist(), chance.tolist(), strict=True)]
-        nothing = torch.empty(count, 0)
-        return Pairs(rich.images[places], poor.images[torch.stack(others)], nothing, nothing, said)
+        said, nothing = rich.digits[places], torch.empty(count, 0)
+        others = places_of(said, poor.digits, generator)
+        return Pairs(rich.images[places], poor.images[others], nothing, nothing, said)
 
     def recognised(self, fake_poor: Tensor, fake_rich: Tensor, truth: Pairs) -> Scores:
         """Shares of G(x) and F(y) that classifiers of real images read right."""

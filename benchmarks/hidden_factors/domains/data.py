@@ -21,7 +21,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from asymkit.evaluation.folders import image_files
 from asymkit.evaluation.images import read_image
-from hidden_factors.data import BACKGROUND, STROKE, Part, colour, digits_of, placed
+from hidden_factors.data import BACKGROUND, STROKE, Part, colour, digits_of, placed, places_of
 
 
 class Views(NamedTuple):
@@ -30,6 +30,11 @@ class Views(NamedTuple):
     images: Tensor  # (N, 3, size, size), in [-1, 1]
     domains: Tensor  # (N,), integers
     stroke: Tensor | None = None  # (N, 1, size, size), what they show, where the truth is known
+
+    def at(self, places: Tensor) -> Views:
+        """Those at some places."""
+        stroke = None if self.stroke is None else self.stroke[places]
+        return Views(self.images[places], self.domains[places], stroke)
 
 
 class Domains(Protocol):
@@ -154,10 +159,7 @@ class FolderDomains:
     def draw(self, domains: Tensor, generator: torch.Generator) -> Views:
         """As :class:`Domains` says."""
         images, labels = _parts(self.folder, self.size)["training"]
-        own = [(labels == domain).nonzero()[:, 0] for domain in range(len(self.names))]
-        chance = torch.rand(len(domains), generator=generator)
-        places = [own[d][int(share * len(own[d]))] for d, share in zip(domains.tolist(), chance.tolist(), strict=True)]
-        return Views(images[torch.stack(places)], domains)
+        return Views(images[places_of(domains, labels, generator)], domains)
 
     def held_out(self, part: Part) -> Views:
         """As :class:`Domains` says."""

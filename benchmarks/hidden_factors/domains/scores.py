@@ -26,7 +26,7 @@ def translations(model: Translators, data: Domains, part: Part) -> Iterator[tupl
     views, kinds = data.held_out(part), len(data.names)
     for further in range(1, kinds):
         for places in torch.arange(len(views.domains)).split(128):
-            some = Views(*(None if each is None else each[places] for each in views))  # type: ignore[arg-type]
+            some = views.at(places)
             target = (some.domains + further) % kinds
             fake = model.dual.translate(some.images, target)
             yield some, target, fake, model.dual.reconstruct(fake, some.domains)
@@ -75,8 +75,7 @@ def draw(path: Path, models: Mapping[str, Translators], data: Domains) -> None:
     The first column is the image, and where the truth is known the first block is that.
     """
     views = data.held_out("test")
-    places = torch.linspace(0, len(views.domains) - 1, ROWS).long()
-    some = Views(*(None if each is None else each[places] for each in views))  # type: ignore[arg-type]
+    some = views.at(torch.linspace(0, len(views.domains) - 1, ROWS).long())
     targets = [torch.full((ROWS,), domain) for domain in range(len(data.names))]
     gap = torch.ones(ROWS, 3, data.size, data.size // 4)
     truths = [image for target in targets if (image := data.truth(some, target)) is not None]
