@@ -19,6 +19,8 @@ from support.data.images import BUNDLED, bundled_photos
 from support.playground import Playground, dialled, dials
 from support.run.tool import tool
 
+from asymkit.console import print_in_any_encoding
+
 MODEL = Path(__file__).resolve().parents[1] / "models" / "grey-to-colour"
 LABELS = {"poor_to_rich": "poor → rich", "rich_to_poor": "rich → poor"}
 RESULTS = {"given": "What the generator is given", "translated": "Its translation", "rebuilt": "Translated back"}
@@ -138,4 +140,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
+    print_in_any_encoding()
     tool(main, Options)

@@ -18,6 +18,7 @@ from support.trained import RUN, Trained, load_trained
 from torch import nn
 
 import asymkit
+from asymkit.console import print_in_any_encoding
 
 PRIVATE = MAY_MOVE | {"out", "resume", "dry_run"}
 """Settings that say where things were on one computer, or how a run was started."""
@@ -65,4 +66,5 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
+    print_in_any_encoding()
     tool(main, Options)

@@ -27,6 +27,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from asymkit.arguments import at_least
+from asymkit.console import print_in_any_encoding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,7 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
+    print_in_any_encoding()
     try:
         tool(main, Options)
     except (RuntimeError, MemoryError) as error:

@@ -8,14 +8,11 @@ from typing import TypeVar
 
 import tyro
 
-from asymkit.console import print_in_any_encoding
-
 T = TypeVar("T")
 
 
 def tool(main: Callable[[T], None], options: type[T]) -> None:
     """Call ``main`` with the options of the command line; what it refuses is said in one line."""
-    print_in_any_encoding()
     try:
         main(tyro.cli(options))
     except (ValueError, OSError) as error:
