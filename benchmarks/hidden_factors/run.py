@@ -218,7 +218,9 @@ def plan(options: Options, todo: list[Run]) -> str:
         else:
             few, more = (replace(options.training, steps=steps, looks=1) for steps in (2, 8))
             # the first training of a process also pays for what is set up once
-            _, short, long = (kind.train(arm, options.data(run.factors), each, 0).cpu_seconds for each in (few, few, more))
+            _, short, long = (
+                kind.train(arm, options.data(run.factors), each, 0).cpu_seconds for each in (few, few, more)
+            )
             seconds[run.arm, run.factors] = (long - short) / 6 * options.training.steps
     lines = [f"{arm}, {factors} factors: {each:.0f} s for each seed" for (arm, factors), each in seconds.items()]
     total = sum(seconds[run.arm, run.factors] for run in todo) / 60

@@ -35,6 +35,7 @@ class DomainArm:
     weights: Weights = field(default_factory=Weights)
     adversarial: AdversarialLoss = field(default_factory=LeastSquaresLoss)
     every: int = 1  # the generators move in one step of so many, the discriminators in all
+    way_back: bool = False  # the translator learns to rebuild x from its own translations too, as one generator does
     schedule: Schedule = "joint"
 
     def networks(self, width: int, data: Domains) -> tuple[Translators, nn.ModuleList]:
@@ -87,6 +88,8 @@ ARMS = {
     "S1": DomainArm("S1", "S1"),
     "S2": DomainArm("S2", "S2"),
     "S3": DomainArm("S3", "S3"),
+    "S2-way-back": DomainArm("S2, the translator learns the way back too", "S2", way_back=True),
+    "S3-way-back": DomainArm("S3, the translator learns the way back too", "S3", way_back=True),
     "S2-narrow": DomainArm("S2 with the weights of one generator", "S2", narrow=True),
     "S3-narrow": DomainArm("S3 with the weights of one generator", "S3", narrow=True),
     "S2-double": DomainArm("S2, two discriminators", discriminators=2),
