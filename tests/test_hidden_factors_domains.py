@@ -196,6 +196,15 @@ def test_stargan_moves_its_generator_in_every_second_step() -> None:
     assert not torch.equal(weights(2), start)
 
 
+def test_the_way_back_trains_the_translator_alone() -> None:
+    options = replace(TINY, steps=1, looks=1, average=0.0, lr_g=1e-3)
+    plain, both = (train(ARMS[name], DATA, options, 0).last.dual for name in ("S2", "S2-way-back"))
+    for ours, theirs in zip(plain.reconstructor.parameters(), both.reconstructor.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    pairs = list(zip(plain.translator.parameters(), both.translator.parameters(), strict=True))
+    assert any(not torch.equal(ours, theirs) for ours, theirs in pairs)
+
+
 def test_a_folder_is_parted_by_subject(folder: Path) -> None:
     data = FolderDomains(folder, 16)
     assert data.names == ("dark", "light")

@@ -135,6 +135,15 @@ CLAIMS = (
             ("shared", "stargan", "AsymmetricGAN's objective beats StarGAN's, with one generator"),
             *((pair, "shared", "two generators beat one, with the same objective") for pair in ("S1", "S2", "S3")),
             *((f"{pair}-narrow", "shared", "two generators beat one of as many weights") for pair in ("S2", "S3")),
+            *(
+                (f"{pair}-way-back", pair, "a translator that learns the way back too is better")
+                for pair in ("S2", "S3")
+            ),
+            *(
+                (f"{pair}-way-back", one, "two generators beat one, where the translator learns the way back too")
+                for pair in ("S2", "S3")
+                for one in ("shared", "stargan")
+            ),
             ("S3", "partly-shared", "sharing nothing is better"),
             ("S2-double", "S2-no-identity", "the identity loss helps"),
             ("S2-double", "S2-no-structure", "MS-SSIM helps"),
