@@ -12,12 +12,11 @@ from typing import Any, cast
 
 import asymkit
 from asymkit.checkpoints.durable import write_whole
+from asymkit.optional import needed_for
 from asymkit.state_dicts import check_weights
 
-try:
+with needed_for("asymkit.hub", '"asymkit[hub]"'):
     from huggingface_hub import PyTorchModelHubMixin
-except ImportError as error:
-    raise ImportError('asymkit.hub needs: pip install "asymkit[hub]"') from error
 
 __all__ = [
     "HubAuxEncoder",

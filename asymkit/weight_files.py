@@ -13,6 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asymkit.optional import needed_for
+
 CHECKSUM = "asymkit.sha256"
 """Key of :func:`digest` in the metadata of a safetensors file."""
 
@@ -62,10 +64,8 @@ def digest(state: Mapping[str, Tensor]) -> str:
 
 def safetensors_library() -> Any:
     """``safetensors.torch``, or an ImportError that names the extra to install."""
-    try:
+    with needed_for("a safetensors file", '"asymkit[hub]"'):
         import safetensors.torch
-    except ImportError as error:
-        raise ImportError('safetensors files need: pip install "asymkit[hub]"') from error
     return safetensors.torch
 
 

@@ -22,6 +22,7 @@ ORDER = [
     "arguments",
     "precision",
     "checks",
+    "optional",
     "weight_files",
     "state_dicts",
     "console",

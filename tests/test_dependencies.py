@@ -81,15 +81,15 @@ def test_networks_losses_and_objectives_need_nothing_but_pytorch() -> None:
 def test_what_needs_more_says_what_to_install() -> None:
     """All in one process, which takes seconds to load PyTorch."""
     calls = {
-        "LPIPSLoss(weights=None)": "LPIPSLoss needs lpips and torchvision: pip install lpips torchvision",
-        'SSIMLoss(backend="pytorch-msssim")(x, x)': 'backend="pytorch-msssim" needs: pip install pytorch-msssim',
+        "LPIPSLoss(weights=None)": "LPIPSLoss needs lpips: pip install lpips torchvision",
+        'SSIMLoss(backend="pytorch-msssim")(x, x)': 'backend="pytorch-msssim" needs pytorch-msssim: pip install pytorch-msssim',
         'VGGFeatures(["relu1_2"], weights="imagenet")': "weights='imagenet' needs torchvision: pip install torchvision",
-        '__import__("asymkit.hub")': 'asymkit.hub needs: pip install "asymkit[hub]"',
-        'evaluation.torchvision_features(weights=None)': "a classifier's features need torchvision: pip install torchvision",
-        'evaluation.FolderImages(".")': 'reading images needs numpy; pip install "asymkit[evaluation]"',
-        'evaluation.entropy.domain_entropy(".")': 'reading images needs numpy; pip install "asymkit[evaluation]"',
-        'evaluation.image_quality(x, x, pixels)': 'this figure needs torchmetrics; pip install "asymkit[evaluation]"',
-        'save_weights(PatchDiscriminator(width=4), "x.safetensors")': 'safetensors files need: pip install "asymkit[hub]"',
+        '__import__("asymkit.hub")': 'asymkit.hub needs huggingface_hub: pip install "asymkit[hub]"',
+        'evaluation.torchvision_features(weights=None)': "a network of torchvision needs torchvision: pip install torchvision",
+        'evaluation.FolderImages(".")': 'reading images needs numpy: pip install "asymkit[evaluation]"',
+        'evaluation.entropy.domain_entropy(".")': 'reading images needs numpy: pip install "asymkit[evaluation]"',
+        'evaluation.image_quality(x, x, pixels)': 'this figure needs torchmetrics: pip install "asymkit[evaluation]"',
+        'save_weights(PatchDiscriminator(width=4), "x.safetensors")': 'a safetensors file needs safetensors: pip install "asymkit[hub]"',
     }  # fmt: skip
     code = "import torch, asymkit.evaluation.entropy; from torch import nn; from asymkit import *; from asymkit import evaluation\n"
     code += 'x, pixels = torch.rand(2, 3, 32, 32), evaluation.FeatureNetwork(nn.Flatten(), "pixels")\n'

@@ -177,7 +177,7 @@ def test_functions_without_torchmetrics_name_the_extra(monkeypatch: pytest.Monke
         lambda: SegmentationMeter(3),
         lambda: top_k_accuracy(x, torch.zeros(4).long()),
     ):
-        with pytest.raises(ImportError, match=r'torchmetrics; pip install "asymkit\[evaluation\]"'):
+        with pytest.raises(ImportError, match=r'torchmetrics: pip install "asymkit\[evaluation\]"'):
             call()
 
 

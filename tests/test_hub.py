@@ -113,4 +113,4 @@ def test_a_card_says_what_it_is(tmp_path: Path) -> None:
 def test_the_extra_is_named_where_it_is_missing() -> None:
     code = "import sys; sys.modules['huggingface_hub'] = None; import asymkit.hub"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert 'asymkit.hub needs: pip install "asymkit[hub]"' in result.stderr
+    assert 'asymkit.hub needs huggingface_hub: pip install "asymkit[hub]"' in result.stderr

@@ -188,7 +188,7 @@ def test_a_missing_pillow_is_one_clear_error(
 
     monkeypatch.setitem(sys.modules, "PIL", None)
     monkeypatch.delitem(sys.modules, "asymkit.evaluation.images")
-    with pytest.raises(ImportError, match=r'needs Pillow; pip install "asymkit\[evaluation\]"'):
+    with pytest.raises(ImportError, match=r'needs Pillow: pip install "asymkit\[evaluation\]"'):
         import asymkit.evaluation.images  # noqa: F401
     monkeypatch.delitem(sys.modules, "asymkit.evaluation.images", raising=False)
     with pytest.raises(SystemExit, match=r'^error: .*pip install "asymkit\[evaluation\]"$'):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from asymkit.arguments import MOST_SEED, at_least, callables, described, modules, number
 from asymkit.checks import check_array, check_images, have_values
 from asymkit.evaluation.table import Row
+from asymkit.optional import needed_for
 
 Train = Callable[[Tensor, Tensor], nn.Module]
 """Images (N, C, H, W) and classes (N,) to a classifier, images to logits."""
@@ -42,12 +43,8 @@ def top_k_accuracy(logits: Tensor, classes: Tensor, k: int = 1) -> float:
         raise ValueError(f"k must be below the {count} classes, or every image is right, got {k}")
     if int(classes.min()) < 0 or int(classes.max()) >= count:
         raise ValueError(f"classes are numbered 0 to {count - 1}, got {int(classes.min())} to {int(classes.max())}")
-    try:
+    with needed_for("an accuracy"):
         from torchmetrics.functional.classification import multiclass_accuracy
-    except ImportError as error:
-        raise ImportError(
-            'accuracies need torchmetrics; pip install "asymkit[evaluation]"', name="torchmetrics"
-        ) from error
     classes = classes.to(logits.device).long()
     found = multiclass_accuracy(logits, classes, num_classes=count, top_k=k, average="micro", validate_args=False)
     return float(found)

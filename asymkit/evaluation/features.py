@@ -16,6 +16,7 @@ from asymkit.arguments import at_least, described, flags, modules, numbers, one_
 from asymkit.checks import FLOATING, check_device, check_images
 from asymkit.evaluation.sources import Images, image_batches
 from asymkit.networks.features import IMAGENET_MEAN, IMAGENET_STD, WeightSource, freeze_into_buffers, state_dict_of
+from asymkit.optional import needed_for
 from asymkit.weight_files import digest, read_file
 
 INCEPTION_URL = (
@@ -114,10 +115,8 @@ class _Classifier(nn.Module):
 
     def __init__(self, net: str, side: int, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        try:
+        with needed_for("a network of torchvision", "torchvision"):
             from torchvision.models import feature_extraction, get_model
-        except ImportError as error:
-            raise ImportError("a classifier's features need torchvision: pip install torchvision") from error
         # random weights are the same in every object and every run, and leave the caller's random numbers alone
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(0)
@@ -229,12 +228,8 @@ def inception_features(weights: str | os.PathLike[str] = "download") -> FeatureN
     """
     if not isinstance(weights, str | os.PathLike) or not str(weights):
         raise ValueError(f"weights must be 'download' or the path of a file, got {described(weights)}")
-    try:
+    with needed_for("Inception"):
         import torch_fidelity  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            'Inception\'s features need torch-fidelity; pip install "asymkit[evaluation]"', name="torch_fidelity"
-        ) from error
     path = _downloaded() if str(weights) == "download" else Path(weights)
     try:  # a pickle that runs code is refused before torch-fidelity, which would run it, opens the file
         read_file(path)

@@ -8,16 +8,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-try:
+from asymkit.arguments import exact, range_of
+from asymkit.optional import needed_for
+
+with needed_for("reading images"):
     import numpy as np
     from PIL import Image, ImageOps, UnidentifiedImageError
-except ImportError as error:
-    raise ImportError(
-        f'reading images needs {(error.name or "").replace("PIL", "Pillow")}; pip install "asymkit[evaluation]"',
-        name=error.name,
-    ) from error
-
-from asymkit.arguments import exact, range_of
 
 FORMATS = {
     "BMP": (".bmp",),

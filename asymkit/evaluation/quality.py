@@ -19,6 +19,7 @@ from asymkit.checks import check_array
 from asymkit.evaluation.features import FeatureNetwork, extract_features
 from asymkit.evaluation.sources import Images
 from asymkit.evaluation.table import Row
+from asymkit.optional import needed_for
 
 FEW = 2000
 """Images below which the Fréchet distance is dominated by its bias, and the kernel distance is given first."""
@@ -42,13 +43,9 @@ def torchmetrics_image(seed: int = 0) -> Iterator[Any]:
     Raises:
         ImportError: torchmetrics is missing.
     """
-    try:
+    with needed_for("this figure"):
         from torchmetrics import image
         from torchmetrics.image import fid, inception, kid  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            'this figure needs torchmetrics; pip install "asymkit[evaluation]"', name="torchmetrics"
-        ) from error
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
         warnings.simplefilter("ignore")  # that features are kept in memory
         torch.default_generator.manual_seed(seed)

@@ -19,6 +19,7 @@ from asymkit.checks import check_array
 from asymkit.evaluation.palette import MOST_CLASSES, Palette, check_palette, nearest_class
 from asymkit.evaluation.sources import Images, image_pairs
 from asymkit.evaluation.table import Row
+from asymkit.optional import needed_for
 
 
 @dataclass(frozen=True)
@@ -110,12 +111,8 @@ class SegmentationMeter:
     """
 
     def __init__(self, classes: int, ignored: Sequence[int] = ()) -> None:
-        try:
+        with needed_for("a segmentation score"):
             from torchmetrics.functional.classification import multiclass_confusion_matrix
-        except ImportError as error:
-            raise ImportError(
-                'segmentation scores need torchmetrics; pip install "asymkit[evaluation]"', name="torchmetrics"
-            ) from error
         self.count: Any = multiclass_confusion_matrix
         self.classes = at_least("classes", classes, 2, MOST_CLASSES)
         if not isinstance(ignored, list | tuple):

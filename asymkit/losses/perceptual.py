@@ -13,6 +13,7 @@ from asymkit.arguments import described, modules, number, numbers, one_of
 from asymkit.checks import as_image_pair, check_device, check_image_pair, check_images, check_tensor
 from asymkit.networks.features import WeightSource, freeze_into_buffers, state_dict_of
 from asymkit.ops import gram_matrix
+from asymkit.optional import needed_for
 from asymkit.precision import widen
 
 Target: TypeAlias = Tensor | Mapping[str, Tensor]
@@ -154,12 +155,8 @@ class LPIPSLoss(nn.Module):
         name = self.TORCHVISION_NAMES[net]
         state = None if weights is None else state_dict_of(weights, name)
 
-        try:
+        with needed_for("LPIPSLoss", "lpips torchvision"):
             import lpips
-        except ImportError as error:
-            raise ImportError(
-                "LPIPSLoss needs lpips and torchvision: pip install lpips torchvision", name=error.name
-            ) from error
 
         # random weights come from a fixed seed and do not advance the global random number generator
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):

@@ -18,6 +18,7 @@ from asymkit.ops.ssim import (
     compare_scales,
     scale_weights,
 )
+from asymkit.optional import needed_for
 from asymkit.precision import full_precision, widen_pair
 
 Backend = Literal["asymkit", "pytorch-msssim"]
@@ -182,10 +183,8 @@ def _pytorch_msssim(
     **options: Any,
 ) -> Tensor:
     """The same comparison by the pytorch-msssim package, one value per image."""
-    try:
+    with needed_for('backend="pytorch-msssim"', "pytorch-msssim"):
         import pytorch_msssim
-    except ImportError as error:
-        raise ImportError('backend="pytorch-msssim" needs: pip install pytorch-msssim', name=error.name) from error
 
     (low, high), (x, y) = value_range, widen_pair(x, y)
     with full_precision(x):

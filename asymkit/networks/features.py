@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from asymkit.arguments import described, names_of, one_of
 from asymkit.checks import check_device, check_images
+from asymkit.optional import needed_for
 from asymkit.state_dicts import bare_state, check_weights
 from asymkit.weight_files import read_file
 
@@ -157,13 +158,8 @@ def imagenet_state_dict(net: str) -> Mapping[str, Tensor]:
     Raises:
         RuntimeError: the download failed; the message names the file and where to put it.
     """
-    try:
+    with needed_for("weights='imagenet'", "torchvision; or pass a file as weights=..."):
         from torchvision.models import get_model_weights
-    except ImportError as error:
-        raise ImportError(
-            "weights='imagenet' needs torchvision: pip install torchvision; or pass a file as weights=...",
-            name=error.name,
-        ) from error
 
     published = get_model_weights(net)["IMAGENET1K_V1"]
     try:
