@@ -5,12 +5,12 @@
     python examples/asymgan.py paper --method cyclegan --dropout 0.5 ...  # the paper's baselines
     python examples/asymgan.py paper --method base --spatial ...          # "w/o extension", z a map; or --injection concat
 
-Where it differs from the paper: total variation is a mean, with a plus; the learning rate decays with every step; GPUs that
-have bfloat16 compute in it (--precision no turns that off). Adam, its betas, batch 1 and the image pool are CycleGAN's, since
-the paper names none. Our demo is smaller, has five times the rate, random features and resize convolutions.
+Where it differs from the paper: total variation is a mean, with a plus between the directions; the learning rate falls in
+every step; GPUs that have bfloat16 compute in it (--precision no turns that off). Adam, its betas, batch 1 and the image pool
+are CycleGAN's. Our demo is smaller, has five times the generators' rate, random features and resize convolutions.
 """
 
-import support.quick_help  # noqa: F401
+import support.quick_help  # noqa: F401  # first, so that --help need not load PyTorch
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,8 +36,8 @@ class Settings(UnpairedSettings):
     """Train AsymGAN."""
 
     out: Path = Path("runs/asymgan")  # folder of the run
-    method: Literal["cyclegan", "base", "extended"] = "extended"  # Eq. 5 and 6, which have no z; Eq. 12; Eq. 19
-    injection: Injection | None = None  # how z enters poor_to_rich. None: cin, or concat for a spatial z
+    method: Literal["cyclegan", "base", "extended"] = "extended"  # no z, Eq. 5 and 6; z, 12; more images and losses, 19
+    injection: Injection | None = None  # how z enters poor_to_rich; None: by conditional norms, or concat if spatial
     spatial: bool = False  # z is a map of an eighth of the image's size, as in the paper's base version, not a vector
     detach_fake_poor: bool = False  # the cycle of x does not train rich_to_poor, which then hides nothing for it; ours
     dropout: float = 0.0  # probability in the blocks of cyclegan's generators; 0.5 in the paper's baseline with dropout
@@ -63,30 +63,31 @@ class Settings(UnpairedSettings):
             raise ValueError("dropout: stands for z in the baseline; leave it out, or take --method cyclegan")
         if self.spatial and self.injection not in (None, "concat"):
             raise ValueError(f"spatial: {self.injection} takes no map; leave out --spatial, or take --injection concat")
-        self.check_side("size", least=64 if self.spatial else 1)  # for the discriminator of a spatial z
+        self.check_side("size", least=64 if self.spatial else 1)  # z is an eighth of it, and its discriminator needs 8
 
 
-SMALL: dict[str, Any] = {"size": 48, "picture_size": 128, "batch": 2, "width": 16, "blocks": 3, "aux_channels": 3}
-OFFLINE: dict[str, Any] = {"features": "random", "content_layer": "relu1_1", "style_layers": ("relu1_1",), "workers": 0}
-COURSE: dict[str, Any] = {"minutes": 3.5, "lr_g": 1e-3, "report_every": 2000}
+SMALL: dict[str, Any] = {"size": 48, "picture_size": 128, "width": 16, "blocks": 3, "aux_channels": 3}
+QUICK: dict[str, Any] = {"minutes": 3.5, "batch": 2, "lr_g": 1e-3, "report_every": 2000, "workers": 0}
+FEATURES: dict[str, Any] = {"features": "random", "content_layer": "relu1_1", "style_layers": ("relu1_1",)}
 DEMO = Settings(
     out=Path("runs/demo"),
     discriminator_layers=2,
     upsampling="resize",
-    # random features are smaller than ImageNet's, so content and style need more weight; smoothness needs less at 48²
+    # distances of random features are shorter than of ImageNet's, so their losses weigh more; smoothness less at 48²
     weights=asymgan.Weights(content=10.0, style=10.0, total_variation=1.0),
-    **(SMALL | OFFLINE | COURSE),
+    **(SMALL | QUICK | FEATURES),
 )
 PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
 
 
 def networks(settings: Settings) -> tuple[asymgan.Translators, asymgan.Discriminators]:
     options: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
-    rich, poor = (asymkit.PatchDiscriminator(width=settings.width, layers=settings.discriminator_layers) for _ in "xy")
+    size: dict[str, Any] = {"width": settings.width, "layers": settings.discriminator_layers}
+    d_rich, d_poor = asymkit.PatchDiscriminator(**size), asymkit.PatchDiscriminator(**size)
     aux, spatial, detach = settings.aux_channels, settings.spatial, settings.detach_fake_poor
     if settings.method == "cyclegan":
-        there, back = (asymkit.ResnetGenerator(dropout=settings.dropout, **options) for _ in range(2))
-        return asymgan.Translators(there, back, detach_fake_poor=detach), asymgan.Discriminators(rich, poor)
+        g, f = (asymkit.ResnetGenerator(dropout=settings.dropout, **options) for _ in range(2))
+        return asymgan.Translators(g, f, detach_fake_poor=detach), asymgan.Discriminators(d_rich, d_poor)
     injection: Injection = settings.injection or ("concat" if spatial else "cin")
     model = asymgan.Translators(
         rich_to_poor=asymkit.ResnetGenerator(**options),
@@ -95,35 +96,34 @@ def networks(settings: Settings) -> tuple[asymgan.Translators, asymgan.Discrimin
         extended=settings.method == "extended",
         detach_fake_poor=detach,
     )
-    return model, asymgan.Discriminators(rich, poor, aux=asymkit.AuxDiscriminator(aux, spatial=spatial))
+    return model, asymgan.Discriminators(d_rich, d_poor, aux=asymkit.AuxDiscriminator(aux, spatial=spatial))
 
 
 def main(settings: Settings) -> None:
-    data, source = settings.images()
+    data, about_data = settings.images()
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     model, discriminators = networks(settings)
-    layers = {"content": [settings.content_layer], "style": list(settings.style_layers)}
-    used = {term: names for term, names in layers.items() if model.extended and getattr(settings.weights, term) > 0}
-    vgg, notes = load_vgg(settings.features, *used.values())
-    features = dict(zip(used, vgg, strict=True))
-    content = asymkit.ContentLoss(features["content"]).to(run.device) if "content" in used else None
-    style = asymkit.GramStyleLoss(features["style"]).to(run.device) if "style" in used else None
+    layers = {"content": [settings.content_layer], "style": list(settings.style_layers)} if model.extended else {}
+    layers = {loss: names for loss, names in layers.items() if getattr(settings.weights, loss) > 0}
+    vgg, notes = load_vgg(settings.features, layers)  # a frozen one for each loss that is used
+    content = asymkit.ContentLoss(vgg["content"]).to(run.device) if "content" in vgg else None
+    style = asymkit.GramStyleLoss(vgg["style"]).to(run.device) if "style" in vgg else None
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
     ddp_model = run.prepare(model)  # on the device, under autocast; on several GPUs in DistributedDataParallel
-    ddp_discriminators = run.prepare_each(discriminators)
+    ddp_discriminators = run.prepare_each(discriminators)  # alone each, since the loss terms call them one by one
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
     # for figures and pictures of the report: test images, or crops of the training photos that training never draws
     measured, shown = data.held_out(64), data.held_out(8, settings.picture_size)
-    page = Page("AsymGAN", [source, *notes], lambda trained: asymgan_snapshot(trained, measured, shown))
-    guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)
+    page = Page("AsymGAN", [about_data, *notes], lambda trained: asymgan_snapshot(trained, measured, shown))
+    guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)  # whose states the run keeps by itself
     run.register_states(
         model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d
     )
 
     def train_step(x: Tensor, y: Tensor) -> None:  # x rich, y poor, unpaired
         cycles = ddp_model(x, y)
-        with asymkit.frozen(ddp_discriminators):
+        with asymkit.frozen(ddp_discriminators):  # without gradients, in evaluation mode
             generator_terms = asymgan.generator_terms(cycles, ddp_discriminators, content, style)
             run.backward(settings.weights.total(generator_terms))
         pooled = pools(cycles)  # detached; some of its generated images are earlier ones
@@ -131,7 +131,7 @@ def main(settings: Settings) -> None:
         run.backward(settings.weights.total(discriminator_terms))  # without CycleGAN's factor of a half, as Eq. 19
         run.log(generator_terms, discriminator_terms)
         if run.ends_step:  # after the last of --accumulate batches
-            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
+            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless a term or gradient is not finite
             guard_d.step(optimizer_d, discriminator_terms)
             optimizer_g.zero_grad()
             optimizer_d.zero_grad()

@@ -116,7 +116,7 @@ def main(settings: Settings) -> None:
         run.backward(weights.total(discriminator_terms))
         run.log(generator_terms, discriminator_terms)
         if run.ends_step:  # after the last of --accumulate batches
-            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
+            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless a term or gradient is not finite
             guard_d.step(optimizer_d, discriminator_terms)
             optimizer_g.zero_grad()
             optimizer_d.zero_grad()

@@ -102,10 +102,10 @@ def main(settings: Settings) -> None:
     model = supervised.Translators(dual, identity=weights.identity > 0, reconstruction=weights.cycle > 0)
     perceptual, notes = None, list[str]()  # where it weighs nothing, its network is not even loaded
     if weights.perceptual > 0:
-        [features], notes = load_vgg(settings.features, list(settings.feature_layers), net="vgg19")
+        vgg, notes = load_vgg(settings.features, {"perceptual": list(settings.feature_layers)}, net="vgg19")
         depths = [int(layer[4]) for layer in settings.feature_layers]  # the paper's 1/32, 1/16, 1/8, 1/4, 1 by block
         by_layer = [(1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)[depth - 1] for depth in depths]
-        perceptual = asymkit.PerceptualLoss(features, by_layer).to(run.device)
+        perceptual = asymkit.PerceptualLoss(vgg["perceptual"], by_layer).to(run.device)
     options: dict[str, Any] = {"width": settings.discriminator_width, "layers": settings.discriminator_layers}
     discriminators = supervised.Discriminators(
         triplet=asymkit.PatchDiscriminator(in_channels=9, **options),
@@ -130,7 +130,7 @@ def main(settings: Settings) -> None:
         run.backward(weights.total(discriminator_terms))
         run.log(generator_terms, discriminator_terms)
         if run.ends_step:  # after the last of --accumulate batches
-            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
+            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless a term or gradient is not finite
             guard_d.step(optimizer_d, discriminator_terms)
             optimizer_g.zero_grad()
             optimizer_d.zero_grad()

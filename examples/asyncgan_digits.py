@@ -83,7 +83,7 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
     def optimizer_steps(generator_terms: dict[str, Tensor], discriminator_terms: dict[str, Tensor]) -> None:
         run.log(generator_terms, discriminator_terms)
         if run.ends_step:  # after the last of --accumulate batches
-            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless something is not finite
+            guard_g.step(optimizer_g, generator_terms)  # optimizer_g.step(), unless a term or gradient is not finite
             guard_d.step(optimizer_d, discriminator_terms)
             optimizer_g.zero_grad()
             optimizer_d.zero_grad()

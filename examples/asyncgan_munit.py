@@ -210,7 +210,7 @@ def main(settings: Settings) -> None:
         run.backward(settings.weights.total(losses_d))
         run.log(losses_g, losses_d)
         if run.ends_step:  # after the last of --accumulate batches
-            guard_g.step(optimizer_g, losses_g)  # optimizer_g.step(), unless something is not finite
+            guard_g.step(optimizer_g, losses_g)  # optimizer_g.step(), unless a term or gradient is not finite
             guard_d.step(optimizer_d, losses_d)
             optimizer_g.zero_grad()
             optimizer_d.zero_grad()

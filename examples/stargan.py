@@ -112,7 +112,7 @@ def main(settings: Settings) -> None:
         run.log(of_generator, of_discriminator)
         if run.ends_step:  # after the last of --accumulate batches
             if both:
-                guard_g.step(optimizer_g, of_generator)  # optimizer_g.step(), unless something is not finite
+                guard_g.step(optimizer_g, of_generator)  # optimizer_g.step(), unless a term or gradient is not finite
                 optimizer_g.zero_grad()
             guard_d.step(optimizer_d, of_discriminator)
             optimizer_d.zero_grad()

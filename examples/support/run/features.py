@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from asymkit import VGGFeatures
@@ -10,13 +11,13 @@ OPTIONS = "as options: weights are --features FILE, --features random, or auto; 
 
 
 def load_vgg(
-    weights: str, *layers: list[str], net: Literal["vgg16", "vgg19"] = "vgg16"
-) -> tuple[list[VGGFeatures], list[str]]:
-    """A frozen VGG for each list of layers, none where there are no lists, and what a reader of the results must know about them.
+    weights: str, layers: Mapping[str, list[str]], net: Literal["vgg16", "vgg19"] = "vgg16"
+) -> tuple[dict[str, VGGFeatures], list[str]]:
+    """A frozen VGG for each loss, and what a reader of the results must know about them.
 
     Args:
         weights: "imagenet", "random", the path of a file, or "auto": imagenet, and random where they cannot be had.
-        *layers: names such as "relu2_2".
+        layers: for each loss, names such as "relu2_2".
         net: vgg16 or vgg19.
 
     Raises:
@@ -25,14 +26,14 @@ def load_vgg(
     chosen = None if weights == "random" else "imagenet" if weights == "auto" else weights
     notes: list[str] = []
     try:
-        networks = [VGGFeatures(names, chosen, net) for names in layers]
+        networks = {loss: VGGFeatures(names, chosen, net) for loss, names in layers.items()}
     except ValueError as error:
         raise ValueError(f"{error} ({OPTIONS})") from error
     except RuntimeError as error:
         if weights != "auto":
             raise ValueError(f"features: {error} ({OPTIONS})") from error
         notes.append(str(error))
-        networks = [VGGFeatures(names, None, net) for names in layers]
-    if networks and not networks[0].pretrained:
+        networks = {loss: VGGFeatures(names, None, net) for loss, names in layers.items()}
+    if not all(network.pretrained for network in networks.values()):
         notes.insert(0, f"Features are those of a {net.upper()} with random weights: edges and colours, no objects.")
     return networks, notes
