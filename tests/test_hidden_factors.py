@@ -411,6 +411,12 @@ def test_the_dial_shows_the_gain_of_every_seed() -> None:
     assert list(found) == ["leak", "x→y error"]
 
 
+def test_an_arm_of_another_width_is_called_so(tmp_path: Path) -> None:
+    runs = {f"{width}": entry("asymgan", 0, 0.1) | {"training": {"width": width}} for width in (16, 4)}
+    (tmp_path / "cpu.json").write_text(json.dumps(runs), encoding="utf-8")
+    assert [run["about"] for run in tables.measured(tmp_path)] == ["about asymgan", "about asymgan, width 4"]
+
+
 def test_a_run_that_is_repeated_stands_beside_what_is_kept() -> None:
     found = {"both": entry("cyclegan", 0, 0.5), "here": entry("cyclegan", 1, 0.5)}
     kept = {"both": entry("cyclegan", 0, 0.25), "there": entry("cyclegan", 2, 0.5)}

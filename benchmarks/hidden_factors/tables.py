@@ -17,6 +17,8 @@ Entry = Mapping[str, Any]
 FOLDER = RESULTS / "hidden_factors"
 BITS = math.log2(12)
 WHEN = ("last", "best")
+WIDTH = 16
+"""Of the generators in most runs."""
 
 COLUMNS = {
     "directions": ("x→y error", "x→y accuracy", "y→x error", "rebuild", "bits", "style"),
@@ -29,9 +31,11 @@ COLUMNS = {
 
 
 def measured(folder: Path = FOLDER) -> list[Entry]:
-    """The entries of all files."""
+    """The entries of all files; what an arm is called says its width, where that is not the usual one."""
     return [
         entry
+        if (width := entry["training"]["width"]) == WIDTH
+        else entry | {"about": f"{entry['about']}, width {width}"}
         for path in sorted(folder.glob("*.json"))
         for entry in json.loads(path.read_text(encoding="utf-8")).values()
     ]
