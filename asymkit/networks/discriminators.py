@@ -176,9 +176,7 @@ class DomainDiscriminator(nn.Module):
             for i, o in zip([in_channels, *widths], widths, strict=False)
         )
         self.to_score = nn.Conv2d(widths[-1], 1, kernel_size=3, padding=1, bias=False)
-        self.to_domain = nn.Conv2d(
-            widths[-1], domains, kernel_size=(high // 2**layers, wide // 2**layers), bias=False
-        )
+        self.to_domain = nn.Conv2d(widths[-1], domains, kernel_size=(high // 2**layers, wide // 2**layers), bias=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Score and classify a batch.
