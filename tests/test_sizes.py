@@ -135,7 +135,7 @@ def test_the_drop_in_parts_take_rectangles(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [*EXAMPLES, "stargan"])
 def test_rectangles_survive_settings_files(name: str, tmp_path: Path) -> None:
-    settings = replace(EXAMPLES[name] if name in EXAMPLES else STARGAN, size=SIZE)
+    settings = replace(EXAMPLES.get(name, STARGAN), size=SIZE)
     (tmp_path / "settings.json").write_text(json.dumps(as_plain(settings)), encoding="utf-8")
     assert read_settings(tmp_path / "settings.json", type(settings)) == settings
 
@@ -231,8 +231,8 @@ def test_drawn_hands_on_rectangles_are_not_stretched(size: tuple[int, int]) -> N
         boxes = []
         for hand in (wide.pair(number), square.pair(number)):
             rows, columns = np.nonzero(hand[1].max(2))
-            inside = 0 < rows.min() and rows.max() < len(hand[1]) - 1 and 0 < columns.min()
-            boxes.append((np.ptp(rows), np.ptp(columns)) if inside and columns.max() < hand[1].shape[1] - 1 else None)
+            inside = all(at.min() > 0 and at.max() < hand[1].shape[axis] - 1 for axis, at in enumerate((rows, columns)))
+            boxes.append((np.ptp(rows), np.ptp(columns)) if inside else None)
         if None not in boxes:
             assert np.abs(np.subtract(*boxes)).max() <= 4  # lines are thicker on the larger image
             compared += 1
