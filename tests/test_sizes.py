@@ -24,6 +24,7 @@ from support.data.files import in_turn
 from support.data.gestures import FilePairs, gesture_pairs
 from support.data.hands import DrawnHands
 from support.data.images import bundled_photos
+from support.data.unpaired import unpaired
 from support.report import logger
 from support.report.digit_scores import compare
 from support.report.page import Snapshot
@@ -70,7 +71,7 @@ def photo(path: Path, height: int, width: int, seed: int = 0) -> Path:
     return path
 
 
-def hands(folder: Path, *sizes: tuple[int, int], split: bool = False) -> dict[str, Path]:
+def hands(folder: Path, *sizes: tuple[int, int], split: bool = False) -> dict[str, Any]:
     """Photos of these sizes with their skeletons, and all pairs of each photo with the next one."""
     for number, size in enumerate(sizes):
         for kind in ("photos", "masks"):
@@ -88,7 +89,7 @@ def test_every_example_trains_on_rectangles_and_goes_on_where_it_was(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: list[Snapshot]
 ) -> None:
     example, settings = RUNS[name]
-    module, high, wide = importlib.import_module(example), *settings.size
+    module, (high, wide) = importlib.import_module(example), settings.size
     if example == "asymmetricgan_gesture":
         settings = replace(settings, **hands(tmp_path / "data", *[(20, 30)] * 4))
     else:
@@ -115,7 +116,7 @@ def test_digits_are_stretched_to_rectangles(tmp_path: Path) -> None:
     settings = replace(asyncgan_digits.DEMO, out=tmp_path / "run", tracker="none", report_every=100, **small)
     compared: list[Any] = []
 
-    compare(settings, {"async": "Async-CycleGAN"}, lambda *given: compared.append(given))  # type: ignore[func-returns-value]
+    compare(settings, {"async": "Async-CycleGAN"}, lambda *given: compared.append(given))
     ((_, rich, poor, _),) = compared
     assert {tuple(part.images.shape[1:]) for digits in (rich, poor) for part in (digits.train, digits.test)} == {
         (3, 16, 32)
@@ -128,7 +129,7 @@ def test_digits_are_stretched_to_rectangles(tmp_path: Path) -> None:
 def test_the_drop_in_parts_take_rectangles(tmp_path: Path) -> None:
     small: dict[str, Any] = {"steps": 6, "crop_size": SIZE, "ngf": 4, "ndf": 4, "n_blocks": 1, "n_layers_D": 1}
     options = cyclegan_dropin.Options(use=("aux", "discriminator", "ms_ssim", "guard"), out=tmp_path, **small)
-    data, _ = cyclegan_dropin.unpaired(None, "grey", "A", options.crop_size, 0)
+    data, _ = unpaired(None, "grey", "A", options.crop_size, 0)
     model = cyclegan_dropin.train(options, data)
     assert model.real_A.shape == model.fake_B.shape == (2, 3, *SIZE)
 
@@ -160,7 +161,7 @@ def test_test_images_of_domains_are_whole_the_shorter_side_that_of_a_rectangle(t
 
 
 def gestures(folder: Path, size: Any, *sizes: tuple[int, int]) -> tuple[FilePairs, FilePairs]:
-    train, test, _ = gesture_pairs(*hands(folder, *sizes, split=True).values(), size, 0)
+    train, test, _ = gesture_pairs(**hands(folder, *sizes, split=True), size=size, seed=0)
     assert isinstance(train, FilePairs)
     assert isinstance(test, FilePairs)
     return train, test
@@ -197,7 +198,7 @@ def test_a_skeleton_of_another_size_than_its_photo_is_cropped_like_it(tmp_path: 
     files = hands(tmp_path, (80, 160), (80, 160), (80, 160), split=True)
     for number in range(3):
         photo(files["skeletons"] / f"{number}.png", 64, 64, seed=number)  # as a network that stretches draws them
-    train, _, _ = gesture_pairs(*files.values(), 32, 0)
+    train, _, _ = gesture_pairs(**files, size=32, seed=0)
     x, skeleton_x, _, _ = train[0]
     torch.testing.assert_close(x, skeleton_x, atol=0.06, rtol=0)
 
@@ -228,13 +229,13 @@ def test_drawn_hands_on_rectangles_are_not_stretched(size: tuple[int, int]) -> N
     wide, square = DrawnHands(bundled_photos(), size, 0), DrawnHands(bundled_photos(), 64, 0)
     compared = 0
     for number in range(12):
-        boxes = []
+        boxes = list[tuple[int, ...]]()
         for hand in (wide.pair(number), square.pair(number)):
-            rows, columns = np.nonzero(hand[1].max(2))
-            inside = all(at.min() > 0 and at.max() < hand[1].shape[axis] - 1 for axis, at in enumerate((rows, columns)))
-            boxes.append((np.ptp(rows), np.ptp(columns)) if inside else None)
-        if None not in boxes:
-            assert np.abs(np.subtract(*boxes)).max() <= 4  # lines are thicker on the larger image
+            places = np.nonzero(hand[1].max(2))
+            if all(at.min() > 0 and at.max() < hand[1].shape[axis] - 1 for axis, at in enumerate(places)):
+                boxes.append(tuple(int(np.ptp(at)) for at in places))
+        if len(boxes) == 2:
+            assert all(abs(a - b) <= 4 for a, b in zip(*boxes, strict=True))  # lines are thicker on the larger image
             compared += 1
     assert compared > 3
 
