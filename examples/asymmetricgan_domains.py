@@ -23,6 +23,7 @@ from support.report.domains import domain_report
 from support.report.page import Page
 from support.run.command import command
 from support.run.run import Run
+from support.run.settings import sides
 from torch import Tensor, nn
 
 import asymkit
@@ -96,7 +97,7 @@ def main(settings: Settings) -> None:
         asymkit.DomainDiscriminator(domains, settings.channels, d_width, d_layers - i, image_size=settings.size)
         for i in range(settings.discriminators)
     )
-    msssim = asymkit.MSSSIMLoss(scales=scales_that_fit(settings.size, settings.size))
+    msssim = asymkit.MSSSIMLoss(scales=scales_that_fit(*sides(settings.size)))
     ddp_model = run.prepare(model)  # on the device, under autocast; on several GPUs in DistributedDataParallel
     ddp_discriminators = run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)

@@ -24,6 +24,7 @@ from support.report.pictures import gesture_snapshot
 from support.run.command import command
 from support.run.features import load_vgg
 from support.run.run import Run
+from support.run.settings import Size
 from torch import Tensor
 
 import asymkit
@@ -38,7 +39,9 @@ class Settings(GestureSettings):
     out: Path = Path("runs/gesture")  # folder of the run
     method: Literal["asymmetric", "pix2pix"] = "asymmetric"  # pix2pix: one generator, adversarial and L1 losses
     l1: float = 100.0  # weight of L1, the mean over channels, for --method pix2pix
-    size: int = 256  # side of the images in training, in pixels
+    size: Size = (
+        256  # of the images in training, in pixels: one number for squares, or height and width, such as 192 256
+    )
     batch: int = 4  # batch size of each process
     epochs: int = 20  # how often training goes through the pairs
     blocks: int = 9  # residual blocks of a generator

@@ -27,7 +27,7 @@ from support.report.table import as_markdown
 from support.run.atomic_write import write_atomic, write_json
 from support.run.command import command
 from support.run.rng import seeded_inference
-from support.run.settings import MOST_SEED
+from support.run.settings import MOST_SEED, Size
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -55,7 +55,7 @@ class Options:
     steps: int = 1000  # of each training
     seed: int = 0  # of the first training; the next ones have the next seeds
     seeds: int = 1  # how many trainings of each kind
-    crop_size: int = 48  # side of the crops in training, in pixels
+    crop_size: Size = 48  # of the crops in training, in pixels: one number for squares, or height and width
     batch_size: int = 2  # crops of each domain in a step
     ngf: int = 16  # channels of the generators' first layer
     ndf: int = 16  # channels of the discriminators' first layer

@@ -117,13 +117,16 @@ def main(settings: Settings) -> None:
             guard_d.step(optimizer_d, of_discriminator)
             optimizer_d.zero_grad()
 
+    def kind(step: int) -> str:
+        return "generator" if step % settings.n_critic == 0 else "discriminator"
+
     steps = [functools.partial(train_step, both=both) for both in (False, True)]
     only_discriminator, both = (run.captured(step, optimizer_g, optimizer_d) for step in steps)  # with --graph
-    for x, source_x, target in run.batches(page):  # images, their domains and those to translate them to
+    for x, source_x, target in run.batches(page, kind=kind):  # images, their domains and those to translate them to
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
         optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
-        moves_generator = run.step % settings.n_critic == 0
+        moves_generator = kind(run.step) == "generator"
         (both if moves_generator else only_discriminator)(x, source_x, target)
         if run.ends_step and moves_generator:
             ema.update()

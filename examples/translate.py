@@ -21,6 +21,7 @@ import tyro
 from support.conditions import ConditionOptions, conditions, path_through
 from support.data.tree import as_image, as_input, images_below, planned, readable, write_image
 from support.report.translations import Gallery
+from support.run.settings import size_text
 from support.run.tool import tool
 from support.trained import load_trained, translator
 from torch import Tensor
@@ -82,9 +83,10 @@ def main(options: Options) -> None:
     derive = trained.derive if options.derive == "run" else None if options.derive == "no" else options.derive
     if derive is not None:
         notes.append(f"Images are made {derive} first (--derive no, if they are poor already).")
-    if trained.size and not options.size:
+    if trained.crops and not options.size:
+        crops = size_text(trained.crops)
         notes.append(
-            f"The generator was trained on crops of {trained.size} pixels; much larger images look better with --size."
+            f"The generator was trained on crops of {crops} pixels; much larger images look better with --size."
         )
     print("\n".join(notes))
     gallery = Gallery(

@@ -146,7 +146,7 @@ def test_pairs_from_files(tmp_path: Path) -> None:
     assert "1 photos left out in which no hand was seen; 1 of 3 pairs left out" in source
     pairs = default_collate([train[0]])
     model = supervised.Translators(DualGenerator.supervised(width=4, blocks=1))
-    assert len(gesture_pictures(model, pairs)) == 2  # one held-out pair is enough for a picture
+    assert len(gesture_pictures(model, [tuple(pairs)])) == 2  # one held-out pair is enough for a picture
 
 
 def folder(path: Path, count: int) -> Path:

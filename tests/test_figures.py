@@ -76,17 +76,19 @@ def test_munit_figures_are_mean_differences() -> None:
 
 def test_gesture_figures_are_psnr_of_the_right_pairs() -> None:
     model = supervised.Translators(DualGenerator.supervised(width=4, blocks=1))
-    x, skeleton_x, y, skeleton_y = pairs = images(3), images(3), images(3), images(3)
+    x, skeleton_x, y, skeleton_y = images(3), images(3), images(3), images(3)
+    pairs = x, skeleton_x, y, skeleton_y
+    of_two_sizes = [tuple(part[:2] for part in pairs), tuple(part[2:] for part in pairs)]
     with torch.no_grad():
         made = model.dual.translate(x, skeleton_y)
         rebuilt = model.dual.reconstruct(made, skeleton_x)
-    for batch in (2, 8):
-        assert gesture_figures(model, pairs, batch) == {
+    for batches, batch in (([pairs], 2), ([pairs], 8), (of_two_sizes, 8)):
+        assert gesture_figures(model, batches, batch) == {  # type: ignore[arg-type]
             "psnr_translated_db": near(psnr(made, y).mean()),
             "psnr_rebuilt_db": near(psnr(rebuilt, x).mean()),
             "psnr_of_copying_x_db": near(psnr(x, y).mean()),
         }
-    same = gesture_figures(model, (x, skeleton_x, x, skeleton_x))
+    same = gesture_figures(model, [(x, skeleton_x, x, skeleton_x)])
     assert same["psnr_of_copying_x_db"] == near(torch.tensor(100.0))  # infinite would be no JSON
 
 

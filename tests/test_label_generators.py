@@ -96,11 +96,12 @@ def test_labels_follow_the_images_type(dtype: torch.dtype) -> None:
     assert generator(torch.rand(1, 3, 16, 16, dtype=dtype), torch.tensor([1])).dtype == dtype
 
 
-def test_the_class_head_sees_the_whole_image() -> None:
-    discriminator = DomainDiscriminator(domains=3, image_size=32, width=8, layers=3)
-    image = torch.rand(1, 3, 32, 32, requires_grad=True)
+@pytest.mark.parametrize("size", [(32, 32), (32, 48)])
+def test_the_class_head_sees_the_whole_image(size: tuple[int, int]) -> None:
+    discriminator = DomainDiscriminator(domains=3, image_size=size, width=8, layers=3)
+    image = torch.rand(1, 3, *size, requires_grad=True)
     scores, logits = discriminator(image)
-    assert scores.shape == (1, 1, 4, 4)
+    assert scores.shape == (1, 1, size[0] // 8, size[1] // 8)
     assert logits.shape == (1, 3)
     (gradient,) = torch.autograd.grad(logits[0, 1], image, retain_graph=True)
     assert (gradient.abs().sum(1) > 0).all()
@@ -168,6 +169,15 @@ STAR: Any = StarGenerator(4, blocks=1, width=4)
         (lambda: StarGenerator(3, upsampling="nearest"), "upsampling: unknown 'nearest'"),  # type: ignore[arg-type]
         (lambda: DomainDiscriminator(3, image_size=48), "image_size must be an integer of at least 64, got 48"),
         (lambda: DomainDiscriminator(3, image_size=100), "divisible by 64.*got 100; resize the images to 64 or 128"),
+        (lambda: DomainDiscriminator(3, image_size=(64, 100)), "divisible by 64.*got 100; resize the images to 64 or"),
+        (
+            lambda: DomainDiscriminator(3, image_size=(64, 64, 3)),  # type: ignore[arg-type]
+            r"image_size must be an integer, or the height and width, got tuple \(64, 64, 3\)",
+        ),
+        (
+            lambda: DomainDiscriminator(3, image_size=(64, 128), width=4)(torch.rand(1, 3, 128, 64)),
+            "image must be 64×128, got 128×64",
+        ),
         (
             lambda: DomainDiscriminator(3, image_size=64, width=4)(torch.rand(1, 3, 128, 128)),
             "image must be 64×64, got 128×128",

@@ -60,6 +60,7 @@ BUILT: list[tuple[Any, dict[str, Any]]] = [
     (PatchDiscriminator, {"in_channels": 6, "width": 4, "layers": 2}),
     (MultiscaleDiscriminator, {"scales": 3, "layers": 2, "width": 4}),
     (DomainDiscriminator, {"domains": 3, "image_size": 48, "width": 4, "layers": 3}),
+    (DomainDiscriminator, {"domains": 3, "image_size": (16, 24), "width": 4, "layers": 3}),
     (AuxDiscriminator, {"aux_channels": 5, "width": 4}),
     (AuxDiscriminator, {"aux_channels": 5, "spatial": True, "width": 4}),
 ]

@@ -47,10 +47,10 @@ class Watched:
         self.gradients: dict[tuple[int, str], list[Tensor]] = {}
         step, batches = StepGuard.step, Run.batches
 
-        def watched_batches(run: Run, *arguments: Any) -> Any:
+        def watched_batches(run: Run, *arguments: Any, **named: Any) -> Any:
             self.runs.append(run)
             before(run)
-            return batches(run, *arguments)
+            return batches(run, *arguments, **named)
 
         def watched_step(guard: StepGuard, optimizer: Any, terms: Any) -> Any:
             run = self.runs[-1]

@@ -126,10 +126,10 @@ def test_partial_steps_leave_the_easy_direction_alone(
     runs: list[Run] = []
     found: dict[str, set[str]] = {"joint": set(), "partial": set()}
 
-    def watched_batches(self: Run, page: Any, plan: Plan) -> Any:
+    def watched_batches(self: Run, page: Any, plan: Plan, *kind: Any) -> Any:
         runs[:] = [self]
         plans[:] = [plan]
-        return batches(self, page, plan)
+        return batches(self, page, plan, *kind)
 
     plans: list[Plan] = []
 

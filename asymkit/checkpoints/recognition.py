@@ -157,8 +157,9 @@ def _multiscale(shapes: Shapes) -> dict[str, Any]:
 
 def _domain(shapes: Shapes) -> dict[str, Any]:
     width, inputs = shapes["convs.0.weight"][:2]
-    layers, (domains, _, size, _) = len(numbers(shapes, r"convs\.(\d+)\.")), shapes["to_domain.weight"]
-    return {"domains": domains, "image_size": size * 2**layers, "width": width, "in_channels": inputs, "layers": layers}
+    layers, (domains, _, *map_size) = len(numbers(shapes, r"convs\.(\d+)\.")), shapes["to_domain.weight"]
+    size = tuple(side * 2**layers for side in map_size)
+    return {"domains": domains, "image_size": size, "width": width, "in_channels": inputs, "layers": layers}
 
 
 def _aux_discriminator(shapes: Shapes) -> dict[str, Any]:

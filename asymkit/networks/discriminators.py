@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asymkit.arguments import at_least, flags, sizes
+from asymkit.arguments import at_least, described, flags, sizes
 from asymkit.checks import check_images, check_vector, weight_of
 from asymkit.initialisation import HeDense, HeKernel2d, init_normal
 from asymkit.layers import InstanceNorm2d
@@ -128,10 +128,10 @@ class DomainDiscriminator(nn.Module):
         in_channels: of the images, at most 4,096.
         width: output channels of the first layer, at most 1,024; doubled by every layer.
         layers: number of stride-2 layers, six in StarGAN, at most 8; images below 64 pixels need fewer.
-        image_size: side of the square images, divisible by 2^layers, at most 8,192.
+        image_size: side of square images, or (H, W); each divisible by 2^layers, at most 8,192.
 
     Raises:
-        ValueError: a size is out of bounds, or image_size is not divisible by 2^layers.
+        ValueError: a size is out of bounds, or a side is not divisible by 2^layers.
 
     Example:
         >>> import torch
@@ -139,37 +139,50 @@ class DomainDiscriminator(nn.Module):
         >>> scores, logits = DomainDiscriminator(domains=5, image_size=64, width=4)(torch.zeros(2, 3, 64, 64))
         >>> scores.shape, logits.shape
         (torch.Size([2, 1, 1, 1]), torch.Size([2, 5]))
+        >>> scores, logits = DomainDiscriminator(domains=5, image_size=(64, 128), width=4)(torch.zeros(2, 3, 64, 128))
+        >>> scores.shape, logits.shape
+        (torch.Size([2, 1, 1, 2]), torch.Size([2, 5]))
     """
 
     SLOPE = 0.01
 
     def __init__(
-        self, domains: int, in_channels: int = 3, width: int = 64, layers: int = 6, image_size: int = 128
+        self,
+        domains: int,
+        in_channels: int = 3,
+        width: int = 64,
+        layers: int = 6,
+        image_size: int | tuple[int, int] = 128,
     ) -> None:
         super().__init__()
         domains, width = sizes(domains=domains, width=width)
         in_channels, layers = sizes(in_channels=in_channels, layers=layers)
-        image_size = at_least("image_size", image_size, least=2**layers, most=8192)
-        if image_size % 2**layers:
-            below = image_size - image_size % 2**layers
-            raise ValueError(
-                f"image_size must be divisible by {2**layers}, which is 2^layers, got {image_size}; "
-                f"resize the images to {below} or {below + 2**layers}, or take fewer layers"
-            )
-        self.domains, self.in_channels, self.image_size = domains, in_channels, image_size
+        pair = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
+        if len(pair) != 2:
+            raise ValueError(f"image_size must be an integer, or the height and width, got {described(image_size)}")
+        high, wide = (at_least("image_size", side, least=2**layers, most=8192) for side in pair)
+        for side in (high, wide):
+            if side % 2**layers:
+                below = side - side % 2**layers
+                raise ValueError(
+                    f"image_size must be divisible by {2**layers}, which is 2^layers, got {side}; "
+                    f"resize the images to {below} or {below + 2**layers}, or take fewer layers"
+                )
+        self.domains, self.in_channels = domains, in_channels
+        self.image_size: int | tuple[int, int] = high if high == wide else (high, wide)
         widths = [width * 2**i for i in range(layers)]
         self.convs = nn.ModuleList(
             nn.Conv2d(i, o, kernel_size=4, stride=2, padding=1)
             for i, o in zip([in_channels, *widths], widths, strict=False)
         )
         self.to_score = nn.Conv2d(widths[-1], 1, kernel_size=3, padding=1, bias=False)
-        self.to_domain = nn.Conv2d(widths[-1], domains, kernel_size=image_size // 2**layers, bias=False)
+        self.to_domain = nn.Conv2d(widths[-1], domains, kernel_size=(high // 2**layers, wide // 2**layers), bias=False)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Score and classify a batch.
 
         Args:
-            image: (N, in_channels, image_size, image_size), in [-1, 1].
+            image: (N, in_channels, H, W) of the size it was built for, in [-1, 1].
 
         Returns:
             Scores, one per patch, (N, 1, h, w), before any sigmoid, and domain logits, (N, domains).
@@ -178,9 +191,10 @@ class DomainDiscriminator(nn.Module):
             ValueError: the image has other channels or another size.
         """
         check_images(image, "image", channels=self.in_channels, like=weight_of(self.to_score))
-        if tuple(image.shape[2:]) != (self.image_size, self.image_size):
+        high, wide = self.image_size if isinstance(self.image_size, tuple) else (self.image_size, self.image_size)
+        if tuple(image.shape[2:]) != (high, wide):
             raise ValueError(
-                f"image must be {self.image_size}×{self.image_size}, got {image.shape[2]}×{image.shape[3]}; "
+                f"image must be {high}×{wide}, got {image.shape[2]}×{image.shape[3]}; "
                 "resize it, or build DomainDiscriminator(..., image_size=...) for this size"
             )
         hidden = image

@@ -87,7 +87,7 @@ def accuracy(work: Work) -> list[Row]:
 
 
 def _classifier(work: Work, count: int) -> nn.Module:
-    images, _, _ = domain_sets(work.data.folder, work.at[0], 3, 0)
+    images, _, _ = domain_sets(work.data.folder, work.at, 3, 0)
     return train_classifier(domain_batches(images, work.tools.networks.steps), 3, count, work.device)
 
 

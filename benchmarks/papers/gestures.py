@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from support.data.files import in_turn
-from support.data.gestures import FilePairs, GesturePairs, gesture_pairs
+from support.data.gestures import FilePairs, gesture_pairs
 from support.data.pairs import read_pairs
 from support.report.classifier import train_classifier
 from torch import Tensor, nn
@@ -28,11 +29,18 @@ SHARE, MOST = 0.7, 5000
 Generator = Callable[[Tensor, Tensor], Tensor]
 
 
-def held_out(work: Work, pairs: Path | None = None) -> GesturePairs:
-    """The test pairs of the run, in its size."""
-    folder, (side, _) = work.data.folder, work.size
-    _, test, _ = gesture_pairs(folder / "photos", folder / "skeletons", pairs or folder / "pairs.csv", side, work.seed)
-    return test
+def sets(work: Work, pairs: Path) -> tuple[FilePairs, FilePairs]:
+    """The training and the test pairs of the run, in its size, cropped in the middle."""
+    folder = work.data.folder
+    train, test, _ = gesture_pairs(folder / "photos", folder / "skeletons", pairs, work.size, work.seed)
+    assert isinstance(train, FilePairs)
+    assert isinstance(test, FilePairs)
+    return replace(train, shown="middle"), replace(test, shown="middle")
+
+
+def held_out(work: Work) -> FilePairs:
+    """The test pairs of the run."""
+    return sets(work, work.data.folder / "pairs.csv")[1]
 
 
 def translator(work: Work) -> Generator:
@@ -120,18 +128,16 @@ def augmentation(work: Work) -> list[Row]:
     """What generated photos add to a classifier's training, 70/30 [AsymmetricGAN Table 13]."""
     data, size, steps = work.data, work.size, work.tools.networks.steps
     names, classes, _ = _parts(data)
-    photos = FolderImages(data.resized(data.folder / "photos", size))
+    photos = FolderImages(data.resized(data.folder / "photos", size, fit=True))
     place, network = {key: number for number, key in enumerate(photos.keys)}, translator(work)
     images = torch.cat([photos[place[name]] for name in names])
     gesture = dict(zip(names, classes.tolist(), strict=True))
-    folders = data.folder / "photos", data.folder / "skeletons"
-    pairs = gesture_pairs(*folders, training_pairs(data), size[0], work.seed)[:2]
+    pairs = sets(work, training_pairs(data))
 
     @torch.inference_mode()
     def generate(_images: Tensor, _classes: Tensor) -> tuple[Tensor, Tensor]:
         made, wanted = list[Tensor](), list[int]()
         for part in pairs:
-            assert isinstance(part, FilePairs)
             for index in range(min(MOST, part.epoch)):
                 x, _, _, skeleton = (each[None].to(work.device) for each in part[index])
                 made.append(network(x, skeleton).cpu())

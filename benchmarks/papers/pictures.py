@@ -155,7 +155,7 @@ def domain_grid(works: Sequence[Work]) -> Files:
 @torch.inference_mode()
 def gesture_grid(works: Sequence[Work]) -> Files:
     """A photo, the skeleton wanted, the truth, and what every arm makes of them [AsymmetricGAN Fig. 9]."""
-    x, _, y, skeleton = gestures.held_out(works[0]).head(ROWS, works[0].device)
+    [(x, _, y, skeleton)] = gestures.held_out(works[0]).head(ROWS, works[0].device)
     columns = [x, skeleton, y, *(gestures.translator(work)(x, skeleton) for work in works)]
     names = ["input", "skeleton", "truth", *(work.arm.name for work in works)]
     path = works[0].out.parent / f"gestures-{works[0].seed}.png"
@@ -167,7 +167,7 @@ def gesture_table(works: Sequence[Work]) -> Files:
     """Photos, and each with the skeletons of others above [AsymmetricGAN Fig. 10]."""
     found: Files = {}
     for work in works:
-        x, _, _, skeletons = gestures.held_out(work).head(ROWS, work.device)
+        [(x, _, _, skeletons)] = gestures.held_out(work).head(ROWS, work.device)
         network, corner = gestures.translator(work), torch.ones_like(x[:1])
         columns = [torch.cat([corner, x])]
         columns += [torch.cat([each, network(x, each.expand_as(x))]) for each in skeletons.split(1)]

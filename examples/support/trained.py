@@ -18,6 +18,7 @@ from asymkit.state_dicts import flat_of, tree_of
 from asymkit.weight_files import file_of, read_file
 from support.data.images import DERIVE, PoorKind
 from support.run.atomic_write import previous_of
+from support.run.settings import Size, sides
 
 GENERATORS = (
     asymkit.ResnetGenerator,
@@ -66,10 +67,15 @@ class Trained:
         return self.direction is not None and self.direction.split(".")[-1] == "poor_to_rich"
 
     @property
-    def size(self) -> int | None:
-        """Shorter side of the crops in training, in pixels; None where nothing tells."""
+    def crops(self) -> Size | None:
+        """Size of the crops in training, in pixels; None where nothing tells."""
         size: Any = self.settings.get("size")
-        return min(size) if isinstance(size, list) else size
+        return (size[0], size[1]) if isinstance(size, list) else size
+
+    @property
+    def size(self) -> int | None:
+        """Their shorter side."""
+        return None if self.crops is None else min(sides(self.crops))
 
     @property
     def aux_channels(self) -> int:
@@ -87,13 +93,13 @@ class Trained:
         """
         if not getattr(self.generator, "spatial", False):
             return ()
-        crops: Any = self.settings.get("size", size)
+        crops = self.crops or size
         if crops is None:
             raise ValueError(
                 f"size: the generator takes a spatial z, an eighth of the crops it was trained on, whose size "
                 f"{str(self.source)!r} does not tell; give that size by --size, or take z from a photo by --like"
             )
-        height, width = crops if isinstance(crops, list) else (crops, crops)
+        height, width = sides(crops)
         return -(-height // 8), -(-width // 8)
 
     @property

@@ -203,8 +203,8 @@ NETWORKS = [
     ),
     Mutation(
         "asymkit/networks/discriminators.py",
-        "kernel_size=image_size // 2**layers",
-        "kernel_size=1",
+        "kernel_size=(high // 2**layers, wide // 2**layers)",
+        "kernel_size=(high // 2**layers, high // 2**layers)",
         "tests/test_label_generators.py",
     ),
     Mutation("asymkit/networks/discriminators.py", "SLOPE = 0.01", "SLOPE = 0.2", "tests/test_checkpoints.py"),
@@ -710,8 +710,8 @@ CHECKPOINTS = [
     ),
     Mutation(
         "asymkit/checkpoints/recognition.py",
-        '"image_size": size * 2**layers',
-        '"image_size": 2**layers',
+        "side * 2**layers for side",
+        "2**layers for side",
         "asymkit/checkpoints/published.py",
     ),
     Mutation("asymkit/hub.py", "strict=strict, **options", "strict=False, **options", "tests/test_hub.py"),

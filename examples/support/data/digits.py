@@ -22,7 +22,7 @@ from asymkit.evaluation.images import DARK, shortened
 from asymkit.ops import shannon_entropy
 from support.data.files import BrokenFiles, in_turn
 from support.data.images import bundled_photos, random_crop
-from support.run.settings import MOST_SEED, RunSettings
+from support.run.settings import MOST_SEED, RunSettings, Size, sides
 
 INK = -0.5
 """Pixels of MNIST and USPS that are lighter, in [-1, 1], belong to a digit."""
@@ -40,8 +40,8 @@ class DigitSettings(RunSettings):
     """Folder of MNIST, downloaded there if it is not."""
     other: Path | None = None
     """Where USPS (a folder, or an .npz of images x and labels y) or SVHN is; None: datasets/usps or datasets/svhn."""
-    size: int = 32
-    """Side of the images, which the digits are resized to."""
+    size: Size = 32
+    """Of the images in pixels, which the digits are stretched to: one number for squares, or height and width."""
     crop: bool = False
     """Crop every digit to the box around it and stretch that to the whole image, so that MNIST and USPS have one geometry:
     a digit fills its image in USPS and about half of it in MNIST."""
@@ -62,7 +62,7 @@ class DigitSettings(RunSettings):
 
 
 class Split(NamedTuple):
-    """Images (N, 3, size, size) in [-1, 1] and their digits (N,)."""
+    """Images (N, 3, H, W) in [-1, 1] and their digits (N,)."""
 
     images: Tensor
     digits: Tensor
@@ -135,10 +135,11 @@ def _split(name: str, train: tuple[Any, Any], test: tuple[Any, Any], settings: D
         pixels = torch.from_numpy(np.array(images)).float() / 127.5 - 1
         return pixels.permute(0, 3, 1, 2) if pixels.ndim == 4 else pixels[:, None]
 
+    size = sides(settings.size)
+
     def prepared(images: NDArray[np.uint8], digits: NDArray[Any], count: int | None) -> Split:
-        side = settings.size
         boxes = in_boxes(as_batch(images[:count])) if settings.crop else [as_batch(images[:count])]
-        resized = torch.cat([F.interpolate(box, (side, side), mode="bilinear", antialias=True) for box in boxes])
+        resized = torch.cat([F.interpolate(box, size, mode="bilinear", antialias=True) for box in boxes])
         return Split(resized.expand(-1, 3, -1, -1).clone(), torch.from_numpy(np.array(digits[:count])).long())
 
     parts = as_batch(train[0][:most]).split(4096)  # entropies of all at once take many times their memory
@@ -248,8 +249,8 @@ def _photo_digits(settings: DigitSettings) -> DigitSet:
     """scikit-learn's digits, each in a light or a dark colour over a patch of a photograph."""
     rng, photos = np.random.default_rng(1), bundled_photos()
     images, digits = _sklearn_digits()
-    size = settings.size
-    ink = F.interpolate(torch.from_numpy(images)[:, None].float() / 255, (size, size), mode="bilinear", antialias=True)
+    size = sides(settings.size)
+    ink = F.interpolate(torch.from_numpy(images)[:, None].float() / 255, size, mode="bilinear", antialias=True)
     made = []
     for stroke in ink[:, 0].numpy():
         patch = random_crop(photos[int(rng.integers(len(photos)))], size, 6.0, rng).astype(np.float64)

@@ -19,7 +19,7 @@ from asymkit.evaluation.images import ValueRange
 from support.data.files import PHOTOS, BrokenFiles, check_has_data
 from support.data.images import BUNDLED, Pixels, bundled_photos, grey
 from support.data.unpaired import FRESH, Domain, values_of
-from support.run.settings import RunSettings
+from support.run.settings import RunSettings, Size, sides
 
 Sample = tuple[Any, ...]
 """x (C, H, W) in [-1, 1] and its domain, y and its domain; or, without y, x, its domain and another one."""
@@ -46,9 +46,9 @@ class DomainSettings(RunSettings):
     more than 8 bits it is found and said."""
     channels: Literal[1, 3] = 3
     """Of the images: 3, or 1 for grey ones."""
-    picture_size: int | None = None
-    """Side of the crops in the report's pictures, or shorter side of whole test images, if not that of training; other
-    sizes need a label embedding to look right."""
+    picture_size: Size | None = None
+    """Of the images in the report's pictures: of crops as --size, of whole test images the shorter side is the smaller
+    number. None: that of training; other sizes need a label embedding to look right."""
     discriminator_width: int = 64
     """Channels of a discriminator's first layer."""
     discriminator_layers: int = 6
@@ -74,7 +74,7 @@ class Domains(Dataset[Sample]):
 
     Args:
         domains: by name, in the order of their numbers.
-        size: side of the crops in pixels.
+        size: of the crops in pixels.
         seed: another seed, other crops.
         epoch: samples to an epoch.
         meaning: what the domains are besides their names, see :class:`support.run.loader.EndlessData`.
@@ -87,7 +87,7 @@ class Domains(Dataset[Sample]):
     def __init__(
         self,
         domains: Mapping[str, Domain],
-        size: int,
+        size: Size,
         seed: int,
         epoch: int,
         meaning: Mapping[str, str],
@@ -106,28 +106,29 @@ class Domains(Dataset[Sample]):
             return x, int(source), int(target)
         return x, int(source), self.crop(int(target), 2 * index + 1), int(target)
 
-    def crop(self, domain: int, number: int, size: int | None = None) -> Tensor:
-        """Crop ``number`` of a domain, (channels, size, size) in [-1, 1]; None: the size of training."""
+    def crop(self, domain: int, number: int, size: Size | None = None) -> Tensor:
+        """Crop ``number`` of a domain, (channels, H, W) in [-1, 1]; None: the size of training."""
         return self.domains[domain].crop(number, size or self.size, (self.seed, domain))
 
-    def of_each(self, count: int, size: int | None = None, device: torch.device | None = None) -> list[Tensor]:
-        """The first crops of every domain, (count, channels, size, size) each."""
+    def of_each(self, count: int, size: Size | None = None, device: torch.device | None = None) -> list[Tensor]:
+        """The first crops of every domain, (count, channels, H, W) each."""
         return [
             torch.stack([self.crop(domain, number, size) for number in range(count)]).to(device)
             for domain in range(len(self.names))
         ]
 
-    def shown_of_each(self, count: int, size: int | None = None, device: torch.device | None = None) -> Images:
+    def shown_of_each(self, count: int, size: Size | None = None, device: torch.device | None = None) -> Images:
         """So many images of every domain for figures and pictures: crops, or of a test set whole ones, evenly spread.
 
         Args:
             count: images of a domain; a test set may have fewer.
-            size: side of crops, shorter side of whole images; None: that of training.
+            size: of crops; of whole images its smaller number is the shorter side. None: that of training.
             device: where they are.
         """
         if not self.whole:
             return self.of_each(count, size, device)
-        return [[image.to(device) for image in domain.whole(count, size or self.size)] for domain in self.domains]
+        side = min(sides(size or self.size))
+        return [[image.to(device) for image in domain.whole(count, side)] for domain in self.domains]
 
 
 def domain_batches(data: Domains, steps: int, batch: int = 32) -> Iterator[tuple[Tensor, Tensor]]:
@@ -138,13 +139,13 @@ def domain_batches(data: Domains, steps: int, batch: int = 32) -> Iterator[tuple
 
 
 def domain_sets(
-    folder: Path | None, size: int, channels: int, seed: int, value_range: ValueRange | None = None
+    folder: Path | None, size: Size, channels: int, seed: int, value_range: ValueRange | None = None
 ) -> tuple[Domains, Domains, str]:
     """Training images, others of the same domains, and a sentence that says what they are.
 
     Args:
         folder: of one of the layouts of :func:`domain_folders`; None derives domains from the bundled photographs.
-        size: side of the crops in pixels.
+        size: of the crops in pixels.
         channels: 3 or 1.
         seed: another seed, other crops.
         value_range: values of grey images that become black and white; None: found, see

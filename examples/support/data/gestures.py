@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,13 +21,13 @@ from asymkit.evaluation.folders import ImageFiles, image_files
 from asymkit.evaluation.images import ValueRange, read_image
 from support.data.files import BrokenFiles, check_has_data, in_turn
 from support.data.hands import DrawnHands, NoHandError, draw_skeleton, read_keypoints
-from support.data.images import BUNDLED, as_tensor, bundled_photos
+from support.data.images import BUNDLED, as_tensor, bundled_photos, cut_out, largest_part, own_size
 from support.data.pairs import Names, split_pairs
 from support.data.unpaired import FRESH, values_of
-from support.run.settings import RunSettings
+from support.run.settings import RunSettings, Size, sides
 
 Pair = tuple[Tensor, Tensor, Tensor, Tensor]
-"""x, its skeleton, y, its skeleton, each (3, size, size) in [-1, 1]."""
+"""x, its skeleton, y, its skeleton, each (3, H, W) in [-1, 1], or batches of them."""
 
 HELD_OUT = 20
 """One pair in so many is never trained on, where there are no test pairs."""
@@ -66,10 +68,14 @@ class GesturePairs(Dataset[Pair]):
     broken: BrokenFiles
     meaning: dict[str, str]
 
-    def head(self, most: int, device: torch.device | None = None) -> Pair:
-        """The first pairs, or as many as there are, as batches: x, its skeleton, y, its skeleton."""
-        x, skeleton_x, y, skeleton_y = default_collate([self[i] for i in range(min(most, self.epoch))])
-        return x.to(device), skeleton_x.to(device), y.to(device), skeleton_y.to(device)
+    def head(self, most: int, device: torch.device | None = None) -> list[Pair]:
+        """The first pairs, or as many as there are, in batches of one size."""
+        pairs = [self[i] for i in range(min(most, self.epoch))]
+        alike = [list(group) for _, group in groupby(pairs, lambda pair: pair[0].shape)]
+        return [
+            (x.to(device), skeleton_x.to(device), y.to(device), skeleton_y.to(device))
+            for x, skeleton_x, y, skeleton_y in map(default_collate, alike)
+        ]
 
 
 class DrawnPairs(GesturePairs):
@@ -86,7 +92,14 @@ class DrawnPairs(GesturePairs):
 
 @dataclass(eq=False)
 class FilePairs(GesturePairs):
-    """Pairs of photo files; every pair comes before any comes again."""
+    """Pairs of photo files; every pair comes before any comes again.
+
+    No image is stretched, as in the examples between two domains; the paper says nothing of it. Of photos that have
+    another aspect ratio than the size, training sees the largest part that has it, at a random place, which is the same
+    for both photos of a pair and their skeletons, since what is behind a hand must not move. ``--size`` with the height
+    and width of the photos' aspect ratio shows them whole. Test pairs are shown whole, with the aspect ratio of x: y and
+    its skeleton, if they have another one, are cropped to it in the middle.
+    """
 
     photos: dict[str, Path]
     """By name without ending."""
@@ -94,43 +107,48 @@ class FilePairs(GesturePairs):
     """A file for every photo, by the same names."""
     pairs: list[tuple[str, str]]
     """Names of source and target."""
-    size: int
-    """Side of the images in pixels, to which they are stretched."""
+    size: Size
+    """Of the images in pixels."""
     seed: int
-    """Another seed, another order."""
+    """Another seed, another order, other crops."""
     broken: BrokenFiles
     """Files that could not be read are added to it, and the next pair taken instead."""
     ranges: tuple[ValueRange | None, ValueRange | None]
     """Of the values of photos and of skeletons, see :func:`asymkit.evaluation.images.read_image`."""
     meaning: dict[str, str]
     """What the pairs are, see :class:`support.run.loader.EndlessData`."""
+    shown: Literal["crop", "middle", "whole"] = "crop"
+    """A part of an image at a random place, in its middle, or all of it, with the size's smaller number as shorter side."""
 
     def __post_init__(self) -> None:
         self.epoch = len(self.pairs)
 
     def __getitem__(self, index: int) -> Pair:
         numbers = in_turn(len(self.pairs), index, self.seed)
-        return self.broken.first(partial(self._pair, *self.pairs[number]) for number in numbers)
+        rng = np.random.default_rng((self.seed, index))
+        place = (rng.uniform(), rng.uniform()) if self.shown == "crop" else (0.5, 0.5)
+        return self.broken.first(partial(self._pair, *self.pairs[number], place) for number in numbers)
 
-    def _pair(self, source: str, target: str) -> Pair:
-        return *self._load(source), *self._load(target)
+    def _pair(self, source: str, target: str, place: tuple[float, float]) -> Pair:
+        (x, skeleton_x), (y, skeleton_y) = self._load(source), self._load(target)
+        size = own_size(x, min(sides(self.size))) if self.shown == "whole" else self.size
+        of_x, of_y = (largest_part(photo, size, place) for photo in (x, y))
+        parts = (x, of_x), (skeleton_x, of_x), (y, of_y), (skeleton_y, of_y)
+        a, b, c, d = (as_tensor(cut_out(image, part, size)) for image, part in parts)
+        return a, b, c, d
 
-    def _load(self, name: str) -> tuple[Tensor, Tensor]:
+    def _load(self, name: str) -> tuple[Image.Image, Image.Image]:
         photo, path = read_image(self.photos[name], value_range=self.ranges[0]), self.skeletons[name]
         if path.suffix.lower() == ".json":
-            skeleton = draw_skeleton(read_keypoints(path), photo.size)
-        else:
-            skeleton = read_image(path, value_range=self.ranges[1])
-        side = self.size
-        first, second = (image.resize((side, side), Image.Resampling.BICUBIC) for image in (photo, skeleton))
-        return as_tensor(np.asarray(first)), as_tensor(np.asarray(second))
+            return photo, draw_skeleton(read_keypoints(path), photo.size)
+        return photo, read_image(path, value_range=self.ranges[1])
 
 
 def gesture_pairs(
     data: Path | None,
     skeletons: Path | None,
     pairs: Path | None,
-    size: int,
+    size: Size,
     seed: int,
     value_range: ValueRange | None = None,
     test_pairs: Path | None = None,
@@ -142,8 +160,8 @@ def gesture_pairs(
         skeletons: a folder with a file of the same name for every photo: an image, a mask, or OpenPose JSON.
         pairs: a CSV file with columns source and target, or file and person, see
             :func:`support.data.pairs.read_splits`.
-        size: side of the images in pixels.
-        seed: another seed, another order, other drawn hands.
+        size: of the images in pixels.
+        seed: another seed, another order, other crops, other drawn hands.
         value_range: values of grey images that become black and white; None: found, see
             :meth:`asymkit.evaluation.folders.ImageFiles.inspect`.
         test_pairs: another such file; None: the test pairs of ``pairs``, or some are held out.
@@ -204,8 +222,8 @@ def gesture_pairs(
     ranges = photo_files.value_range, masks[0].value_range if masks else None
     meaning = {"skeletons": "images" if masks else "OpenPose JSON", "pairs": _listed(named)}
     meaning |= ({"test pairs": _listed(tests)} if tests else {}) | values_of(parts)
-    train, test = (FilePairs(photos, drawn, part, size, seed, broken, ranges, meaning) for part in (kept, fresh))
-    return train, test, source
+    train = FilePairs(photos, drawn, kept, size, seed, broken, ranges, meaning)
+    return train, replace(train, pairs=fresh, shown="whole"), source
 
 
 def _usable(

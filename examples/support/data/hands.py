@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 
 from asymkit.evaluation.images import shortened
 from support.data.images import Pixels, random_crop
+from support.run.settings import Size, sides
 
 Points = NDArray[np.float64]
 """(21, 3): x and y in pixels, confidence; wrist, then four joints of thumb, index, middle, ring and little finger."""
@@ -93,11 +94,11 @@ class DrawnHands:
 
     Args:
         photos: to take patches from.
-        size: side of the images in pixels.
+        size: of the images in pixels, the shorter side of which a hand fills.
         seed: another seed, other hands.
     """
 
-    def __init__(self, photos: list[Image.Image], size: int, seed: int) -> None:
+    def __init__(self, photos: list[Image.Image], size: Size, seed: int) -> None:
         self.photos, self.size, self.seed = photos, size, seed
 
     def pair(self, number: int) -> tuple[Pixels, Pixels, Pixels, Pixels]:
@@ -113,24 +114,25 @@ class DrawnHands:
 
     def image(self, background: Pixels, skin: Image.Image, rng: np.random.Generator) -> tuple[Pixels, Pixels]:
         """One image of a person, and its skeleton."""
-        size = self.size
+        high, wide = sides(self.size)
+        side, size = min(high, wide), np.array([wide, high])
         points = hand_points(rng.uniform(size=5) < 0.6)
         angle, scale = np.deg2rad(rng.uniform(-35, 35)), rng.uniform(0.75, 1.0)
         turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         shift = 0.5 + rng.uniform(-0.1, 0.1, 2)
         centre = np.array([0.5, 0.6])
-        points[:, :2] = ((points[:, :2] - centre) @ turn.T + shift) * size
-        mask = Image.new("L", (4 * size, 4 * size))
-        _fill_hand(ImageDraw.Draw(mask), points[:, :2] * 4, thickness=0.075 * scale * 4 * size)
-        mask = mask.resize((size, size), Image.Resampling.BOX)
+        points[:, :2] = (points[:, :2] - centre) @ turn.T * side + shift * size
+        mask = Image.new("L", (4 * wide, 4 * high))
+        _fill_hand(ImageDraw.Draw(mask), points[:, :2] * 4, thickness=0.075 * scale * 4 * side)
+        mask = mask.resize((wide, high), Image.Resampling.BOX)
         # the skin moves with the hand: for every pixel of the result, where it lies on the skin
         back = np.linalg.inv(turn)
-        offset = (centre - back @ shift) * size
+        offset = centre * size - back @ (shift * size)
         worn = skin.transform(
-            (size, size), Image.Transform.AFFINE, (*back[0], offset[0], *back[1], offset[1]), Image.Resampling.BILINEAR
+            (wide, high), Image.Transform.AFFINE, (*back[0], offset[0], *back[1], offset[1]), Image.Resampling.BILINEAR
         )
         result = Image.composite(worn, Image.fromarray(np.ascontiguousarray(background)), mask)
-        return np.asarray(result), np.asarray(draw_skeleton(points, (size, size)))
+        return np.asarray(result), np.asarray(draw_skeleton(points, (wide, high)))
 
 
 def _fill_hand(draw: ImageDraw.ImageDraw, points: NDArray[np.float64], thickness: float) -> None:

@@ -20,6 +20,9 @@ from support.run.settings import Size, sides
 Pixels = NDArray[np.uint8]
 """(H, W, 3), 0 to 255."""
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom of a part of an image, each from 0 to 1."""
+
 PoorKind = Literal["grey", "edges", "flat"]
 
 BUNDLED = ("astronaut", "chelsea", "coffee", "rocket", "china", "flower")
@@ -55,14 +58,43 @@ def random_crop(image: Image.Image, size: Size, zoom: float, rng: np.random.Gene
 
 
 def resized(image: Image.Image, side: int) -> Pixels:
-    """The whole image in its own aspect ratio, with a shorter side of so many pixels.
+    """The whole image in its own aspect ratio, see :func:`own_size`."""
+    height, width = own_size(image, side)
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+
+
+def own_size(image: Image.Image, side: int) -> tuple[int, int]:
+    """Height and width in an image's own aspect ratio, the shorter one so many pixels.
 
     The longer side is rounded to a multiple of 8, or of 4 if the shorter one is none of 8: generators take both then.
     """
     multiple, shorter = math.gcd(side, 8), min(image.size)
     longer = max(side, multiple * round(max(image.size) * side / (shorter * multiple)))
     width, height = (side if length == shorter else longer for length in image.size)
-    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC))
+    return height, width
+
+
+def largest_part(image: Image.Image, size: Size, place: tuple[float, float]) -> Box:
+    """The largest part of an image in the aspect ratio of a size.
+
+    Args:
+        image: the image.
+        size: whose aspect ratio is meant.
+        place: how far down and to the right the part is, each from 0 to 1; (0.5, 0.5) is the middle.
+    """
+    high, wide = sides(size)
+    height = min(1.0, image.width * high / (image.height * wide))
+    width = min(1.0, image.height * wide / (image.width * high))
+    top, left = place[0] * (1 - height), place[1] * (1 - width)
+    return left, top, left + width, top + height
+
+
+def cut_out(image: Image.Image, part: Box, size: Size) -> Pixels:
+    """A part of an image, brought to one size."""
+    high, wide = sides(size)
+    left, top, right, bottom = part
+    box = left * image.width, top * image.height, right * image.width, bottom * image.height
+    return np.asarray(image.resize((wide, high), Image.Resampling.BICUBIC, box=box))
 
 
 def as_tensor(pixels: Pixels) -> Tensor:

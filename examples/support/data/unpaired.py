@@ -48,8 +48,6 @@ class UnpairedSettings(RunSettings):
     of a sub-folder test, or else val, are for the report."""
     poor: PoorKind = "grey"
     """What the poor domain is made of where there is no second folder."""
-    size: Size = 128  # type: ignore[assignment]  # other data has squares only
-    """Of the crops in training, in pixels: one number for squares, or height and width, such as 512 1024."""
     picture_size: Size | None = None
     """Of the images in the report's pictures, which the networks take in any size: of crops as --size, of test images the
     shorter side is the smaller number. None: that of training, which the report's figures are of."""

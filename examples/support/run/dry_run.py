@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import sys
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 
@@ -13,7 +15,6 @@ import torch
 from accelerate import Accelerator
 
 from support.run.loader import EndlessData
-from support.run.plan import Plan
 from support.run.settings import RunSettings
 
 EACH = 4
@@ -29,40 +30,66 @@ class DryRun:
     Args:
         accelerator: of the run.
         data: of the run, of which a few samples are timed: the first batches are loaded before a step asks for them.
-        plan: of an asynchronous run, whose joint and partial steps are both tried, or None.
+        kind: of a step, "" where all are alike; every kind is tried.
         whole: steps of the whole run.
+
+    Attributes:
+        steps: those taken, the latest of every kind up to where enough of all kinds have been.
     """
 
-    def __init__(self, accelerator: Accelerator, data: EndlessData, plan: Plan | None, whole: int) -> None:
-        self.accelerator, self.data, self.plan, self.whole = accelerator, data, plan, whole
-        self.steps = list(range(min(EACH, whole))) if plan is None else plan.samples(EACH)
+    def __init__(self, accelerator: Accelerator, data: EndlessData, kind: Callable[[int], str], whole: int) -> None:
+        self.accelerator, self.data, self.kind, self.whole = accelerator, data, kind, whole
+        self._counts = Counter(map(kind, range(whole)))
+        latest = {name: deque[int](maxlen=EACH) for name in self._counts}
+        for step in range(whole):
+            latest[kind(step)].append(step)
+            if all(len(steps) == min(EACH, self._counts[name]) for name, steps in latest.items()):
+                break
+        self.steps = sorted(chain.from_iterable(latest.values()))
         self._seconds: dict[str, float] = {}
+        self.first_report = self.later_report = 0.0
 
     def add(self, step: int, seconds: float) -> None:
         """A step took so long; of every kind the fastest counts, since first ones are slow."""
-        kind = self._kind(step)
+        kind = self.kind(step)
         self._seconds[kind] = min(seconds, self._seconds.get(kind, math.inf))
 
-    def say(self, folder: Path, report: float, settings: RunSettings) -> None:
+    def time_reports(self, first: Callable[[], None], later: Callable[[], None]) -> None:
+        """Make the first report, with a checkpoint, and another one: the first may train what scores images for all."""
+        begun = monotonic()
+        first()
+        between = monotonic()
+        later()
+        self.first_report, self.later_report = between - begun, monotonic() - between
+
+    def estimate(self, loading: float, report_every: int) -> tuple[float, float]:
+        """Seconds of all steps of the whole run, and of the run with its reports.
+
+        Args:
+            loading: seconds to load the images of a step.
+            report_every: steps between reports.
+        """
+        steps = sum(times * max(loading, self._seconds.get(kind, 0.0)) for kind, times in self._counts.items())
+        return steps, steps + self.first_report + self.later_report * (self.whole // report_every)
+
+    def say(self, folder: Path, settings: RunSettings) -> None:
         """Print memory, the time of steps, and an estimate of the whole.
 
         Args:
             folder: of the dry run.
-            report: seconds that a checkpoint and a report took.
             settings: of the run.
         """
-        kinds = Counter(self._kind(step) for step in range(self.whole))
         loading = self._loading(settings)
-        steps = sum(times * max(loading, self._seconds.get(kind, 0.0)) for kind, times in kinds.items())
-        whole = steps + report * (1 + self.whole // settings.report_every)
+        steps, whole = self.estimate(loading, settings.report_every)
         limit = (
             f"; --minutes {settings.minutes:g} ends it before" if 60 * (settings.minutes or math.inf) < steps else ""
         )
-        each = ", ".join(f"{seconds:.3g} s a {kind}step" for kind, seconds in self._seconds.items())
+        each = ", ".join(f"{seconds:.3g} s a {f'{kind} step'.strip()}" for kind, seconds in self._seconds.items())
         self.accelerator.print(
             f"dry run: {len(self.steps)} steps, a checkpoint and a report: {folder / 'report.html'}\n"
             f"memory: {_memory()}\n"
-            f"time: {each}, {loading:.2g} s to load for one, {report:.3g} s a report (every {settings.report_every} steps)\n"
+            f"time: {each}, {loading:.2g} s to load for one, {self.later_report:.3g} s a report "
+            f"(every {settings.report_every} steps), {self.first_report:.3g} s the first one\n"
             f"the whole run, {self.whole} steps: about {timedelta(seconds=round(whole))}{limit}"
         )
 
@@ -73,9 +100,6 @@ class DryRun:
             self.data[index]
         each = (monotonic() - begun) / SAMPLES
         return each * settings.batch * settings.accumulate / max(1, settings.workers)
-
-    def _kind(self, step: int) -> str:
-        return "" if self.plan is None else f"{self.plan.phase(step)} "
 
 
 def _memory() -> str:

@@ -109,13 +109,6 @@ class Plan:
         """What a step is."""
         return self.scheduler.phase(self.epoch(step)) if self.asynchronous else "joint"
 
-    def samples(self, each: int) -> list[int]:
-        """So many steps of each phase; the joint ones are the last before the first partial one."""
-        first_partial = next((step for step in range(self.steps) if self.phase(step) == "partial"), None)
-        if first_partial is None:
-            return list(range(min(each, self.steps)))
-        return list(range(max(0, first_partial - each), min(first_partial + each, self.steps)))
-
     def progress(self, step: int) -> float:
         """The part of the epochs that is done before a step; epochs count alike, however long they are."""
         if step >= self.steps:

@@ -26,7 +26,7 @@ from support.run.plan import Plan
 from support.run.settings import RunSettings
 from support.run.settings_file import as_plain
 from support.run.signals import LoadingInterrupted, StopRequest, stop_on_signals
-from support.run.summary import summary
+from support.run.summary import ended, summary
 
 LOG_EVERY = 10
 
@@ -133,12 +133,13 @@ class Run:
         by_clock = self.seconds / (60 * self.settings.minutes) if self.settings.minutes else 0.0
         return min(max(by_steps, by_clock), 1.0)
 
-    def batches(self, page: Page, plan: Plan | None = None) -> Iterator[Any]:
+    def batches(self, page: Page, plan: Plan | None = None, kind: Callable[[int], str] | None = None) -> Iterator[Any]:
         """Batches until the run ends, ``--accumulate`` of them to a step, the last of which finds ``ends_step`` set.
 
         Args:
             page: what the report shows.
             plan: of a run with epochs of several kinds; None: all are alike.
+            kind: of a step, for --dry-run, where some cost more than others. None: its phase.
 
         Raises:
             ValueError: a checkpoint is damaged or of other settings, images cannot be loaded.
@@ -156,7 +157,8 @@ class Run:
             )
         processes, epoch = self.accelerator.num_processes, None if plan else data.epoch
         self.accelerator.print("\n".join([*page.notes, *summary(settings, self._steps, epoch, processes, self.device)]))
-        self._dry = DryRun(self.accelerator, data, plan, self._steps) if settings.dry_run else None
+        kind = kind or (plan.phase if plan else lambda _: "")
+        self._dry = DryRun(self.accelerator, data, kind, self._steps) if settings.dry_run else None
         self.logger = RunLogger(
             settings, page, self._ema.model, self._history, self.accelerator, self.step, self.progress
         )
@@ -164,17 +166,14 @@ class Run:
             write_settings(settings)  # now that a run of them can be
         with stop_on_signals() as stop:
             yield from self._until(stop)
-            begun = monotonic()
+            if self._dry is not None and self.main:
+                self._dry.time_reports(lambda: self._save(last=True), self._report)
             self._save(last=True)
             self.logger.end()
         if self._dry is not None:
-            self._dry.say(self.folder, monotonic() - begun, settings)
+            self._dry.say(self.folder, settings)
             return
-        # a run that follows a plan cannot be made longer
-        whole = "done, --resume with more --minutes or --epochs goes on" if plan is None else "done"
-        ended = "stopped, --resume goes on" if self.stopped else whole
-        report = self.folder / "report.html"
-        self.accelerator.print(f"{ended}: {self.step} steps in {self.seconds:.0f} s of training; open {report}")
+        self.accelerator.print(ended(self.step, self.seconds, self.stopped, plan is None, self.folder))
 
     def _until(self, stop: StopRequest) -> Iterator[Any]:
         steps = count(self.step) if self._dry is None else self._dry.steps

@@ -46,8 +46,8 @@ class RunSettings:
     minutes: float | None = None
     """Stop after this much training, if that is before the last epoch; the learning rate then follows the clock. None:
     train by epochs."""
-    size: int = 128
-    """Side of the crops in training, in pixels."""
+    size: Size = 128
+    """Of the crops in training, in pixels: one number for squares, or height and width, such as 512 1024."""
     width: int = 64
     """Channels of the generators' first layer; deeper layers have a multiple of them."""
     batch: int = 1

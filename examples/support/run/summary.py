@@ -1,6 +1,8 @@
-"""What a run says of itself before it begins."""
+"""What a run says of itself before it begins, and when it has ended."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import torch
 
@@ -28,3 +30,18 @@ def summary(settings: RunSettings, steps: int, epoch: int | None, processes: int
         small = "" if settings.threads or settings.work > SMALL else "; so small steps gain little from more"
         lines.append(f"threads: {torch.get_num_threads()}{small} (--threads)")
     return lines
+
+
+def ended(step: int, seconds: float, stopped: bool, longer: bool, folder: Path) -> str:
+    """What was done, and how to go on.
+
+    Args:
+        step: steps taken.
+        seconds: of training.
+        stopped: by a signal.
+        longer: whether the run can be made longer, which one that follows a plan cannot.
+        folder: of the run.
+    """
+    whole = "done, --resume with more --minutes or --epochs goes on" if longer else "done"
+    how = "stopped, --resume goes on" if stopped else whole
+    return f"{how}: {step} steps in {seconds:.0f} s of training; open {folder / 'report.html'}"
