@@ -1,4 +1,4 @@
-"""AsymGAN (Li et al., TIP 2019): rich images to poor ones and back, one-to-many, by an auxiliary variable z.
+"""AsymGAN (Li et al., TIP 2019): rich images to poor ones and back, one-to-many, by a latent code z.
 
     python examples/asymgan.py demo                          # 3.5 minutes on two CPU cores, photographs included
     python examples/asymgan.py paper --data datasets/facades  # the paper's settings; trainA rich, trainB poor
@@ -36,7 +36,8 @@ class Settings(UnpairedSettings):
     """Train AsymGAN."""
 
     out: Path = Path("runs/asymgan")  # folder of the run
-    method: Literal["cyclegan", "base", "extended"] = "extended"  # Eq. 5 and 6, which have no z; Eq. 12; Eq. 19
+    method: Literal["cyclegan", "base", "extended"] = "extended"
+    """cyclegan: no z, Eq. 5 and 6; base: with z, Eq. 12; extended: base, and losses of what the z of a photo makes, Eq. 19."""
     injection: Injection | None = None  # how z enters poor_to_rich. None: cin, or concat for a spatial z
     spatial: bool = False  # z is a map of an eighth of the image's size, as in the paper's base version, not a vector
     detach_fake_poor: bool = False  # the cycle of x does not train rich_to_poor, which then hides nothing for it; ours
