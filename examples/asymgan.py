@@ -1,4 +1,4 @@
-"""AsymGAN (Li et al., TIP 2019): rich images to poor ones and back, one-to-many, by an auxiliary variable z.
+"""AsymGAN (Li et al., TIP 2019): rich images to poor ones and back, one-to-many, by a latent code z.
 
     python examples/asymgan.py demo                          # 3.5 minutes on two CPU cores, photographs included
     python examples/asymgan.py paper --data datasets/facades  # the paper's settings; trainA rich, trainB poor
@@ -7,7 +7,7 @@
 
 Where it differs from the paper: total variation is a mean, with a plus between the directions; the learning rate falls in
 every step; GPUs that have bfloat16 compute in it (--precision no turns that off). Adam, its betas, batch 1 and the image pool
-are CycleGAN's. Our demo is smaller, has five times the generators' rate, random features and resize convolutions.
+are CycleGAN's. Our demo is smaller, has five times the generators' rate, resize convolutions and the base objective.
 """
 
 import support.quick_help  # noqa: F401  # first, so that --help need not load PyTorch
@@ -36,7 +36,8 @@ class Settings(UnpairedSettings):
     """Train AsymGAN."""
 
     out: Path = Path("runs/asymgan")  # folder of the run
-    method: Literal["cyclegan", "base", "extended"] = "extended"  # no z, Eq. 5 and 6; z, 12; more images and losses, 19
+    method: Literal["cyclegan", "base", "extended"] = "extended"
+    """cyclegan: no z, Eq. 5 and 6; base: with z, Eq. 12; extended: base, and losses of what the z of a photo makes, Eq. 19."""
     injection: Injection | None = None  # how z enters poor_to_rich; None: by conditional norms, or concat if spatial
     spatial: bool = False  # z is a map of an eighth of the image's size, as in the paper's base version, not a vector
     detach_fake_poor: bool = False  # the cycle of x does not train rich_to_poor, which then hides nothing for it; ours
@@ -66,16 +67,15 @@ class Settings(UnpairedSettings):
         self.check_side("size", least=64 if self.spatial else 1)  # z is an eighth of it, and its discriminator needs 8
 
 
-SMALL: dict[str, Any] = {"size": 48, "picture_size": 128, "width": 16, "blocks": 3, "aux_channels": 3}
+SMALL: dict[str, Any] = {"size": 48, "picture_size": 128, "width": 16, "blocks": 3, "discriminator_layers": 2}
 QUICK: dict[str, Any] = {"minutes": 3.5, "batch": 2, "lr_g": 1e-3, "report_every": 2000, "workers": 0}
+BEST: dict[str, Any] = {"method": "base", "detach_fake_poor": True, "aux_channels": 3, "upsampling": "resize"}
 FEATURES: dict[str, Any] = {"features": "random", "content_layer": "relu1_1", "style_layers": ("relu1_1",)}
 DEMO = Settings(
     out=Path("runs/demo"),
-    discriminator_layers=2,
-    upsampling="resize",
-    # distances of random features are shorter than of ImageNet's, so their losses weigh more; smoothness less at 48²
-    weights=asymgan.Weights(content=10.0, style=10.0, total_variation=1.0),
-    **(SMALL | QUICK | FEATURES),
+    # for --method extended: distances of random features are short, so their losses weigh more; smoothness less at 48²
+    weights=asymgan.Weights(cycle_aux=1.0, content=10.0, style=10.0, total_variation=1.0),
+    **(SMALL | QUICK | BEST | FEATURES),
 )
 PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
 

@@ -136,7 +136,12 @@ def main(options: Options) -> None:
         theme = themes.Default(font=fonts, font_mono=themes.Font("monospace"))
         larger = "".join(f"#{name} img {{ width: 100%; height: 100%; object-fit: contain; }}" for name in RESULTS)
         alone = {"server_name": "127.0.0.1", "share": False, "ssr_mode": False, "pwa": False, "footer_links": []}
-        page(playground, examples).launch(server_port=options.port, theme=theme, css=larger, **alone)
+        blocks = page(playground, examples)
+        _, address, _ = blocks.launch(  # quiet, because it advertises a public link
+            server_port=options.port, theme=theme, css=larger, quiet=True, prevent_thread_lock=True, **alone
+        )
+        print(f"Open {address} in a browser on this computer; Ctrl+C ends it.", flush=True)
+        blocks.block_thread()
 
 
 if __name__ == "__main__":

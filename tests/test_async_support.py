@@ -312,12 +312,15 @@ def test_what_is_missing_or_wrong_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     def offline(*_: object, **__: object) -> None:
         raise RuntimeError("no network")
 
+    for name in ("MNIST", "SVHN", "USPS"):
+        monkeypatch.setattr(f"torchvision.datasets.{name}", offline)
+    with pytest.raises(ValueError, match=r"MNIST is not in .*\nUSPS is not in "):  # both in one error
+        digit_sets(DigitSettings(digits="usps", mnist=tmp_path / "nothing", other=tmp_path / "usps"))
     for name, settings in (
-        ("MNIST", DigitSettings(digits="usps", mnist=tmp_path / "nothing")),
+        ("MNIST", DigitSettings(digits="usps", mnist=tmp_path / "nothing", other=tmp_path / "usps")),
         ("SVHN", DigitSettings(digits="svhn", mnist=mnist, other=tmp_path / "svhn")),
         ("USPS", DigitSettings(digits="usps", mnist=mnist, other=tmp_path / "usps")),
     ):
-        monkeypatch.setattr(f"torchvision.datasets.{name}", offline)
         with pytest.raises(
             ValueError, match=rf"{name} is not in .* cannot be downloaded \(no network\); put its files"
         ):

@@ -21,6 +21,7 @@ from support.data.images import resized
 from support.data.unpaired import FRESH, unpaired
 from support.report import logger
 from support.report.grids import PADDING, grid
+from support.report.meanings import LOSS, letters, meaning
 from support.report.page import Snapshot
 from support.report.unpaired import asymgan_snapshot, asyncgan_snapshot
 from support.run.plan import IntermediateImages, Plan
@@ -222,7 +223,11 @@ def test_snapshots_take_images_of_any_sizes_with_a_vector_and_with_a_map_as_z(sp
     assert all(np.isfinite(value) for value in look.figures.values())
     kept = Plan(AsyncScheduler(print, print, [model], 4, 2), 1, 1, shown=held)
     kept.keep_intermediate(3, model)
+    assert all(meaning(name) != LOSS for name in look.figures)
+    assert letters(look.pictures).count("G translates from rich to poor") == letters(look.pictures).count("E is") == 1
     look = asyncgan_snapshot(model, held, held, kept.intermediate)
+    assert all(meaning(name) != LOSS for name in look.figures)
+    assert letters(look.pictures).startswith("x is a rich image and y a poor one. F translates from rich to poor, G ")
     assert [tuple(picture.shape[1:]) for name, picture in look.pictures.items() if "Intermediate" in name] == [
         (16 + 16 + 32 + 4 * PADDING, 2 * 24 + 3 * PADDING),
         (24 + 2 * PADDING, 2 * 16 + 3 * PADDING),

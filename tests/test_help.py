@@ -86,6 +86,29 @@ def test_every_option_says_what_it_is(name: str) -> None:
         assert re.search(r"[a-z]{3}", said), option
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            [],
+            "data, skeletons, pairs: 'paper' .*; add --data FOLDER and --skeletons FOLDER and --pairs FILE.csv, or take demo",
+        ),
+        (["--data", "here"], "skeletons, pairs: 'paper' .*; add --skeletons FOLDER and --pairs FILE.csv, or take demo"),
+        (
+            ["--data", "here", "--skeletons", "there", "--pairs", "p.csv"],
+            "data, skeletons, pairs: there are no such files or folders: 'here', 'there', 'p.csv'",
+        ),
+    ],
+)
+def test_one_error_names_all_that_is_missing(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["asymmetricgan_gesture", "paper", *words])
+    with pytest.raises(SystemExit, match=message):
+        command(lambda settings: pytest.fail("it began"), presets_of("asymmetricgan_gesture"))
+
+
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_the_papers_settings_ask_for_images_at_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before anything is built or downloaded; only the demo has images of its own."""
@@ -94,5 +117,6 @@ def test_the_papers_settings_ask_for_images_at_once(name: str, monkeypatch: pyte
         if "demo" not in presets or preset == "demo" or not hasattr(settings, "data"):
             continue
         monkeypatch.setattr(sys, "argv", [name, preset])
-        with pytest.raises(SystemExit, match=f"data: '{preset}' trains on your own images; add --data FOLDER"):
+        missing = ", ".join(settings.NEEDS)
+        with pytest.raises(SystemExit, match=f"{missing}: '{preset}' trains on your own images; add --data FOLDER"):
             command(lambda settings: pytest.fail("it began"), presets)

@@ -19,6 +19,7 @@ import pytest
 import torch
 import tyro
 from guides import PEOPLE, changed, followed, images
+from PIL import Image
 
 from asymkit import AuxEncoder, AuxGenerator, PatchDiscriminator, ResnetGenerator
 
@@ -101,6 +102,7 @@ def prepared(page: str, folder: Path) -> dict[str, Any]:
     if page == "docs/asymmetricgan.md":
         names["loader"] = [(images(size=64), torch.tensor([0, 1]), images(size=64), torch.tensor([2, 3]))]
     model = torch.nn.ModuleDict({"poor_to_rich": AuxGenerator(width=4, blocks=1), "encoder": AuxEncoder(width=4)})
+    Image.new("RGB", (50, 50), "orange").save(folder / "photo.jpg")
     (folder / "runs" / "demo").mkdir(parents=True)
     torch.save(
         {"step": 1, "parts": {"model": model.state_dict(), "average": {}}}, folder / "runs" / "demo" / "checkpoint.pt"
@@ -125,6 +127,7 @@ def test_the_python_of_a_page_runs(page: str, tmp_path: Path, monkeypatch: pytes
         assert all(torch.isfinite(term) for term in names["terms"].values())
     if page == "docs/start.md":
         assert names["rich"].shape == (1, 3, 50, 50)
+        assert (tmp_path / "photo-rich.png").exists()
     if page == "docs/asymmetricgan.md":
         assert names["snowy"].shape == (2, 3, 64, 64)
 

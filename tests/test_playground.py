@@ -254,6 +254,7 @@ def served(run: Path, folder: Path) -> Iterator[str]:
             for line in child.stdout or ():
                 said.append(line)
                 if found := re.search(r"http://127\.0\.0\.1:\d+", line):
+                    assert said == [f"Open {found[0]}/ in a browser on this computer; Ctrl+C ends it.\n"]
                     break
             else:
                 pytest.fail("".join(said))

@@ -107,6 +107,8 @@ def test_the_page_is_whole_without_scripts(tmp_path: Path) -> None:
         "z is forgotten",
         "Shaded: partial",
         "asymkit 0.",
+        "G translates from rich to poor",
+        "with two z, in parts of the value range; at 0 z is ignored</td>",
     ):
         assert piece in text
     figures = re.findall(r"<figure>.*?</figure>", text, re.DOTALL)

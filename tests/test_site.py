@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from chromium import browser
+from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -61,6 +62,43 @@ def test_diagrams_follow_the_theme(site: Path, tmp_path: Path) -> None:
                 "[...document.querySelectorAll('article img')].filter(i => i.offsetWidth > 0).map(i => i.getAttribute('src'))"
             )
             assert [re.sub(r".*/", "", source) for source in shown] == [f"rich-and-poor-{scheme}.svg"]
+
+
+def test_plots_on_white_are_inverted_in_the_dark(site: Path, tmp_path: Path) -> None:
+    """Every one that the pages show, whose corner is white; in the light theme they are as they were drawn."""
+    white = set()
+    for path in (ROOT / "docs" / "images").glob("*.png"):
+        with Image.open(path) as image:
+            white |= {path.name} if image.convert("RGB").getpixel((2, 2)) == (255, 255, 255) else set()
+    assert white
+    filters = (
+        "[...document.querySelectorAll('article img')].map(i => [i.getAttribute('src'), getComputedStyle(i).filter])"
+    )
+    seen: dict[str, dict[str, str]] = {"light": {}, "dark": {}}
+    with browser(tmp_path) as page:
+        for scheme, found in seen.items():
+            page.screen(1300, 900, scheme)
+            for name in PAGES:
+                if any(file in (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for file in white):
+                    page.visit((site / f"{name}.html").as_uri())
+                    found |= {source.rpartition("/")[2]: drawn for source, drawn in page.value(filters)}
+    assert seen["light"].keys() >= white
+    assert set(seen["light"].values()) == {"none"}
+    assert {name for name, drawn in seen["dark"].items() if "invert" in drawn} == white
+
+
+def test_rows_of_wide_tables_are_lines(site: Path, tmp_path: Path) -> None:
+    """As figures broken into towers cannot be compared."""
+    tall = (
+        "[...document.querySelectorAll('article tr')].filter(row => row.cells.length >= 9).map(row => "
+        "row.getBoundingClientRect().height / parseFloat(getComputedStyle(row).lineHeight))"
+    )
+    with browser(tmp_path) as page:
+        page.screen(1300, 900)
+        page.visit((site / "results.html").as_uri())
+        heights = page.value(tall)
+    assert len(heights) > 50
+    assert max(heights) < 2.5
 
 
 @pytest.mark.parametrize("paper", ["asymgan", "asymmetricgan", "asyncgan"])

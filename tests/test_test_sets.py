@@ -314,11 +314,22 @@ def test_pairs_that_do_not_fit_are_refused(
         sets(*folders, file, test_pairs=None if tests is None else other)
 
 
-@pytest.mark.parametrize("option", ["skeletons", "pairs", "test_pairs"])
-def test_files_without_photos_are_refused(option: str) -> None:
-    with pytest.raises(ValueError, match=f"{option}: needs images of your own; give --data FOLDER as well"):
-        replace(asymmetricgan_gesture.DEMO, **{option: Path("somewhere")}).images()  # type: ignore[arg-type]
-    check_has_data(**{option: None})
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["skeletons"], "skeletons: needs images of your own; give --data FOLDER and --pairs FILE.csv as well"),
+        (["pairs"], "pairs: needs images of your own; give --data FOLDER and --skeletons FOLDER as well"),
+        (["skeletons", "pairs"], "skeletons, pairs: need images of your own; give --data FOLDER as well"),
+        (["test_pairs"], "give --data FOLDER and --skeletons FOLDER and --pairs FILE.csv as well"),
+        (["data"], "skeletons, pairs: photos in 'somewhere' need --skeletons FOLDER and --pairs FILE.csv as well"),
+        (["data", "pairs"], "^skeletons: photos in 'somewhere' need --skeletons FOLDER as well"),
+    ],
+)
+def test_files_without_the_others_are_refused_with_all_that_is_missing(options: list[str], message: str) -> None:
+    given: dict[str, Any] = dict.fromkeys(options, Path("somewhere"))
+    with pytest.raises(ValueError, match=message):
+        replace(asymmetricgan_gesture.DEMO, **given).images()
+    check_has_data(**dict.fromkeys(options))
 
 
 def test_a_run_of_gestures_shows_its_test_pairs_and_goes_on_with_the_same_ones_only(tmp_path: Path) -> None:

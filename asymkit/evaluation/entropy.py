@@ -139,7 +139,7 @@ def advice(first: DomainEntropy, second: DomainEntropy) -> str:
         >>> labels = DomainEntropy("labels", torch.tensor([2.5]), flat)
         >>> print(advice(photos, labels))
         'photos' is the rich domain, by 5.00 bits (7.50 against 2.50).
-        One poor image stands for many rich ones: AsymGAN, whose auxiliary variable carries the rest; AsyncScheduler can be added.
+        One poor image stands for many rich ones: AsymGAN, whose latent code z carries the rest; AsyncScheduler can be added.
     """
     _check(first, second)
     one, other, alike, of = first.mean, second.mean, ALIKE, ""
@@ -157,7 +157,7 @@ def advice(first: DomainEntropy, second: DomainEntropy) -> str:
     if by < FAR:
         return f"{found}One direction is harder: Async-GAN, AsyncScheduler around the cycle model you have."
     return (
-        f"{found}One poor image stands for many rich ones: AsymGAN, whose auxiliary variable carries the rest; "
+        f"{found}One poor image stands for many rich ones: AsymGAN, whose latent code z carries the rest; "
         "AsyncScheduler can be added."
     )
 

@@ -6,8 +6,9 @@ import gzip
 import hashlib
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -111,13 +112,28 @@ def digit_sets(settings: DigitSettings) -> tuple[DigitSet, DigitSet]:
     Raises:
         ValueError: files that are missing and cannot be downloaded, or of another layout.
     """
+    pair: tuple[DigitSet, ...]
     if settings.digits == "photos":
         pair = _plain_digits(settings), _photo_digits(settings)
     else:
         other = settings.other or Path("datasets") / settings.digits
-        pair = _mnist(settings), (_usps if settings.digits == "usps" else _svhn)(other, settings)
+        ways = partial(_mnist, settings), partial(_usps if settings.digits == "usps" else _svhn, other, settings)
+        pair = _both(*ways)
     poor, rich = sorted(pair, key=lambda domain: domain.bits)
     return rich, poor
+
+
+def _both(*ways: Callable[[], DigitSet]) -> tuple[DigitSet, ...]:
+    """Two sets, or one error with what is wrong with either."""
+    sets, problems = list[DigitSet](), list[str]()
+    for read in ways:
+        try:
+            sets.append(read())
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("\n".join(problems))
+    return tuple(sets)
 
 
 def digit_batches(split: Split, epochs: int = 4, batch: int = 64) -> Iterator[tuple[Tensor, Tensor]]:

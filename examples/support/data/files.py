@@ -147,11 +147,11 @@ class BrokenFiles:
             )
 
 
-def check_has_data(**options: object) -> None:
-    """Refuse options that are for a folder of images where none is given."""
-    for name, value in options.items():
-        if value:
-            raise ValueError(f"{name}: needs images of your own; give --data FOLDER as well")
+def check_has_data(add: str = "--data FOLDER", /, **options: object) -> None:
+    """Refuse options that are for images of one's own where there are none; all in one error, with all that is to add."""
+    if given := [name for name, value in options.items() if value]:
+        needs = "needs" if len(given) == 1 else "need"
+        raise ValueError(f"{', '.join(given)}: {needs} images of your own; give {add} as well")
 
 
 def listed(found: dict[str, str], most: int = 20) -> str:

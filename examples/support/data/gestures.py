@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from support.data.hands import DrawnHands, NoHandError, draw_skeleton, read_keyp
 from support.data.images import BUNDLED, as_tensor, bundled_photos, cut_out, largest_part, own_size
 from support.data.pairs import Names, split_pairs
 from support.data.unpaired import FRESH, values_of
-from support.run.settings import RunSettings, Size, sides
+from support.run.settings import RunSettings, Size, sides, to_add
 
 Pair = tuple[Tensor, Tensor, Tensor, Tensor]
 """x, its skeleton, y, its skeleton, each (3, H, W) in [-1, 1], or batches of them."""
@@ -39,6 +39,8 @@ SHOWN = 32
 @dataclass(frozen=True)
 class GestureSettings(RunSettings):
     """Settings of the photos and skeletons."""
+
+    NEEDS: ClassVar[Mapping[str, str]] = {"data": "FOLDER", "skeletons": "FOLDER", "pairs": "FILE.csv"}
 
     data: Path | None = None
     """A folder of photos; without it, drawn hands over patches of the photographs that ship with scikit-image."""
@@ -169,8 +171,11 @@ def gesture_pairs(
     Raises:
         ValueError: folders or files that are missing, or do not fit each other.
     """
+    given = dict(zip(GestureSettings.NEEDS, (data, skeletons, pairs), strict=True))
+    missing = {name: what for name, what in GestureSettings.NEEDS.items() if given[name] is None}
     if data is None:
-        check_has_data(value_range=value_range, skeletons=skeletons, pairs=pairs, test_pairs=test_pairs)
+        also = {"value_range": value_range, "skeletons": skeletons, "pairs": pairs, "test_pairs": test_pairs}
+        check_has_data(to_add(missing), **also)
         hands = DrawnHands(bundled_photos(), size, seed)
         source = f"drawn hands over patches of the photographs {', '.join(BUNDLED)}"
         return (
@@ -179,8 +184,7 @@ def gesture_pairs(
             f"{source}: skeletons and motions are known exactly",
         )
     if skeletons is None or pairs is None:
-        missing = "skeletons" if skeletons is None else "pairs"
-        raise ValueError(f"{missing}: photos in {str(data)!r} need --skeletons FOLDER and --pairs FILE.csv as well")
+        raise ValueError(f"{', '.join(missing)}: photos in {str(data)!r} need {to_add(missing)} as well")
     photo_files = image_files(data, "data", "a folder of photos")
     photos = {path.stem: path for path in photo_files}
     found = _json_files(skeletons)
@@ -213,8 +217,8 @@ def gesture_pairs(
         source += f"; {len(found) - len(drawn)} photos left out in which no hand was seen"
     everything = [*named, *tests]
     if gone := sum(pair[0] not in known or pair[1] not in known for pair in everything):
-        missing = ", ".join(sorted({name for pair in everything for name in pair} - known)[:3])
-        source += f"; {gone} of {len(everything)} pairs left out for want of files, such as of {missing}"
+        such = ", ".join(sorted({name for pair in everything for name in pair} - known)[:3])
+        source += f"; {gone} of {len(everything)} pairs left out for want of files, such as of {such}"
     parts = {"photos": photo_files} | ({"skeletons": masks[0]} if masks else {})
     source += "".join(part.said() for part in parts.values())
     if same := len(photo_files) - len(photos):

@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 import asymkit
+from support.report.meanings import letters, meaning
 from support.run.atomic_write import write_atomic, write_json
 
 PAGE = Path(__file__).with_name("report.html")
@@ -125,11 +126,12 @@ def write_report(
         versions=html.escape(_versions()),
         warnings=_paragraphs(warnings, "warnings"),
         notes=_paragraphs(notes, "notes"),
+        letters=html.escape(letters([*snapshot.pictures, *snapshot.slides])),
         pictures="".join(figures),
         shaded="<p>Shaded: partial phases, in which the easy direction is frozen.</p>" if partial else "",
         curves=_img("loss curves", plot, "png"),
-        metrics=_table(metrics),
-        settings=_table(settings),
+        metrics=_table(metrics, [meaning(name) for name in metrics]),
+        settings=_table(settings, [""] * len(settings)),
     )
     report = folder / "report.html"
     write_atomic(report, page.encode(errors="backslashreplace"))
@@ -234,9 +236,10 @@ def _img(alt: str, data: bytes, kind: str, style: str = "", hidden: bool = False
     return f'<img class="{style}" alt="{html.escape(alt)}"{" hidden" if hidden else ""} src="{source}">'
 
 
-def _table(values: Mapping[str, object]) -> str:
+def _table(values: Mapping[str, object], meanings: Sequence[str]) -> str:
     rows = []
-    for name, value in values.items():
+    for (name, value), said in zip(values.items(), meanings, strict=True):
         shown = f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))
-        rows.append(f'<tr><td>{html.escape(name)}</td><td class="value">{shown}</td></tr>')
+        about = f"<td>{html.escape(said)}</td>" if said else ""
+        rows.append(f'<tr><td>{html.escape(name)}</td><td class="value">{shown}</td>{about}</tr>')
     return "".join(rows)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from support.run.atomic_write import previous_of, write_json
 from support.run.checkpoint import saved_entry
 from support.run.folder_lock import LOCK, lock_folder
-from support.run.settings import RunSettings
+from support.run.settings import RunSettings, to_add
 from support.run.settings_file import as_plain, options, read_settings
 from support.run.stdio import ignore_output_errors
 
@@ -65,11 +65,23 @@ def command(main: Callable[[Settings], None], presets: Mapping[str, tuple[str, S
 
 
 def _need_data(presets: Mapping[str, object], words: list[str], settings: object) -> None:
-    """Refuse a preset of a paper's settings without images, of which only the demo has its own."""
+    """Refuse a preset of a paper's settings without images, of which only the demo has its own, and places that are not there.
+
+    One error names all of them, for whoever would else mend one after the other.
+    """
+    needs = settings.NEEDS if isinstance(settings, RunSettings) else {}
+    places = {name: getattr(settings, name) for name in needs if hasattr(settings, name)}
     preset = words[0] if words and words[0] in presets else "demo"
-    if "demo" in presets and preset != "demo" and getattr(settings, "data", preset) is None:
+    missing = {name: needs[name] for name, place in places.items() if place is None}
+    if "demo" in presets and preset != "demo" and missing:
         raise ValueError(
-            f"data: {preset!r} trains on your own images; add --data FOLDER, or take demo, which has images of its own"
+            f"{', '.join(missing)}: {preset!r} trains on your own images; add {to_add(missing)}, or take demo, which has "
+            "images of its own"
+        )
+    gone = {name: str(place) for name, place in places.items() if place is not None and not place.exists()}
+    if len(gone) > 1:  # of a single one the data set says more
+        raise ValueError(
+            f"{', '.join(gone)}: there are no such files or folders: {', '.join(map(repr, gone.values()))}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -28,12 +29,19 @@ def size_text(size: Size) -> str:
     return str(size) if isinstance(size, int) else " × ".join(map(str, size))
 
 
+def to_add(missing: Mapping[str, str]) -> str:
+    """The options to add for settings that are missing, from what each of them is called in help."""
+    return " and ".join(f"--{name.replace('_', '-')} {what}" for name, what in missing.items())
+
+
 @dataclass(frozen=True)
 class RunSettings:
     """Settings that all examples have."""
 
     FIXED: ClassVar[frozenset[str]] = frozenset()
     """Settings that a resumed run must not change, beside those that none may."""
+    NEEDS: ClassVar[Mapping[str, str]] = {"data": "FOLDER"}
+    """Files and folders that training on images of one's own needs all of, and what each is called in help."""
 
     out: Path = Path("runs/run")
     """Folder of the run."""
