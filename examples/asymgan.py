@@ -100,7 +100,7 @@ def networks(settings: Settings) -> tuple[asymgan.Translators, asymgan.Discrimin
 
 
 def main(settings: Settings) -> None:
-    data, about_data = settings.images()
+    data, about = settings.images()
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     model, discriminators = networks(settings)
     layers = {"content": [settings.content_layer], "style": list(settings.style_layers)} if model.extended else {}
@@ -115,7 +115,7 @@ def main(settings: Settings) -> None:
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
     # for figures and pictures of the report: test images, or crops of the training photos that training never draws
     measured, shown = data.held_out(64), data.held_out(8, settings.picture_size)
-    page = Page("AsymGAN", [about_data, *notes], lambda trained: asymgan_snapshot(trained, measured, shown))
+    page = Page("AsymGAN", [about, *notes], lambda trained: asymgan_snapshot(trained, measured, shown))
     guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)  # whose states the run keeps by itself
     run.register_states(
         model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d

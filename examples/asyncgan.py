@@ -8,9 +8,9 @@ The paper gives neither optimizer nor rate, batch or image pool: Adam, 2e-4 that
 pool are ours, as CycleGAN's. GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
-import support.quick_help  # noqa: F401
+import support.quick_help  # noqa: F401  # first, so that --help need not load PyTorch
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,14 +33,13 @@ class Settings(PlanSettings):
     """Train a cycle model asynchronously."""
 
     out: Path = Path("runs/asyncgan")  # folder of the run
-    base: Base = "highres"  # the networks: CycleGAN's, Async-GAN's for 512² and more, or AsymGAN's with z
-    aux_channels: int | None = None  # length of z. None: 8 for asymgan, no z for highres, for which the paper takes 128
+    base: Base = "highres"  # the networks: cyclegan, highres (Async-GAN's, for 512² and more) or asymgan (with z)
+    aux_channels: int | None = None  # length of z. None: 8 for asymgan, none for highres; 128 gives the paper's with z
     blocks: int | None = None  # residual blocks of a generator. None: 9 for cyclegan, 8 for highres, 6 for asymgan
     discriminator_layers: int | None = None  # how often a discriminator halves its image. None: 3, and 4 for highres
     detach_fake_poor: bool = False  # the cycle of x does not train rich_to_poor, which then hides nothing for it; ours
     upsampling: Upsampling = "transposed"  # as in the papers; or resize, which leaves no checkerboard
-    joint: Literal["both", "easy"] = "both"  # what joint steps of the second half train; easy: rich to poor alone
-    reconstruction: bool = True  # rebuild rich images from their pseudo pairs in partial steps; without: Fig. 9
+    joint: Literal["both", "easy"] = "both"  # what joint steps of the second half train; easy: G alone, Fig. 9
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again in joint steps
     weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)
 
@@ -50,9 +49,10 @@ class Settings(PlanSettings):
         if self.aux_channels is not None and self.base == "cyclegan":
             raise ValueError("aux_channels: cyclegan has no z; take --base highres or --base asymgan")
         # the discriminators of highres see the image at half its size as well, its generators halve it three times
-        self.check_sides(*((self.sizes.layers + 1, 8) if self.base == "highres" else (self.sizes.layers, 4)))
-        if self.schedule == "sync" and (self.joint == "easy" or not self.reconstruction):
-            raise ValueError("schedule: sync has no partial steps; leave out --joint easy and --no-reconstruction")
+        highres = self.base == "highres"
+        self.check_sides(halvings=self.sizes.layers + highres, multiple_of=8 if highres else 4)
+        if self.schedule == "sync" and self.joint == "easy":
+            raise ValueError("schedule: sync has no partial steps; leave out --joint easy")
 
     @property
     def sizes(self) -> Sizes:
@@ -75,13 +75,11 @@ def networks(settings: Settings) -> tuple[asyncgan.Translators, asyncgan.Discrim
 
 
 def main(settings: Settings) -> None:
-    data, source = settings.images()
+    data, about = settings.images()
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     model, discriminators = networks(settings)
-    weights = settings.weights if settings.reconstruction else replace(settings.weights, pseudo=0.0)
     pools = asymkit.ImagePools(settings.pool, capturable=settings.graph)
-    ddp_model = run.prepare(model)  # on the device, under autocast; on several GPUs in DistributedDataParallel
-    ddp_discriminators = run.prepare_each(discriminators)
+    ddp_model, ddp_discriminators = run.prepare(model), run.prepare_each(discriminators)
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
     guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)
@@ -98,53 +96,51 @@ def main(settings: Settings) -> None:
         cycles = ddp_model(x, y)
         with asymkit.frozen(ddp_discriminators):
             generator_terms = asyncgan.joint_generator_terms(cycles, ddp_discriminators)
-            run.backward(weights.total(generator_terms))
+            run.backward(settings.weights.total(generator_terms))
         pooled = pools(cycles)  # detached; some of its generated images are earlier ones
         discriminator_terms = asyncgan.joint_discriminator_terms(pooled, ddp_discriminators)
-        run.backward(weights.total(discriminator_terms))
+        run.backward(settings.weights.total(discriminator_terms))
         optimizer_steps(generator_terms, discriminator_terms)
 
     def partial_step(x: Tensor, _y: Tensor) -> None:
         pairs = ddp_model(x, phase="partial")  # (ȳ, x): the frozen easy direction makes ȳ, the hard one learns ȳ → x
         with asymkit.frozen(ddp_discriminators):
-            generator_terms = asyncgan.partial_generator_terms(pairs, ddp_discriminators, weights=weights)
-            run.backward(weights.total(generator_terms))
+            generator_terms = asyncgan.partial_generator_terms(pairs, ddp_discriminators, weights=settings.weights)
+            run.backward(settings.weights.total(generator_terms))
         discriminator_terms = asyncgan.partial_discriminator_terms(pairs.detach(), ddp_discriminators)
-        run.backward(weights.total(discriminator_terms))
+        run.backward(settings.weights.total(discriminator_terms))
         optimizer_steps(generator_terms, discriminator_terms)
 
-    # with --graph one CUDA graph each; alone is the joint step in which the easy direction alone is trained
-    joint, alone, partial = (run.captured(f, optimizer_g, optimizer_d) for f in (joint_step, joint_step, partial_step))
+    # with --graph one CUDA graph each; a graph keeps what was frozen, so the joint step of G alone has its own
+    steps = (joint_step, joint_step, partial_step)
+    joint, joint_easy, partial = (run.captured(each, optimizer_g, optimizer_d) for each in steps)
     easy = [model.rich_to_poor, discriminators.poor]  # the easy direction, frozen in partial steps
     hard = [part for part in (*model.children(), *discriminators.children()) if part not in easy]
 
-    def kind(step: int) -> str:
-        phase = plan.phase(step)
-        return "easy" if (settings.joint, phase) == ("easy", "joint") and plan.in_second_half(step) else phase
-
     def joint_or_easy(x: Tensor, y: Tensor) -> None:
-        if kind(run.step) == "joint":
+        if plan.kind(run.step) == "joint":  # plan is made below, from the scheduler
             return joint(x, y)
-        with asymkit.frozen(*hard):  # Fig. 9
-            alone(x, y)
+        with asymkit.frozen(*hard):
+            joint_easy(x, y)
 
-    with settings.unwarned():
-        scheduler = asymkit.AsyncScheduler(
-            joint_or_easy, partial, easy, settings.epochs, settings.period, settings.rule
-        )
+    with settings.unwarned():  # of a schedule without partial epochs, which --schedule sync wants
+        epochs, period, rule = settings.epochs, settings.period, settings.rule
+        scheduler = asymkit.AsyncScheduler(joint_or_easy, partial, easy, epochs, period, rule)
     asynchronous = settings.schedule == "async"
+    step = scheduler if asynchronous else joint  # the scheduler calls one of its two steps, and freezes in partial ones
     measured, shown = data.held_out(64), data.held_out(6, settings.picture_size)  # for the report
-    plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, asynchronous, shown)  # steps of either kind
-    page = Page("Async-GAN", [source, plan.note()], lambda m: asyncgan_snapshot(m, measured, shown, plan.intermediate))
+    # the steps at which epochs begin, since joint and partial ones differ in length; keeps translations of shown
+    plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, asynchronous, shown, settings.joint == "easy")
+    page = Page("Async-GAN", [about, plan.note()], lambda m: asyncgan_snapshot(m, measured, shown, plan.intermediate))
     run.register_states(
         model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d
     )
-    for x, y in run.batches(page, plan, kind):  # x rich, y poor, unpaired
+    for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
         optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         scheduler.set_epoch(plan.epoch(run.step))
-        (scheduler if asynchronous else joint)(x, y)  # joint or partial
+        step(x, y)
         if run.ends_step:
             ema.update()
             plan.keep_intermediate(run.step, ema.model)  # for the report, at the end of a phase

@@ -36,6 +36,7 @@ from support.trained import load_trained
 from tiny import STEPS, cyclegan_folder, logged, tiny
 
 from asymkit import StepGuard, VGGFeatures, load_network
+from asymkit.objectives import asyncgan as objective
 
 SMALL: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "discriminator_layers": 1}
 COURSE: dict[str, Any] = {"minutes": None, "epochs": 1, "batch": 1, "workers": 0, "tracker": "none"}
@@ -158,7 +159,6 @@ REFUSED: list[tuple[Any, dict[str, Any], str]] = [
     (ASYMGAN, {"picture_size": (30, 64)}, "picture_size must be divisible by 4 and at least 16, got 30 × 64"),
     (ASYNCGAN_DEMO, {"base": "highres", "size": (48, 52)}, "size must be divisible by 8 and at least 24, got 48 × 52"),
     (ASYNCGAN_DEMO, {"schedule": "sync", "joint": "easy"}, "sync has no partial steps; leave out --joint easy"),
-    (ASYNCGAN_DEMO, {"schedule": "sync", "reconstruction": False}, "sync has no partial steps"),
     (DigitSettings(), {"images": -1}, "images must be an integer of at least 0"),
 ]
 
@@ -307,9 +307,9 @@ def test_joint_steps_of_the_second_half_may_train_the_easy_direction_alone(
 
 def test_without_reconstruction_partial_steps_have_no_pixel_term(tmp_path: Path, data: Path) -> None:
     found = []
-    for reconstruction in (True, False):
-        out = tmp_path / f"run{reconstruction}"
-        asyncgan.main(tiny(out, data, reconstruction=reconstruction, dry_run=True))
+    for pseudo in (10.0, 0.0):
+        out = tmp_path / f"run{pseudo}"
+        asyncgan.main(tiny(out, data, weights=objective.Weights(pseudo=pseudo), dry_run=True))
         found.append(logged(out / "dry-run"))
     assert "pseudo" not in {name for row in found[1] for name in row}
     assert all("pseudo" in row for row in found[0] if "cycle_poor" not in row)

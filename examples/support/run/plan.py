@@ -62,6 +62,7 @@ class Plan:
         partial: steps of a partial one, the rich set's samples.
         asynchronous: False for a baseline, all of whose steps are joint, in epochs of the same lengths.
         shown: images whose translations at the end of every phase are kept.
+        easy_alone: joint steps after the first half of the epochs train the easy direction alone [Async-GAN Fig. 9].
     """
 
     def __init__(
@@ -71,8 +72,9 @@ class Plan:
         partial: int,
         asynchronous: bool = True,
         shown: HeldOut | None = None,
+        easy_alone: bool = False,
     ) -> None:
-        self.scheduler, self.asynchronous = scheduler, asynchronous
+        self.scheduler, self.asynchronous, self.easy_alone = scheduler, asynchronous, easy_alone
         phases = [scheduler.phase(epoch) for epoch in range(scheduler.total_epochs)]
         self.starts = [0, *accumulate(partial if phase == "partial" else joint for phase in phases)]
         self.steps = self.starts[-1]
@@ -86,10 +88,11 @@ class Plan:
         batch: int,
         asynchronous: bool = True,
         shown: HeldOut | None = None,
+        easy_alone: bool = False,
     ) -> Plan:
         """The plan for sets of so many rich and poor samples, and so many samples to a step of all processes."""
         rich, poor = (max(1, length // batch) for length in lengths)
-        return cls(scheduler, min(rich, poor), rich, asynchronous, shown)
+        return cls(scheduler, min(rich, poor), rich, asynchronous, shown, easy_alone)
 
     def note(self) -> str:
         """The plan as a sentence, for a report."""
@@ -101,13 +104,14 @@ class Plan:
         """The epoch that a step, counted from 0, belongs to; after the last one, the last epoch."""
         return min(bisect_right(self.starts, step), len(self.starts) - 1) - 1
 
-    def in_second_half(self, step: int) -> bool:
-        """Whether a step is after the first half of the epochs, where joint ones and partial ones take turns."""
-        return 2 * self.epoch(step) >= self.scheduler.total_epochs
-
     def phase(self, step: int) -> Phase:
         """What a step is."""
         return self.scheduler.phase(self.epoch(step)) if self.asynchronous else "joint"
+
+    def kind(self, step: int) -> Literal["joint", "partial", "easy"]:
+        """Its phase, or easy for a joint step that trains the easy direction alone."""
+        alone = self.easy_alone and 2 * self.epoch(step) >= self.scheduler.total_epochs
+        return "easy" if alone and self.phase(step) == "joint" else self.phase(step)
 
     def progress(self, step: int) -> float:
         """The part of the epochs that is done before a step; epochs count alike, however long they are."""

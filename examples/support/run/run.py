@@ -139,7 +139,7 @@ class Run:
         Args:
             page: what the report shows.
             plan: of a run with epochs of several kinds; None: all are alike.
-            kind: of a step, for --dry-run, where some cost more than others. None: its phase.
+            kind: of a step, for --dry-run, where some cost more than others. None: the plan's.
 
         Raises:
             ValueError: a checkpoint is damaged or of other settings, images cannot be loaded.
@@ -157,7 +157,7 @@ class Run:
             )
         processes, epoch = self.accelerator.num_processes, None if plan else data.epoch
         self.accelerator.print("\n".join([*page.notes, *summary(settings, self._steps, epoch, processes, self.device)]))
-        kind = kind or (plan.phase if plan else lambda _: "")
+        kind = kind or (plan.kind if plan else lambda _: "")
         self._dry = DryRun(self.accelerator, data, kind, self._steps) if settings.dry_run else None
         self.logger = RunLogger(
             settings, page, self._ema.model, self._history, self.accelerator, self.step, self.progress
