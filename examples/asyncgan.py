@@ -118,12 +118,8 @@ def main(settings: Settings) -> None:
     easy = [model.rich_to_poor, discriminators.poor]  # the easy direction, frozen in partial steps
     hard = [part for part in (*model.children(), *discriminators.children()) if part not in easy]
 
-    def kind(step: int) -> str:
-        phase = plan.phase(step)
-        return "easy" if (settings.joint, phase) == ("easy", "joint") and plan.in_second_half(step) else phase
-
     def joint_or_easy(x: Tensor, y: Tensor) -> None:
-        if kind(run.step) == "joint":
+        if settings.joint == "both" or not plan.in_second_half(run.step):
             return joint(x, y)
         with asymkit.frozen(*hard):  # Fig. 9
             alone(x, y)
@@ -139,7 +135,7 @@ def main(settings: Settings) -> None:
     run.register_states(
         model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d
     )
-    for x, y in run.batches(page, plan, kind):  # x rich, y poor, unpaired
+    for x, y in run.batches(page, plan, plan.kind if settings.joint == "easy" else None):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
         optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d

@@ -109,6 +109,10 @@ class Plan:
         """What a step is."""
         return self.scheduler.phase(self.epoch(step)) if self.asynchronous else "joint"
 
+    def kind(self, step: int) -> str:
+        """What a step is where joint ones of the second half train the easy direction alone, and cost less."""
+        return "easy" if self.phase(step) == "joint" and self.in_second_half(step) else self.phase(step)
+
     def progress(self, step: int) -> float:
         """The part of the epochs that is done before a step; epochs count alike, however long they are."""
         if step >= self.steps:
