@@ -39,9 +39,7 @@ class Settings(GestureSettings):
     out: Path = Path("runs/gesture")  # folder of the run
     method: Literal["asymmetric", "pix2pix"] = "asymmetric"  # pix2pix: one generator, adversarial and L1 losses
     l1: float = 100.0  # weight of L1, the mean over channels, for --method pix2pix
-    size: Size = (
-        256  # of the images in training, in pixels: one number for squares, or height and width, such as 192 256
-    )
+    size: Size = 256  # of the images in training, in pixels: one number for squares, or height and width
     batch: int = 4  # batch size of each process
     epochs: int = 20  # how often training goes through the pairs
     blocks: int = 9  # residual blocks of a generator
