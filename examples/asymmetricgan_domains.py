@@ -11,7 +11,7 @@ The paper names no optimizer and no learning rate: Adam with CycleGAN's rate and
 second half, and the second discriminator's layer less. GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
-import support.quick_help  # noqa: F401
+import support.quick_help  # noqa: F401  # first, so that --help need not load PyTorch
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,7 +77,7 @@ PRESETS = {
 
 
 def main(settings: Settings) -> None:
-    data, held_out, source = settings.images()
+    data, held_out, about = settings.images()
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     domains, weights = len(data.names), settings.weights
     d_width, d_layers = settings.discriminator_width, settings.discriminator_layers
@@ -91,8 +91,8 @@ def main(settings: Settings) -> None:
         label_embedding=settings.label_embedding,
         upsampling=settings.upsampling,
     )
-    reconstruction = weights.cycle > 0 or weights.structure > 0  # else nothing asks for it
-    model = unsupervised.Translators(dual, weights.identity > 0, reconstruction)
+    reconstruction = weights.cycle > 0 or weights.structure > 0  # else no loss uses it
+    model = unsupervised.Translators(dual, identity=weights.identity > 0, reconstruction=reconstruction)
     discriminators = nn.ModuleList(
         asymkit.DomainDiscriminator(domains, settings.channels, d_width, d_layers - i, image_size=settings.size)
         for i in range(settings.discriminators)
@@ -104,8 +104,8 @@ def main(settings: Settings) -> None:
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
     guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)
 
-    snapshot = domain_report(settings, data, held_out, run.device, run.main)
-    page = Page("AsymmetricGAN, domains", [source], snapshot)
+    snapshot = domain_report(settings, data, held_out, run.device, run.is_main)
+    page = Page("AsymmetricGAN, domains", [about], snapshot)
     run.register_states(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def train_step(x: Tensor, domain_x: Tensor, y: Tensor, domain_y: Tensor) -> None:  # images and their domains

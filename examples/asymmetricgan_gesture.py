@@ -11,7 +11,7 @@ The paper names no optimizer and no learning rate: Adam with pix2pix's rate and 
 second half. GPUs that have bfloat16 compute in it (--precision no turns that off).
 """
 
-import support.quick_help  # noqa: F401
+import support.quick_help  # noqa: F401  # first, so that --help need not load PyTorch
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,7 +91,7 @@ PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on 
 
 
 def main(settings: Settings) -> None:
-    data, held_out, source = settings.images()
+    data, held_out, about = settings.images()
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     weights, title = settings.weights, "AsymmetricGAN, gestures"
     dual = asymkit.DualGenerator.supervised(
@@ -119,7 +119,7 @@ def main(settings: Settings) -> None:
     guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)
 
     shown = held_out.head(SHOWN, run.device)
-    page = Page(title, [source, *notes], lambda trained: gesture_snapshot(trained, shown))
+    page = Page(title, [about, *notes], lambda trained: gesture_snapshot(trained, shown))
     run.register_states(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def train_step(x: Tensor, skeleton_x: Tensor, y: Tensor, skeleton_y: Tensor) -> None:  # photos and their skeletons

@@ -10,7 +10,7 @@ number of steps on the same images; partial steps are the cheaper ones. Of this 
 and MNIST: networks (CycleGAN's for small images), size, batch, optimizer and rates are ours. Epochs and period are Async-GAN's.
 """
 
-import support.quick_help  # noqa: F401
+import support.quick_help  # noqa: F401  # first, so that --help need not load PyTorch
 
 from dataclasses import dataclass, field
 from pathlib import Path

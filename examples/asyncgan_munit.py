@@ -8,7 +8,7 @@ and shifts of instance norms. Rich to poor is the rich domain's content encoder 
 freeze these two and the poor domain's discriminator. Networks, Adam, its rate and batch 1 are ours: Async-GAN gives none.
 """
 
-import support.quick_help  # noqa: F401
+import support.quick_help  # noqa: F401  # first, so that --help need not load PyTorch
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -191,7 +191,7 @@ def discriminator_terms(
 
 
 def main(settings: Settings) -> None:
-    data, source = settings.images()
+    data, about = settings.images()
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     model = Munit(settings.width, settings.blocks, settings.style)
     options: dict[str, Any] = {"width": settings.width, "layers": settings.discriminator_layers}
@@ -223,7 +223,7 @@ def main(settings: Settings) -> None:
     asynchronous = settings.schedule == "async"
     measured, shown = data.held_out(64), data.held_out(6, settings.picture_size)  # for the report
     plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, asynchronous, shown)  # steps of either kind
-    page = Page("Async-MUNIT", [source, plan.note()], lambda of: munit_snapshot(of, measured, shown, plan.intermediate))
+    page = Page("Async-MUNIT", [about, plan.note()], lambda of: munit_snapshot(of, measured, shown, plan.intermediate))
     run.register_states(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0

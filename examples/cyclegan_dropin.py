@@ -10,7 +10,7 @@ and ``optimize_parameters``, one Adam for both generators, ``init_net`` over eve
 same as changes to existing code.
 """
 
-import support.quick_help  # noqa: F401
+import support.quick_help  # noqa: F401  # first, so that --help need not load PyTorch
 
 import time
 from collections.abc import Callable, Sequence

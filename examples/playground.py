@@ -4,7 +4,7 @@ python examples/playground.py                  # the small model that comes alon
 python examples/playground.py runs/demo        # a run, a folder of share.py, a weights file or a published CycleGAN file
 """
 
-import support.quick_help  # noqa: F401
+import support.quick_help  # noqa: F401  # first, so that --help need not load PyTorch
 
 import math
 from collections.abc import Sequence

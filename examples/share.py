@@ -4,7 +4,7 @@ python examples/share.py runs/demo -o models/mine     # model.safetensors, and r
 python examples/translate.py models/mine photos -o out
 """
 
-import support.quick_help  # noqa: F401
+import support.quick_help  # noqa: F401  # first, so that --help need not load PyTorch
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -10,7 +10,7 @@ either network moves, instance norms keep no running statistics, epochs are thos
 have bfloat16 compute in it (--precision no turns that off).
 """
 
-import support.quick_help  # noqa: F401
+import support.quick_help  # noqa: F401  # first, so that --help need not load PyTorch
 
 import functools
 from dataclasses import dataclass, field
@@ -65,11 +65,13 @@ PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on 
 
 
 def main(settings: Settings) -> None:
-    data, held_out, source = settings.images(pairs=False)  # no images of the domains that are translated to
+    data, held_out, about = settings.images(pairs=False)  # no images of the domains that are translated to
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     domains, channels, weights = len(data.names), settings.channels, settings.weights
     options: dict[str, Any] = {"in_channels": channels, "out_channels": channels, "upsampling": settings.upsampling}
-    generator = asymkit.DualGenerator.preset("S3", domains, "full", settings.width, **options)  # one, for both tasks
+    generator = asymkit.DualGenerator.preset(
+        "S3", domains, sharing="full", width=settings.width, **options
+    )  # one, for both tasks
     discriminator = asymkit.DomainDiscriminator(
         domains, channels, settings.discriminator_width, settings.discriminator_layers, image_size=settings.size
     )
@@ -81,7 +83,7 @@ def main(settings: Settings) -> None:
     # for report and translate.py
     model = Translators(generator, identity=False, reconstruction=weights.reconstruction > 0)
     guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)
-    page = Page("StarGAN", [source], domain_report(settings, data, held_out, run.device, run.main))
+    page = Page("StarGAN", [about], domain_report(settings, data, held_out, run.device, run.is_main))
     run.register_states(model=model, discriminator=discriminator, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
 
     def generator_terms(x: Tensor, source: Tensor, target: Tensor, fake: Tensor) -> dict[str, Tensor]:
@@ -99,11 +101,13 @@ def main(settings: Settings) -> None:
             terms["penalty"] = asymkit.gradient_penalty(lambda between: ddp_discriminator(between)[0], x, fake)
         return terms
 
-    def train_step(x: Tensor, source: Tensor, target: Tensor, both: bool) -> None:  # images, their domains and new ones
-        with torch.set_grad_enabled(both):
+    def train_step(
+        x: Tensor, source: Tensor, target: Tensor, moves_generator: bool
+    ) -> None:  # images, their domains and new ones
+        with torch.set_grad_enabled(moves_generator):
             fake = ddp_generator(x, target)
         of_generator: dict[str, Tensor] = {}
-        if both:
+        if moves_generator:
             with asymkit.frozen(ddp_discriminator):
                 of_generator = generator_terms(x, source, target, fake)
                 run.backward(weights.total(of_generator))
@@ -111,7 +115,7 @@ def main(settings: Settings) -> None:
         run.backward(weights.total(of_discriminator))
         run.log(of_generator, of_discriminator)
         if run.ends_step:  # after the last of --accumulate batches
-            if both:
+            if moves_generator:
                 guard_g.step(optimizer_g, of_generator)  # optimizer_g.step(), unless a term or gradient is not finite
                 optimizer_g.zero_grad()
             guard_d.step(optimizer_d, of_discriminator)
@@ -120,14 +124,17 @@ def main(settings: Settings) -> None:
     def kind(step: int) -> str:
         return "generator" if step % settings.n_critic == 0 else "discriminator"
 
-    steps = [functools.partial(train_step, both=both) for both in (False, True)]
-    only_discriminator, both = (run.captured(step, optimizer_g, optimizer_d) for step in steps)  # with --graph
-    for x, source_x, target in run.batches(page, kind=kind):  # images, their domains and those to translate them to
+    # with --graph one CUDA graph each
+    step_d, step_both = (
+        run.captured(functools.partial(train_step, moves_generator=moves), optimizer_g, optimizer_d)
+        for moves in (False, True)
+    )
+    for x, source, target in run.batches(page, kind=kind):  # images, their domains and those to translate them to
         decay = asymkit.linear_decay(run.progress)  # 1 for half of the run, then to 0
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
         optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         moves_generator = kind(run.step) == "generator"
-        (both if moves_generator else only_discriminator)(x, source_x, target)
+        (step_both if moves_generator else step_d)(x, source, target)
         if run.ends_step and moves_generator:
             ema.update()
 

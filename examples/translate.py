@@ -9,7 +9,7 @@ python examples/translate.py runs/domains photos -o out --domain night     # a g
 python examples/translate.py latest_net_G_A.pth photos -o out --tile 512   # images larger than memory
 """
 
-import support.quick_help  # noqa: F401
+import support.quick_help  # noqa: F401  # first, so that --help need not load PyTorch
 
 import sys
 from dataclasses import dataclass

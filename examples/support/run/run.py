@@ -63,7 +63,7 @@ class Run:
     def __init__(self, settings: RunSettings, data: EndlessData) -> None:
         self.settings, self.data, self.folder = settings, data, settings.folder
         self.accelerator = create_accelerator(settings)
-        self.device, self.main = self.accelerator.device, self.accelerator.is_main_process
+        self.device, self.is_main = self.accelerator.device, self.accelerator.is_main_process
         open_run(settings)
         self.samples_per_step = settings.batch * settings.accumulate * self.accelerator.num_processes
         self.step, self.seconds, self.stopped, self.ends_step = 0, 0.0, False, False
@@ -162,11 +162,11 @@ class Run:
         self.logger = RunLogger(
             settings, page, self._ema.model, self._history, self.accelerator, self.step, self.progress
         )
-        if self.main:
+        if self.is_main:
             write_settings(settings)  # now that a run of them can be
         with stop_on_signals() as stop:
             yield from self._until(stop)
-            if self._dry is not None and self.main:
+            if self._dry is not None and self.is_main:
                 self._dry.time_reports(lambda: self._save(last=True), self._report)
             self._save(last=True)
             self.logger.end()
@@ -272,7 +272,7 @@ class Run:
 
     def _save(self, last: bool = False) -> None:
         self._forget_nonfinite()
-        if not self.main or self._saved == self.step:
+        if not self.is_main or self._saved == self.step:
             return
         try:
             settings = as_plain(self.settings)
