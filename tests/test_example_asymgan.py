@@ -23,6 +23,8 @@ TINY = [
     "3",
     "--batch",
     "2",
+    "--method",
+    "extended",
     "--features",
     "random",
     "--style-layers",

@@ -46,7 +46,7 @@ GESTURES: dict[str, Any] = {
     **SMALL,
 }
 EXAMPLES: dict[str, Any] = {
-    "asymgan": replace(ASYMGAN_DEMO, features="random", **UNPAIRED),
+    "asymgan": replace(ASYMGAN_DEMO, method="extended", features="random", **UNPAIRED),
     "asyncgan": replace(ASYNCGAN_DEMO, base="asymgan", **UNPAIRED),
     "asyncgan_munit": replace(MUNIT_DEMO, **UNPAIRED),
     "asymmetricgan_domains": replace(DOMAINS_DEMO, **DOMAINS),

@@ -94,6 +94,7 @@ def test_asymgan_goes_on_to_the_bit(tmp_path: Path, data: Path, monkeypatch: pyt
         "batch": 1,
     }
     course: dict[str, Any] = {"minutes": None, "epochs": 2, "pool": 3, "features": "random", "tracker": "none"}
+    course |= {"method": "extended", "detach_fake_poor": False}
     settings = replace(ASYMGAN_DEMO, data=data, out=tmp_path / "whole", report_every=4, **size, **course)
     assert in_halves(monkeypatch, example.main, settings, tmp_path / "halves") == 4
     example.main(settings)

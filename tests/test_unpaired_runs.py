@@ -40,7 +40,11 @@ from asymkit.objectives import asyncgan as objective
 
 SMALL: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "discriminator_layers": 1}
 COURSE: dict[str, Any] = {"minutes": None, "epochs": 1, "batch": 1, "workers": 0, "tracker": "none"}
-ASYMGAN = replace(ASYMGAN_DEMO, aux_channels=2, pool=3, **(SMALL | COURSE))
+WHOLE: dict[str, Any] = {
+    "method": "extended",
+    "detach_fake_poor": False,
+}  # as in the paper; the demo has the base objective
+ASYMGAN = replace(ASYMGAN_DEMO, aux_channels=2, pool=3, **(SMALL | COURSE | WHOLE))
 MUNIT = replace(MUNIT_DEMO, **(SMALL | COURSE | {"epochs": 4}))
 
 
@@ -69,6 +73,7 @@ METHODS: list[tuple[dict[str, Any], set[str], str]] = [
     ({"method": "cyclegan"}, CYCLES, "ResnetGenerator"),
     ({"method": "cyclegan", "dropout": 0.5}, CYCLES, "ResnetGenerator"),
     ({"method": "base"}, WITH_Z, "cin, False"),
+    ({"method": "base", "detach_fake_poor": True}, WITH_Z, "cin, False"),
     ({"method": "base", "injection": "concat_all"}, WITH_Z, "concat_all, False"),
     ({"method": "base", "spatial": True, "size": 64}, WITH_Z, "concat, True"),
     ({"injection": "cin_all"}, EXTENDED, "cin_all, False"),
