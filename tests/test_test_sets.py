@@ -326,8 +326,9 @@ def test_pairs_that_do_not_fit_are_refused(
     ],
 )
 def test_files_without_the_others_are_refused_with_all_that_is_missing(options: list[str], message: str) -> None:
+    given: dict[str, Any] = dict.fromkeys(options, Path("somewhere"))
     with pytest.raises(ValueError, match=message):
-        replace(asymmetricgan_gesture.DEMO, **dict.fromkeys(options, Path("somewhere"))).images()
+        replace(asymmetricgan_gesture.DEMO, **given).images()
     check_has_data(**dict.fromkeys(options))
 
 
