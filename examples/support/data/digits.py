@@ -114,16 +114,15 @@ def digit_sets(settings: DigitSettings) -> tuple[DigitSet, DigitSet]:
     """
     pair: tuple[DigitSet, ...]
     if settings.digits == "photos":
-        pair = _plain_digits(settings), _photo_digits(settings)
+        pair = [_plain_digits(settings), _photo_digits(settings)]
     else:
         other = settings.other or Path("datasets") / settings.digits
-        ways = partial(_mnist, settings), partial(_usps if settings.digits == "usps" else _svhn, other, settings)
-        pair = _both(*ways)
+        pair = _both(partial(_mnist, settings), partial(_usps if settings.digits == "usps" else _svhn, other, settings))
     poor, rich = sorted(pair, key=lambda domain: domain.bits)
     return rich, poor
 
 
-def _both(*ways: Callable[[], DigitSet]) -> tuple[DigitSet, ...]:
+def _both(*ways: Callable[[], DigitSet]) -> list[DigitSet]:
     """Two sets, or one error with what is wrong with either."""
     sets, problems = list[DigitSet](), list[str]()
     for read in ways:
@@ -133,7 +132,7 @@ def _both(*ways: Callable[[], DigitSet]) -> tuple[DigitSet, ...]:
             problems.append(str(error))
     if problems:
         raise ValueError("\n".join(problems))
-    return tuple(sets)
+    return sets
 
 
 def digit_batches(split: Split, epochs: int = 4, batch: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
