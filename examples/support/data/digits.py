@@ -112,7 +112,7 @@ def digit_sets(settings: DigitSettings) -> tuple[DigitSet, DigitSet]:
     Raises:
         ValueError: files that are missing and cannot be downloaded, or of another layout.
     """
-    pair: tuple[DigitSet, ...]
+    pair: list[DigitSet]
     if settings.digits == "photos":
         pair = [_plain_digits(settings), _photo_digits(settings)]
     else:
