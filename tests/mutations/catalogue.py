@@ -947,8 +947,8 @@ EXAMPLES = [
             ),
             (
                 "examples/asymgan.py",
-                "if model.extended and getattr",
-                "if getattr",
+                " if model.extended else {}",
+                "",
                 "test_vgg_is_built_for_the_terms_that_count_alone",
             ),
         )
@@ -1005,13 +1005,13 @@ EXAMPLES = [
     *(
         Mutation(
             f"examples/{name}.py",
-            f"        with asymkit.frozen({networks}):\n{more}",
-            f"        if True:\n{more}",
+            f"        with asymkit.frozen({networks}):{more}",
+            f"        if True:{more}",
             f"tests/test_steps.py::{MOVED}",
         )
         for name, networks, more in (
             ("asymgan", "ddp_discriminators", ""),
-            ("asyncgan", "ddp_discriminators", "            generator_terms = asyncgan.joint"),
+            ("asyncgan", "ddp_discriminators", "\n            generator_terms = asyncgan.joint"),
             ("asyncgan_munit", "*ddp_discriminators", ""),
             ("asymmetricgan_domains", "ddp_discriminators", ""),
             ("asymmetricgan_gesture", "ddp_discriminators", ""),
@@ -1019,9 +1019,27 @@ EXAMPLES = [
     ),
     Mutation(
         "examples/stargan.py",
-        "run.step % settings.n_critic == 0",
+        'kind(run.step) == "generator"',
         "True",
         "tests/test_rivals.py::test_stargans_discriminator_takes_five_steps_for_each_of_the_generator",
+    ),
+    Mutation(
+        "examples/support/run/plan.py",
+        "self.easy_alone and 2 * self.epoch(step) >=",
+        "self.easy_alone and 1 * self.epoch(step) >=",
+        "tests/test_unpaired_runs.py",
+    ),
+    Mutation(
+        "benchmarks/hidden_factors/domains/train.py",
+        "cycle.fake.detach(), x.domains",
+        "cycle.fake.detach(), y.domains",
+        "tests/test_hidden_factors_domains.py",
+    ),
+    Mutation(
+        "asymkit/networks/discriminators.py",
+        "kernel_size=(high // 2**layers, wide // 2**layers)",
+        "kernel_size=(wide // 2**layers, high // 2**layers)",
+        "tests/test_label_generators.py",
     ),
     Mutation(
         "examples/stargan.py",
