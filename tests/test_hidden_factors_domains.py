@@ -205,6 +205,25 @@ def test_the_way_back_trains_the_translator_alone() -> None:
     assert any(not torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
+def test_the_way_back_is_to_the_domain_of_x_without_a_gradient_of_the_translation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = list[tuple[Tensor, Tensor]]()
+    translate = DualGenerator.translate
+
+    def heard(self: DualGenerator, image: Tensor, condition: Tensor) -> Tensor:
+        calls.append((image, condition))
+        return translate(self, image, condition)
+
+    monkeypatch.setattr(DualGenerator, "translate", heard)
+    train(ARMS["S2-way-back"], DATA, replace(TINY, steps=1, looks=1), 0)
+    x, _ = batch(DATA, TINY.batch, torch.Generator().manual_seed(1000))
+    image, condition = calls[1]  # the first call makes the translations
+    assert torch.equal(condition, x.domains)
+    assert image.shape == x.images.shape
+    assert not image.requires_grad
+
+
 def test_a_folder_is_parted_by_subject(folder: Path) -> None:
     data = FolderDomains(folder, 16)
     assert data.names == ("dark", "light")
