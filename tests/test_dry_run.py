@@ -96,6 +96,7 @@ def test_a_dry_run_tries_the_easy_direction_alone_where_it_is_trained_alone(
     assert [kind for _, kind in taken[:EACH]] == ["joint"] * EACH  # those before the first partial one
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_a_dry_run_of_every_example_tries_all_that_it_has(
     name: str, taken: list[tuple[int, str]], tmp_path: Path

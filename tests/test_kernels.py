@@ -332,7 +332,11 @@ def test_norm_of_maps_beyond_32_bits(tmp_path: Path, steps: tuple[int, int], par
 
 @pytest.mark.parametrize(
     "steps",
-    [(0, FAR // 16, 1), (FAR // 2, 24, 1), pytest.param((1, FAR // 16, 3), marks=pytest.mark.slow)],
+    [
+        (0, FAR // 16, 1),
+        pytest.param((FAR // 2, 24, 1), marks=pytest.mark.slow),
+        pytest.param((1, FAR // 16, 3), marks=pytest.mark.slow),
+    ],
     ids=["rows", "channels", "columns"],
 )
 def test_similarity_of_images_beyond_32_bits(tmp_path: Path, steps: tuple[int, int, int]) -> None:

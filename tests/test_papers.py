@@ -406,6 +406,7 @@ def check(given: Options, keys: Sequence[str], capsys: pytest.CaptureFixture[str
         assert pictures
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_in_process")
 def test_cheap_rows_run_at_toy_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     check(options(tmp_path, *CHEAP), CHEAP, capsys)

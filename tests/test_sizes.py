@@ -84,6 +84,7 @@ def hands(folder: Path, *sizes: tuple[int, int], split: bool = False) -> dict[st
     return {"data": folder / "photos", "skeletons": folder / "masks", "pairs": path}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_every_example_trains_on_rectangles_and_goes_on_where_it_was(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: list[Snapshot]

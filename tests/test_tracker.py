@@ -186,7 +186,8 @@ asyncgan.main(replace(settings, resume=True))
 """
 
 
-@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
 def test_wandb_gets_everything_once_and_the_same_run_again(
     tmp_path: Path, data: Path, processes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
