@@ -152,6 +152,7 @@ def test_channels_last_goes_through_without_a_copy_of_the_layout(name: str) -> N
         for name in NETWORKS
     ],
 )
+@pytest.mark.slow
 def test_every_network_is_one_graph_with_its_gradient(name: str) -> None:
     torch._dynamo.reset()
     network, condition = NETWORKS[name]

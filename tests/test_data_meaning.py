@@ -266,6 +266,7 @@ def every_set(folder: Path) -> list[Any]:
     return [*sets, gestures(folder), digits(folder)]
 
 
+@pytest.mark.slow
 def test_every_data_set_goes_to_a_worker_that_is_started_anew(tmp_path: Path) -> None:
     data = Everything(every_set(tmp_path))
     wanted = [data[i] for i in range(data.epoch)]

@@ -192,6 +192,7 @@ def test_entropy_of_known_values() -> None:
     assert entropy((torch.arange(8) % 2)[:, None] * 0.5).item() == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_scenes_are_scored_by_their_classes() -> None:
     pairs = draw(Scenes(2, 16), 64)
     assert torch.equal(nearest_class(pairs.poor), pairs.layout[:, 0])

@@ -250,6 +250,7 @@ def test_folders_that_are_no_domains(folder: Path) -> None:
         FolderDomains(folder / "missing")
 
 
+@pytest.mark.slow
 def test_commands_between_domains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     common: dict[str, Any] = {"set": "domains", "factors": (0,), "size": 16, "training": TINY}
     options = run.Options(("nothing", "S1"), seeds=(0,), out=tmp_path / "found.json", **common)

@@ -162,6 +162,7 @@ def _kernels_everywhere() -> Iterator[None]:
     backend.triton_or_eager = original
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_kernels_everywhere")
 def test_public_ops_run_through_the_kernels() -> None:
     x, y = (torch.rand(1, 2, 24, 24, device=DEVICE) * 2 - 1 for _ in range(2))
