@@ -70,6 +70,18 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logger, "write_report", lambda *_: None)
 
 
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the reports of a test's runs show; nothing of it is drawn."""
+    from accelerate.state import AcceleratorState
+    from support.report import logger
+
+    AcceleratorState._reset_state(reset_partial_state=True)
+    found: list[Any] = []
+    monkeypatch.setattr(logger, "write_report", lambda _folder, _title, snapshot, *_: found.append(snapshot))
+    return found
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CycleGAN folder of tiny images."""

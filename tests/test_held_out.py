@@ -19,7 +19,6 @@ from support.data.digits import DigitSettings, UnpairedDigits, digit_sets
 from support.data.held_out import HeldOut, first, in_batches
 from support.data.images import resized
 from support.data.unpaired import FRESH, unpaired
-from support.report import logger
 from support.report.grids import PADDING, grid
 from support.report.meanings import LOSS, letters, meaning
 from support.report.page import Snapshot
@@ -30,19 +29,12 @@ from tiny import cyclegan_folder, tiny
 from asymkit import AsyncScheduler, AuxEncoder, AuxGenerator, ResnetGenerator
 from asymkit.objectives import asymgan as objective
 
+pytestmark = pytest.mark.usefixtures("seen")
+
 SMALL: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "discriminator_layers": 1}
 COURSE: dict[str, Any] = {"minutes": None, "epochs": 1, "batch": 1, "workers": 0, "tracker": "none"}
 # so low a rate changes no weight
 STILL = replace(ASYMGAN_DEMO, aux_channels=2, lr_g=1e-30, lr_d=1e-30, **(SMALL | COURSE))
-
-
-@pytest.fixture(autouse=True)
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[Snapshot]:
-    """What the reports of a test's runs show; nothing of it is drawn."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    found: list[Snapshot] = []
-    monkeypatch.setattr(logger, "write_report", lambda _folder, _title, snapshot, *_: found.append(snapshot))
-    return found
 
 
 def image(path: Path, height: int, width: int, shade: int | None = None, seed: int = 0) -> Path:

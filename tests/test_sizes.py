@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import stargan
 import torch
-from accelerate.state import AcceleratorState
 from asyncgan import PRESETS as ASYNCGAN_PRESETS
 from PIL import Image
 from support.data.files import in_turn
@@ -25,7 +24,6 @@ from support.data.gestures import FilePairs, gesture_pairs
 from support.data.hands import DrawnHands
 from support.data.images import bundled_photos
 from support.data.unpaired import unpaired
-from support.report import logger
 from support.report.digit_scores import compare
 from support.report.page import Snapshot
 from support.run.run import Run
@@ -34,6 +32,8 @@ from support.trained import load_trained
 from test_rivals import PIX2PIX, STARGAN
 from test_steps import EXAMPLES, UNPAIRED
 from tiny import cyclegan_folder, in_halves, same, saved
+
+pytestmark = pytest.mark.usefixtures("seen")
 
 SIZE = (16, 24)
 FEW: dict[str, Any] = {"size": SIZE, "epochs": 2, "report_every": 2, "batch": 1}
@@ -52,15 +52,6 @@ RUNS: dict[str, tuple[str, Any]] = {
     "stargan": ("stargan", replace(STARGAN, **FEW)),
     "pix2pix": ("asymmetricgan_gesture", replace(PIX2PIX, **FEW)),
 }
-
-
-@pytest.fixture(autouse=True)
-def shown(monkeypatch: pytest.MonkeyPatch) -> list[Snapshot]:
-    """What reports show, none of which is drawn."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    found: list[Snapshot] = []
-    monkeypatch.setattr(logger, "write_report", lambda _folder, _title, snapshot, *_: found.append(snapshot))
-    return found
 
 
 def photo(path: Path, height: int, width: int, seed: int = 0) -> Path:
@@ -87,7 +78,7 @@ def hands(folder: Path, *sizes: tuple[int, int], split: bool = False) -> dict[st
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_every_example_trains_on_rectangles_and_goes_on_where_it_was(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: list[Snapshot]
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: list[Snapshot]
 ) -> None:
     example, settings = RUNS[name]
     module, (high, wide) = importlib.import_module(example), settings.size
@@ -95,20 +86,20 @@ def test_every_example_trains_on_rectangles_and_goes_on_where_it_was(
         settings = replace(settings, **hands(tmp_path / "data", *[(20, 30)] * 4))
     else:
         settings = replace(settings, data=cyclegan_folder(tmp_path / "data"))
-    seen: set[tuple[int, ...]] = set()
+    trained: set[tuple[int, ...]] = set()
     batches = Run.batches
 
     def watched(run: Run, *arguments: Any, **named: Any) -> Iterator[Any]:
         for batch in batches(run, *arguments, **named):
-            seen.update(tuple(part.shape[2:]) for part in batch if part.ndim == 4)
+            trained.update(tuple(part.shape[2:]) for part in batch if part.ndim == 4)
             yield batch
 
     monkeypatch.setattr(Run, "batches", watched)
     module.main(replace(settings, out=tmp_path / "whole"))
     assert 0 < in_halves(monkeypatch, module.main, settings, tmp_path / "halves") < saved(tmp_path / "whole")["step"]
     assert same(saved(tmp_path / "whole"), saved(tmp_path / "halves"))
-    assert seen == {(high, wide)}
-    grids = {tuple(grid.shape[1:]) for snapshot in shown for grid in snapshot.pictures.values()}
+    assert trained == {(high, wide)}
+    grids = {tuple(grid.shape[1:]) for snapshot in seen for grid in snapshot.pictures.values()}
     assert all((height - 2) % (high + 2) == 0 == (width - 2) % (wide + 2) for height, width in grids), grids
 
 

@@ -17,14 +17,12 @@ import asyncgan_munit
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from asymgan import DEMO as ASYMGAN_DEMO
 from asyncgan import DEMO as ASYNCGAN_DEMO
 from asyncgan_munit import DEMO as MUNIT_DEMO
 from PIL import Image
 from support.data.digits import DigitSettings
 from support.data.images import random_crop
-from support.report import logger
 from support.report.page import Snapshot
 from support.run import features
 from support.run import run as loop
@@ -38,12 +36,12 @@ from tiny import STEPS, cyclegan_folder, logged, tiny
 from asymkit import StepGuard, VGGFeatures, load_network
 from asymkit.objectives import asyncgan as objective
 
+pytestmark = pytest.mark.usefixtures("seen")
+
 SMALL: dict[str, Any] = {"size": 16, "picture_size": None, "width": 4, "blocks": 1, "discriminator_layers": 1}
 COURSE: dict[str, Any] = {"minutes": None, "epochs": 1, "batch": 1, "workers": 0, "tracker": "none"}
-WHOLE: dict[str, Any] = {
-    "method": "extended",
-    "detach_fake_poor": False,
-}  # as in the paper; the demo has the base objective
+# as in the paper; the demo has the base objective
+WHOLE: dict[str, Any] = {"method": "extended", "detach_fake_poor": False}
 ASYMGAN = replace(ASYMGAN_DEMO, aux_channels=2, pool=3, **(SMALL | COURSE | WHOLE))
 MUNIT = replace(MUNIT_DEMO, **(SMALL | COURSE | {"epochs": 4}))
 
@@ -51,15 +49,6 @@ MUNIT = replace(MUNIT_DEMO, **(SMALL | COURSE | {"epochs": 4}))
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     return cyclegan_folder(tmp_path / "data")
-
-
-@pytest.fixture(autouse=True)
-def seen(monkeypatch: pytest.MonkeyPatch) -> list[Snapshot]:
-    """What the reports of a test's runs show; nothing of it is drawn."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    found: list[Snapshot] = []
-    monkeypatch.setattr(logger, "write_report", lambda _folder, _title, snapshot, *_: found.append(snapshot))
-    return found
 
 
 def saved(folder: Path) -> dict[str, Any]:
