@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+
+from asymkit.optional import needed_for
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -99,6 +102,16 @@ def test_what_needs_more_says_what_to_install() -> None:
     assert result.returncode == 0, result.stderr[-2000:]
     for said, (call, message) in zip(result.stdout.splitlines(), calls.items(), strict=True):
         assert message in said, call
+
+
+def test_the_name_of_what_is_missing_is_kept() -> None:
+    """Command lines say it in words of their own."""
+    with (
+        pytest.raises(ImportError, match="^this figure needs no_such_package: pip install nothing$") as caught,
+        needed_for("this figure", "nothing"),
+    ):
+        importlib.import_module("no_such_package.part")
+    assert caught.value.name == "no_such_package"
 
 
 REQUIREMENTS = [

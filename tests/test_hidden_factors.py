@@ -18,7 +18,7 @@ from hidden_factors.claims import CLAIMS, HIGHER_IS_BETTER, LOWER_IS_BETTER, Cla
 from hidden_factors.data import BACKGROUND, BINS, FACTORS, STROKE, Data, Part, Strokes, digits_of
 from hidden_factors.scenes import CLASSES, Scenes, nearest_class, segmentation
 from hidden_factors.scores import entropy, score
-from hidden_factors.train import Training, train
+from hidden_factors.train import Trained, Training, train
 from PIL import Image
 from torch import Tensor, nn
 
@@ -365,6 +365,23 @@ def test_claims_are_about_arms_that_there_are() -> None:
         assert any({claim.arm, claim.rival} <= kind.arms.keys() for kind in (run.TWO, run.MANY)), claim
     assert {claim.score for claim in CLAIMS} <= LOWER_IS_BETTER.keys() | HIGHER_IS_BETTER.keys()
     assert len({(claim.arm, claim.rival, claim.score, claim.margin) for claim in CLAIMS}) == len(CLAIMS)
+
+
+def test_the_plan_takes_the_time_of_a_step_without_what_is_set_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = list[int]()
+
+    def timed(_arm: Any, _data: Any, training: Training, _seed: int) -> Trained[nn.Module]:
+        trained.append(training.steps)
+        once = 50.0 if len(trained) == 1 else 3.0
+        return Trained(nn.Identity(), nn.Identity(), training.steps, 0.0, [], once + 0.25 * training.steps)
+
+    monkeypatch.setattr(run, "TWO", run.TWO._replace(train=timed))
+    options = run.Options(("cyclegan",), (1,), (0, 1), training=replace(TINY, steps=1000))
+    lines = run.plan(options, list(run.runs(options))).splitlines()
+    assert lines == [
+        "cyclegan, 1 factors: 250 s for each seed",
+        "2 runs, 0 done before; about 8 minutes of one core, and scores",
+    ]
 
 
 def test_a_command_goes_on_where_it_was_stopped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -203,6 +203,7 @@ def test_test_pairs_are_whole_in_the_aspect_ratio_of_x(tmp_path: Path) -> None:
         x, skeleton_x, y, skeleton_y = by_pair[pair]
         assert {image.shape[1:] for image in (x, skeleton_x, y, skeleton_y)} == {shape}
         assert spans(x) == pytest.approx((1, 1), abs=0.05)
+        assert torch.equal(x, skeleton_x)
         assert torch.equal(y, skeleton_y)
     x, _, y, _ = by_pair["1", "2"]  # y is upright: a quarter of its height is left, in the middle
     assert spans(y) == pytest.approx((0.25, 1), abs=0.05)
