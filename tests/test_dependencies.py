@@ -107,7 +107,7 @@ def test_what_needs_more_says_what_to_install() -> None:
 def test_the_name_of_what_is_missing_is_kept() -> None:
     """Command lines say it in words of their own."""
     with (
-        pytest.raises(ImportError, match="^this figure needs no_such_package: pip install nothing$") as caught,
+        pytest.raises(ImportError, match=r"^this figure needs no_such_package: pip install nothing$") as caught,
         needed_for("this figure", "nothing"),
     ):
         importlib.import_module("no_such_package.part")
