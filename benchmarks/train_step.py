@@ -43,7 +43,8 @@ from asymkit.objectives.terms import in_one_batch
 from asymkit.ops import convolution
 from asymkit.training.capture import WARM_UP
 
-DIRECT = "asymkit, without Winograd's algorithm"
+WITHOUT, WITH = "asymkit, without Winograd's algorithm", "asymkit, with Winograd's algorithm"
+OBSTACLE = convolution.MACHINE_OBSTACLE
 COLUMNS = ("variant", "ms", "images/s", "× faster", "peak MiB", "rounds")
 
 
@@ -72,8 +73,8 @@ class Variant:
     """The mode of torch.compile."""
     graphed: bool = False
     checkpointed: bool = False
-    winograd: bool = True
-    """Winograd's algorithm for 3×3 convolutions where the library takes it."""
+    other_convolution: bool = False
+    """3×3 convolutions without Winograd's algorithm on a CPU where the library takes it, and with it on others."""
     in_one_batch: bool = True
     """Identity images in the batches of the translations, real and generated images in one discriminator call."""
 
@@ -85,7 +86,7 @@ def variants(options: Options) -> dict[str, Variant]:
     found = {
         "plain": Variant(ours=False, in_one_batch=False),
         "asymkit": Variant(),
-        **({} if convolution.machine_obstacle() or device.type != "cpu" else {DIRECT: Variant(winograd=False)}),
+        **({(WITH if OBSTACLE else WITHOUT): Variant(other_convolution=True)} if device.type == "cpu" else {}),
         "asymkit, channels-last": Variant(channels_last=True),
         "asymkit, checkpointed blocks": Variant(checkpointed=True),
     }
@@ -176,9 +177,10 @@ def build(variant: Variant, options: Options) -> Callable[[], None]:
             total_d.backward()
         guards[1].step(optimizer_d, total_d) if guards else optimizer_d.step()
 
-    if not variant.winograd:
-        direct = mock.patch.object(convolution, "MACHINE_OBSTACLE", "switched off to measure what it gives")
-        return lambda: direct(step)(x, y)
+    if variant.other_convolution:
+        obstacle = None if OBSTACLE else "switched off to measure what it gives"
+        switched = mock.patch.object(convolution, "MACHINE_OBSTACLE", obstacle)
+        return lambda: switched(step)(x, y)
     if not variant.graphed:
         return lambda: step(x, y)
     captured = CapturedStep(step, [optimizer_g, optimizer_d], guards, graph_pool())
