@@ -36,6 +36,16 @@ HIGHER_IS_BETTER = {
     "x→y accuracy": "share of G(x) that a classifier of real poor images reads right",
     "y→x accuracy": "share of F(y) that a classifier of real rich images reads right",
     "bits": "entropy of the hidden factors of F(y, z) over z for one y, in parts of the true entropy",
+    **{
+        f"{way} {name}": f"segmentation of {what}: {score}"
+        for way, what in (("x→y", "G(x) by its colours"), ("y→x", "F(y) by a network of real rich images"))
+        for name, score in (
+            ("pixels", "share of right pixels"),
+            ("classes", "mean of it over the classes"),
+            ("IoU", "mean intersection over union"),
+        )
+    },
+    "diversity": "how much F(y, z) with one z differs from that with another one, in means of squares",
     "right": "share of F(y) of the true y whose determined factors are right",
     "right from G(x)": "share of F(G(x)) whose determined factors are right",
     "domain accuracy": "share of translations that a classifier of real images takes for one of their target domain",
@@ -105,6 +115,14 @@ CLAIMS = (
         for way in ("x→y", "y→x")
     ),
     Claim("async", "cyclegan", "y→x accuracy", "the asynchronous schedule helps the hard direction"),
+    *(
+        Claim(f"async{stop}", f"cyclegan{stop}", f"{way} IoU", "the asynchronous schedule helps the hard direction")
+        for stop in ("", "-stop")
+        for way in ("y→x", "x→y")
+    ),
+    Claim("async-oracle", "cyclegan", "y→x IoU", "the asynchronous schedule helps the hard direction"),
+    *(Claim("asymgan-zcycle1", "cyclegan", f"{way} IoU", "z keeps what the label map says") for way in ("y→x", "x→y")),
+    Claim("asymgan-zcycle1", "munit", "diversity", "z makes many images of one"),
     Claim("async-stop", "cyclegan-stop", "right", "the asynchronous schedule helps the hard direction"),
     *(
         Claim("async-asymgan-zcycle1", "asymgan-zcycle1", score, "the asynchronous schedule helps the hard direction")

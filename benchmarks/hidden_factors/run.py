@@ -4,6 +4,7 @@
     python benchmarks/hidden_factors --arms cyclegan asymgan --factors 0 1 2 --seeds 0 1 2 --steps 1200
     python benchmarks/hidden_factors --set determined --arms cyclegan async more async-oracle --minutes 5 --steps 100000
     python benchmarks/hidden_factors --set digits --folder datasets --factors 0 --steps 1000
+    python benchmarks/hidden_factors --set streets --folder datasets/camvid --factors 0 --size 32 --arms cyclegan async
     python benchmarks/hidden_factors --set domains --factors 0 --size 32 --arms stargan shared S1 S2 S3 --steps 1000
     python benchmarks/hidden_factors --set folder --folder datasets/faces --factors 0 --size 32 --arms stargan S2
 
@@ -29,7 +30,7 @@ import report
 import torch
 from torch import nn
 
-from hidden_factors import digits
+from hidden_factors import digits, streets
 from hidden_factors.arms import ARMS
 from hidden_factors.data import Strokes
 from hidden_factors.domains import arms as domain_arms
@@ -45,12 +46,17 @@ from hidden_factors.train import Trained, Training, best_step, train
 HERE = Path(__file__).parent
 RESULTS = report.RESULTS / "hidden_factors" / "cpu.json"
 MUNIT = HERE.parent.parent / "examples" / "asyncgan_munit.py"
-OF_TWO = (*(HERE / name for name in ("data.py", "scenes.py", "scores.py", "arms.py", "train.py")), MUNIT)
-OF_DIGITS = (*OF_TWO, HERE / "digits.py")
+OF_TWO = (
+    *(HERE / name for name in ("data.py", "scenes.py", "segmentation.py", "scores.py", "arms.py", "train.py")),
+    MUNIT,
+)
+OF_DIGITS, OF_STREETS = ((*OF_TWO, HERE / name) for name in ("digits.py", "streets.py"))
 OF_MANY = tuple(HERE / "domains" / name for name in ("data.py", "scores.py", "arms.py", "train.py"))
 """Files on which figures depend, beside asymkit; those between several domains on both."""
 
-Set = Literal["strokes", "determined", "scenes", "digits", "domains", "folder"]
+Set = Literal["strokes", "determined", "scenes", "digits", "streets", "domains", "folder"]
+FROM_FOLDERS: tuple[Set, ...] = ("digits", "streets", "folder")
+"""Sets of real images, of which the project ships none."""
 
 
 class Kind(NamedTuple):
@@ -69,6 +75,9 @@ TWO = Kind(
 )
 REAL_DIGITS = Kind(
     ARMS, ("nothing", "cyclegan", "async"), OF_DIGITS, partial(train, errors=digits.errors), digits.score, draw
+)
+REAL_STREETS = Kind(
+    ARMS, ("nothing", "cyclegan", "async"), OF_STREETS, partial(train, errors=streets.errors), streets.score, draw
 )
 MANY = Kind(
     domain_arms.ARMS,
@@ -90,10 +99,11 @@ class Options:
     """Numbers of hidden factors, 3.58 bits each; 0 of real digits and between several domains."""
     seeds: tuple[int, ...] = (0, 1, 2)
     set: Set = "strokes"
-    """Strokes, strokes whose factors follow from the digit, or drawn scenes; MNIST and USPS, cropped; several domains,
-    looks of strokes or the sub-folders of a folder."""
+    """Strokes, strokes whose factors follow from the digit, or drawn scenes; MNIST and USPS, cropped; photographs of streets
+    and their label maps; several domains, looks of strokes or the sub-folders of a folder."""
     folder: Path | None = None
-    """Of --set digits: with MNIST in mnist and USPS, an .npz, in usps. Of --set folder: with a sub-folder for each domain."""
+    """Of --set digits: with MNIST in mnist and USPS, an .npz, in usps. Of --set streets: in CamVid's format. Of --set folder:
+    with a sub-folder for each domain."""
     size: int = 16
     """Side of the images."""
     training: Training = field(default_factory=Training)
@@ -112,18 +122,20 @@ class Options:
                 raise ValueError(f"arms: there is no {arm!r} of {self.set}; there are {', '.join(self.kind.arms)}")
         if self.kind is not TWO and any(self.factors):
             raise ValueError(f"factors: {self.set} have no hidden ones; give --factors 0")
-        if (self.folder is None) == (self.set in {"digits", "folder"}):
-            raise ValueError("folder: of images, for --set digits and --set folder, which need one; others have none")
+        if (self.folder is None) == (self.set in FROM_FOLDERS):
+            wanted = " and ".join(f"--set {name}" for name in FROM_FOLDERS)
+            raise ValueError(f"folder: of images, for {wanted}, which need one; others have none")
 
     @property
     def kind(self) -> Kind:
         """What the runs of the set consist of."""
-        return REAL_DIGITS if self.set == "digits" else MANY if self.set in {"domains", "folder"} else TWO
+        return {"digits": REAL_DIGITS, "streets": REAL_STREETS, "domains": MANY, "folder": MANY}.get(self.set, TWO)
 
     def data(self, factors: int) -> Any:
         """The set with this many hidden factors."""
         if self.folder is not None:
-            return (digits.Digits if self.set == "digits" else FolderDomains)(self.folder, self.size)
+            found = {"digits": digits.Digits, "streets": streets.Streets, "folder": FolderDomains}
+            return found[self.set](self.folder, self.size)
         if self.set == "domains":
             return StrokeDomains(self.size)
         if self.set == "scenes":

@@ -16,11 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hidden_factors.data import CHANCE, Pairs, Part, colour, hue_of, textures
+from hidden_factors.segmentation import both_ways, label_map, train_segmenter
 
 CLASSES = ("sky", "ground", "house", "tree", "sun")
 FACTORS = ("sky", "ground", "house")
-PALETTE = torch.tensor([[-0.6, 0.2, 1.0], [-0.4, 0.4, -0.6], [0.9, -0.5, -0.5], [-0.9, -0.2, -0.9], [1.0, 0.9, 0.0]])
-"""Of the label maps, in [-1, 1]."""
 FIXED = torch.tensor([0.6, 0.25, 0.05, 0.36, 0.15])
 """Hues of the classes where they are not hidden."""
 MEAN, AMPLITUDE = 0.4, 0.25
@@ -55,7 +54,7 @@ class Scenes:
 
     def poor(self, layout: Tensor) -> Tensor:
         """The label maps in colours, (N, 3, size, size)."""
-        return PALETTE[layout[:, 0]].permute(0, 3, 1, 2).contiguous()
+        return label_map(layout[:, 0])
 
     def render(self, layout: Tensor, factors: Tensor) -> Tensor:
         """As :class:`hidden_factors.data.Data` says."""
@@ -78,14 +77,7 @@ class Scenes:
 
     def recognised(self, fake_poor: Tensor, fake_rich: Tensor, truth: Pairs) -> dict[str, float]:
         """G(x) by its nearest palette colour, F(y, z) by a network that was trained on real rich images."""
-        ways = {
-            "x→y": nearest_class(fake_poor),
-            "y→x": torch.cat([segmenter(self.size)(part).argmax(1) for part in fake_rich.split(64)]),
-        }
-        scores: dict[str, float] = {}
-        for way, found in ways.items():
-            scores |= {f"{way} {name}": value for name, value in segmentation(found, truth.layout[:, 0]).items()}
-        return scores
+        return both_ways(fake_poor, fake_rich, truth.layout[:, 0], segmenter(self.size))
 
     def _layout(self, generator: torch.Generator) -> Tensor:
         """Classes, (size, size)."""
@@ -106,42 +98,12 @@ class Scenes:
         return classes
 
 
-def nearest_class(images: Tensor) -> Tensor:
-    """Classes (N, H, W) of label maps in colours, by the nearest colour of the palette."""
-    return torch.cdist(images.permute(0, 2, 3, 1).flatten(0, 2), PALETTE).argmin(1).view(len(images), *images.shape[2:])
-
-
-def segmentation(found: Tensor, true: Tensor) -> dict[str, float]:
-    """Accuracy of pixels, mean accuracy of the classes, and mean intersection over union, over classes that occur."""
-    count = len(CLASSES)
-    confusion = torch.bincount((true * count + found).flatten(), minlength=count**2).view(count, count).double()
-    right, real, guessed = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-    occurs = real > 0
-    return {
-        "pixels": (right.sum() / confusion.sum()).item(),
-        "classes": (right / real)[occurs].mean().item(),
-        "IoU": (right / (real + guessed - right))[occurs].mean().item(),
-    }
-
-
 @cache
-@torch.enable_grad()
 def segmenter(size: int, steps: int = 150) -> nn.Module:
-    """Rich images to logits of the classes, trained on true ones with all factors hidden."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        layers = [nn.Conv2d(3, 32, 5, padding=2), nn.ReLU(), nn.Conv2d(32, 32, 5, padding=4, dilation=2), nn.ReLU()]
-        net = nn.Sequential(
-            *layers, nn.Conv2d(32, 32, 5, padding=8, dilation=4), nn.ReLU(), nn.Conv2d(32, len(CLASSES), 1)
-        )
+    """Of rich images, trained on true ones with all factors hidden."""
     data, generator = Scenes(len(FACTORS), size), torch.Generator().manual_seed(0)
-    optimizer = torch.optim.Adam(net.parameters(), 3e-3)
-    for _ in range(steps):
-        pairs = data.draw(8, generator, "rich")
-        optimizer.zero_grad()
-        F.cross_entropy(net(pairs.rich), pairs.layout[:, 0]).backward()
-        optimizer.step()
-    return net.eval()
+    drawn = (data.draw(8, generator, "rich") for _ in range(steps))
+    return train_segmenter((pairs.rich, pairs.layout[:, 0]) for pairs in drawn)
 
 
 def _one_hot(layout: Tensor) -> Tensor:

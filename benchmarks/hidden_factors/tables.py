@@ -25,6 +25,7 @@ COLUMNS = {
     "leak": ("rebuild", "rebuild from y", "leak", "factors", "factors from y", "factor leak", "noise", "quantised"),
     "determined": ("x→y error", "y→x error", "right", "right from G(x)"),
     "digits": ("x→y accuracy", "y→x accuracy", "rebuild"),
+    "segmentation": ("x→y error", "x→y pixels", "x→y IoU", "y→x pixels", "y→x IoU", "leak", "bits", "diversity"),
     "domains": ("translation error", "reconstruction error", "domain accuracy"),
     "folder": ("reconstruction error", "domain accuracy", "real accuracy"),
 }
@@ -197,6 +198,8 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "hidden-factors-leak": _table("strokes", "leak"),
     "hidden-factors-determined": _table("determined", "determined"),
     "hidden-factors-digits": _table("digits", "digits"),
+    "hidden-factors-scenes": _table("scenes", "segmentation"),
+    "hidden-factors-streets": _table("streets", "segmentation"),
     "hidden-factors-domains": _table("domains", "domains"),
     "hidden-factors-folder": _table("folder", "folder"),
     "hidden-factors-costs": lambda _: _block(costs_table(measured()), [run for run in measured() if run.get("cost")]),
