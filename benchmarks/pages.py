@@ -14,12 +14,14 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import plots
 from gpu_goals import gpu_goals
 from hidden_factors import tables
 from papers import tables as papers_tables
 from report import (
+    KINDS,
     MISSING,
     RESULTS,
     Results,
@@ -107,24 +109,29 @@ GOALS: tuple[tuple[str, str, Callable[[Results, str], str]], ...] = (
 def goals(results: Results) -> str:
     """What was aimed at, and what was reached on each kind of device."""
     rows = [
-        {"path": path, "goal": goal, "CPU": reached(results, "cpu"), "CUDA": reached(results, "cuda")}
+        {"path": path, "goal": goal} | {name: reached(results, kind) for kind, name in KINDS.items()}
         for path, goal, reached in GOALS
     ]
-    return table(("path", "goal", "CPU", "CUDA"), rows)
+    return table(("path", "goal", *KINDS.values()), rows)
 
 
 def summary(results: Results) -> str:
     """The short form of it."""
-    short = [row for row in GOALS if "the same" not in row[0] and "images" not in row[0]]
+    cpus = {kind: name for kind, name in KINDS.items() if kind != "cuda"}
+    short = [row for row in GOALS if "channels-last" not in row[0] and "images" not in row[0]]
     rows = [
-        {"": path, "against": re.sub(r"^[\d.]+× |,.*", "", goal), "times faster": reached(results, "cpu")}
+        {"": path, "times faster than": re.sub(r"^[\d.]+× |,.*", "", goal)}
+        | {name: reached(results, kind) for kind, name in cpus.items()}
         for path, goal, reached in short
     ]
     entries = [
-        results[name]["cpu"]["machine"] for name in ("ops", "train_step-256-1") if "cpu" in results.get(name, {})
+        results[name][kind]["machine"]
+        for kind in cpus
+        for name in ("ops", "train_step-256-1")
+        if kind in results.get(name, {})
     ]
     about = "".join(f"{line}\n\n" for line in dict.fromkeys(map(heading, entries)))
-    return about + table(("", "against", "times faster"), rows)
+    return about + table(("", "times faster than", *cpus.values()), rows)
 
 
 SUMMARIES: dict[str, Callable[[Results], str]] = {
@@ -155,16 +162,20 @@ def written(page: str, results: Results) -> str:
 
 
 def draw(results: Results, folder: Path) -> None:
-    """Bars of the ops, and lines over the side of the image, on the CPU."""
-    if "cpu" in results.get("ops", {}):
-        entry, groups = results["ops"]["cpu"], dict[str, dict[str, float]]()
+    """Bars of the ops, and lines over the side of the image, on the first kind of CPU that was measured."""
+
+    def on_cpu(name: str) -> Any:
+        return next((results[name][kind] for kind in KINDS if kind != "cuda" and kind in results.get(name, {})), None)
+
+    if entry := on_cpu("ops"):
+        groups = dict[str, dict[str, float]]()
         for row in entry["rows"]:
             if "× faster" in row:  # a method that failed has no times
                 groups.setdefault(row["op"], {})[row["method"]] = row["× faster"]
         title = f"forward + backward ({entry['machine']['device']}, torch {entry['machine']['torch']})"
         plots.bars(folder / "bench-ops.png", title, groups, "times faster than each first row")
-    if "cpu" in results.get("scaling", {}):
-        entry, panels = results["scaling"]["cpu"], dict[str, dict[str, dict[float, float]]]()
+    if entry := on_cpu("scaling"):
+        panels = dict[str, dict[str, dict[float, float]]]()
         for row in entry["rows"]:
             for quantity in ("ms", "peak MiB") if row["batch"] == 1 else ():
                 panel = panels.setdefault(f"{row['op']}, {quantity}", {})

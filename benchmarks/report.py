@@ -22,6 +22,8 @@ import asymkit
 
 RESULTS = Path(__file__).parent / "results"
 MISSING = "not measured"
+KINDS = {"cpu": "CPU, AVX2", "cpu-avx512": "CPU, AVX-512", "cuda": "CUDA"}
+"""Kinds of device, whose figures are not those of each other, and what tables call them."""
 Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Entries by name and kind of device, of :func:`newest`."""
 INSTRUCTIONS = (
@@ -97,6 +99,12 @@ def machine(device: torch.device) -> dict[str, Any]:
         "bfloat16": "yes" if measure.fast_bfloat16(device) else "no instructions for it",
         "malloc": "glibc's default" if not malloc else "memory kept (" + ", ".join(sorted(malloc)) + ")",
     }
+
+
+def kind_of(about: Mapping[str, Any]) -> str:
+    """The kind of device of a machine, of :data:`KINDS`."""
+    kind = str(about["device"].split(": ", 1)[0])
+    return "cpu-avx512" if kind == "cpu" and "avx512_f" in about["instructions"] else kind
 
 
 def heading(about: Mapping[str, Any]) -> str:
@@ -202,7 +210,7 @@ def newest(folder: Path = RESULTS) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for path in sorted(folder.glob("*.json"), key=lambda path: (path.stem[-10:], path.stem)):
         for name, entry in json.loads(path.read_text(encoding="utf-8")).items():
-            found.setdefault(name, {})[entry["machine"]["device"].split(":")[0]] = entry
+            found.setdefault(name, {})[kind_of(entry["machine"])] = entry
     return found
 
 

@@ -106,21 +106,27 @@ def test_no_table_of_the_benchmarks_page_is_written_by_hand() -> None:
 
 
 def test_a_page_takes_the_latest_results_of_each_kind_of_device(tmp_path: Path) -> None:
-    for day, device, ms in (
-        ("01", "cpu: A", 1.0),
-        ("03", "cpu: A", 3.0),
-        ("02", "cpu: B", 2.0),
-        ("01", "cuda: H100", 0.5),
+    for day, device, widest, ms in (
+        ("01", "cpu: A", "avx2", 1.0),
+        ("03", "cpu: A", "avx2", 3.0),
+        ("02", "cpu: B", "avx2", 2.0),
+        ("02", "cpu: A", "avx512_f", 0.7),
+        ("01", "cuda: H100", "avx512_f", 0.5),
     ):
-        about = report.machine(CPU) | {"date": f"2026-01-{day}", "device": device}
+        about = report.machine(CPU) | {"date": f"2026-01-{day}", "device": device, "instructions": [widest]}
         bench = report.Report("ops", measure.Options("cpu", out=tmp_path), ("op", "ms"), [{"op": "a", "ms": ms}], about)
         bench.write()
     found = report.newest(tmp_path)["ops"]
-    assert {kind: entry["rows"][0]["ms"] for kind, entry in found.items()} == {"cpu": 3.0, "cuda": 0.5}
+    assert {kind: entry["rows"][0]["ms"] for kind, entry in found.items()} == {
+        "cpu": 3.0,
+        "cpu-avx512": 0.7,
+        "cuda": 0.5,
+    }
     page = "a\n<!-- benchmark: ops -->\nold\n<!-- end -->\nb\n<!-- benchmark: scaling -->\n<!-- end -->\n"
     new = pages.written(page, {"ops": found})
     assert new.startswith("a\n<!-- benchmark: ops -->\nCPU: A, CPU with ")
-    assert "| a | 3 |\n\nCUDA: H100, " in new
+    assert "| a | 3 |\n\nCPU: A, CPU with AVX512-F, " in new
+    assert "| a | 0.7 |\n\nCUDA: H100, " in new
     assert new.endswith("| a | 0.5 |\n<!-- end -->\nb\n<!-- benchmark: scaling -->\nNot measured.\n<!-- end -->\n")
     assert pages.written(new, {"ops": found}) == new
 
@@ -131,8 +137,8 @@ def test_goals_are_read_off_the_results() -> None:
         {"op": "MS-SSIM (4,3,256²)", "method": "asymkit", "× faster": 4.567, "saved MiB": 3.0},
     ]
     table = pages.goals({"ops": {"cpu": {"rows": rows}}}).splitlines()
-    assert table[2].endswith("| 4.57×, 1/20 of the memory saved for backward | not measured |")
-    assert all(line.endswith("| not measured | not measured |") for line in table[3:-1])
+    assert table[2].endswith("| 4.57×, 1/20 of the memory saved for backward | not measured | not measured |")
+    assert all(line.endswith("| not measured | not measured | not measured |") for line in table[3:-1])
 
 
 def test_memory_is_counted() -> None:
@@ -219,9 +225,12 @@ def test_every_benchmark_runs(tmp_path: Path) -> None:
     found = report.newest(tmp_path)
     timed = {"ops", "scaling", "conv_paths", "train_step-32-1", "data_loading-32", "presets-64-1"}
     assert found.keys() == timed | {"model_size"}
+    kind = report.kind_of(report.machine(CPU))
     for name in timed:
-        assert {row["rounds"] for row in found[name]["cpu"]["rows"]} == {2}
-    assert all(row["peak MiB"] > 0 for row in found["train_step-32-1"]["cpu"]["rows"])
+        assert {row["rounds"] for row in found[name][kind]["rows"]} == {2}
+    steps = {row["variant"]: row for row in found["train_step-32-1"][kind]["rows"]}
+    assert all(row["peak MiB"] > 0 for row in steps.values())
+    assert len(steps.keys() & {train_step.WITH, train_step.WITHOUT}) == 1
     pages.draw(found, tmp_path)
     for name in ("bench-ops", "bench-scaling"):
         assert (tmp_path / f"{name}.png").stat().st_size > 5000

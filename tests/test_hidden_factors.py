@@ -16,7 +16,7 @@ from hidden_factors import run, tables
 from hidden_factors.arms import ARMS, MunitTranslators, coarse, pseudo_pairs
 from hidden_factors.claims import CLAIMS, HIGHER_IS_BETTER, LOWER_IS_BETTER, Claim, interval, verdict
 from hidden_factors.data import BACKGROUND, BINS, FACTORS, STROKE, Data, Part, Strokes, digits_of
-from hidden_factors.scenes import CLASSES, Scenes, nearest_class, segmentation
+from hidden_factors.scenes import CLASSES, Scenes
 from hidden_factors.scores import entropy, score
 from hidden_factors.train import Trained, Training, train
 from PIL import Image
@@ -417,6 +417,7 @@ def test_a_command_goes_on_where_it_was_stopped(tmp_path: Path, capsys: pytest.C
 def entry(arm: str, seed: int, leak: float) -> dict[str, Any]:
     scores = {"leak": leak, "x→y error": 0.1}
     about = {"arm": arm, "about": f"about {arm}", "factors": 1, "seed": seed, "set": "strokes", "size": 16}
+    about |= {"machine": {"device": "cpu: A", "instructions": ["avx2"]}}
     return about | {"training": {}, "steps": 5, "last": scores, "best": scores}
 
 
@@ -512,9 +513,14 @@ def test_costs_are_a_table_and_decide_claims() -> None:
     costs = {"cyclegan": {"parameters": 2000, "CPU ms a step": 20.5}, "cyclegan-light": {"parameters": 1500}}
     entries = [entry(arm, seed, 0.5) | {"cost": cost} for arm, cost in costs.items() for seed in range(3)]
     assert tables.costs_table([*entries, entry("asymgan", 0, 0.5)]).splitlines()[2:] == [
-        "| strokes 16² | about cyclegan | 3 | 2,000 | 20.5 |",
+        "| strokes 16², CPU, AVX2 | about cyclegan | 3 | 2,000 | 20.5 |",
         "|  | about cyclegan-light | 3 | 1,500 | – |",
     ]
+    other = {"machine": {"device": "cpu: B", "instructions": ["avx512_f"]}}
+    rows = tables.costs_table([*entries, entries[0] | other | {"cost": {"parameters": 2000}}]).splitlines()
+    assert rows[-1] == "| strokes 16², CPU, AVX-512 | about cyclegan | 1 | 2,000 | – |"
+    apart = [run | other if run["arm"] == "cyclegan" and run["seed"] == 0 else run for run in entries]
+    assert "| undecided (500.0000 ± 0.0000) |" in tables.verdicts_table(apart)
     [row] = [row for row in tables.verdicts_table(entries).splitlines() if "cheaper" in row]
     assert "| parameters | about cyclegan-light | about cyclegan |" in row
     assert row.endswith("| holds (500.0000 ± 0.0000) | holds (500.0000 ± 0.0000) |")

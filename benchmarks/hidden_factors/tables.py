@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from report import RESULTS, Results, table
+from report import KINDS, RESULTS, Results, kind_of, table
 
 from hidden_factors.claims import CLAIMS, COSTS, HIGHER_IS_BETTER, LOWER_IS_BETTER, Claim, interval, verdict
 
@@ -63,14 +63,16 @@ def budget(runs: Sequence[Entry]) -> int | str:
 
 
 def costs_table(entries: Iterable[Entry]) -> str:
-    """One row for each arm whose cost was measured, in a set and a size: the mean over its runs."""
+    """One row for each arm whose cost was measured, in a set and a size on a kind of CPU: the mean over its runs."""
     found: dict[tuple[str, str], list[Entry]] = {}
     for runs in _grouped(entry for entry in entries if entry.get("cost")).values():
-        found.setdefault((_set(runs[0]), runs[0]["about"]), []).extend(runs)
+        for run in runs:
+            place = f"{_set(run)}, {KINDS[kind_of(run['machine'])]}"
+            found.setdefault((place, run["about"]), []).append(run)
     rows: list[dict[str, Any]] = [
         {"set": place, "arm": arm, "runs": len(runs)}
         | {name: fmean(values) for name in COSTS if (values := _values(runs, name))}
-        for (place, arm), runs in found.items()
+        for (place, arm), runs in sorted(found.items(), key=lambda item: item[0][0])
     ]
     return table(("set", "arm", "runs", *COSTS), rows)
 
@@ -259,9 +261,13 @@ def _pairs(
 
 
 def _differences(claim: Claim, own: Sequence[Entry], other: Sequence[Entry], when: str) -> list[float]:
-    """By seed, of those that both have."""
-    rivals = {run["seed"]: _scores(run, when) for run in other}
-    both = [(_scores(run, when), rivals[run["seed"]]) for run in own if run["seed"] in rivals]
+    """By seed, of those that both have; of costs, on the same kind of CPU."""
+
+    def of(run: Entry) -> tuple[int, str]:
+        return run["seed"], kind_of(run["machine"]) if claim.score in COSTS else ""
+
+    rivals = {of(run): _scores(run, when) for run in other}
+    both = [(_scores(run, when), rivals[of(run)]) for run in own if of(run) in rivals]
     return [claim.difference(a[claim.score], b[claim.score]) for a, b in both if claim.score in a and claim.score in b]
 
 
