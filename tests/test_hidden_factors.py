@@ -18,6 +18,7 @@ from hidden_factors.claims import CLAIMS, HIGHER_IS_BETTER, LOWER_IS_BETTER, Cla
 from hidden_factors.data import BACKGROUND, BINS, FACTORS, STROKE, Data, Part, Strokes, digits_of
 from hidden_factors.scenes import CLASSES, Scenes
 from hidden_factors.scores import entropy, score
+from hidden_factors.segmentation import VOID, label_map, nearest_class, segmentation
 from hidden_factors.train import Trained, Training, train
 from PIL import Image
 from torch import Tensor, nn
@@ -202,6 +203,9 @@ def test_scenes_are_scored_by_their_classes() -> None:
     true, guess = torch.tensor([[[0, 0, 1, 1]]]), torch.tensor([[[0, 1, 1, 1]]])
     by_hand = {"pixels": 3 / 4, "classes": (1 / 2 + 1) / 2, "IoU": (1 / 2 + 2 / 3) / 2}
     assert segmentation(guess, true) == pytest.approx(by_hand)
+    with_void = torch.tensor([[[0, 0, 1, 1, VOID]]]), torch.tensor([[[0, 1, 1, 1, 3]]])
+    assert segmentation(with_void[1], with_void[0]) == pytest.approx(by_hand)
+    assert not label_map(torch.full((1, 2, 2), VOID)).any()  # grey
 
 
 def test_transforms_of_pseudo_pairs() -> None:
