@@ -19,6 +19,7 @@ from typing import Any
 import plots
 from gpu_goals import gpu_goals
 from hidden_factors import tables
+from hidden_factors.entries import measured as measured_runs
 from papers import tables as papers_tables
 from report import (
     KINDS,
@@ -182,7 +183,7 @@ def draw(results: Results, folder: Path) -> None:
                 panel.setdefault(row["method"], {})[row["side"]] = row[quantity]
         title = f"forward + backward ({entry['machine']['device']}, torch {entry['machine']['torch']})"
         plots.lines(folder / "bench-scaling.png", title, "side of the image, batch 1", panels)
-    if dial := tables.gains(tables.measured(), "asymgan-zcycle1", "cyclegan"):
+    if dial := tables.gains(measured_runs(), "asymgan-zcycle1", "cyclegan"):
         title = "AsymGAN (λ of z's cycle 1) better than CycleGAN by, each seed and the mean"
         plots.gains(folder / "hidden-factors-dial.png", title, "hidden bits", dial)
 

@@ -16,6 +16,8 @@ from hidden_factors import run, tables
 from hidden_factors.arms import ARMS, MunitTranslators, coarse, pseudo_pairs
 from hidden_factors.claims import CLAIMS, HIGHER_IS_BETTER, LOWER_IS_BETTER, Claim, interval, verdict
 from hidden_factors.data import BACKGROUND, BINS, FACTORS, STROKE, Data, Part, Strokes, digits_of
+from hidden_factors.entries import BITS, measured
+from hidden_factors.headlines import COLUMNS, HEADLINES, headlines_table
 from hidden_factors.scenes import CLASSES, Scenes
 from hidden_factors.scores import entropy, score
 from hidden_factors.segmentation import VOID, label_map, nearest_class, segmentation
@@ -430,14 +432,14 @@ def test_the_dial_shows_the_gain_of_every_seed() -> None:
     entries += [entry(arm, 0, leak) | {"factors": 0} for arm, leak in (("cyclegan", 0.25), ("asymgan", 0.25))]
     entries += [entry("cyclegan", 2, 0.5), entry("asymgan", 0, 0.0) | {"factors": 3}]  # without a counterpart
     found = tables.gains(entries, "asymgan", "cyclegan")
-    assert found["leak"] == {0.0: [0.0], tables.BITS: [0.4, 0.4]}
+    assert found["leak"] == {0.0: [0.0], BITS: [0.4, 0.4]}
     assert list(found) == ["leak", "x→y error"]
 
 
 def test_an_arm_of_another_width_is_called_so(tmp_path: Path) -> None:
     runs = {f"{width}": entry("asymgan", 0, 0.1) | {"training": {"width": width}} for width in (16, 4)}
     (tmp_path / "cpu.json").write_text(json.dumps(runs), encoding="utf-8")
-    assert [run["about"] for run in tables.measured(tmp_path)] == ["about asymgan", "about asymgan, width 4"]
+    assert [run["about"] for run in measured(tmp_path)] == ["about asymgan", "about asymgan, width 4"]
 
 
 def test_a_run_that_is_repeated_stands_beside_what_is_kept() -> None:
@@ -510,7 +512,27 @@ def test_the_dial_is_of_one_setting() -> None:
 
     wide, long = runs(5, (0, 1, 2), 0.25), runs(9, (1,), 0.5)
     found = [tables.gains(entries, "asymgan", "cyclegan")["leak"] for entries in (wide + long, long + wide)]
-    assert found == 2 * [{0.0: [0.5], tables.BITS: [0.5], 2 * tables.BITS: [0.5]}]
+    assert found == 2 * [{0.0: [0.5], BITS: [0.5], 2 * BITS: [0.5]}]
+
+
+def test_the_first_table_says_what_was_found_and_what_was_not_measured() -> None:
+    better = {"asymgan-zcycle1": 0.125, "cyclegan": 0.5}
+    entries = [entry(arm, seed, leak) | {"factors": 2} for arm, leak in better.items() for seed in range(3)]
+    few = [
+        run | {"steps": 9, "last": {"leak": 7.0}} for run in entries if run["seed"]
+    ]  # longer, but of two seeds alone
+    rows = headlines_table([*entries, *[run | {"training": {"width": 9}} for run in few]]).splitlines()[2:]
+    assert rows[0].endswith("| leak, lower is better | about asymgan-zcycle1 | about cyclegan | 0.125 / 0.5 | holds |")
+    assert rows[0].startswith(
+        "| z carries what the poor domain lacks, and G leaks less | strokes 16², 7.17 bits hidden |"
+    )
+    assert rows[1].endswith(
+        "| x→y error, lower is better | about asymgan-zcycle1 | about cyclegan | 0.1 / 0.1 | undecided |"
+    )
+    assert sum(row.endswith("| not measured |") for row in rows) == len(rows) - 2 == len(HEADLINES) - 1
+    scores = {(claim.arm, claim.rival, claim.score) for claim in CLAIMS}
+    assert {(each.arm, each.rival, score) for each in HEADLINES for score in each.scores} <= scores
+    assert len(COLUMNS) == rows[0].count(" | ") + 1
 
 
 def test_costs_are_a_table_and_decide_claims() -> None:
@@ -522,7 +544,7 @@ def test_costs_are_a_table_and_decide_claims() -> None:
     ]
     other = {"machine": {"device": "cpu: B", "instructions": ["avx512_f"]}}
     rows = tables.costs_table([*entries, entries[0] | other | {"cost": {"parameters": 2000}}]).splitlines()
-    assert rows[-1] == "| strokes 16², CPU, AVX-512 | about cyclegan | 1 | 2,000 | – |"
+    assert rows[2] == "| strokes 16², CPU, AVX-512 | about cyclegan | 1 | 2,000 | – |"
     apart = [run | other if run["arm"] == "cyclegan" and run["seed"] == 0 else run for run in entries]
     assert "| undecided (500.0000 ± 0.0000) |" in tables.verdicts_table(apart)
     [row] = [row for row in tables.verdicts_table(entries).splitlines() if "cheaper" in row]

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from report import KINDS, RESULTS, Results, kind_of, table
+from report import KINDS, Results, kind_of, table
 
-from hidden_factors.claims import CLAIMS, COSTS, HIGHER_IS_BETTER, LOWER_IS_BETTER, Claim, interval, verdict
+from hidden_factors.claims import CLAIMS, COSTS, HIGHER_IS_BETTER, LOWER_IS_BETTER, verdict
+from hidden_factors.entries import (
+    BITS,
+    Entry,
+    budget,
+    differences,
+    grouped,
+    measured,
+    of_equal_steps,
+    pairs_of,
+    place_of,
+    settings_of,
+    shown,
+    values_of,
+)
+from hidden_factors.headlines import headlines_table
 
-Entry = Mapping[str, Any]
-FOLDER = RESULTS / "hidden_factors"
-BITS = math.log2(12)
 WHEN = ("last", "best")
-WIDTH = 16
-"""Of the generators in most runs."""
 
 COLUMNS = {
     "directions": ("x→y error", "x→y accuracy", "y→x error", "rebuild", "bits", "style"),
@@ -31,47 +38,28 @@ COLUMNS = {
 }
 
 
-def measured(folder: Path = FOLDER) -> list[Entry]:
-    """The entries of all files; what an arm is called says its width, where that is not the usual one."""
-    return [
-        entry
-        if (width := entry["training"]["width"]) == WIDTH
-        else entry | {"about": f"{entry['about']}, width {width}"}
-        for path in sorted(folder.glob("*.json"))
-        for entry in json.loads(path.read_text(encoding="utf-8")).values()
-    ]
-
-
 def scores_table(entries: Iterable[Entry], columns: Sequence[str]) -> str:
     """One row for each number of factors, arm and epoch: mean ± half the 95 % interval over the seeds."""
     rows = []
-    for (_, _, _, factors, arm), runs in _grouped(entries).items():
+    for (_, _, _, factors, arm), runs in grouped(entries).items():
         for when in WHEN if runs[0]["steps"] else WHEN[:1]:
             row: dict[str, Any] = {"hidden bits": f"{factors * BITS:.3g}", "arm": arm, "epoch": when}
             row |= {"seeds": len(runs), "steps": budget(runs)}
-            row |= {name: _shown(_values(runs, name, when)) for name in columns}
+            row |= {name: shown(values_of(runs, name, when)) for name in columns}
             rows.append(row)
     return table(("hidden bits", "arm", "epoch", "seeds", "steps", *columns), rows)
-
-
-def budget(runs: Sequence[Entry]) -> int | str:
-    """Steps of runs with one setting, and the minutes that have ended them, if it was those."""
-    steps = [run["steps"] for run in runs]
-    if not (minutes := _minutes(runs[0])):
-        return max(steps)
-    return f"{min(steps):,} to {max(steps):,} in {minutes:g} min"
 
 
 def costs_table(entries: Iterable[Entry]) -> str:
     """One row for each arm whose cost was measured, in a set and a size on a kind of CPU: the mean over its runs."""
     found: dict[tuple[str, str], list[Entry]] = {}
-    for runs in _grouped(entry for entry in entries if entry.get("cost")).values():
+    for runs in grouped(entry for entry in entries if entry.get("cost")).values():
         for run in runs:
-            place = f"{_set(run)}, {KINDS[kind_of(run['machine'])]}"
+            place = f"{place_of(run)}, {KINDS[kind_of(run['machine'])]}"
             found.setdefault((place, run["about"]), []).append(run)
     rows: list[dict[str, Any]] = [
         {"set": place, "arm": arm, "runs": len(runs)}
-        | {name: fmean(values) for name in COSTS if (values := _values(runs, name))}
+        | {name: fmean(values) for name in COSTS if (values := values_of(runs, name))}
         for (place, arm), runs in sorted(found.items(), key=lambda item: item[0][0])
     ]
     return table(("set", "arm", "runs", *COSTS), rows)
@@ -79,19 +67,19 @@ def costs_table(entries: Iterable[Entry]) -> str:
 
 def verdicts_table(entries: Iterable[Entry]) -> str:
     """One row for each claim, set, budget and number of factors that was measured."""
-    grouped, rows = _grouped(entries), []
+    by_arm, rows = grouped(entries), []
     for claim in CLAIMS:
-        for own, other in _pairs(grouped, claim.arm, claim.rival):
+        for own, other in pairs_of(by_arm, claim.arm, claim.rival):
             row: dict[str, Any] = {"claim": claim.about, "score": claim.score}
             row |= {"arm": own[0]["about"], "against": other[0]["about"]}
             row |= {
-                "set": _set(own[0]),
+                "set": place_of(own[0]),
                 "hidden bits": f"{own[0]['factors'] * BITS:.3g}",
                 "steps": budget([*own, *other]),
             }
             for when in WHEN:
-                found = _differences(claim, own, other, when)
-                row[f"{when} epoch"] = f"{verdict(found)} ({_shown(found)})" if found else None
+                found = differences(claim, own, other, when)
+                row[f"{when} epoch"] = f"{verdict(found)} ({shown(found)})" if found else None
             if row["last epoch"]:
                 rows.append(row)
     columns = ("claim", "score", "arm", "against", "set", "hidden bits", "steps", "last epoch", "best epoch")
@@ -104,8 +92,8 @@ def gains(entries: Iterable[Entry], arm: str, rival: str) -> dict[str, dict[floa
     Of the setting, other than minutes, in which both were run with most numbers of factors, then seeds, then steps.
     """
     settings: dict[tuple[str, ...], list[tuple[list[Entry], list[Entry]]]] = {}
-    for pair in _pairs(_grouped(_of_equal_steps(entry for entry in entries if entry["set"] == "strokes")), arm, rival):
-        settings.setdefault((str(pair[0][0]["size"]), _settings(pair[0][0])), []).append(pair)
+    for pair in pairs_of(grouped(of_equal_steps(entry for entry in entries if entry["set"] == "strokes")), arm, rival):
+        settings.setdefault((str(pair[0][0]["size"]), settings_of(pair[0][0])), []).append(pair)
     pairs = max(
         settings.values(),
         key=lambda pairs: (len(pairs), sum(min(map(len, pair)) for pair in pairs), pairs[0][0][0]["steps"]),
@@ -114,9 +102,9 @@ def gains(entries: Iterable[Entry], arm: str, rival: str) -> dict[str, dict[floa
     found: dict[str, dict[float, list[float]]] = {}
     for claim in CLAIMS:
         for own, other in pairs:
-            differences = _differences(claim, own, other, "last")
-            if differences and (claim.arm, claim.rival) == (arm, rival):
-                found.setdefault(claim.score, {})[own[0]["factors"] * BITS] = differences
+            gained = differences(claim, own, other, "last")
+            if gained and (claim.arm, claim.rival) == (arm, rival):
+                found.setdefault(claim.score, {})[own[0]["factors"] * BITS] = gained
     return {score: dict(sorted(places.items())) for score, places in found.items()}
 
 
@@ -134,7 +122,7 @@ def repeated(found: Mapping[str, Entry], kept: Mapping[str, Entry]) -> str:
 
 def short_table(entries: Iterable[Entry], arm: str = "asymgan-zcycle1", rival: str = "cyclegan") -> str:
     """Two arms by every claim about them, after the last epoch: of the settings with most seeds of both, then most steps."""
-    both = _pairs(_grouped(_of_equal_steps(entries)), arm, rival)
+    both = pairs_of(grouped(of_equal_steps(entries)), arm, rival)
     if not both:
         return "Not measured."
     seeds, steps = most = max((min(map(len, pair)), pair[0][0]["steps"]) for pair in both)
@@ -146,9 +134,9 @@ def short_table(entries: Iterable[Entry], arm: str = "asymgan-zcycle1", rival: s
             continue
         row: dict[str, Any] = {"score": _about(claim.score)}
         for own, other in chosen:
-            if differences := _differences(claim, own, other, "last"):
-                means = [f"{fmean(_values(runs, claim.score)):.3f}" for runs in (own, other)]
-                row[bits[own[0]["factors"]]] = f"{' / '.join(means)}, {verdict(differences)}"
+            if gained := differences(claim, own, other, "last"):
+                means = [f"{fmean(values_of(runs, claim.score)):.3f}" for runs in (own, other)]
+                row[bits[own[0]["factors"]]] = f"{' / '.join(means)}, {verdict(gained)}"
         if len(row) > 1:
             rows.append(row)
     names = [runs[0]["about"] for runs in chosen[0]]
@@ -195,6 +183,7 @@ def _table(kind: str, columns: str) -> Callable[[Results], str]:
 
 
 BLOCKS: dict[str, Callable[[Results], str]] = {
+    "hidden-factors-headlines": lambda _: _block(headlines_table(measured()), measured()),
     "hidden-factors-directions": _table("strokes", "directions"),
     "hidden-factors-short": lambda _: short_table(_of("strokes")),
     "hidden-factors-leak": _table("strokes", "leak"),
@@ -210,70 +199,3 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "hidden-factors-commands": lambda _: _block(commands(measured()), measured()),
 }
 """By the name of a block of a page, as benchmarks/pages.py writes them."""
-
-
-def _grouped(entries: Iterable[Entry]) -> dict[tuple[str, int, str, int, str], list[Entry]]:
-    """Runs that differ in nothing but the seed: by set, size, settings, factors and arm."""
-    found: dict[tuple[str, int, str, int, str], list[Entry]] = {}
-    for entry in sorted(entries, key=lambda entry: (entry["factors"], entry["seed"])):
-        key = (entry["set"], entry["size"], _settings(entry), entry["factors"], entry["about"])
-        found.setdefault(key, []).append(entry)
-    return found
-
-
-def _settings(entry: Entry) -> str:
-    return json.dumps(entry["training"], sort_keys=True)
-
-
-def _minutes(entry: Entry) -> float:
-    """After which a run was ended; 0 for one of a number of steps."""
-    minutes: float = entry["training"].get("minutes", 0.0)
-    return minutes
-
-
-def _of_equal_steps(entries: Iterable[Entry]) -> list[Entry]:
-    return [entry for entry in entries if not _minutes(entry)]
-
-
-def _set(entry: Entry) -> str:
-    return f"{entry['set']} {entry['size']}²"
-
-
-def _scores(run: Entry, when: str) -> Mapping[str, float]:
-    """Of an epoch, with what the whole run has cost."""
-    return {**run[when], **run.get("cost", {})}
-
-
-def _values(runs: Sequence[Entry], name: str, when: str = "last") -> list[float]:
-    return [scores[name] for run in runs if name in (scores := _scores(run, when))]
-
-
-def _pairs(
-    grouped: Mapping[tuple[str, int, str, int, str], list[Entry]], arm: str, rival: str
-) -> list[tuple[list[Entry], list[Entry]]]:
-    """The runs of two arms that differ in nothing else."""
-    return [
-        (own, other)
-        for key, own in grouped.items()
-        for rival_key, other in grouped.items()
-        if key[:4] == rival_key[:4] and (own[0]["arm"], other[0]["arm"]) == (arm, rival)
-    ]
-
-
-def _differences(claim: Claim, own: Sequence[Entry], other: Sequence[Entry], when: str) -> list[float]:
-    """By seed, of those that both have; of costs, on the same kind of CPU."""
-
-    def of(run: Entry) -> tuple[int, str]:
-        return run["seed"], kind_of(run["machine"]) if claim.score in COSTS else ""
-
-    rivals = {of(run): _scores(run, when) for run in other}
-    both = [(_scores(run, when), rivals[of(run)]) for run in own if of(run) in rivals]
-    return [claim.difference(a[claim.score], b[claim.score]) for a, b in both if claim.score in a and claim.score in b]
-
-
-def _shown(values: Sequence[float]) -> str | None:
-    if not values:
-        return None
-    mean, half = interval(values)
-    digits = ",.0f" if abs(mean) >= 1000 else ".4f"
-    return f"{mean:{digits}}" if math.isnan(half) else f"{mean:{digits}} ± {half:{digits}}"

@@ -1,0 +1,110 @@
+"""What was found, in one table: the claims of the papers, each in the place where its own argument says that it must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from statistics import fmean
+from typing import NamedTuple
+
+from report import MISSING, table
+
+from hidden_factors.claims import CLAIMS, LOWER_IS_BETTER, verdict
+from hidden_factors.entries import (
+    BITS,
+    Entry,
+    Grouped,
+    differences,
+    grouped,
+    of_equal_steps,
+    pairs_of,
+    place_of,
+    values_of,
+)
+
+COLUMNS = ("claim", "where", "score", "arm", "against", "figures", "verdict")
+
+
+class Headline(NamedTuple):
+    """A claim, and the place in which its figures are shown."""
+
+    claim: str
+    set: str
+    factors: int
+    arm: str
+    rival: str
+    scores: tuple[str, ...]
+
+
+SCHEDULE, UNEQUAL = "the asynchronous schedule helps the hard direction", "two generators beat one for several domains"
+HEADLINES = (
+    Headline(
+        "z carries what the poor domain lacks, and G leaks less",
+        *("strokes", 2, "asymgan-zcycle1", "cyclegan"),
+        ("factors from y", "leak", "x→y error", "y→x error"),
+    ),
+    Headline("z makes many images of one", "strokes", 2, "asymgan-zcycle1", "cyclegan", ("bits",)),
+    Headline(
+        "z is better than MUNIT's style", "strokes", 2, "asymgan-zcycle1", "munit", ("x→y error", "factors from y")
+    ),
+    Headline(
+        "CIN is better than concatenation", "strokes", 2, "asymgan-zcycle1", "concat-zcycle1", ("x→y error", "style")
+    ),
+    Headline(SCHEDULE, "determined", 1, "async", "cyclegan", ("right",)),
+    Headline(SCHEDULE, "streets", 0, "async", "cyclegan", ("y→x IoU", "x→y IoU")),
+    Headline(SCHEDULE, "scenes", 1, "async", "cyclegan", ("y→x IoU", "x→y IoU")),
+    Headline("it does where the pairs hide nothing", "determined", 1, "async-oracle", "cyclegan", ("right",)),
+    Headline("a rich cycle that trains F alone does", "determined", 1, "cyclegan-stop", "cyclegan", ("right",)),
+    Headline(
+        "a light G is as good", "strokes", 2, "asymgan-light", "asymgan-zcycle1", ("x→y error", "y→x error", "bits")
+    ),
+    Headline(UNEQUAL, "domains", 0, "S2", "shared", ("translation error",)),
+    Headline(UNEQUAL, "folder", 0, "S2", "shared", ("domain accuracy",)),
+    Headline("a light reconstructor costs less", "domains", 0, "S2", "S3", ("CPU ms a step", "translation error")),
+    Headline(
+        "all three together beat z alone", "strokes", 2, "all-three", "asymgan-zcycle1", ("x→y error", "y→x error")
+    ),
+    Headline(
+        "all three together beat a light G alone",
+        "strokes",
+        2,
+        "all-three",
+        "cyclegan-light",
+        ("x→y error", "y→x error"),
+    ),
+    Headline("training beats doing nothing", "digits", 0, "async", "nothing", ("x→y accuracy", "y→x accuracy")),
+)
+
+
+def headlines_table(entries: Iterable[Entry]) -> str:
+    """One row for each score of each headline, after the last epoch, of the settings with most seeds, then most steps."""
+    found, rows = grouped(of_equal_steps(entries)), []
+    for headline in HEADLINES:
+        of_one = list(rows_of(headline, found))
+        rows += of_one or [{"claim": headline.claim, "where": headline.set, "verdict": MISSING}]
+    return table(COLUMNS, rows)
+
+
+def rows_of(headline: Headline, by_arm: Grouped) -> Iterator[dict[str, str]]:
+    """One for each of its scores that was measured."""
+    places = [
+        pair
+        for pair in pairs_of(by_arm, headline.arm, headline.rival)
+        if (pair[0][0]["set"], pair[0][0]["factors"]) == (headline.set, headline.factors)
+    ]
+    if not places:
+        return
+    own, other = max(places, key=lambda pair: (min(map(len, pair)), pair[0][0]["steps"]))
+    hidden = f", {headline.factors * BITS:.3g} bits hidden" if headline.factors else ""
+    for score in headline.scores:
+        both = [values_of(runs, score) for runs in (own, other)]
+        if all(both):
+            claim = next(c for c in CLAIMS if (c.arm, c.rival, c.score) == (headline.arm, headline.rival, score))
+            yield {
+                "claim": headline.claim,
+                "where": place_of(own[0]) + hidden,
+                "score": f"{score}, {'lower' if score in LOWER_IS_BETTER else 'higher'} is better",
+                "arm": own[0]["about"],
+                "against": other[0]["about"],
+                "figures": " / ".join(f"{fmean(values):.3g}" for values in both),
+                "verdict": verdict(differences(claim, own, other, "last")),
+            }
