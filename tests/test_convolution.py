@@ -117,7 +117,7 @@ def test_the_backend_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(convolution, "MACHINE_OBSTACLE", None)
     assert ops.conv3x3_backend(torch.zeros(1, 256, 64, 64), many) == (
         "winograd",
-        "Winograd's algorithm, float32 on AVX2",
+        "Winograd's algorithm, float32 with AVX2 or AVX-512",
     )
     assert "fewer than 128 channels" in ops.conv3x3_backend(torch.zeros(1, 64, 64, 64), few).reason
     assert "or 1024 pixels" in ops.conv3x3_backend(torch.zeros(1, 256, 16, 16), many).reason
@@ -126,10 +126,11 @@ def test_the_backend_is_said_with_its_reason(monkeypatch: pytest.MonkeyPatch) ->
         assert ops.conv3x3_backend(torch.zeros(1, 256, 64, 64), many).name == "eager"
     meta = (torch.zeros(1, 256, 64, 64, device="meta"), many.to("meta"))
     assert "on meta the device's library" in ops.conv3x3_backend(*meta).reason
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
-    assert convolution.machine_obstacle() is None
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
-    assert convolution.machine_obstacle() == "faster on AVX2 CPUs, not measured on AVX512"
+    for capability in ("AVX2", "AVX512"):
+        monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda capability=capability: capability)
+        assert convolution.machine_obstacle() is None
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
+    assert convolution.machine_obstacle() == "faster on CPUs with AVX2 or AVX-512, not measured on DEFAULT"
     monkeypatch.setenv("ASYMKIT_KERNELS", "off")
     assert convolution.machine_obstacle() == "ASYMKIT_KERNELS=off turns Winograd's algorithm off"
 
