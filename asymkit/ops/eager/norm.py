@@ -39,7 +39,8 @@ def instance_norm(
         Feature maps of x's shape and type.
     """
     wide, pixels = widen(x), (2, 3)
-    if exporting():
+    # one operator in an export, of which torch.compile makes faster code in NCHW, and slower code in channels-last
+    if exporting() or (tracing() and layout_of(x) == torch.contiguous_format):
         variance = wide.var(pixels, correction=0, keepdim=True)
         out = F.instance_norm(wide, eps=eps)
     else:
@@ -67,7 +68,8 @@ def _may_have_gradient(out: Tensor) -> bool:
 def bound_gradient(x: Tensor, factor: Tensor) -> Tensor:
     """The identity, which multiplies the gradient and the tangent by a factor."""
     if tracing():  # operations that every tracer can record; in second derivatives the factor is a constant
-        return torch.lerp(x.detach(), x, factor.detach())
+        constant = x.detach()
+        return constant + (x - constant) * factor.detach()
     return _BoundedGradient.apply(x, factor)
 
 
