@@ -179,7 +179,7 @@ CLAIMS = (
     *(
         Claim(arm, rival, score, "G hides less where the cycle of x trains F alone")
         for arm, rival in (("cyclegan-stop", "cyclegan"), ("async-stop", "async"))
-        for score in ("right", "factor leak", "x→y error", "y→x error")
+        for score in ("right", "leak", "factor leak", "x→y error", "y→x error", "y→x IoU", "x→y IoU")
     ),
 )
 
