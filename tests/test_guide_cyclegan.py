@@ -22,7 +22,8 @@ FORMS = ("2025", "2020")
 PARTIAL, PARTIAL_Z = "Train the harder direction more", "Train the harder direction more, with a latent code"
 LATENT, LIGHT, GUARD = "A latent code for the rich domain", "Light reconstructors", "Survive a NaN"
 NETWORKS = ("Generators", "Discriminators")
-ALL = [name for name in sections(GUIDE) if name != LIGHT]
+HIDE = "Hide nothing in the translation"
+ALL = [name for name in sections(GUIDE) if name not in {LIGHT, HIDE}]
 NEEDS = {PARTIAL_Z: [LATENT, PARTIAL]}
 
 pytestmark = [
@@ -146,6 +147,17 @@ def test_all_changes_together_train_stop_go_on_and_test(form: str, tmp_path: Pat
     assert resumed.still == {19: ["netG_A", "netD_A"], 20: ["netG_A", "netD_A"]}
     (shown,) = names["test"](options(tmp_path, isTrain=False), [{"A": images(), "B": images()}])
     assert shown.keys() >= {"fake_B", "fake_A", "rec_A", "rec_B"}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_cycle_that_hides_nothing_trains_one_generator(form: str, tmp_path: Path) -> None:
+    model = trained(code(form, HIDE), options(tmp_path, epoch_count=20))
+    model.set_input({"A": images(), "B": images()})
+    model.forward()
+    of_cycle = [model.criterionCycle(model.rec_A, model.real_A), *model.netG_A.parameters()]
+    assert torch.autograd.grad(of_cycle[0], of_cycle[1:], allow_unused=True) == (None,) * (len(of_cycle) - 1)
+    model.criterionCycle(model.netG_B(model.fake_B.detach()), model.real_A).backward()
+    assert all(weight.grad is not None for weight in model.netG_B.parameters() if weight.requires_grad)
 
 
 @pytest.mark.slow
