@@ -84,27 +84,16 @@ class RunLogger:
             figures: about the run; the page adds those about the model.
             partial: first and last steps of partial phases.
         """
-        step = position.step
+        step, folder, page = position.step, self.settings.folder, self.page
         with self._warn_of(f"the report of step {step}", Exception):
-            snapshot = self.page.snapshot(self.model)
+            snapshot = page.snapshot(self.model)
             self.warn(self.health.figures(step, snapshot.figures))
             self.warn(self.health.output(output_errors()))
             with self._warn_of(f"best.pt of step {step}"):
                 self.best.update(snapshot.figures, step, checkpoint)
             found, settings = list(self.health.warnings.values()), as_plain(self.settings)
             metrics, curves = dict(figures) | self._latest, self.history.state_dict()
-            write_report(
-                self.settings.folder,
-                self.page.title,
-                snapshot,
-                position,
-                metrics,
-                settings,
-                self.page.notes,
-                found,
-                partial,
-                curves,
-            )
+            write_report(folder, page.title, snapshot, position, metrics, settings, page.notes, found, partial, curves)
             images = {caption.split(":")[0]: grid.clamp(0, 1)[None] for caption, grid in snapshot.pictures.items()}
             self._track(step, lambda: self.tracker.log(_grouped("figures", snapshot.figures), step))
             self._track(step, lambda: self.tracker.log_images(images, step))
@@ -121,7 +110,8 @@ class RunLogger:
                 warnings.warn(warning, stacklevel=3)
 
     def _track(self, step: int | None, write: Callable[[], None]) -> None:
-        with self._warn_of(f"the log of {self.tracker.name}" + ("" if step is None else f" at step {step}"), Exception):
+        at = "" if step is None else f" at step {step}"
+        with self._warn_of(f"the log of {self.tracker.name}{at}", Exception):
             try:
                 write()
             except Exception:
