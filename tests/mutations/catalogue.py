@@ -859,8 +859,8 @@ EXAMPLES = [
     ),
     Mutation(
         "examples/support/run/plan.py",
-        "cls(scheduler, min(rich, poor), rich,",
-        "cls(scheduler, rich, rich,",
+        "else min(rich, poor) for phase in phases",
+        "else rich for phase in phases",
         "tests/test_async_support.py::test_a_plan_counts_whole_steps_of_the_smaller_and_of_the_rich_set",
     ),
     Mutation(
