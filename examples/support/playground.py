@@ -13,6 +13,7 @@ from torch import Tensor
 from asymkit.evaluation.images import read_image
 from support.conditions import ConditionOptions, conditions
 from support.data.tree import as_image, as_input
+from support.run.settings import sides
 from support.trained import Trained, load_trained, translator
 
 BOTH = "poor_to_rich", "rich_to_poor"
@@ -55,8 +56,7 @@ class Playground:
         if self.first.to_rich and direction is None:
             self.directions |= {name: load_trained(run, name) for name in BOTH[1:]}
         self._translators = {name: translator(each.generator, device) for name, each in self.directions.items()}
-        shown = self.first.settings.get("picture_size") or self.first.size or 256
-        self.size: int = size or (min(shown) if isinstance(shown, list) else shown)
+        self.size = size or min(sides(self.first.settings.get("picture_size") or self.first.crops or 256))
         self._encoder = encoder
         try:
             self.encodes = self.first.aux_channels > 0 and self.first.encoder(encoder) is not None

@@ -73,11 +73,6 @@ class Trained:
         return (size[0], size[1]) if isinstance(size, list) else size
 
     @property
-    def size(self) -> int | None:
-        """Their shorter side."""
-        return None if self.crops is None else min(sides(self.crops))
-
-    @property
     def aux_channels(self) -> int:
         """Length of z; 0 for a generator without one."""
         return getattr(self.generator, "aux_channels", None) or 0

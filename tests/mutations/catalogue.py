@@ -871,8 +871,8 @@ EXAMPLES = [
     ),
     Mutation(
         "examples/support/run/best_checkpoint.py",
-        "value < best if self.lowest else value > best",
-        "value > best if self.lowest else value < best",
+        "value < self.value if self.lowest else value > self.value",
+        "value > self.value if self.lowest else value < self.value",
         "tests/test_training.py::test_the_best_checkpoint_is_kept",
     ),
     Mutation(

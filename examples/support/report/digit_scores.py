@@ -69,10 +69,8 @@ def compare(settings: Settings, variants: Mapping[str, str], train: Train[Settin
         return
     for variant, found in scores.items():
         for direction, each in found.items():
-            spread, all_of_them = (
-                f" ± {stdev(each):.3f}" if len(each) > 1 else "",
-                ", ".join(f"{share:.3f}" for share in each),
-            )
+            spread = f" ± {stdev(each):.3f}" if len(each) > 1 else ""
+            all_of_them = ", ".join(f"{share:.3f}" for share in each)
             say(f"{variants[variant]:<15} {direction:<18} {mean(each):.3f}{spread}   ({all_of_them})")
     if main:
         results = {"real": real, "untranslated": untranslated, "translated": scores}
