@@ -177,12 +177,10 @@ def gesture_pairs(
         also = {"value_range": value_range, "skeletons": skeletons, "pairs": pairs, "test_pairs": test_pairs}
         check_has_data(to_add(missing), **also)
         hands = DrawnHands(bundled_photos(), size, seed)
-        source = f"drawn hands over patches of the photographs {', '.join(BUNDLED)}"
-        return (
-            DrawnPairs(hands, 0, 2000),
-            DrawnPairs(hands, FRESH, 64),
-            f"{source}: skeletons and motions are known exactly",
+        source = (
+            f"drawn hands over patches of the photographs {', '.join(BUNDLED)}: skeletons and motions are known exactly"
         )
+        return DrawnPairs(hands, 0, 2000), DrawnPairs(hands, FRESH, 64), source
     if skeletons is None or pairs is None:
         raise ValueError(f"{', '.join(missing)}: photos in {str(data)!r} need {to_add(missing)} as well")
     photo_files = image_files(data, "data", "a folder of photos")
