@@ -159,13 +159,11 @@ class BatchLoader:
         if (state["count"], state["names"]) != (broken.total, broken.names):
             problem = f"the files are not those of before, {state['count']} then and {broken.total} now"
         else:
-            if not _alike(state.get("shown", self._shown), self._shown):
-                problem = (
-                    "files of the same names look otherwise than before; they were replaced or mended, or another "
-                )
-                problem += "version of a library reads them differently"
             broken.recall(state["broken"])
             self._reported |= broken.found.keys() & state["broken"].keys()
+            if not _alike(state.get("shown", self._shown), self._shown):
+                problem = "files of the same names look otherwise than before; they were replaced or mended, or "
+                problem += "another version of a library reads them differently"
         if problem is not None:
             warnings.warn(f"resume: {problem}; the run goes on with these", stacklevel=4)
 
