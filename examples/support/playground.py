@@ -95,19 +95,12 @@ class Playground:
         trained, side = self.directions[direction], size or self.size
         picture = read_image(Path(file), side, value_range=trained.value_range(rich=not trained.to_rich))
         image = as_input(picture, trained.generator.in_channels, side, trained.derive)
-        result = self._translated(direction, image, condition if trained is self.first else None)
+        result = self._translators[direction](image, condition if trained is self.first else None)
         rebuilt = None
         for back in self.directions.keys() - {direction}:
             own = self.z(like=file, size=side) if self.directions[back].to_rich and self.encodes else None
-            rebuilt = as_image(self._translated(back, result, own))
+            rebuilt = as_image(self._translators[back](result, own))
         return Shown(as_image(image), as_image(result), rebuilt)
-
-    def _translated(self, direction: str, image: Tensor, condition: Tensor | None) -> Tensor:
-        translate = self._translators[direction]
-        device = next(translate.parameters()).device
-        with torch.inference_mode():
-            result: Tensor = translate(image.to(device), None if condition is None else condition.to(device)).cpu()
-        return result
 
 
 def dialled(z: Tensor, values: Sequence[float]) -> Tensor:
