@@ -17,7 +17,7 @@ from asyncgan_munit import DEMO as MUNIT_DEMO
 from support.data.digits import DigitSettings, UnpairedDigits, digit_batches, digit_sets
 from support.data.held_out import HeldOut
 from support.report.classifier import accuracy, train_classifier
-from support.report.history import LossHistory
+from support.report.logger import LossHistory
 from support.report.page import Position, Snapshot, write_report
 from support.run.plan import IntermediateImages, Plan
 from tiny import rows

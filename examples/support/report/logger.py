@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import warnings
+from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from support.report.health import Health
-from support.report.history import LossHistory
 from support.report.page import Page, Position, write_report
 from support.report.progress import Progress
 from support.report.tracker import RunTracker
@@ -26,6 +29,27 @@ DISCRIMINATOR = "discriminator_"
 
 SHOWN = 4
 """The generators' losses for which there is room beside the progress bar, adversarial ones last: they tell least."""
+
+
+class LossHistory:
+    """Every logged loss with its step; part of checkpoints, so that a resumed run has the curves of what it goes on from."""
+
+    def __init__(self) -> None:
+        self._points: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
+
+    def add(self, step: int, losses: Mapping[str, float]) -> None:
+        """The losses of a step; other steps may have other ones."""
+        for name, value in losses.items():
+            self._points[name].extend((step, value))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Steps and values by the name of the loss, (N, 2), float64."""
+        return {name: torch.tensor(points, dtype=torch.float64).view(-1, 2) for name, points in self._points.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over those of a checkpoint."""
+        self._points.clear()
+        self._points.update({name: array("d", points.flatten().tolist()) for name, points in state.items()})
 
 
 class RunLogger:
