@@ -52,9 +52,8 @@ def compare(settings: Settings, variants: Mapping[str, str], train: Train[Settin
     untranslated = dict(zip(directions, shares, strict=True))
     for direction, share in untranslated.items():
         say(f"{'not translated':<15} {direction:<18} {share:.3f}")
-    scores: dict[str, dict[str, list[float]]] = {}
-    for variant in variants:
-        found = scores.setdefault(variant, {direction: [] for direction in directions})
+    scores = {variant: {direction: list[float]() for direction in directions} for variant in variants}
+    for variant, found in scores.items():
         for seed in range(settings.seed, settings.seed + settings.seeds):
             out = settings.out / f"{variant}-{seed}"
             begun = settings.resume and (out / "checkpoint.pt").exists()
