@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 
@@ -22,14 +22,6 @@ class Stateful(Protocol):
 
     def load_state_dict(self, state: Any) -> Any:
         """Take it back."""
-
-
-@runtime_checkable
-class ImageBuffer(Protocol):
-    """A part that holds images, such as an image pool."""
-
-    def forget_nonfinite(self) -> None:
-        """Drop images that hold NaN or infinity."""
 
 
 VERSION = 4

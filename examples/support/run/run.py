@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from asymkit import CapturedStep, StepGuard
+from asymkit import CapturedStep, ImagePool, ImagePools, StepGuard
 from support.report.logger import DISCRIMINATOR, LossHistory, RunLogger
 from support.report.page import Page, Position
 from support.run.accelerator import create_accelerator
-from support.run.checkpoint import ImageBuffer, Stateful, load_checkpoint, save_checkpoint
+from support.run.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from support.run.command import open_run, write_settings
 from support.run.dry_run import DryRun
 from support.run.ema import MovingAverage
@@ -257,7 +257,7 @@ class Run:
         if skipped > self._skipped:
             self._skipped = skipped
             for state in self.states.values():
-                if isinstance(state, ImageBuffer):
+                if isinstance(state, ImagePool | ImagePools):
                     state.forget_nonfinite()
 
     def _end(self, seconds: float) -> None:
