@@ -130,7 +130,7 @@ def main(settings: Settings) -> None:
     step = scheduler if asynchronous else joint  # the scheduler calls one of its two steps, and freezes in partial ones
     measured, shown = data.held_out(64), data.held_out(6, settings.picture_size)  # for the report
     # the steps at which epochs begin, since joint and partial ones differ in length; keeps translations of shown
-    plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, asynchronous, shown, settings.joint == "easy")
+    plan = Plan(scheduler, data.lengths, run.samples_per_step, asynchronous, shown, settings.joint == "easy")
     page = Page("Async-GAN", [about, plan.note()], lambda m: asyncgan_snapshot(m, measured, shown, plan.intermediate))
     run.register_states(
         model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d

@@ -112,7 +112,7 @@ def train(settings: Settings, rich: DigitSet, poor: DigitSet, variant: str) -> a
     scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period)
     step = scheduler if variant == "async" else joint
     measured, shown = (HeldOut([rich.test.images[:n]], [poor.test.images[:n]]) for n in (256, 8))
-    plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, variant == "async", shown)
+    plan = Plan(scheduler, data.lengths, run.samples_per_step, variant == "async", shown)
     notes = [f"rich: {rich}; poor: {poor}; pictures and figures are of test digits", plan.note()]
     page = Page(
         VARIANTS[variant], notes, lambda trained: asyncgan_snapshot(trained, measured, shown, plan.intermediate)

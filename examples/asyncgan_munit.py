@@ -222,7 +222,7 @@ def main(settings: Settings) -> None:
         scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
     asynchronous = settings.schedule == "async"
     measured, shown = data.held_out(64), data.held_out(6, settings.picture_size)  # for the report
-    plan = Plan.for_data(scheduler, data.lengths, run.samples_per_step, asynchronous, shown)  # steps of either kind
+    plan = Plan(scheduler, data.lengths, run.samples_per_step, asynchronous, shown)  # steps of either kind
     page = Page("Async-MUNIT", [about, plan.note()], lambda of: munit_snapshot(of, measured, shown, plan.intermediate))
     run.register_states(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired

@@ -24,7 +24,6 @@ from support.report.translations import Gallery
 from support.run.settings import size_text
 from support.run.tool import tool
 from support.trained import load_trained, translator
-from torch import Tensor
 from tqdm import tqdm
 
 from asymkit.arguments import at_least
@@ -93,20 +92,14 @@ def main(options: Options) -> None:
         f"{options.folder.name}: {kind}", notes, [label for label, _ in path], "domain" if trained.domains else "z"
     )
     translate = translator(trained.generator, options.device, options.tile)
-    device = torch.device("cpu") if options.tile else next(translate.parameters()).device  # tiles are sent one by one
-
-    def result(image: Tensor, condition: Tensor | None) -> Tensor:
-        return translate(image.to(device), None if condition is None else condition.to(device)).cpu()
-
     for place, picture in tqdm(readable(files, options.size, broken), total=len(files), disable=None):
         image = as_input(picture, trained.generator.in_channels, options.size, derive)
-        with torch.inference_mode():
-            if options.interpolate:
-                translated = [torch.cat([result(image, condition) for _, condition in path], dim=3)]
-            else:
-                translated = [result(image, condition) for condition in given.values()]
-            if options.page and not gallery.full:
-                gallery.add(files.names[place], as_image(image), [as_image(result(image, c)) for _, c in path])
+        if options.interpolate:
+            translated = [torch.cat([translate(image, condition) for _, condition in path], dim=3)]
+        else:
+            translated = [translate(image, condition) for condition in given.values()]
+        if options.page and not gallery.full:
+            gallery.add(files.names[place], as_image(image), [as_image(translate(image, c)) for _, c in path])
         for file, levels in zip(plan[place], translated, strict=True):
             write_image(file, levels)
     done = len(files) - len(broken)

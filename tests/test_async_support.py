@@ -17,7 +17,7 @@ from asyncgan_munit import DEMO as MUNIT_DEMO
 from support.data.digits import DigitSettings, UnpairedDigits, digit_batches, digit_sets
 from support.data.held_out import HeldOut
 from support.report.classifier import accuracy, train_classifier
-from support.report.history import LossHistory
+from support.report.logger import LossHistory
 from support.report.page import Position, Snapshot, write_report
 from support.run.plan import IntermediateImages, Plan
 from tiny import rows
@@ -27,7 +27,7 @@ from asymkit import AsyncScheduler, PatchDiscriminator, frozen
 
 
 def plan_of(joint: int, partial: int, total: int = 8, period: int = 4) -> Plan:
-    return Plan(AsyncScheduler(print, print, [nn.Linear(1, 1)], total, period), joint, partial)
+    return Plan(AsyncScheduler(print, print, [nn.Linear(1, 1)], total, period), (partial, joint), 1)
 
 
 def test_joint_epochs_are_as_long_as_the_smaller_set_partial_ones_as_the_rich_one() -> None:
@@ -41,7 +41,7 @@ def test_joint_epochs_are_as_long_as_the_smaller_set_partial_ones_as_the_rich_on
 def test_a_plan_counts_whole_steps_of_the_smaller_and_of_the_rich_set() -> None:
     scheduler = AsyncScheduler(print, print, [nn.Linear(1, 1)], 8, 4)
     for lengths, joint, partial in (((11, 7), 3, 5), ((7, 11), 3, 3), ((1, 9), 1, 1)):
-        plan = Plan.for_data(scheduler, lengths, 2)
+        plan = Plan(scheduler, lengths, 2)
         assert plan.steps == 6 * joint + 2 * partial
         assert plan.starts[1] == joint
 

@@ -213,7 +213,7 @@ def test_snapshots_take_images_of_any_sizes_with_a_vector_and_with_a_map_as_z(sp
     look = asymgan_snapshot(model, held, held)
     assert len(look.pictures) == 5
     assert all(np.isfinite(value) for value in look.figures.values())
-    kept = Plan(AsyncScheduler(print, print, [model], 4, 2), 1, 1, shown=held)
+    kept = Plan(AsyncScheduler(print, print, [model], 4, 2), (1, 1), 1, shown=held)
     kept.keep_intermediate(3, model)
     assert all(meaning(name) != LOSS for name in look.figures)
     assert letters(look.pictures).count("G translates from rich to poor") == letters(look.pictures).count("E is") == 1

@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 import torch
 from accelerate import Accelerator
-from support.report.history import LossHistory
-from support.report.logger import RunLogger
+from support.report.logger import LossHistory, RunLogger
 from support.report.page import Page, Position, Snapshot
 from support.report.progress import Progress, with_bar
 from tiny import rows, tiny

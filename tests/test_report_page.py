@@ -12,7 +12,7 @@ import torch
 from chromium import seen_in_chromium
 from PIL import Image
 from support.report import page as report
-from support.report.history import LossHistory
+from support.report.logger import LossHistory
 from support.report.page import Position, Snapshot, write_report
 from torch import Tensor
 

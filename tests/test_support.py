@@ -22,7 +22,7 @@ from support.data.digits import DigitSettings
 from support.data.files import PHOTOS
 from support.data.images import BUNDLED, DERIVE, PoorKind, bundled_photos, random_crop
 from support.data.unpaired import Domain, Unpaired, unpaired
-from support.report.history import LossHistory
+from support.report.logger import LossHistory
 from support.report.page import Position, Snapshot, write_report
 from support.report.unpaired import checkerboard
 from support.run import accelerator

@@ -96,7 +96,7 @@ def test_every_method_trains_its_own_terms_and_shows_what_it_has(
 def test_a_run_with_a_spatial_z_is_translated_with_one(tmp_path: Path, data: Path) -> None:
     asymgan.main(replace(ASYMGAN, data=data, out=tmp_path / "run", method="base", spatial=True, size=(64, 96)))
     trained = load_trained(tmp_path / "run")
-    assert (trained.generator.spatial, trained.aux_size(None), trained.size) == (True, (8, 12), 64)
+    assert (trained.generator.spatial, trained.aux_size(None), trained.crops) == (True, (8, 12), (64, 96))
     z = trained.encoder()(torch.zeros(1, 3, 64, 96))
     assert trained.generator(torch.zeros(1, 3, 64, 96), z).shape == (1, 3, 64, 96)
     assert type(load_trained(tmp_path / "run", "rich_to_poor").generator).__name__ == "ResnetGenerator"

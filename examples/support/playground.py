@@ -13,6 +13,7 @@ from torch import Tensor
 from asymkit.evaluation.images import read_image
 from support.conditions import ConditionOptions, conditions
 from support.data.tree import as_image, as_input
+from support.run.settings import sides
 from support.trained import Trained, load_trained, translator
 
 BOTH = "poor_to_rich", "rich_to_poor"
@@ -55,8 +56,7 @@ class Playground:
         if self.first.to_rich and direction is None:
             self.directions |= {name: load_trained(run, name) for name in BOTH[1:]}
         self._translators = {name: translator(each.generator, device) for name, each in self.directions.items()}
-        shown = self.first.settings.get("picture_size") or self.first.size or 256
-        self.size: int = size or (min(shown) if isinstance(shown, list) else shown)
+        self.size = size or min(sides(self.first.settings.get("picture_size") or self.first.crops or 256))
         self._encoder = encoder
         try:
             self.encodes = self.first.aux_channels > 0 and self.first.encoder(encoder) is not None
@@ -95,19 +95,12 @@ class Playground:
         trained, side = self.directions[direction], size or self.size
         picture = read_image(Path(file), side, value_range=trained.value_range(rich=not trained.to_rich))
         image = as_input(picture, trained.generator.in_channels, side, trained.derive)
-        result = self._translated(direction, image, condition if trained is self.first else None)
+        result = self._translators[direction](image, condition if trained is self.first else None)
         rebuilt = None
         for back in self.directions.keys() - {direction}:
             own = self.z(like=file, size=side) if self.directions[back].to_rich and self.encodes else None
-            rebuilt = as_image(self._translated(back, result, own))
+            rebuilt = as_image(self._translators[back](result, own))
         return Shown(as_image(image), as_image(result), rebuilt)
-
-    def _translated(self, direction: str, image: Tensor, condition: Tensor | None) -> Tensor:
-        translate = self._translators[direction]
-        device = next(translate.parameters()).device
-        with torch.inference_mode():
-            result: Tensor = translate(image.to(device), None if condition is None else condition.to(device)).cpu()
-        return result
 
 
 def dialled(z: Tensor, values: Sequence[float]) -> Tensor:

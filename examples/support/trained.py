@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import asymkit
 from asymkit.evaluation.images import ValueRange
@@ -19,14 +19,6 @@ from asymkit.weight_files import file_of, read_file
 from support.data.images import DERIVE, PoorKind
 from support.run.atomic_write import previous_of
 from support.run.settings import Size, sides
-
-GENERATORS = (
-    asymkit.ResnetGenerator,
-    asymkit.AuxGenerator,
-    asymkit.HighResGenerator,
-    asymkit.StarGenerator,
-    asymkit.PlainGenerator,
-)
 
 PUBLISHED = {
     re.compile(r"(^|\.)model\.1\.weight$"): asymkit.load_cyclegan_generator,
@@ -71,11 +63,6 @@ class Trained:
         """Size of the crops in training, in pixels; None where nothing tells."""
         size: Any = self.settings.get("size")
         return (size[0], size[1]) if isinstance(size, list) else size
-
-    @property
-    def size(self) -> int | None:
-        """Their shorter side."""
-        return None if self.crops is None else min(sides(self.crops))
 
     @property
     def aux_channels(self) -> int:
@@ -190,7 +177,7 @@ def load_trained(source: Path, direction: str | None = None) -> Trained:
     # weights do not show that z is spatial, settings of a run do
     spatial = settings.get("spatial") is True and str(direction).endswith("poor_to_rich")
     generator = _network(held, file, direction, spatial)
-    if not isinstance(generator, GENERATORS):
+    if not hasattr(generator, "to_image"):
         raise ValueError(
             f"direction: the network {direction or 'in ' + str(file)!r} is a {type(generator).__name__}, which does not "
             "translate images; give the name of a generator"
@@ -204,15 +191,31 @@ def load_trained(source: Path, direction: str | None = None) -> Trained:
     return Trained(source, held, generator, direction, settings, meaning)
 
 
-def translator(generator: nn.Module, device: str | None, tile: int | None = None) -> nn.Module:
-    """The generator for images of any size with values of 0 to 255, on the device, or on the accelerator if there is one."""
+def translator(generator: nn.Module, device: str | None, tile: int | None = None) -> Callable[..., Tensor]:
+    """Translates an image of any size with values of 0 to 255, given a condition or None; image and result are on the CPU.
+
+    Args:
+        generator: takes the image and the condition.
+        device: where it computes. None: on the accelerator, if there is one.
+        tile: side of the tiles that the image is cut into, or None.
+
+    Raises:
+        ValueError: PyTorch does not know the device.
+    """
     if tile is not None:
         generator = asymkit.Tiled(generator, tile=tile)
     chosen = device or (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu")
     try:
-        return asymkit.AnySize(generator, value_range=(0, 255)).to(chosen)
+        network = asymkit.AnySize(generator, value_range=(0, 255)).to(chosen)
     except (RuntimeError, AssertionError) as error:  # PyTorch's for names it does not know, or was built without
         raise ValueError(f"device: {device!r} cannot be used: {str(error).splitlines()[0]}") from error
+    place = torch.device("cpu") if tile else next(network.parameters()).device  # tiles are sent one by one
+
+    @torch.inference_mode()
+    def translate(image: Tensor, condition: Tensor | None) -> Tensor:
+        return network(image.to(place), None if condition is None else condition.to(place)).cpu()
+
+    return translate
 
 
 def _said(file: Path, held: Mapping[Any, Any]) -> tuple[Mapping[str, Any], Mapping[str, str]] | None:
@@ -244,7 +247,7 @@ def _check_method(source: Path, settings: Mapping[str, Any], meaning: Mapping[st
         )
 
 
-def _network(held: Mapping[Any, Any], file: Path, direction: str | None, spatial: bool) -> nn.Module:
+def _network(held: Mapping[Any, Any], file: Path, direction: str | None, spatial: bool) -> Any:
     try:
         names = list(flat_of(tree_of(held)))
         for pattern, load in PUBLISHED.items():

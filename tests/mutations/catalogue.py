@@ -859,8 +859,8 @@ EXAMPLES = [
     ),
     Mutation(
         "examples/support/run/plan.py",
-        "cls(scheduler, min(rich, poor), rich,",
-        "cls(scheduler, rich, rich,",
+        "else min(rich, poor) for phase in phases",
+        "else rich for phase in phases",
         "tests/test_async_support.py::test_a_plan_counts_whole_steps_of_the_smaller_and_of_the_rich_set",
     ),
     Mutation(
@@ -871,8 +871,8 @@ EXAMPLES = [
     ),
     Mutation(
         "examples/support/run/best_checkpoint.py",
-        "value < best if self.lowest else value > best",
-        "value > best if self.lowest else value < best",
+        "value < self.value if self.lowest else value > self.value",
+        "value > self.value if self.lowest else value < self.value",
         "tests/test_training.py::test_the_best_checkpoint_is_kept",
     ),
     Mutation(

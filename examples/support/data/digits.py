@@ -114,7 +114,7 @@ def digit_sets(settings: DigitSettings) -> tuple[DigitSet, DigitSet]:
     """
     pair: list[DigitSet]
     if settings.digits == "photos":
-        pair = [_plain_digits(settings), _photo_digits(settings)]
+        pair = [_held_out("plain", *_sklearn_digits(), settings), _photo_digits(settings)]
     else:
         other = settings.other or Path("datasets") / settings.digits
         pair = _both(partial(_mnist, settings), partial(_usps if settings.digits == "usps" else _svhn, other, settings))
@@ -254,10 +254,6 @@ def _sklearn_digits() -> tuple[NDArray[np.uint8], NDArray[Any]]:
 
     data = load_digits()
     return (data.images / 16 * 255).astype(np.uint8), data.target
-
-
-def _plain_digits(settings: DigitSettings) -> DigitSet:
-    return _held_out("plain", *_sklearn_digits(), settings)
 
 
 def _photo_digits(settings: DigitSettings) -> DigitSet:

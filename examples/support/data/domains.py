@@ -163,10 +163,8 @@ def domain_sets(
         return train, test, f"{source}; held-out crops are of the same photographs"
     if not folder.is_dir():
         raise ValueError(f"data: no folder {str(folder)!r}; expected one with a sub-folder of images for each domain")
-    folders, test_folders, left_out = domain_folders(folder)
-    files, tests = (
-        {name: image_files(path, "data", PHOTOS) for name, path in each.items()} for each in (folders, test_folders)
-    )
+    *splits, left_out = domain_folders(folder)
+    files, tests = ({name: image_files(path, "data", PHOTOS) for name, path in each.items()} for each in splits)
     broken = BrokenFiles.among(*files.values(), value_range=value_range)
     if tests:
         broken.join(BrokenFiles.among(*tests.values(), like=[files[name] for name in tests]))

@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from asymkit.evaluation.folders import ImageFiles, image_files
+from asymkit.evaluation.folders import image_files
 from asymkit.evaluation.images import ValueRange, read_image
 from support.data.files import BrokenFiles, check_has_data, in_turn
 from support.data.hands import DrawnHands, NoHandError, draw_skeleton, read_keypoints
@@ -115,8 +115,8 @@ class FilePairs(GesturePairs):
     """Another seed, another order, other crops."""
     broken: BrokenFiles
     """Files that could not be read are added to it, and the next pair taken instead."""
-    ranges: tuple[ValueRange | None, ValueRange | None]
-    """Of the values of photos and of skeletons, see :func:`asymkit.evaluation.images.read_image`."""
+    ranges: Mapping[str, ValueRange | None]
+    """Of the values of photos and, where they are images, of skeletons, see :func:`asymkit.evaluation.images.read_image`."""
     meaning: dict[str, str]
     """What the pairs are, see :class:`support.run.loader.EndlessData`."""
     shown: Literal["crop", "middle", "whole"] = "crop"
@@ -140,10 +140,10 @@ class FilePairs(GesturePairs):
         return a, b, c, d
 
     def _load(self, name: str) -> tuple[Image.Image, Image.Image]:
-        photo, path = read_image(self.photos[name], value_range=self.ranges[0]), self.skeletons[name]
+        photo, path = read_image(self.photos[name], value_range=self.ranges["photos"]), self.skeletons[name]
         if path.suffix.lower() == ".json":
             return photo, draw_skeleton(read_keypoints(path), photo.size)
-        return photo, read_image(path, value_range=self.ranges[1])
+        return photo, read_image(path, value_range=self.ranges["skeletons"])
 
 
 def gesture_pairs(
@@ -177,23 +177,21 @@ def gesture_pairs(
         also = {"value_range": value_range, "skeletons": skeletons, "pairs": pairs, "test_pairs": test_pairs}
         check_has_data(to_add(missing), **also)
         hands = DrawnHands(bundled_photos(), size, seed)
-        source = f"drawn hands over patches of the photographs {', '.join(BUNDLED)}"
-        return (
-            DrawnPairs(hands, 0, 2000),
-            DrawnPairs(hands, FRESH, 64),
-            f"{source}: skeletons and motions are known exactly",
+        source = (
+            f"drawn hands over patches of the photographs {', '.join(BUNDLED)}: skeletons and motions are known exactly"
         )
+        return DrawnPairs(hands, 0, 2000), DrawnPairs(hands, FRESH, 64), source
     if skeletons is None or pairs is None:
         raise ValueError(f"{', '.join(missing)}: photos in {str(data)!r} need {to_add(missing)} as well")
-    photo_files = image_files(data, "data", "a folder of photos")
-    photos = {path.stem: path for path in photo_files}
+    parts = {"photos": image_files(data, "data", "a folder of photos")}
+    photos = {path.stem: path for path in parts["photos"]}
     found = _json_files(skeletons)
     drawn = {path.stem.removesuffix("_keypoints"): path for path in found if _has_hand(path)}
-    masks: list[ImageFiles] = []
     if not found:
-        masks = [image_files(skeletons, "skeletons", "a folder with an image or an OpenPose JSON file for every photo")]
-        drawn = {path.stem: path for path in masks[0]}
-    broken = BrokenFiles.among(photo_files, *masks, value_range=value_range)
+        expected = "a folder with an image or an OpenPose JSON file for every photo"
+        parts["skeletons"] = image_files(skeletons, "skeletons", expected)
+        drawn = {path.stem: path for path in parts["skeletons"]}
+    broken = BrokenFiles.among(*parts.values(), value_range=value_range)
     named, tests = split_pairs(pairs, test_pairs)
     known = photos.keys() & drawn.keys()
     order = np.random.default_rng(seed).permutation(len(named))
@@ -219,12 +217,11 @@ def gesture_pairs(
     if gone := sum(pair[0] not in known or pair[1] not in known for pair in everything):
         such = ", ".join(sorted({name for pair in everything for name in pair} - known)[:3])
         source += f"; {gone} of {len(everything)} pairs left out for want of files, such as of {such}"
-    parts = {"photos": photo_files} | ({"skeletons": masks[0]} if masks else {})
     source += "".join(part.said() for part in parts.values())
-    if same := len(photo_files) - len(photos):
+    if same := len(parts["photos"]) - len(photos):
         source += f"; {same} photos left out that differ from others by their ending only"
-    ranges = photo_files.value_range, masks[0].value_range if masks else None
-    meaning = {"skeletons": "images" if masks else "OpenPose JSON", "pairs": _listed(named)}
+    ranges = {name: part.value_range for name, part in parts.items()}
+    meaning = {"skeletons": "OpenPose JSON" if found else "images", "pairs": _listed(named)}
     meaning |= ({"test pairs": _listed(tests)} if tests else {}) | values_of(parts)
     train = FilePairs(photos, drawn, kept, size, seed, broken, ranges, meaning)
     return train, replace(train, pairs=fresh, shown="whole"), source

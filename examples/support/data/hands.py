@@ -128,9 +128,8 @@ class DrawnHands:
         # the skin moves with the hand: for every pixel of the result, where it lies on the skin
         back = np.linalg.inv(turn)
         offset = centre * size - back @ (shift * size)
-        worn = skin.transform(
-            (wide, high), Image.Transform.AFFINE, (*back[0], offset[0], *back[1], offset[1]), Image.Resampling.BILINEAR
-        )
+        affine = *back[0], offset[0], *back[1], offset[1]
+        worn = skin.transform((wide, high), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
         result = Image.composite(worn, Image.fromarray(np.ascontiguousarray(background)), mask)
         return np.asarray(result), np.asarray(draw_skeleton(points, (wide, high)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -158,9 +158,8 @@ class Unpaired(Dataset[tuple[Tensor, Tensor]]):
         known = len(broken)
         rich, poor = (in_batches(domain.whole(count, min(sides(size)))) for domain in self.test)
         if len(broken) > known:
-            warnings.warn(
-                f"data: {len(broken)} test images cannot be read and are skipped:\n{listed(broken)}", stacklevel=2
-            )
+            message = f"data: {len(broken)} test images cannot be read and are skipped:\n{listed(broken)}"
+            warnings.warn(message, stacklevel=2)
         return HeldOut(rich, poor)
 
 
@@ -192,17 +191,15 @@ def unpaired(
     if folder is None:
         check_has_data(side_by_side=side_by_side, value_range=value_range)
         name = f"the photographs {', '.join(BUNDLED)}"
-        return _derived(bundled_photos(), poor, size, seed, name, BrokenFiles(), {"rich domain": name})
+        return _derived(Domain(bundled_photos(), 2.5), poor, size, seed, name, {"rich domain": name})
     names, tests = _folders(folder, side_by_side)
-    files = [image_files(folder / name, "data", PHOTOS) for name in names]
-    test_files = [image_files(folder / name, "data", PHOTOS) for name in tests]
+    files, test_files = ([image_files(folder / name, "data", PHOTOS) for name in each] for each in (names, tests))
     broken = BrokenFiles.among(*files, value_range=value_range)
     said = "".join(part.said() for part in files)
     if len(names) == 1 and not side_by_side:
+        name, rich = f"the {len(files[0])} photos in {folder.name}", Domain(files[0], 2.5, broken=broken)
         meaning = {"rich domain": "photos of one folder"} | values_of({"photos": files[0]})
-        data, source = _derived(
-            files[0], poor, size, seed, f"the {len(files[0])} photos in {folder.name}", broken, meaning
-        )
+        data, source = _derived(rich, poor, size, seed, name, meaning)
         return data, source + said
     if side_by_side:
         _check_wide(files[0], broken)
@@ -253,10 +250,9 @@ def _folders(folder: Path, side_by_side: bool) -> tuple[list[str], list[str]]:
 
 def _domains(files: Sequence[ImageFiles], rich: Side, zoom: float, broken: BrokenFiles) -> tuple[Domain, Domain]:
     """The rich and the poor domain of files of A and of B, or of files that show A on the left and B on the right."""
-    halves: list[Half | None] = [None, None] if len(files) == 2 else ["left", "right"]
-    a, b = (
-        Domain(part, zoom, half=half, broken=broken) for part, half in zip([files[0], files[-1]], halves, strict=True)
-    )
+    a, b = (Domain(part, zoom, broken=broken) for part in (files[0], files[-1]))
+    if len(files) == 1:
+        a.half, b.half = "left", "right"
     return (a, b) if rich == "A" else (b, a)
 
 
@@ -271,22 +267,15 @@ def _check_wide(files: ImageFiles, broken: BrokenFiles) -> None:
 
 def values_of(parts: Mapping[str, ImageFiles]) -> dict[str, str]:
     """How the values of some files are read, for what a data set means."""
-    return {
-        f"value range of {name} (--value-range)": files.applied or "that of 8 bits" for name, files in parts.items()
-    }
+    return {f"value range of {name} (--value-range)": part.applied or "that of 8 bits" for name, part in parts.items()}
 
 
 def _derived(
-    photos: Sequence[Image.Image] | ImageFiles,
-    poor: PoorKind,
-    size: Size,
-    seed: int,
-    name: str,
-    broken: BrokenFiles,
-    meaning: dict[str, str],
+    rich: Domain, poor: PoorKind, size: Size, seed: int, name: str, meaning: dict[str, str]
 ) -> tuple[Unpaired, str]:
     """Both domains are made of the same photos."""
-    rich, other = (Domain(photos, 2.5, derive, broken=broken) for derive in (None, DERIVE[poor]))
     source = f"rich: random crops of {name}; poor: {poor}, derived from other crops of them; {size_text(size)} pixels in training"
     meaning = meaning | {"poor domain": f"{poor}, derived from photos"}
-    return Unpaired(rich, other, size, (max(400, len(photos)),) * 2, seed, meaning), source + NO_TEST
+    samples = max(400, len(rich.images))
+    data = Unpaired(rich, replace(rich, derive=DERIVE[poor]), size, (samples, samples), seed, meaning)
+    return data, source + NO_TEST

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from asymkit import AnySize
 from asymkit.objectives.asymmetricgan.unsupervised import Translators
 from support.data.domains import Images
+from support.data.held_out import in_batches
 from support.run.rng import seeded, seeded_inference
 
 
@@ -54,21 +54,11 @@ def accuracy(classifier: nn.Module, images: Tensor, labels: Tensor, batch: int =
 
 def each_image(network: nn.Module, images: Sequence[Tensor], labels: Sequence[int]) -> list[Tensor]:
     """What a generator makes of images (C, H, W) of any sizes, each with its label."""
-    made: dict[int, Tensor] = {}
+    made: list[Tensor] = []
     padded = AnySize(network, getattr(network, "multiple", 1))
-    for numbers in _of_one_size(images):
-        together = torch.stack([images[number] for number in numbers])
-        wanted = torch.tensor([labels[number] for number in numbers], device=together.device)
-        made |= zip(numbers, padded(together, wanted), strict=True)
-    return [made[number] for number in range(len(images))]
-
-
-def _of_one_size(images: Sequence[Tensor], batch: int = 32) -> list[list[int]]:
-    """Batches, as the numbers of images of one size."""
-    alike: defaultdict[torch.Size, list[int]] = defaultdict(list)
-    for number, image in enumerate(images):
-        alike[image.shape].append(number)
-    return [numbers[first : first + batch] for numbers in alike.values() for first in range(0, len(numbers), batch)]
+    for batch in in_batches(images):
+        made += padded(batch, torch.tensor(labels[len(made) :][: len(batch)], device=batch.device))
+    return made
 
 
 @seeded_inference()
@@ -85,8 +75,7 @@ def domain_accuracy(classifier: nn.Module, model: Translators, images: Images) -
     """
 
     def share(found: Sequence[Tensor], domain: int) -> float:
-        batches = (torch.stack([found[number] for number in numbers]) for numbers in _of_one_size(found))
-        return torch.cat([classifier(batch).argmax(1) == domain for batch in batches]).float().mean().item()
+        return torch.cat([classifier(batch).argmax(1) == domain for batch in in_batches(found)]).float().mean().item()
 
     translated = []
     for target in range(len(images)):

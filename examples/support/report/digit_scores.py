@@ -52,9 +52,8 @@ def compare(settings: Settings, variants: Mapping[str, str], train: Train[Settin
     untranslated = dict(zip(directions, shares, strict=True))
     for direction, share in untranslated.items():
         say(f"{'not translated':<15} {direction:<18} {share:.3f}")
-    scores: dict[str, dict[str, list[float]]] = {}
-    for variant in variants:
-        found = scores.setdefault(variant, {direction: [] for direction in directions})
+    scores = {variant: {direction: list[float]() for direction in directions} for variant in variants}
+    for variant, found in scores.items():
         for seed in range(settings.seed, settings.seed + settings.seeds):
             out = settings.out / f"{variant}-{seed}"
             begun = settings.resume and (out / "checkpoint.pt").exists()
@@ -69,10 +68,8 @@ def compare(settings: Settings, variants: Mapping[str, str], train: Train[Settin
         return
     for variant, found in scores.items():
         for direction, each in found.items():
-            spread, all_of_them = (
-                f" ± {stdev(each):.3f}" if len(each) > 1 else "",
-                ", ".join(f"{share:.3f}" for share in each),
-            )
+            spread = f" ± {stdev(each):.3f}" if len(each) > 1 else ""
+            all_of_them = ", ".join(f"{share:.3f}" for share in each)
             say(f"{variants[variant]:<15} {direction:<18} {mean(each):.3f}{spread}   ({all_of_them})")
     if main:
         results = {"real": real, "untranslated": untranslated, "translated": scores}

@@ -50,10 +50,8 @@ class Health:
         """New warnings from the figures of a report."""
         diversity = figures.get("z_diversity", math.inf)
         self._alike = self._alike + 1 if diversity < SAME else 0
-        message = (
-            f"z_diversity is {diversity:.2g} at step {step}: images for different z are nearly the same; z has been "
-        )
-        message += "forgotten, or not been learned yet; raise the weight of its reconstruction"
+        message = f"z_diversity is {diversity:.2g} at step {step}: images for different z are nearly the same; z has "
+        message += "been forgotten, or not been learned yet; raise the weight of its reconstruction"
         return self._once("z_diversity", message, self._alike >= 2)  # first weights hardly let z through
 
     def waiting(self, share: float) -> list[str]:

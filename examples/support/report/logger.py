@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 import warnings
+from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
+from torch import Tensor
 
 from support.report.health import Health
-from support.report.history import LossHistory
 from support.report.page import Page, Position, write_report
 from support.report.progress import Progress
 from support.report.tracker import RunTracker
@@ -26,6 +29,27 @@ DISCRIMINATOR = "discriminator_"
 
 SHOWN = 4
 """The generators' losses for which there is room beside the progress bar, adversarial ones last: they tell least."""
+
+
+class LossHistory:
+    """Every logged loss with its step; part of checkpoints, so that a resumed run has the curves of what it goes on from."""
+
+    def __init__(self) -> None:
+        self._points: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
+
+    def add(self, step: int, losses: Mapping[str, float]) -> None:
+        """The losses of a step; other steps may have other ones."""
+        for name, value in losses.items():
+            self._points[name].extend((step, value))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Steps and values by the name of the loss, (N, 2), float64."""
+        return {name: torch.tensor(points, dtype=torch.float64).view(-1, 2) for name, points in self._points.items()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Take over those of a checkpoint."""
+        self._points.clear()
+        self._points.update({name: array("d", points.flatten().tolist()) for name, points in state.items()})
 
 
 class RunLogger:
@@ -84,27 +108,16 @@ class RunLogger:
             figures: about the run; the page adds those about the model.
             partial: first and last steps of partial phases.
         """
-        step = position.step
+        step, folder, page = position.step, self.settings.folder, self.page
         with self._warn_of(f"the report of step {step}", Exception):
-            snapshot = self.page.snapshot(self.model)
+            snapshot = page.snapshot(self.model)
             self.warn(self.health.figures(step, snapshot.figures))
             self.warn(self.health.output(output_errors()))
             with self._warn_of(f"best.pt of step {step}"):
                 self.best.update(snapshot.figures, step, checkpoint)
             found, settings = list(self.health.warnings.values()), as_plain(self.settings)
             metrics, curves = dict(figures) | self._latest, self.history.state_dict()
-            write_report(
-                self.settings.folder,
-                self.page.title,
-                snapshot,
-                position,
-                metrics,
-                settings,
-                self.page.notes,
-                found,
-                partial,
-                curves,
-            )
+            write_report(folder, page.title, snapshot, position, metrics, settings, page.notes, found, partial, curves)
             images = {caption.split(":")[0]: grid.clamp(0, 1)[None] for caption, grid in snapshot.pictures.items()}
             self._track(step, lambda: self.tracker.log(_grouped("figures", snapshot.figures), step))
             self._track(step, lambda: self.tracker.log_images(images, step))
@@ -121,7 +134,8 @@ class RunLogger:
                 warnings.warn(warning, stacklevel=3)
 
     def _track(self, step: int | None, write: Callable[[], None]) -> None:
-        with self._warn_of(f"the log of {self.tracker.name}" + ("" if step is None else f" at step {step}"), Exception):
+        at = "" if step is None else f" at step {step}"
+        with self._warn_of(f"the log of {self.tracker.name}{at}", Exception):
             try:
                 write()
             except Exception:

@@ -111,10 +111,8 @@ def write_report(
         _keep(folder, number, position, shown)
         figures.append(_figure(caption, frames, len(frames) - 1, picture.shape[2]))
     for caption, grids in snapshot.slides.items():
-        places = [
-            (f"{i / max(1, len(grids) - 1):.0%}", _encoded(_for_page(grid), "WEBP"), "webp")
-            for i, grid in enumerate(grids)
-        ]
+        last = max(1, len(grids) - 1)
+        places = [(f"{i / last:.0%}", _encoded(_for_page(grid), "WEBP"), "webp") for i, grid in enumerate(grids)]
         figures.append(_figure(caption, places, 0, grids[0].shape[2]))
     metrics = dict(snapshot.figures) | dict(metrics)
     write_json(folder / "metrics.json", metrics)
@@ -130,8 +128,8 @@ def write_report(
         pictures="".join(figures),
         shaded="<p>Shaded: partial phases, in which the easy direction is frozen.</p>" if partial else "",
         curves=_img("loss curves", plot, "png"),
-        metrics=_table(metrics, [meaning(name) for name in metrics]),
-        settings=_table(settings, [""] * len(settings)),
+        metrics=_table(metrics, meaning),
+        settings=_table(settings),
     )
     report = folder / "report.html"
     write_atomic(report, page.encode(errors="backslashreplace"))
@@ -200,9 +198,8 @@ def _figure(caption: str, frames: Sequence[tuple[str, bytes, str]], shown: int, 
 
 def _versions() -> str:
     count = torch.get_num_threads()
-    device = (
-        torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {count} thread{'s' if count > 1 else ''}"
-    )
+    cpu = f"CPU, {count} thread{'s' if count > 1 else ''}"
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu
     return f"asymkit {asymkit.__version__}, torch {torch.__version__}, Python {platform.python_version()}, {device}"
 
 
@@ -236,10 +233,10 @@ def _img(alt: str, data: bytes, kind: str, style: str = "", hidden: bool = False
     return f'<img class="{style}" alt="{html.escape(alt)}"{" hidden" if hidden else ""} src="{source}">'
 
 
-def _table(values: Mapping[str, object], meanings: Sequence[str]) -> str:
+def _table(values: Mapping[str, object], explain: Callable[[str], str] | None = None) -> str:
     rows = []
-    for (name, value), said in zip(values.items(), meanings, strict=True):
+    for name, value in values.items():
         shown = f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))
-        about = f"<td>{html.escape(said)}</td>" if said else ""
+        about = f"<td>{html.escape(explain(name))}</td>" if explain else ""
         rows.append(f'<tr><td>{html.escape(name)}</td><td class="value">{shown}</td>{about}</tr>')
     return "".join(rows)

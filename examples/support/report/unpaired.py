@@ -53,18 +53,15 @@ def asymgan_pictures(model: Translators, shown: HeldOut, rows: int = 6, columns:
     samples = torch.randn(columns, *codes[0].shape).to(codes[0])
     start, end = _far_apart(codes[0])
     corner = torch.ones(3, 1, 1)
+    sampled = _rows(model, y, lambda y: [y, *_each(model, y, samples)])
+    encoded = _rows(model, y, lambda y: [y, *_each(model, y, codes)])
+    line = _rows(model, y, lambda y: [y, *_line(model, y, start, end, columns)])
     return {
         "Rich → poor → rich: x, G(x), F(G(x), E(x))": grid(_rows(model, x, lambda x: _rich_cycle(model, x))),
         "Poor → rich → poor: y, F(y, z), G(F(y, z))": grid(_rows(model, y, lambda y: _poor_cycle(model, y)[:3])),
-        "Sampled z: y, then F(y, z), one z to a column": grid(
-            _rows(model, y, lambda y: [y, *_each(model, y, samples)])
-        ),
-        "Encoded z: y, then F(y, E(x)) in the manner of the photo x above": grid(
-            [[corner, *references], *_rows(model, y, lambda y: [y, *_each(model, y, codes)])]
-        ),
-        "Interpolation: y, then F(y, z) for z going from one sample to the one farthest from it": grid(
-            _rows(model, y, lambda y: [y, *_line(model, y, start, end, columns)])
-        ),
+        "Sampled z: y, then F(y, z), one z to a column": grid(sampled),
+        "Encoded z: y, then F(y, E(x)) in the manner of the photo x above": grid([[corner, *references], *encoded]),
+        "Interpolation: y, then F(y, z) for z going from one sample to the one farthest from it": grid(line),
     }
 
 

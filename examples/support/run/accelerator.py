@@ -37,9 +37,8 @@ def create_accelerator(settings: RunSettings) -> Accelerator:
     if precision == "auto":
         precision = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "no"
     ddp = DistributedDataParallelKwargs(find_unused_parameters=True)
-    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
     # torchrun does not say that its processes are to train on CPUs, and without a word each would train alone
-    cpu = several and not torch.accelerator.is_available()
+    cpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
     check_tracker(settings.tracker)
     tracker = None if settings.tracker == "none" else settings.tracker
     accelerator = Accelerator(

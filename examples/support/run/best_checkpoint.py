@@ -45,14 +45,12 @@ class BestCheckpoint:
         Raises:
             OSError: no room, no permission.
         """
-        value = math.nan if self.name is None else figures[self.name]
-        worst = math.inf if self.lowest else -math.inf
-        best = worst if self.value is None else self.value
-        if not math.isfinite(value) or not (value < best if self.lowest else value > best):
+        if self.name is None or not math.isfinite(value := figures[self.name]):
             return
+        if self.value is not None and not (value < self.value if self.lowest else value > self.value):
+            return
+        best = self.folder / "best.pt"
         with checkpoint.open("rb") as source:
-            write_with_checksum(
-                self.folder / "best.pt", lambda file: shutil.copyfileobj(source, file), keep_previous=False
-            )
+            write_with_checksum(best, lambda file: shutil.copyfileobj(source, file), keep_previous=False)
         self.value = value
         write_json(self.folder / "best.json", {"figure": self.name, "value": value, "step": step})

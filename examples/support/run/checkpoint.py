@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 import torch
 
@@ -22,14 +22,6 @@ class Stateful(Protocol):
 
     def load_state_dict(self, state: Any) -> Any:
         """Take it back."""
-
-
-@runtime_checkable
-class ImageBuffer(Protocol):
-    """A part that holds images, such as an image pool."""
-
-    def forget_nonfinite(self) -> None:
-        """Drop images that hold NaN or infinity."""
 
 
 VERSION = 4
@@ -56,10 +48,9 @@ def save_checkpoint(
     Raises:
         OSError: it could not be written; the earlier ones are untouched.
     """
-    run = {"version": VERSION, "step": step, "seconds": seconds, "samples": samples, "random": rng_states()}
-    run |= {"settings": dict(settings or {}), "threads": torch.get_num_threads()}
-    states = run | {"parts": {name: part.state_dict() for name, part in parts.items()}}
-
+    states = {"version": VERSION, "step": step, "seconds": seconds, "samples": samples, "random": rng_states()}
+    states |= {"settings": dict(settings or {}), "threads": torch.get_num_threads()}
+    states["parts"] = {name: part.state_dict() for name, part in parts.items()}
     write_with_checksum(path, lambda file: torch.save(states, file))
 
 
@@ -126,9 +117,8 @@ def _newest(path: Path) -> tuple[dict[str, Any], Path]:
         if saved.get("version", 1) > VERSION:
             raise ValueError(f"resume: {str(candidate)!r} was written by a newer asymkit; upgrade to go on with it")
         if damaged:
-            warnings.warn(
-                f"resume: {'; '.join(damaged)}; going on from the one before, step {saved['step']}", stacklevel=3
-            )
+            said = f"resume: {'; '.join(damaged)}; going on from the one before, step {saved['step']}"
+            warnings.warn(said, stacklevel=3)
         return saved, candidate
     if damaged:
         raise ValueError(f"resume: {'; '.join(damaged)}")

@@ -81,9 +81,8 @@ class DryRun:
         """
         loading = self._loading(settings)
         steps, whole = self.estimate(loading, settings.report_every)
-        limit = (
-            f"; --minutes {settings.minutes:g} ends it before" if 60 * (settings.minutes or math.inf) < steps else ""
-        )
+        ends_before = settings.minutes is not None and 60 * settings.minutes < steps
+        limit = f"; --minutes {settings.minutes:g} ends it before" if ends_before else ""
         each = ", ".join(f"{seconds:.3g} s a {f'{kind} step'.strip()}" for kind, seconds in self._seconds.items())
         self.accelerator.print(
             f"dry run: {len(self.steps)} steps, a checkpoint and a report: {folder / 'report.html'}\n"

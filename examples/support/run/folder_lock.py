@@ -31,9 +31,8 @@ def lock_folder(folder: Path) -> None:
         raise ValueError(
             f"out: process {other} is training in {str(folder)!r}; wait for it, or give another --out"
         ) from None
-    (folder / PROCESS).write_text(
-        str(os.getpid()), encoding="utf-8"
-    )  # beside it: Windows lets nobody read a locked file
+    # beside it: Windows lets nobody read a locked file
+    (folder / PROCESS).write_text(str(os.getpid()), encoding="utf-8")
     _locks[_inode(path)] = lock
 
 

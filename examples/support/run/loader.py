@@ -70,17 +70,6 @@ class BatchLoader:
         Raises:
             ValueError: a worker died.
         """
-        others = set(active_children())
-        loaded = self._loaded(first, after)  # a name, so that it is not closed before its workers are ended below
-        try:
-            for batch in loaded:  # noqa: UP028  "yield from" would close it first
-                yield batch
-        except (GeneratorExit, LoadingInterrupted):
-            for worker in set(active_children()) - others:
-                worker.kill()  # it may hang, each would be waited for, and a disk that hangs lets nothing else through
-            raise
-
-    def _loaded(self, first: int, after: int) -> Iterator[Any]:
         loader: DataLoader[Any] = DataLoader(
             _WithBroken(self.data),  # type: ignore[arg-type]  # a map without a length, which a sampler makes unnecessary
             self.batch,
@@ -91,23 +80,30 @@ class BatchLoader:
             worker_init_fn=begin_worker,
             generator=torch.Generator(),  # its own, so that loading disturbs nothing
         )
-        batches = iter(self.accelerator.prepare(loader))
-        while True:
-            try:
+        others = set(active_children())
+        try:
+            loaded = iter(
+                self.accelerator.prepare(loader)
+            )  # a name, so that it is not closed before its workers are ended
+            while True:
                 with _sigchld_kept():
-                    batch, found = next(batches)
-            except StopIteration:
-                return
-            # what it has loaded is fetched from the one that loaded it, which then may not be there either
-            except (RuntimeError, ConnectionError, EOFError) as error:
-                if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
-                    raise
-                raise ValueError(
-                    f"data: a process that loads images died ({error or type(error).__name__}); often memory ran out: take "
-                    "fewer --workers"
-                ) from error
-            self.data.broken.found |= found
-            yield batch
+                    batch, found = next(loaded)
+                self.data.broken.found |= found
+                yield batch
+        except StopIteration:
+            return
+        except (GeneratorExit, LoadingInterrupted):
+            for worker in set(active_children()) - others:
+                worker.kill()  # it may hang, each would be waited for, and a disk that hangs lets nothing else through
+            raise
+        # what it has loaded is fetched from the one that loaded it, which then may not be there either
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            if isinstance(error, RuntimeError) and "DataLoader worker (pid" not in str(error):
+                raise
+            raise ValueError(
+                f"data: a process that loads images died ({error or type(error).__name__}); often memory ran out: take "
+                "fewer --workers"
+            ) from error
 
     def report_broken(self) -> None:
         """Put together what all processes have found, list it and warn of it; all of them have to call this.
@@ -159,13 +155,11 @@ class BatchLoader:
         if (state["count"], state["names"]) != (broken.total, broken.names):
             problem = f"the files are not those of before, {state['count']} then and {broken.total} now"
         else:
-            if not _alike(state.get("shown", self._shown), self._shown):
-                problem = (
-                    "files of the same names look otherwise than before; they were replaced or mended, or another "
-                )
-                problem += "version of a library reads them differently"
             broken.recall(state["broken"])
             self._reported |= broken.found.keys() & state["broken"].keys()
+            if not _alike(state.get("shown", self._shown), self._shown):
+                problem = "files of the same names look otherwise than before; they were replaced or mended, or "
+                problem += "another version of a library reads them differently"
         if problem is not None:
             warnings.warn(f"resume: {problem}; the run goes on with these", stacklevel=4)
 

@@ -58,8 +58,8 @@ class Plan:
 
     Args:
         scheduler: says which epochs are joint.
-        joint: steps of a joint epoch, the smaller set's samples.
-        partial: steps of a partial one, the rich set's samples.
+        lengths: samples of the rich and of the poor set; a joint epoch has those of the smaller, a partial one those of the rich.
+        batch: samples that all processes together take for a step.
         asynchronous: False for a baseline, all of whose steps are joint, in epochs of the same lengths.
         shown: images whose translations at the end of every phase are kept.
         easy_alone: joint steps after the first half of the epochs train the easy direction alone [Async-GAN Fig. 9].
@@ -68,31 +68,18 @@ class Plan:
     def __init__(
         self,
         scheduler: AsyncScheduler,
-        joint: int,
-        partial: int,
-        asynchronous: bool = True,
-        shown: HeldOut | None = None,
-        easy_alone: bool = False,
-    ) -> None:
-        self.scheduler, self.asynchronous, self.easy_alone = scheduler, asynchronous, easy_alone
-        phases = [scheduler.phase(epoch) for epoch in range(scheduler.total_epochs)]
-        self.starts = [0, *accumulate(partial if phase == "partial" else joint for phase in phases)]
-        self.steps = self.starts[-1]
-        self.intermediate = IntermediateImages(shown)
-
-    @classmethod
-    def for_data(
-        cls,
-        scheduler: AsyncScheduler,
         lengths: tuple[int, int],
         batch: int,
         asynchronous: bool = True,
         shown: HeldOut | None = None,
         easy_alone: bool = False,
-    ) -> Plan:
-        """The plan for sets of so many rich and poor samples, and so many samples to a step of all processes."""
+    ) -> None:
+        self.scheduler, self.asynchronous, self.easy_alone = scheduler, asynchronous, easy_alone
         rich, poor = (max(1, length // batch) for length in lengths)
-        return cls(scheduler, min(rich, poor), rich, asynchronous, shown, easy_alone)
+        phases = [scheduler.phase(epoch) for epoch in range(scheduler.total_epochs)]
+        self.starts = [0, *accumulate(rich if phase == "partial" else min(rich, poor) for phase in phases)]
+        self.steps = self.starts[-1]
+        self.intermediate = IntermediateImages(shown)
 
     def note(self) -> str:
         """The plan as a sentence, for a report."""
@@ -123,9 +110,9 @@ class Plan:
 
     def ends_phase(self, step: int) -> bool:
         """Is this the last step before the phase changes, or the last of all?"""
-        if step + 1 == self.steps:
-            return True
-        return self.scheduler.phase(self.epoch(step)) != self.scheduler.phase(self.epoch(step + 1))
+        return step + 1 == self.steps or self.scheduler.phase(self.epoch(step)) != self.scheduler.phase(
+            self.epoch(step + 1)
+        )
 
     def keep_intermediate(self, step: int, model: Any) -> None:
         """If the step is the last one of its phase, keep what a model, by ``to_poor`` and ``to_rich``, makes of images."""
@@ -140,13 +127,10 @@ class Plan:
     def partial_spans(self, steps: int) -> list[tuple[int, int]]:
         """First and last steps of the partial phases among the first ``steps``, joined where they touch."""
         spans: list[tuple[int, int]] = []
-        if not self.asynchronous:
-            return spans
-        for epoch, (first, after) in enumerate(pairwise(self.starts)):
-            if first >= steps or self.scheduler.phase(epoch) == "joint":
-                continue
-            begin = spans.pop()[0] if spans and spans[-1][1] == first else first
-            spans.append((begin, min(after, steps)))
+        for first, after in pairwise(self.starts):
+            if first < steps and self.phase(first) == "partial":
+                begin = spans.pop()[0] if spans and spans[-1][1] == first else first
+                spans.append((begin, min(after, steps)))
         return spans
 
 

@@ -18,26 +18,22 @@ def rng_states() -> dict[str, Any]:
     """All of them, in types that are safe to load."""
     name, keys, place, has_gauss, gauss = np.random.get_state()  # noqa: NPY002  what libraries draw from
     version, words, gauss_next = random.getstate()
-    states: dict[str, Any] = {"cpu": torch.get_rng_state()}
-    states["numpy"] = [str(name), torch.from_numpy(np.asarray(keys).astype(np.int64)), place, has_gauss, gauss]
-    states["python"] = [version, list(words), gauss_next]
-    if torch.accelerator.is_available():
-        device, module = _accelerator()
-        states[device] = module.get_rng_state()
-    return states
+    return {
+        "cpu": torch.get_rng_state(),
+        "numpy": [str(name), torch.from_numpy(np.asarray(keys).astype(np.int64)), place, has_gauss, gauss],
+        "python": [version, list(words), gauss_next],
+        **{device: module.get_rng_state() for device, module in _accelerators().items()},
+    }
 
 
 def set_rng_states(states: Mapping[str, Any]) -> None:
-    """Take over states of :func:`rng_states`; those that are missing, or of another accelerator, stay as they are."""
+    """Take over states of :func:`rng_states`; that of an accelerator which they are not of stays as it is."""
     torch.set_rng_state(states["cpu"])
-    if "numpy" in states:
-        name, keys, place, has_gauss, gauss = states["numpy"]
-        np.random.set_state((name, keys.numpy().astype(np.uint32), place, has_gauss, gauss))  # noqa: NPY002
-    if "python" in states:
-        version, words, gauss_next = states["python"]
-        random.setstate((version, tuple(words), gauss_next))
-    if torch.accelerator.is_available():
-        device, module = _accelerator()
+    name, keys, place, has_gauss, gauss = states["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), place, has_gauss, gauss))  # noqa: NPY002
+    version, words, gauss_next = states["python"]
+    random.setstate((version, tuple(words), gauss_next))
+    for device, module in _accelerators().items():
         if device in states:
             module.set_rng_state(states[device])
 
@@ -53,14 +49,13 @@ def seeded(seed: int) -> Iterator[None]:
         set_rng_states(states)
 
 
-def _accelerator() -> tuple[str, Any]:
-    """Its type, e.g. "cuda", "xpu" or "mps", and PyTorch's module of it, whose functions mean the current device.
+def _accelerators() -> dict[str, Any]:
+    """PyTorch's module of the accelerator, whose functions mean the current device, by its type, e.g. "cuda"; or none.
 
     torch.random.fork_rng gives them the number of a device, which torch.mps does not take.
     """
-    device = torch.accelerator.current_accelerator()
-    assert device is not None
-    return device.type, torch.get_device_module(device)
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return {} if device is None else {device.type: torch.get_device_module(device)}
 
 
 @contextmanager

@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from asymkit import CapturedStep, StepGuard
-from support.report.history import LossHistory
-from support.report.logger import DISCRIMINATOR, RunLogger
+from asymkit import CapturedStep, ImagePool, ImagePools, StepGuard
+from support.report.logger import DISCRIMINATOR, LossHistory, RunLogger
 from support.report.page import Page, Position
 from support.run.accelerator import create_accelerator
-from support.run.checkpoint import ImageBuffer, Stateful, load_checkpoint, save_checkpoint
+from support.run.checkpoint import Stateful, load_checkpoint, save_checkpoint
 from support.run.command import open_run, write_settings
 from support.run.dry_run import DryRun
 from support.run.ema import MovingAverage
@@ -151,11 +150,10 @@ class Run:
         # what the data mean is compared first: it says more than that weights do not fit
         self.states = {"data": self._loader, **self.states, "average": self._ema, "losses": self._history}
         self.states |= {} if plan is None else {"intermediate": plan.intermediate}
+        process, processes = self.accelerator.process_index, self.accelerator.num_processes
         if settings.resume:
-            self.step, self.seconds = load_checkpoint(
-                self._checkpoint, self.states, self.samples_per_step, self.accelerator.process_index
-            )
-        processes, epoch = self.accelerator.num_processes, None if plan else data.epoch
+            self.step, self.seconds = load_checkpoint(self._checkpoint, self.states, self.samples_per_step, process)
+        epoch = None if plan else data.epoch
         self.accelerator.print("\n".join([*page.notes, *summary(settings, self._steps, epoch, processes, self.device)]))
         kind = kind or (plan.kind if plan else lambda _: "")
         self._dry = DryRun(self.accelerator, data, kind, self._steps) if settings.dry_run else None
@@ -196,7 +194,7 @@ class Run:
                 yield batch
             self._end(monotonic() - before)
             before = monotonic()
-            if self.step % LOG_EVERY == 1 or LOG_EVERY == 1 or self._dry is not None:
+            if (self.step - 1) % LOG_EVERY == 0 or self._dry is not None:
                 self.logger.losses(self.step, done, {name: value.item() for name, value in self._means.items()})
             if self.step % self.settings.report_every == 0 and self._dry is None:
                 self._save()
@@ -259,7 +257,7 @@ class Run:
         if skipped > self._skipped:
             self._skipped = skipped
             for state in self.states.values():
-                if isinstance(state, ImageBuffer):
+                if isinstance(state, ImagePool | ImagePools):
                     state.forget_nonfinite()
 
     def _end(self, seconds: float) -> None:

@@ -100,13 +100,11 @@ class RunSettings:
         return self.batch * self.width * math.prod(sides(self.size))
 
     def __post_init__(self) -> None:
-        self.check_integers("epochs", "batch", "width", "report_every", "accumulate", "skips")
+        self.check_integers("epochs", "batch", "width", "report_every", "accumulate", "skips", "threads")
         if self.graph and self.accumulate > 1:
             raise ValueError(f"graph: a CUDA graph holds a step of one batch, got accumulate={self.accumulate}")
         if self.dry_run and self.resume:
             raise ValueError("dry_run: takes its steps from the beginning; leave out --resume")
-        if self.threads is not None:
-            at_least("threads", self.threads)
         at_least("workers", self.workers, least=0)
         at_least("seed", self.seed, least=0, most=MOST_SEED)
         self.check_side("size", least=16)

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from support.run.settings import Size
 
@@ -48,10 +47,10 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
 
     converter = Converter(forbid_extra_keys=True)
     converter.register_structure_hook(Path, lambda value, _: Path(value))
-    for plain, accepted in ((bool, bool), (int, int), (float, int | float), (str, str)):
-        converter.register_structure_hook(plain, partial(_strictly, accepted))
-    for optional, kinds in ((False, Size), (True, Size | None)):
-        converter.register_structure_hook(kinds, partial(_size, optional))
+    for plain in (bool, int, float, str):
+        converter.register_structure_hook(plain, _strictly)
+    for size in (Size, Size | None):
+        converter.register_structure_hook(size, _size)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(values, dict):
@@ -64,21 +63,21 @@ def read_settings(path: Path, kind: type[Settings]) -> Settings:
         raise ValueError(f"settings: {str(path)!r} is damaged or of another example: {problems}") from error
 
 
-def _strictly(accepted: Any, value: object, wanted: type) -> Any:
+def _strictly(value: Any, wanted: type) -> Any:
     """A value that is of the wanted kind already, so that no "no" becomes True and no 4.9 becomes 4."""
+    accepted: Any = (int, float) if wanted is float else wanted
     if not isinstance(value, accepted) or (isinstance(value, bool) and wanted is not bool):
         raise ValueError(f"expected {wanted.__name__}, got {value!r}")
     return float(value) if wanted is float else value
 
 
-def _size(optional: bool, value: Any, _wanted: Any) -> Size | None:
-    """A size in images, which JSON holds as an integer or a list of two."""
-    if value is None and optional:
-        return None
-    numbers = value if isinstance(value, list) and len(value) == 2 else [value]
-    if not all(type(number) is int for number in numbers):
-        raise ValueError(f"expected an integer, or height and width, got {value!r}")
-    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+def _size(value: Any, wanted: Any) -> Size | None:
+    """A size of images, which JSON holds as an integer or a list of two, or as null where it may be None."""
+    if type(value) is int or (value is None and type(None) in get_args(wanted)):
+        return value
+    if isinstance(value, list) and [type(side) for side in value] == [int, int]:
+        return value[0], value[1]
+    raise ValueError(f"expected an integer, or height and width, got {value!r}")
 
 
 def options(
