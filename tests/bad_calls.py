@@ -610,7 +610,7 @@ def asymmetricgan_entries() -> Iterator[tuple[str, Case]]:
     detached = {"cycles": exactly(cycles.detach())}
     yield f"{place}.supervised.discriminator_terms", Case(supervised.discriminator_terms, terms | detached)
     dual = asymkit.DualGenerator.preset("S2", domains=3, width=4)
-    given = {"dual": exactly(dual), "identity": FLAG, "reconstruction": FLAG}
+    given = {"dual": exactly(dual), "identity": FLAG, "reconstruction": FLAG, "way_back": FLAG}
     yield f"{place}.unsupervised.Translators", Case(unsupervised.Translators, given)
     model = unsupervised.Translators(dual)
     own = {

@@ -92,7 +92,7 @@ def test_unsupervised_terms_are_the_equations(cycle: unsupervised.Cycle) -> None
     assert cycle.same_x is not None
     assert cycle.same_y is not None
     torch.testing.assert_close(terms["identity"], mean_l1(cycle.same_x, cycle.x) + mean_l1(cycle.same_y, cycle.y))
-    assert terms.keys() | {"penalty"} == vars(unsupervised.Weights()).keys()
+    assert terms.keys() | {"penalty", "way_back"} == vars(unsupervised.Weights()).keys()
     found = unsupervised.discriminator_terms(cycle.detach(), discriminators)
     real, fake = discriminators(cycle.y)[0], discriminators(cycle.fake)[0]
     known = torch.softmax(discriminators(cycle.x)[1], 1).log()
@@ -177,6 +177,26 @@ def test_every_term_can_be_left_out_by_its_weight(cycle: unsupervised.Cycle, cyc
         weighted = supervised.Weights(**{name: 0.0})
         found = supervised.generator_terms(cycles, build_discriminators(), perceptual, weights=weighted)
         assert found.keys() == every - {name}
+
+
+def test_the_way_back_of_the_translator_is_a_pair_of_a_translation_that_stands_still(cycle: unsupervised.Cycle) -> None:
+    dual = DualGenerator.preset("S2", domains=3, width=4).double()
+    weights = unsupervised.Weights(way_back=1.0)
+    found = unsupervised.Translators(dual, way_back=True)(*cycle[:4])
+    terms = unsupervised.generator_terms(found, build_discriminator(), structure=MSSSIMLoss(scales=1), weights=weights)
+    still = dual.translate(cycle.x, cycle.target).detach()
+    expected = (dual.translate(still, cycle.source) - cycle.x).abs().mean((0, 2, 3)).sum()
+    torch.testing.assert_close(terms["way_back"], expected)
+    of_both = (torch.autograd.grad(loss, list(dual.translator.parameters())) for loss in (terms["way_back"], expected))
+    for ours, theirs in zip(*of_both, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    assert found.detach().returned is not None
+    bare = unsupervised.Weights(structure=0.0)  # in which it weighs nothing, as in the paper
+    assert "way_back" not in unsupervised.generator_terms(found, build_discriminator(), weights=bare)
+    without = unsupervised.Translators(dual)(*cycle[:4])
+    assert without.returned is None
+    bare = unsupervised.Weights(structure=0.0, way_back=1.0)
+    assert "way_back" not in unsupervised.generator_terms(without, build_discriminator(), weights=bare)
 
 
 def test_a_cycle_without_reconstruction_has_no_terms_of_it(

@@ -512,6 +512,12 @@ OBJECTIVES = [
         "tests/test_asymmetricgan.py::test_a_cycle_without_reconstruction_has_no_terms_of_it",
     ),
     Mutation(
+        UNSUPERVISED,
+        'self.dual.translate(made["fake"].detach(), source)',
+        'self.dual.translate(made["fake"], source)',
+        "tests/test_asymmetricgan.py::test_the_way_back_of_the_translator_is_a_pair_of_a_translation_that_stands_still",
+    ),
+    Mutation(
         SUPERVISED,
         "if self.reconstruction:",
         "if True:",
@@ -1030,9 +1036,9 @@ EXAMPLES = [
         "tests/test_unpaired_runs.py",
     ),
     Mutation(
-        "benchmarks/hidden_factors/domains/train.py",
-        "cycle.fake.detach(), x.domains",
-        "cycle.fake.detach(), y.domains",
+        UNSUPERVISED,
+        'made["fake"].detach(), source)',
+        'made["fake"].detach(), target)',
         "tests/test_hidden_factors_domains.py",
     ),
     Mutation(

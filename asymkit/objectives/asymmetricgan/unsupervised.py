@@ -35,6 +35,7 @@ class Cycle(NamedTuple):
     rebuilt: Tensor | None = None  # x̂ = Gʳ(y', z_x)
     same_x: Tensor | None = None  # Gᵗ(x, z_x)
     same_y: Tensor | None = None  # Gᵗ(y, z_y)
+    returned: Tensor | None = None  # Gᵗ(y', z_x) of a detached y'; not in the paper
 
     def detach(self) -> Cycle:
         """The same tensors detached, for the discriminators' step."""
@@ -48,6 +49,8 @@ class Translators(nn.Module):
         dual: Gᵗ and Gʳ, conditioned on domain labels.
         identity: also compute the two images of the identity term; without it the step runs Gᵗ on a third of the images.
         reconstruction: also compute x̂; False, without its cycle and structure terms, leaves Gʳ out of the training.
+        way_back: also translate y' back by Gᵗ, for the term of this name. One generator for both tasks learns from the way back,
+            whose true answer is x; of two, only Gʳ does. Not in the paper.
 
     Example:
         >>> import torch
@@ -60,11 +63,15 @@ class Translators(nn.Module):
         (torch.Size([2, 3, 32, 32]), torch.Size([2, 3, 32, 32]))
     """
 
-    def __init__(self, dual: DualGenerator, identity: bool = True, reconstruction: bool = True) -> None:
+    def __init__(
+        self, dual: DualGenerator, identity: bool = True, reconstruction: bool = True, way_back: bool = False
+    ) -> None:
         super().__init__()
         instance_of("dual", dual, DualGenerator, "e.g. DualGenerator.preset('S2', domains)")
         self.dual = dual
-        self.identity, self.reconstruction = flags(identity=identity, reconstruction=reconstruction)
+        self.identity, self.reconstruction, self.way_back = flags(
+            identity=identity, reconstruction=reconstruction, way_back=way_back
+        )
 
     def forward(self, x: Tensor, source: Tensor, y: Tensor, target: Tensor) -> Cycle:
         """Translate x to the domains of y and back.
@@ -96,7 +103,8 @@ class Translators(nn.Module):
         calls |= {"same_x": (x, source), "same_y": (y, target)} if self.identity else {}
         made = in_one_batch(self.dual.translate, calls)
         rebuilt = self.dual.reconstruct(made["fake"], source) if self.reconstruction else None
-        return Cycle(x, source, y, target, rebuilt=rebuilt, **made)
+        returned = self.dual.translate(made["fake"].detach(), source) if self.way_back else None
+        return Cycle(x, source, y, target, rebuilt=rebuilt, returned=returned, **made)
 
 
 @dataclass(frozen=True)
@@ -109,6 +117,7 @@ class Weights(TermWeights):
     structure: float = 1.0  # MS-SSIM of reconstruction and image (λ_m)
     identity: float = 0.5  # translated to its own domain an image is unchanged (λ_id)
     penalty: float = 0.0  # gradient penalty of the discriminators, with WassersteinLoss; 10 in StarGAN's code
+    way_back: float = 0.0  # L1 of y' translated back, summed over channels; not in the paper, 10 was measured
 
 
 def generator_terms(
@@ -148,6 +157,8 @@ def generator_terms(
         terms["structure"] = (structure or MSSSIMLoss())(cycle.rebuilt, cycle.x)  # Eq. 5, 6
     if weights.identity and cycle.same_x is not None and cycle.same_y is not None:
         terms["identity"] = l1(cycle.same_x, cycle.x) + l1(cycle.same_y, cycle.y)  # Eq. 3
+    if weights.way_back and cycle.returned is not None:
+        terms["way_back"] = ColorCycleLoss()(cycle.returned, cycle.x)
     return terms
 
 

@@ -35,7 +35,6 @@ class DomainArm:
     weights: Weights = field(default_factory=Weights)
     adversarial: AdversarialLoss = field(default_factory=LeastSquaresLoss)
     every: int = 1  # the generators move in one step of so many, the discriminators in all
-    way_back: bool = False  # the translator learns to rebuild x from its own translations too, as one generator does
     schedule: Schedule = "joint"
 
     def networks(self, width: int, data: Domains) -> tuple[Translators, nn.ModuleList]:
@@ -49,7 +48,8 @@ class DomainArm:
         )
         dual = self._dual(domains, self._narrowed(domains, width) if self.narrow else width)
         reconstruction = self.weights.cycle > 0 or self.weights.structure > 0
-        return Translators(dual, self.weights.identity > 0, reconstruction), discriminators
+        identity, way_back = self.weights.identity > 0, self.weights.way_back > 0
+        return Translators(dual, identity, reconstruction, way_back), discriminators
 
     def _dual(self, domains: int, width: int) -> DualGenerator:
         return DualGenerator.preset(self.preset, domains, self.sharing, width, upsampling="resize")
@@ -75,6 +75,8 @@ def weights_of(network: nn.Module) -> int:
 
 STARGAN = Weights(structure=0.0, identity=0.0, cycle=10 / 3, penalty=10.0)
 """λ_rec 10 of a mean over three channels, whose sum the term is."""
+WAY_BACK = Weights(way_back=10.0)
+"""The weight of the cycle, as one generator for both tasks has it."""
 ARMS = {
     "nothing": DomainArm("Do nothing: images are their own translations", schedule="none"),
     "supervised": DomainArm(
@@ -88,8 +90,8 @@ ARMS = {
     "S1": DomainArm("S1", "S1"),
     "S2": DomainArm("S2", "S2"),
     "S3": DomainArm("S3", "S3"),
-    "S2-way-back": DomainArm("S2, the translator learns the way back too", "S2", way_back=True),
-    "S3-way-back": DomainArm("S3, the translator learns the way back too", "S3", way_back=True),
+    "S2-way-back": DomainArm("S2, the translator learns the way back too", "S2", weights=WAY_BACK),
+    "S3-way-back": DomainArm("S3, the translator learns the way back too", "S3", weights=WAY_BACK),
     "S2-narrow": DomainArm("S2 with the weights of one generator", "S2", narrow=True),
     "S3-narrow": DomainArm("S3 with the weights of one generator", "S3", narrow=True),
     "S2-double": DomainArm("S2, two discriminators", discriminators=2),

@@ -47,10 +47,6 @@ def train(arm: DomainArm, data: Domains, options: Training, seed: int) -> Traine
                             "arms: the true translations of these domains are not known; leave out supervised"
                         )
                     terms["cycle"] = ColorCycleLoss()(cycle.fake, truth)
-                if arm.way_back:  # a pseudo pair: of G(x) the true translation to x's domain is x
-                    terms["cycle"] = terms["cycle"] + ColorCycleLoss()(
-                        model.dual.translate(cycle.fake.detach(), x.domains), x.images
-                    )
                 optimizers.update_generators(arm.weights.total(terms))
         terms = unsupervised.discriminator_terms(cycle.detach(), discriminators, None, arm.adversarial, arm.weights)
         optimizers.update_discriminators(arm.weights.total(terms))
