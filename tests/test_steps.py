@@ -211,6 +211,7 @@ WEIGHTLESS: list[tuple[str, dict[str, float], set[str], set[str]]] = [
         {"classification", "discriminator_classification"},
         set(),
     ),
+    ("asymmetricgan_domains", {"way_back": 10.0}, set(), {"way_back"}),
     ("asymmetricgan_gesture", {"perceptual": 0.0, "identity": 0.0}, {"perceptual", "identity"}, set()),
     (
         "asymmetricgan_gesture",
