@@ -16,7 +16,7 @@ from hidden_factors import run, tables
 from hidden_factors.arms import ARMS, MunitTranslators, coarse, pseudo_pairs
 from hidden_factors.claims import CLAIMS, HIGHER_IS_BETTER, LOWER_IS_BETTER, Claim, interval, verdict
 from hidden_factors.data import BACKGROUND, BINS, FACTORS, STROKE, Data, Part, Strokes, digits_of
-from hidden_factors.entries import BITS, measured
+from hidden_factors.entries import BITS, measured, place_of
 from hidden_factors.headlines import COLUMNS, HEADLINES, headlines_table
 from hidden_factors.scenes import CLASSES, Scenes
 from hidden_factors.scores import entropy, score
@@ -533,6 +533,17 @@ def test_the_first_table_says_what_was_found_and_what_was_not_measured() -> None
     scores = {(claim.arm, claim.rival, claim.score) for claim in CLAIMS}
     assert {(each.arm, each.rival, score) for each in HEADLINES for score in each.scores} <= scores
     assert len(COLUMNS) == rows[0].count(" | ") + 1
+
+
+def test_runs_on_a_folder_are_called_by_its_name() -> None:
+    run = entry("S2", 0, 0.1)
+    assert place_of(run) == "strokes 16²"
+    for command in (
+        "--set folder --folder data/faces/ --factors 0",
+        "--arms S2 --folder=faces",
+        "--folder faces --arms S2",
+    ):
+        assert place_of(run | {"set": "folder", "command": command}) == "faces 16²"
 
 
 def test_costs_are_a_table_and_decide_claims() -> None:

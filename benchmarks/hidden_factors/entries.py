@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,13 @@ def of_equal_steps(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def place_of(entry: Entry) -> str:
-    """The set and the size of its images."""
-    return f"{entry['set']} {entry['size']}²"
+    """The set, or the name of the folder that it is, and the size of its images."""
+    folder = (
+        re.search(r"--folder[ =]\S*?([^/\s]+)/?(?=\s|$)", entry.get("command", ""))
+        if entry["set"] == "folder"
+        else None
+    )
+    return f"{folder[1] if folder else entry['set']} {entry['size']}²"
 
 
 def scores_of(run: Entry, when: str) -> Mapping[str, float]:
