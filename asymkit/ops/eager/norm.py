@@ -39,13 +39,14 @@ def instance_norm(
         Feature maps of x's shape and type.
     """
     wide, pixels = widen(x), (2, 3)
-    # one operator in an export, of which torch.compile makes faster code in NCHW, and slower code in channels-last
-    if exporting() or (tracing() and layout_of(x) == torch.contiguous_format):
+    if exporting():
         variance = wide.var(pixels, correction=0, keepdim=True)
         out = F.instance_norm(wide, eps=eps)
     else:
         variance, mean = torch.var_mean(wide, pixels, correction=0, keepdim=True)
         out = (wide - mean) * (variance + eps).rsqrt()
+        if torch.compiler.is_compiling():  # one more for the bound, without a gradient, of which it makes faster code
+            variance = wide.detach().var(pixels, correction=0, keepdim=True)
     if _may_have_gradient(out):
         out = bound_gradient(out, variance / (variance + VARIANCE_FLOOR))
     if scale is not None:
