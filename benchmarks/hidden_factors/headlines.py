@@ -21,7 +21,24 @@ from hidden_factors.entries import (
     values_of,
 )
 
-COLUMNS = ("claim", "where", "score", "arm", "against", "figures", "verdict")
+COLUMNS = ("claim", "where", "compared", "score", "figures", "verdict")
+NAMES = {
+    "asymgan-zcycle1": "AsymGAN",
+    "asymgan-light": "AsymGAN, light G",
+    "concat-zcycle1": "AsymGAN, concatenated z",
+    "all-three": "all three",
+    "munit": "compact MUNIT",
+    "cyclegan": "CycleGAN",
+    "cyclegan-light": "CycleGAN, light G",
+    "cyclegan-stop": "CycleGAN, cycle of x detached",
+    "async": "Async-CycleGAN",
+    "async-oracle": "Async-CycleGAN, pairs of the true y",
+    "stargan": "StarGAN",
+    "shared": "one generator",
+    "S2-way-back": "S2, way back",
+    "nothing": "doing nothing",
+}
+"""Short ones of arms that are called otherwise on the command line."""
 
 
 class Headline(NamedTuple):
@@ -102,16 +119,22 @@ def rows_of(headline: Headline, by_arm: Grouped) -> Iterator[dict[str, str]]:
         return
     own, other = max(places, key=lambda pair: (min(map(len, pair)), pair[0][0]["steps"]))
     hidden = f", {headline.factors * BITS:.3g} bits hidden" if headline.factors else ""
+    shown = {
+        "claim": headline.claim,
+        "where": place_of(own[0]) + hidden,
+        "compared": " / ".join(NAMES.get(arm, arm) for arm in (headline.arm, headline.rival)),
+    }
     for score in headline.scores:
         both = [values_of(runs, score) for runs in (own, other)]
         if all(both):
             claim = next(c for c in CLAIMS if (c.arm, c.rival, c.score) == (headline.arm, headline.rival, score))
-            yield {
-                "claim": headline.claim,
-                "where": place_of(own[0]) + hidden,
+            yield shown | {
                 "score": f"{score}, {'lower' if score in LOWER_IS_BETTER else 'higher'} is better",
-                "arm": own[0]["about"],
-                "against": other[0]["about"],
-                "figures": " / ".join(f"{fmean(values):.3g}" for values in both),
+                "figures": " / ".join(_digits(fmean(values)) for values in both),
                 "verdict": verdict(differences(claim, own, other, "last")),
             }
+            shown |= {"where": "", "compared": ""}  # as in the row before
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 10 else f"{round(value, 3) + 0:.3f}"
