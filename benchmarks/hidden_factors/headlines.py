@@ -17,7 +17,6 @@ from hidden_factors.entries import (
     grouped,
     of_equal_steps,
     pairs_of,
-    place_of,
     values_of,
 )
 
@@ -39,6 +38,16 @@ NAMES = {
     "nothing": "doing nothing",
 }
 """Short ones of arms that are called otherwise on the command line."""
+PLACES = {
+    "strokes": "strokes in random looks",
+    "determined": "strokes, hue by digit",
+    "digits": "MNIST and USPS",
+    "scenes": "drawn scenes",
+    "streets": "photographs of streets",
+    "domains": "four looks of strokes",
+    "folder": "faces (CK+)",
+}
+"""What the sets show; the folder is the one that was measured."""
 
 
 class Headline(NamedTuple):
@@ -104,7 +113,7 @@ def headlines_table(entries: Iterable[Entry]) -> str:
     found, rows = grouped(of_equal_steps(entries)), []
     for headline in HEADLINES:
         of_one = list(rows_of(headline, found))
-        rows += of_one or [{"claim": headline.claim, "where": headline.set, "verdict": MISSING}]
+        rows += of_one or [{"claim": headline.claim, "where": PLACES[headline.set], "verdict": MISSING}]
     return table(COLUMNS, rows)
 
 
@@ -121,7 +130,7 @@ def rows_of(headline: Headline, by_arm: Grouped) -> Iterator[dict[str, str]]:
     hidden = f", {headline.factors * BITS:.3g} bits hidden" if headline.factors else ""
     shown = {
         "claim": headline.claim,
-        "where": place_of(own[0]) + hidden,
+        "where": f"{PLACES[headline.set]} {own[0]['size']}²{hidden}",
         "compared": " / ".join(NAMES.get(arm, arm) for arm in (headline.arm, headline.rival)),
     }
     for score in headline.scores:
