@@ -523,7 +523,7 @@ def test_the_first_table_says_what_was_found_and_what_was_not_measured() -> None
     ]  # longer, but of two seeds alone
     rows = headlines_table([*entries, *[run | {"training": {"width": 9}} for run in few]]).splitlines()[2:]
     assert rows[0].startswith(
-        "| z carries what the poor domain lacks, and G leaks less | strokes 16², 7.17 bits hidden |"
+        "| z carries what the poor domain lacks, and G leaks less | strokes in random looks 16², 7.17 bits hidden |"
     )
     assert rows[0].endswith("| AsymGAN / CycleGAN | leak, lower is better | 0.125 / 0.500 | holds |")
     assert rows[1] == "|  |  |  | x→y error, lower is better | 0.100 / 0.100 | undecided |"
