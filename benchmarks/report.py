@@ -104,7 +104,8 @@ def machine(device: torch.device) -> dict[str, Any]:
 def kind_of(about: Mapping[str, Any]) -> str:
     """The kind of device of a machine, of :data:`KINDS`."""
     kind = str(about["device"].split(": ", 1)[0])
-    return "cpu-avx512" if kind == "cpu" and "avx512_f" in about["instructions"] else kind
+    wide = any(name.startswith("avx512") for name in about["instructions"])  # "avx512" alone before torch 2.12
+    return "cpu-avx512" if kind == "cpu" and wide else kind
 
 
 def heading(about: Mapping[str, Any]) -> str:
@@ -128,7 +129,9 @@ def file_name(about: Mapping[str, Any]) -> str:
     kind, name = about["device"].split(": ", 1)
     if kind == "cpu":
         widest = [
-            level for level in ("avx512_bf16", "avx512_f", "avx2", "sve", "neon") if level in about["instructions"]
+            level
+            for level in ("avx512_bf16", "avx512_f", "avx512", "avx2", "sve", "neon")
+            if level in about["instructions"]
         ]
         name = {"avx512_f": "avx512"}.get(widest[0], widest[0]) if widest else platform.machine()
     return "-".join([kind, re.sub("[^a-z0-9]+", "-", name.lower()).strip("-"), about["date"]]) + ".json"

@@ -193,6 +193,9 @@ def test_the_way_back_of_the_translator_is_a_pair_of_a_translation_that_stands_s
     assert found.detach().returned is not None
     bare = unsupervised.Weights(structure=0.0)  # in which it weighs nothing, as in the paper
     assert "way_back" not in unsupervised.generator_terms(found, build_discriminator(), weights=bare)
+    alone = unsupervised.Translators(dual, reconstruction=False, way_back=True)(*cycle[:4])
+    assert alone.rebuilt is None
+    assert "way_back" in unsupervised.generator_terms(alone, build_discriminator(), weights=weights)
     without = unsupervised.Translators(dual)(*cycle[:4])
     assert without.returned is None
     bare = unsupervised.Weights(structure=0.0, way_back=1.0)

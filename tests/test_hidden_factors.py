@@ -16,7 +16,7 @@ from hidden_factors import run, tables
 from hidden_factors.arms import ARMS, MunitTranslators, coarse, pseudo_pairs
 from hidden_factors.claims import CLAIMS, HIGHER_IS_BETTER, LOWER_IS_BETTER, Claim, interval, verdict
 from hidden_factors.data import BACKGROUND, BINS, FACTORS, STROKE, Data, Part, Strokes, digits_of
-from hidden_factors.entries import BITS, measured, place_of
+from hidden_factors.entries import BITS, grouped, measured, pairs_of, place_of
 from hidden_factors.headlines import COLUMNS, HEADLINES, headlines_table
 from hidden_factors.scenes import CLASSES, Scenes
 from hidden_factors.scores import entropy, score
@@ -533,15 +533,33 @@ def test_the_first_table_says_what_was_found_and_what_was_not_measured() -> None
     assert len(COLUMNS) == rows[0].count(" | ") + 1
 
 
-def test_runs_on_a_folder_are_called_by_its_name() -> None:
-    run = entry("S2", 0, 0.1)
-    assert place_of(run) == "strokes 16²"
-    for command in (
-        "--set folder --folder data/faces/ --factors 0",
-        "--arms S2 --folder=faces",
-        "--folder faces --arms S2",
-    ):
-        assert place_of(run | {"set": "folder", "command": command}) == "faces 16²"
+def test_runs_on_two_folders_are_two_things(tmp_path: Path) -> None:
+    of = {name: entry("S2", 0, 0.1) | {"set": "folder", "folder": name} for name in ("cats", "faces")}
+    assert [place_of(run) for run in (*of.values(), entry("S2", 0, 0.1))] == ["cats 16²", "faces 16²", "strokes 16²"]
+    assert len(grouped(of.values())) == 2
+    rivals = [entry("shared", 0, 0.2) | {"set": "folder", "folder": name} for name in ("faces", "dogs")]
+    assert len(pairs_of(grouped([*of.values(), *rivals]), "S2", "shared")) == 1
+    keys = {
+        run.Run(0, 0, "S2").key(run.Options(("S2",), (0,), (0,), "folder", tmp_path / name))
+        for name in ("cats", "faces")
+    }
+    assert len(keys) == 2
+
+
+def test_figures_are_those_that_decide() -> None:
+    """Of equal seeds, and of costs on one kind of CPU."""
+    leaks = {"asymgan-zcycle1": (0.1, 0.1, 0.1), "cyclegan": (0.2, 0.2, 0.2, 9.0)}
+    entries = [
+        entry(arm, seed, leak) | {"factors": 2} for arm, found in leaks.items() for seed, leak in enumerate(found)
+    ]
+    row = next(row for row in headlines_table(entries).splitlines() if "leak, lower" in row)
+    assert row.endswith("| 0.100 / 0.200 | holds |")
+    assert any("0.100 / 0.200, holds" in row for row in tables.short_table(entries).splitlines())
+    fewer = [
+        run | {"steps": 9, "training": {"width": 9}} for run in entries if run["arm"] == "cyclegan" or not run["seed"]
+    ]
+    row = next(row for row in headlines_table([*entries, *fewer]).splitlines() if "leak, lower" in row)
+    assert row.endswith("| holds |")  # of the setting in which both have most seeds
 
 
 def test_costs_are_a_table_and_decide_claims() -> None:

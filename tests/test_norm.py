@@ -220,6 +220,18 @@ def test_compiles_into_one_graph() -> None:
     assert x.grad is not None
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_compiled_too_a_constant_map_among_others_passes_no_gradient(memory_format: torch.memory_format) -> None:
+    x = torch.randn(2, 3, 8, 8).to(memory_format=memory_format)
+    x[:, 1] = 0.3
+    x.requires_grad_()
+    direction = torch.randn(2, 3, 8, 8)
+    norm = torch.compile(ops.instance_norm, fullgraph=True, backend="aot_eager")
+    (found,), (expected,) = (torch.autograd.grad(of(x), x, direction) for of in (norm, ops.instance_norm))
+    assert found[:, 1].abs().max() < 1e-2  # of an ordinary norm hundreds
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=2e-3)
+
+
 def input_gradient(generator: nn.Module, image: Tensor) -> float:
     """Size of the gradient of a reconstruction loss with respect to the input and all weights."""
     x = image.clone().requires_grad_()

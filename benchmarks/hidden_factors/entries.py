@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from report import RESULTS, kind_of
 from hidden_factors.claims import COSTS, Claim, interval
 
 Entry = Mapping[str, Any]
-Grouped = dict[tuple[str, int, str, int, str], list[Entry]]
-"""Runs that differ in nothing but the seed, by set, size, settings, factors and arm."""
+Grouped = dict[tuple[str, str, int, str, int, str], list[Entry]]
+"""Runs that differ in nothing but the seed, by set, folder, size, settings, factors and arm."""
 FOLDER = RESULTS / "hidden_factors"
 BITS = math.log2(12)
 """Of a hidden factor."""
@@ -35,10 +34,17 @@ def measured(folder: Path = FOLDER) -> list[Entry]:
 
 
 def grouped(entries: Iterable[Entry]) -> Grouped:
-    """Runs that differ in nothing but the seed: by set, size, settings, factors and arm."""
+    """Runs that differ in nothing but the seed."""
     found: Grouped = {}
     for entry in sorted(entries, key=lambda entry: (entry["factors"], entry["seed"])):
-        key = (entry["set"], entry["size"], settings_of(entry), entry["factors"], entry["about"])
+        key = (
+            entry["set"],
+            entry.get("folder") or "",
+            entry["size"],
+            settings_of(entry),
+            entry["factors"],
+            entry["about"],
+        )
         found.setdefault(key, []).append(entry)
     return found
 
@@ -61,12 +67,7 @@ def of_equal_steps(entries: Iterable[Entry]) -> list[Entry]:
 
 def place_of(entry: Entry) -> str:
     """The set, or the name of the folder that it is, and the size of its images."""
-    folder = (
-        re.search(r"--folder[ =]\S*?([^/\s]+)/?(?=\s|$)", entry.get("command", ""))
-        if entry["set"] == "folder"
-        else None
-    )
-    return f"{folder[1] if folder else entry['set']} {entry['size']}²"
+    return f"{entry['folder'] if entry['set'] == 'folder' else entry['set']} {entry['size']}²"
 
 
 def scores_of(run: Entry, when: str) -> Mapping[str, float]:
@@ -85,19 +86,24 @@ def pairs_of(by_arm: Grouped, arm: str, rival: str) -> list[tuple[list[Entry], l
         (own, other)
         for key, own in by_arm.items()
         for rival_key, other in by_arm.items()
-        if key[:4] == rival_key[:4] and (own[0]["arm"], other[0]["arm"]) == (arm, rival)
+        if key[:-1] == rival_key[:-1] and (own[0]["arm"], other[0]["arm"]) == (arm, rival)
     ]
 
 
-def differences(claim: Claim, own: Sequence[Entry], other: Sequence[Entry], when: str) -> list[float]:
-    """By seed, of those that both have; of costs, on the same kind of CPU."""
+def paired(score: str, own: Sequence[Entry], other: Sequence[Entry], when: str) -> list[tuple[float, float]]:
+    """A score of both arms with each seed that both have; of costs, on the same kind of CPU."""
 
     def of(run: Entry) -> tuple[int, str]:
-        return run["seed"], kind_of(run["machine"]) if claim.score in COSTS else ""
+        return run["seed"], kind_of(run["machine"]) if score in COSTS else ""
 
     rivals = {of(run): scores_of(run, when) for run in other}
     both = [(scores_of(run, when), rivals[of(run)]) for run in own if of(run) in rivals]
-    return [claim.difference(a[claim.score], b[claim.score]) for a, b in both if claim.score in a and claim.score in b]
+    return [(a[score], b[score]) for a, b in both if score in a and score in b]
+
+
+def differences(claim: Claim, own: Sequence[Entry], other: Sequence[Entry], when: str) -> list[float]:
+    """By seed, positive where the claim is right."""
+    return [claim.difference(a, b) for a, b in paired(claim.score, own, other, when)]
 
 
 def shown(values: Sequence[float]) -> str | None:

@@ -9,16 +9,7 @@ from typing import NamedTuple
 from report import MISSING, table
 
 from hidden_factors.claims import CLAIMS, LOWER_IS_BETTER, verdict
-from hidden_factors.entries import (
-    BITS,
-    Entry,
-    Grouped,
-    differences,
-    grouped,
-    of_equal_steps,
-    pairs_of,
-    values_of,
-)
+from hidden_factors.entries import BITS, Entry, Grouped, grouped, of_equal_steps, paired, pairs_of
 
 COLUMNS = ("claim", "where", "compared", "score", "figures", "verdict")
 NAMES = {
@@ -134,13 +125,12 @@ def rows_of(headline: Headline, by_arm: Grouped) -> Iterator[dict[str, str]]:
         "compared": " / ".join(NAMES.get(arm, arm) for arm in (headline.arm, headline.rival)),
     }
     for score in headline.scores:
-        both = [values_of(runs, score) for runs in (own, other)]
-        if all(both):
+        if both := paired(score, own, other, "last"):
             claim = next(c for c in CLAIMS if (c.arm, c.rival, c.score) == (headline.arm, headline.rival, score))
             yield shown | {
                 "score": f"{score}, {'lower' if score in LOWER_IS_BETTER else 'higher'} is better",
-                "figures": " / ".join(_digits(fmean(values)) for values in both),
-                "verdict": verdict(differences(claim, own, other, "last")),
+                "figures": " / ".join(_digits(fmean(values)) for values in zip(*both, strict=True)),
+                "verdict": verdict([claim.difference(*pair) for pair in both]),
             }
             shown |= {"where": "", "compared": ""}  # as in the row before
 

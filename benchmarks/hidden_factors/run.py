@@ -153,7 +153,8 @@ class Run(NamedTuple):
     def key(self, options: Options) -> str:
         """Of its entry: another setting, another entry."""
         settings = hashlib.sha256(json.dumps(asdict(options.training), sort_keys=True).encode()).hexdigest()[:8]
-        return f"{options.set} {options.size} {settings} {self.factors} {self.arm} {self.seed}"
+        place = options.set if options.folder is None else f"{options.set} {options.folder.resolve().name}"
+        return f"{place} {options.size} {settings} {self.factors} {self.arm} {self.seed}"
 
 
 def runs(options: Options) -> Iterator[Run]:
@@ -192,6 +193,7 @@ def measured(run: Run, options: Options) -> tuple[dict[str, Any], nn.Module]:
     entry = run._asdict() | {
         "about": arm.about,
         "set": options.set,
+        "folder": None if options.folder is None else options.folder.resolve().name,
         "size": options.size,
         "training": asdict(options.training),
         "machine": about,

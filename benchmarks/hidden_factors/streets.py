@@ -25,7 +25,8 @@ CLASSES = torch.tensor([0, 2, 2, 1, 1, 3, 2, 2, 4, 4, 4, VOID])
 PARTS = {"rich": "train", "poor": "train", "validation": "val", "test": "test"}
 """Sub-folders of photographs; label maps of the same names are in ``train_label`` and so on."""
 SCENE = 20
-"""Neighbours among the sorted names show the same street: so many of them in turn are in one domain or in the other."""
+"""Neighbours among the sorted names show the same street: so many of them in turn are in one domain or in the other, and
+only those on either side of a border are in both."""
 LAYOUT = 4
 """Side in pixels of the squares whose means say which colours an image has where."""
 

@@ -17,6 +17,7 @@ from hidden_factors.entries import (
     grouped,
     measured,
     of_equal_steps,
+    paired,
     pairs_of,
     place_of,
     settings_of,
@@ -41,7 +42,7 @@ COLUMNS = {
 def scores_table(entries: Iterable[Entry], columns: Sequence[str]) -> str:
     """One row for each number of factors, arm and epoch: mean ± half the 95 % interval over the seeds."""
     rows = []
-    for (_, _, _, factors, arm), runs in grouped(entries).items():
+    for (*_, factors, arm), runs in grouped(entries).items():
         for when in WHEN if runs[0]["steps"] else WHEN[:1]:
             row: dict[str, Any] = {"hidden bits": f"{factors * BITS:.3g}", "arm": arm, "epoch": when}
             row |= {"seeds": len(runs), "steps": budget(runs)}
@@ -135,7 +136,9 @@ def short_table(entries: Iterable[Entry], arm: str = "asymgan-zcycle1", rival: s
         row: dict[str, Any] = {"score": _about(claim.score)}
         for own, other in chosen:
             if gained := differences(claim, own, other, "last"):
-                means = [f"{fmean(values_of(runs, claim.score)):.3f}" for runs in (own, other)]
+                means = [
+                    f"{fmean(values):.3f}" for values in zip(*paired(claim.score, own, other, "last"), strict=True)
+                ]
                 row[bits[own[0]["factors"]]] = f"{' / '.join(means)}, {verdict(gained)}"
         if len(row) > 1:
             rows.append(row)

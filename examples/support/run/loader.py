@@ -82,9 +82,8 @@ class BatchLoader:
         )
         others = set(active_children())
         try:
-            loaded = iter(
-                self.accelerator.prepare(loader)
-            )  # a name, so that it is not closed before its workers are ended
+            # a name, so that it is not closed before its workers are ended below
+            loaded = iter(self.accelerator.prepare(loader))
             while True:
                 with _sigchld_kept():
                     batch, found = next(loaded)
