@@ -270,7 +270,7 @@ def test_commands_between_domains(tmp_path: Path, capsys: pytest.CaptureFixture[
     with pytest.raises(ValueError, match="there is no 'asymgan' of domains"):
         replace(options, arms=("asymgan",))
     for change in ({"set": "folder"}, {"folder": tmp_path}):
-        with pytest.raises(ValueError, match="for --set digits and --set folder, which need one"):
+        with pytest.raises(ValueError, match="for --set digits, streets, folder, which need one"):
             replace(options, **change)
 
 

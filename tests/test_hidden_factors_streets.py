@@ -100,5 +100,5 @@ def test_doing_nothing_is_scored_and_a_command_compares_methods(folder: Path, tm
 def test_a_folder_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected CamVid's folders train, train_label"):
         draw(Streets(tmp_path, 16), "test")
-    with pytest.raises(ValueError, match="--set digits and --set streets and --set folder, which need one"):
+    with pytest.raises(ValueError, match="for --set digits, streets, folder, which need one"):
         run.Options(("cyclegan",), (0,), (0,), "streets")

@@ -123,8 +123,9 @@ class Options:
         if self.kind is not TWO and any(self.factors):
             raise ValueError(f"factors: {self.set} have no hidden ones; give --factors 0")
         if (self.folder is None) == (self.set in FROM_FOLDERS):
-            wanted = " and ".join(f"--set {name}" for name in FROM_FOLDERS)
-            raise ValueError(f"folder: of images, for {wanted}, which need one; others have none")
+            raise ValueError(
+                f"folder: of images, for --set {', '.join(FROM_FOLDERS)}, which need one; others have none"
+            )
 
     @property
     def kind(self) -> Kind:
