@@ -249,10 +249,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     limit = given.limit or (3600.0 if given.cpu else LIMITS[given.mode])
     failed = take(chosen, options, limit, given.spent, anew=not given.steps)
     entries: Mapping[str, Mapping[str, object]] = json.loads(results.read_text(encoding="utf-8"))
-    found = {name: {"rehearsal" if given.cpu else "cuda": entry} for name, entry in entries.items()}
-    print(
-        f"\n{gpu_goals(found, 'rehearsal' if given.cpu else 'cuda')}\n\n{failed} of {len(chosen)} steps failed; {results}"
-    )
+    kind = "rehearsal" if given.cpu else "cuda"
+    found = {name: {kind: entry} for name, entry in entries.items()}
+    print(f"\n{gpu_goals(found, kind)}\n\n{failed} of {len(chosen)} steps failed; {results}")
     if not given.cpu:
         print(f"to keep them: python benchmarks/pages.py {results}")
     return failed

@@ -135,11 +135,10 @@ def short_table(entries: Iterable[Entry], arm: str = "asymgan-zcycle1", rival: s
             continue
         row: dict[str, Any] = {"score": _about(claim.score)}
         for own, other in chosen:
-            if gained := differences(claim, own, other, "last"):
-                means = [
-                    f"{fmean(values):.3f}" for values in zip(*paired(claim.score, own, other, "last"), strict=True)
-                ]
-                row[bits[own[0]["factors"]]] = f"{' / '.join(means)}, {verdict(gained)}"
+            if found := paired(claim.score, own, other, "last"):
+                means = [f"{fmean(values):.3f}" for values in zip(*found, strict=True)]
+                decided = verdict([claim.difference(*pair) for pair in found])
+                row[bits[own[0]["factors"]]] = f"{' / '.join(means)}, {decided}"
         if len(row) > 1:
             rows.append(row)
     names = [runs[0]["about"] for runs in chosen[0]]
