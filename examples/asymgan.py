@@ -7,7 +7,7 @@
 
 Where it differs from the paper: total variation is a mean, with a plus between the directions; the learning rate falls in
 every step; GPUs that have bfloat16 compute in it (--precision no turns that off). Adam, its betas, batch 1 and the image pool
-are CycleGAN's. Our demo is smaller, has five times the generators' rate, resize convolutions and the base objective.
+are CycleGAN's. Our demo is smaller, has five times the generators' rate, resize convolutions, skips and the base objective.
 """
 
 import support.quick_help  # noqa: F401  # first, so that --help need not load PyTorch
@@ -46,6 +46,7 @@ class Settings(UnpairedSettings):
     aux_channels: int = 8  # length of z
     discriminator_layers: int = 3  # how often a discriminator halves its image
     upsampling: Upsampling = "transposed"  # transposed convolutions as in the paper; resize leaves no checkerboard
+    skip: bool = False  # generators add the image to what they make of it, for domains that show the same shapes; ours
     lr_g: float = 2e-4  # learning rate of generators and encoder, for the first half of the run; then it falls to zero
     lr_d: float = 1e-4  # learning rate of the discriminators, likewise
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again
@@ -69,19 +70,19 @@ class Settings(UnpairedSettings):
 
 SMALL: dict[str, Any] = {"size": 48, "picture_size": 128, "width": 16, "blocks": 3, "discriminator_layers": 2}
 QUICK: dict[str, Any] = {"minutes": 3.5, "batch": 2, "lr_g": 1e-3, "report_every": 2000, "workers": 0}
-BEST: dict[str, Any] = {"method": "base", "detach_fake_poor": True, "aux_channels": 3, "upsampling": "resize"}
+BEST: dict[str, Any] = {"method": "base", "detach_fake_poor": True, "upsampling": "resize", "skip": True}
 FEATURES: dict[str, Any] = {"features": "random", "content_layer": "relu1_1", "style_layers": ("relu1_1",)}
 DEMO = Settings(
     out=Path("runs/demo"),
-    # for --method extended: distances of random features are short, so their losses weigh more; smoothness less at 48²
-    weights=asymgan.Weights(cycle_aux=1.0, content=10.0, style=10.0, total_variation=1.0),
+    aux_channels=3,
+    weights=asymgan.Weights(cycle_aux=1.0, content=10.0, style=10.0, total_variation=1.0),  # last three: for extended
     **(SMALL | QUICK | BEST | FEATURES),
 )
 PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
 
 
 def networks(settings: Settings) -> tuple[asymgan.Translators, asymgan.Discriminators]:
-    options: dict[str, Any] = {"width": settings.width, "blocks": settings.blocks, "upsampling": settings.upsampling}
+    options: dict[str, Any] = {name: getattr(settings, name) for name in ("width", "blocks", "upsampling", "skip")}
     size: dict[str, Any] = {"width": settings.width, "layers": settings.discriminator_layers}
     d_rich, d_poor = asymkit.PatchDiscriminator(**size), asymkit.PatchDiscriminator(**size)
     aux, spatial, detach = settings.aux_channels, settings.spatial, settings.detach_fake_poor
@@ -113,8 +114,7 @@ def main(settings: Settings) -> None:
     ddp_discriminators = run.prepare_each(discriminators)  # alone each, since the loss terms call them one by one
     optimizer_g = torch.optim.Adam(model.parameters(), settings.lr_g, betas=(0.5, 0.999), fused=True)
     optimizer_d = torch.optim.Adam(discriminators.parameters(), settings.lr_d, betas=(0.5, 0.999), fused=True)
-    # for figures and pictures of the report: test images, or crops of the training photos that training never draws
-    measured, shown = data.held_out(64), data.held_out(8, settings.picture_size)
+    measured, shown = data.held_out(64), data.held_out(8, settings.picture_size)  # for the report
     page = Page("AsymGAN", [about, *notes], lambda trained: asymgan_snapshot(trained, measured, shown))
     guard_g, guard_d, ema = run.guard(), run.guard(), run.ema(model)  # whose states the run keeps by itself
     run.register_states(

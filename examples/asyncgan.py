@@ -39,6 +39,7 @@ class Settings(PlanSettings):
     discriminator_layers: int | None = None  # how often a discriminator halves its image. None: 3, and 4 for highres
     detach_fake_poor: bool = False  # the cycle of x does not train rich_to_poor, which then hides nothing for it; ours
     upsampling: Upsampling = "transposed"  # as in the papers; or resize, which leaves no checkerboard
+    skip: bool = False  # generators add the image to what they make of it, for domains that show the same shapes; ours
     joint: Literal["both", "easy"] = "both"  # what joint steps of the second half train; easy: G alone, Fig. 9
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again in joint steps
     weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)
@@ -48,8 +49,7 @@ class Settings(PlanSettings):
         self.check_integers("blocks", "discriminator_layers", "aux_channels")
         if self.aux_channels is not None and self.base == "cyclegan":
             raise ValueError("aux_channels: cyclegan has no z; take --base highres or --base asymgan")
-        # the discriminators of highres see the image at half its size as well, its generators halve it three times
-        highres = self.base == "highres"
+        highres = self.base == "highres"  # its discriminators also see half the size, its generators halve three times
         self.check_sides(halvings=self.sizes.layers + highres, multiple_of=8 if highres else 4)
         if self.schedule == "sync" and self.joint == "easy":
             raise ValueError("schedule: sync has no partial steps; leave out --joint easy")
@@ -62,7 +62,7 @@ class Settings(PlanSettings):
 
 SMALL: dict[str, Any] = {"size": 48, "picture_size": 96, "width": 16, "blocks": 3, "discriminator_layers": 2}
 COURSE: dict[str, Any] = {"epochs": 12, "period": 2, "batch": 2, "lr_g": 1e-3, "lr_d": 1e-4, "workers": 0}
-DEMO = Settings(base="cyclegan", upsampling="resize", **(SMALL | COURSE))
+DEMO = Settings(base="cyclegan", upsampling="resize", skip=True, **(SMALL | COURSE))
 PRESETS = {
     "paper": ("Async-GAN: high-resolution networks at 512², or --size 512 1024.", Settings(size=512)),
     "cyclegan": ("Async-CycleGAN at 256².", Settings(base="cyclegan", size=256)),
@@ -71,7 +71,8 @@ PRESETS = {
 
 
 def networks(settings: Settings) -> tuple[asyncgan.Translators, asyncgan.Discriminators]:
-    return cycle_model(settings.base, settings.sizes, settings.width, settings.upsampling, settings.detach_fake_poor)
+    options = {name: getattr(settings, name) for name in ("width", "upsampling", "skip")}
+    return cycle_model(settings.base, settings.sizes, settings.detach_fake_poor, **options)
 
 
 def main(settings: Settings) -> None:
@@ -126,11 +127,10 @@ def main(settings: Settings) -> None:
     with settings.unwarned():  # of a schedule without partial epochs, which --schedule sync wants
         epochs, period, rule = settings.epochs, settings.period, settings.rule
         scheduler = asymkit.AsyncScheduler(joint_or_easy, partial, easy, epochs, period, rule)
-    asynchronous = settings.schedule == "async"
-    step = scheduler if asynchronous else joint  # the scheduler calls one of its two steps, and freezes in partial ones
+    step = scheduler if settings.asynchronous else joint  # it calls one of its two steps, and freezes in partial ones
     measured, shown = data.held_out(64), data.held_out(6, settings.picture_size)  # for the report
     # the steps at which epochs begin, since joint and partial ones differ in length; keeps translations of shown
-    plan = Plan(scheduler, data.lengths, run.samples_per_step, asynchronous, shown, settings.joint == "easy")
+    plan = Plan(scheduler, data.lengths, run.samples_per_step, settings.asynchronous, shown, settings.joint == "easy")
     page = Page("Async-GAN", [about, plan.note()], lambda m: asyncgan_snapshot(m, measured, shown, plan.intermediate))
     run.register_states(
         model=model, discriminators=discriminators, pools=pools, optimizer_g=optimizer_g, optimizer_d=optimizer_d

@@ -220,9 +220,8 @@ def main(settings: Settings) -> None:
     easy = [model.rich.content, model.poor.decoder, discriminators[1]]  # frozen in partial steps
     with settings.unwarned():
         scheduler = asymkit.AsyncScheduler(joint, partial, easy, settings.epochs, settings.period, settings.rule)
-    asynchronous = settings.schedule == "async"
     measured, shown = data.held_out(64), data.held_out(6, settings.picture_size)  # for the report
-    plan = Plan(scheduler, data.lengths, run.samples_per_step, asynchronous, shown)  # steps of either kind
+    plan = Plan(scheduler, data.lengths, run.samples_per_step, settings.asynchronous, shown)  # steps of either kind
     page = Page("Async-MUNIT", [about, plan.note()], lambda of: munit_snapshot(of, measured, shown, plan.intermediate))
     run.register_states(model=model, discriminators=discriminators, optimizer_g=optimizer_g, optimizer_d=optimizer_d)
     for x, y in run.batches(page, plan):  # x rich, y poor, unpaired
@@ -230,7 +229,7 @@ def main(settings: Settings) -> None:
         optimizer_g.param_groups[0]["lr"] = decay * settings.lr_g
         optimizer_d.param_groups[0]["lr"] = decay * settings.lr_d
         scheduler.set_epoch(plan.epoch(run.step))
-        (scheduler if asynchronous else joint)(x, y)  # joint or partial
+        (scheduler if settings.asynchronous else joint)(x, y)  # joint or partial
         if run.ends_step:
             ema.update()
             plan.keep_intermediate(run.step, ema.model)  # for the report, at the end of a phase

@@ -177,6 +177,7 @@ def networks() -> Iterator[tuple[str, Case]]:
         "width": size("width"),
         "blocks": size("blocks", 1),
         "upsampling": UPSAMPLING,
+        "skip": FLAG,
     }
     z = {"condition": optional(tensor(Z))}
     yield "asymkit.ResnetGenerator", Case(asymkit.ResnetGenerator, shape | {"dropout": real(0.0, 0, 0.99)})
@@ -253,7 +254,7 @@ def networks() -> Iterator[tuple[str, Case]]:
             Case(call, {"image": tensor(IMAGE, alias="condition"), "condition": tensor(OTHER, alias="image")}),
         )
     preset = domains | channels | {"name": choice("S2", "S1", "S3"), "sharing": choice("none", "partial", "full")}
-    preset |= embedding | {"width": size("width"), "upsampling": UPSAMPLING}
+    preset |= embedding | {"width": size("width"), "upsampling": UPSAMPLING, "skip": FLAG}
     yield "asymkit.DualGenerator.preset", Case(asymkit.DualGenerator.preset, preset)
     both = {name: shape[name] for name in ("width", "blocks", "in_channels", "upsampling")}
     both |= {"in_channels": integer(3, 1, 2048), "skeleton_channels": integer(3, 1, 2048)}

@@ -314,7 +314,7 @@ def test_a_bounded_gradient_is_the_product() -> None:
 
 NETWORKS: dict[str, tuple[Callable[[], nn.Module], Callable[[], list[Tensor]]]] = {
     "resnet": (lambda: ResnetGenerator(width=4, blocks=1), list),
-    "resnet, resized": (lambda: ResnetGenerator(width=4, blocks=1, upsampling="resize"), list),
+    "resnet, resized, skip": (lambda: ResnetGenerator(width=4, blocks=1, upsampling="resize", skip=True), list),
     "plain": (lambda: PlainGenerator(5), lambda: [images(2, 5)]),
     "star": (lambda: StarGenerator(5, width=4, blocks=1), lambda: [images(2, 5)]),
     "aux, cin": (lambda: AuxGenerator(width=4, blocks=4), lambda: [images(2, 8)]),

@@ -49,7 +49,7 @@ def maps(n: int, h: int, w: int) -> Tensor:
 EACH = {0: BATCH}
 CASES = {
     "resnet": Case(lambda: ResnetGenerator(**SMALL)),
-    "resnet, resized": Case(lambda: ResnetGenerator(**SMALL, upsampling="resize")),
+    "resnet, resized, skip": Case(lambda: ResnetGenerator(**SMALL, upsampling="resize", skip=True)),
     "resnet, skeleton": Case(
         lambda: ResnetGenerator(5, 3, **SMALL), skeletons, {0: BATCH, 2: 4 * HEIGHT, 3: 4 * WIDTH}
     ),

@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.cyclegan import init_net
 from torch import Tensor, nn
 
-from asymkit import AuxGenerator, ResnetGenerator
+from asymkit import AuxGenerator, HighResGenerator, ResnetGenerator, StarGenerator
+from asymkit.blocks import ImageSkip
 from asymkit.layers import ConditionalInstanceNorm2d, InstanceNorm2d, ResizeConv2d
 from conftest import INJECTIONS, SMALL, build
 
@@ -22,14 +25,14 @@ from conftest import INJECTIONS, SMALL, build
     n=st.integers(1, 2),
     c=st.sampled_from([1, 3, 4]),
     upsampling=st.sampled_from(["transposed", "resize"]),
+    skip=st.booleans(),
 )
 @settings(deadline=None, max_examples=20)
-def test_generators_keep_the_size(h: int, w: int, n: int, c: int, upsampling: Any) -> None:
+def test_generators_keep_the_size(h: int, w: int, n: int, c: int, upsampling: Any, skip: bool) -> None:
     x = torch.randn(n, c, h, w)
-    generators: list[nn.Module] = [ResnetGenerator(c, 2, width=4, blocks=1, upsampling=upsampling)]
-    generators += [
-        build(i, in_channels=c, out_channels=2, width=4, blocks=1, upsampling=upsampling) for i in INJECTIONS
-    ]
+    options: dict[str, Any] = {"width": 4, "blocks": 1, "upsampling": upsampling, "skip": skip}
+    generators: list[nn.Module] = [ResnetGenerator(c, 2, **options)]
+    generators += [build(i, in_channels=c, out_channels=2, **options) for i in INJECTIONS]
     for generator in generators:
         out = generator(x)
         assert out.shape == (n, 2, h, w)
@@ -111,6 +114,51 @@ def test_cin_all_is_in_every_norm() -> None:
     assert [norm for norm, _ in calls] == norms
     assert all(given is z for _, given in calls)
     assert all(p.grad is not None and p.grad.abs().max() > 0 for norm in norms for p in norm.parameters())
+
+
+SKIPPING: dict[str, Callable[..., nn.Module]] = {
+    "resnet": ResnetGenerator,
+    "aux": AuxGenerator,
+    "high": HighResGenerator,
+    "star": lambda *channels, **options: StarGenerator(3, 6, 64, None, *channels, **options),
+}
+
+
+@pytest.mark.parametrize("name", SKIPPING)
+@pytest.mark.parametrize("setup", [lambda net: net, init_net], ids=["as built", "CycleGAN's init_net"])
+def test_a_generator_with_a_skip_begins_near_its_image(name: str, setup: Any) -> None:
+    """In CycleGAN code too, whose init_net draws new weights for whatever calls itself a convolution."""
+    image, condition = torch.rand(2, 3, 32, 32) * 2 - 1, [torch.tensor([0, 2])] if name == "star" else []
+
+    def error(skip: bool) -> float:
+        made: Tensor = setup(SKIPPING[name](skip=skip))(image, *condition)
+        return (made - image).abs().mean().item()
+
+    assert 1.2 * error(skip=True) < error(skip=False)
+
+
+def test_a_skip_between_other_channels_begins_as_their_mean() -> None:
+    image = torch.rand(2, 3, 4, 4)
+    to_grey, to_colour = ImageSkip(3, 1), ImageSkip(1, 3)
+    torch.testing.assert_close(to_grey(image), 1.3 * image.mean(1, keepdim=True))
+    torch.testing.assert_close(to_colour(image[:, :1]), 1.3 * image[:, :1].expand(-1, 3, -1, -1))
+    torch.testing.assert_close(ImageSkip(3, 3)(image), 1.3 * image)
+
+
+@pytest.mark.parametrize("name", SKIPPING)
+def test_a_skip_adds_its_image_before_the_tanh_and_learns(name: str) -> None:
+    build = SKIPPING[name]
+    plain, skipping = build().double(), build(skip=True).double()
+    assert skipping.load_state_dict(plain.state_dict(), strict=False).missing_keys == ["skip.weight"]
+    weight = skipping.get_parameter("skip.weight")
+    nn.init.normal_(weight, 0.0, 0.02)
+    image = torch.rand(1, 3, 32, 32).double()
+    condition = [torch.tensor([1])] if name == "star" else [torch.randn(1, 8).double()] if name == "aux" else []
+    made, padded = skipping(image, *condition), F.pad(image, (3, 3, 3, 3), mode="reflect")
+    torch.testing.assert_close(made.atanh(), plain(image, *condition).atanh() + F.conv2d(padded, weight))
+    made.sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.abs().min() > 0
 
 
 def test_dropout_is_in_the_blocks_and_in_training_only() -> None:

@@ -52,6 +52,7 @@ class NetG(nn.Module):
 CASES: dict[str, tuple[Any, Any]] = {
     "resnet": (lambda: ResnetGenerator(**SMALL), None),
     "resized": (lambda: ResnetGenerator(**SMALL, upsampling="resize"), None),
+    "skip": (lambda: ResnetGenerator(**SMALL, skip=True), None),
     "skeleton": (lambda: ResnetGenerator(5, 3, **SMALL), lambda: torch.randn(2, 2, 120, 88)),
     "cin": (lambda: AuxGenerator(**SMALL), lambda: torch.randn(2, 8)),
     "cin_all": (lambda: AuxGenerator(**SMALL, injection="cin_all"), lambda: torch.randn(2, 8)),

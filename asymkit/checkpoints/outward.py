@@ -104,6 +104,7 @@ def _layout_of(module: nn.Module, dropout: bool) -> Layout:
     if layout is None or not transposed or set(layout.keys.values()) != bare_state(module.state_dict()).keys():
         raise ValueError(
             f"no published code has this {type(module).__name__}: there are layouts of ResnetGenerator and StarGenerator, both "
-            "with upsampling='transposed', PlainGenerator, PatchDiscriminator and DomainDiscriminator, none with label_embedding"
+            "with upsampling='transposed', PlainGenerator, PatchDiscriminator and DomainDiscriminator, none with label_embedding "
+            "or skip"
         )
     return layout

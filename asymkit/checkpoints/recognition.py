@@ -104,6 +104,7 @@ def _resnet(shapes: Shapes) -> dict[str, Any]:
         "width": width,
         "blocks": len(numbers(shapes, r"blocks\.(\d+)\.")),
         "upsampling": _upsampling(shapes),
+        "skip": "skip.weight" in shapes,
     }
 
 

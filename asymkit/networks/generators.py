@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from asymkit.arguments import at_least, described, flags, number, one_of, sizes
-from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
+from asymkit.blocks import ConditionalResidualBlock, ImageSkip, ResidualBlock, image_of, middle_blocks
 from asymkit.checks import check_images, check_input, check_vector, weight_of
 from asymkit.initialisation import init_normal
 from asymkit.layers import AuxConcat, Conv7x7, ConvNormReLU, Upsampling, reflect_padded_conv, upsample2x
@@ -29,6 +29,8 @@ class ResnetGenerator(nn.Module):
         blocks: number of residual blocks, 9 for 256² and 6 for 128² in CycleGAN, at most 256.
         dropout: its probability after the first ReLU of each block in training; 0.5 in CycleGAN's and pix2pix's code.
         upsampling: "transposed" (CycleGAN's) or "resize" (avoids checkerboard artefacts).
+        skip: add the image itself before the tanh, see :class:`asymkit.blocks.ImageSkip`: keeps its details, for domains that show
+            the same shapes at the same places, such as grey and colour, or day and night. None of the papers has it.
 
     Raises:
         ValueError: a size or the dropout is out of bounds, or upsampling is unknown.
@@ -53,15 +55,18 @@ class ResnetGenerator(nn.Module):
         *,
         dropout: float = 0.0,
         upsampling: Upsampling = "transposed",
+        skip: bool = False,
     ) -> None:
         super().__init__()
         in_channels, out_channels = sizes(in_channels=in_channels, out_channels=out_channels)
         (width, blocks), dropout = sizes(width=width, blocks=blocks), number("dropout", dropout, 0, 0.99)
+        (skip,) = flags(skip=skip)
         self.in_channels = in_channels
         self.encoder = _encoder(in_channels, width)
         self.blocks = nn.Sequential(*(ResidualBlock(4 * width, dropout=dropout) for _ in range(blocks)))
         self.decoder = _decoder(width, upsampling)
         self.to_image = Conv7x7(width, out_channels)
+        self.skip = ImageSkip(in_channels, out_channels) if skip else None
         init_normal(self)
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -80,7 +85,7 @@ class ResnetGenerator(nn.Module):
         if condition is not None:
             image = self._concatenated(image, condition)
         check_input(self, image)
-        return torch.tanh(self.to_image(self.decoder(self.blocks(self.encoder(image)))))
+        return image_of(self.to_image(self.decoder(self.blocks(self.encoder(image)))), image, self.skip)
 
     def _concatenated(self, image: Tensor, condition: Tensor) -> Tensor:
         check_images(image, "image", like=weight_of(self.to_image))
@@ -118,6 +123,8 @@ class AuxGenerator(nn.Module):
         blocks: number of residual blocks, at most 256.
         spatial: z is a spatial map of an eighth of the image's size instead of a vector; only with "concat".
         upsampling: "transposed" (CycleGAN's) or "resize" (avoids checkerboard artefacts).
+        skip: add the image itself before the tanh, see :class:`asymkit.blocks.ImageSkip`: keeps its details, for domains that show
+            the same shapes at the same places, such as grey and colour, or day and night. None of the papers has it.
 
     Raises:
         ValueError: injection or upsampling is unknown, spatial without "concat", or a size is out of bounds.
@@ -145,10 +152,11 @@ class AuxGenerator(nn.Module):
         spatial: bool = False,
         *,
         upsampling: Upsampling = "transposed",
+        skip: bool = False,
     ) -> None:
         super().__init__()
         one_of("injection", injection, ("concat", "concat_all", "cin", "cin_all"))
-        (spatial,) = flags(spatial=spatial)
+        spatial, skip = flags(spatial=spatial, skip=skip)
         in_channels, out_channels = sizes(in_channels=in_channels, out_channels=out_channels)
         aux_channels, width, blocks = sizes(aux_channels=aux_channels, width=width, blocks=blocks)
         if spatial and injection != "concat":
@@ -164,6 +172,7 @@ class AuxGenerator(nn.Module):
         )
         self.decoder = _decoder(width, upsampling, in_all_norms)
         self.to_image = Conv7x7(width, out_channels)
+        self.skip = ImageSkip(in_channels, out_channels) if skip else None
         self.concats = self._concats(width, blocks)
         init_normal(self)
 
@@ -210,7 +219,7 @@ class AuxGenerator(nn.Module):
             hidden = block(hidden, z) if isinstance(block, ConditionalResidualBlock) else block(hidden)
         for i, up in enumerate(self.decoder):
             hidden = up(self._concat(f"up{i}", hidden, z), *in_all_norms)
-        return torch.tanh(self.to_image(self._concat("image", hidden, z)))
+        return image_of(self.to_image(self._concat("image", hidden, z)), image, self.skip)
 
     def sample_aux(self, n: int, size: tuple[int, int] | None = None) -> Tensor:
         """Sample z from N(0, I), on the device and in the dtype of the weights.
@@ -260,18 +269,6 @@ class AuxGenerator(nn.Module):
     def extra_repr(self) -> str:
         """The arguments it was built with, for ``print``."""
         return f"aux_channels={self.aux_channels}, injection={self.injection!r}, spatial={self.spatial}"
-
-
-def middle_blocks(blocks: int) -> range:
-    """Indices of the middle three of ``blocks`` blocks, or of all if there are fewer.
-
-    Example:
-        >>> from asymkit.networks.generators import middle_blocks
-        >>> list(middle_blocks(6)), list(middle_blocks(9)), list(middle_blocks(2))
-        ([1, 2, 3], [3, 4, 5], [0, 1])
-    """
-    start = max(blocks - 3, 0) // 2
-    return range(start, min(start + 3, blocks))
 
 
 def aux_size(images: Tensor) -> tuple[int, int]:

@@ -7,8 +7,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from asymkit.arguments import MOST_CHANNELS, at_least, sizes
-from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
+from asymkit.arguments import MOST_CHANNELS, at_least, flags, sizes
+from asymkit.blocks import ConditionalResidualBlock, ImageSkip, ResidualBlock, image_of
 from asymkit.checks import check_input, check_vector, weight_of
 from asymkit.initialisation import init_normal
 from asymkit.layers import Conv7x7, ConvNormReLU, Upsampling, upsample2x
@@ -29,6 +29,7 @@ class HighResGenerator(nn.Module):
         blocks: number of residual blocks, at most 256.
         aux_channels: length of z, 128 in the paper, at most 4,096; None for a generator without z.
         upsampling: "transposed" (the paper's) or "resize" (avoids checkerboard artefacts).
+        skip: add the image itself before the tanh, as in :class:`asymkit.ResnetGenerator`.
 
     Raises:
         ValueError: a size is out of bounds, or upsampling is unknown.
@@ -56,10 +57,11 @@ class HighResGenerator(nn.Module):
         aux_channels: int | None = None,
         *,
         upsampling: Upsampling = "transposed",
+        skip: bool = False,
     ) -> None:
         super().__init__()
         in_channels, out_channels = sizes(in_channels=in_channels, out_channels=out_channels)
-        width, blocks = sizes(width=width, blocks=blocks)
+        (width, blocks), (skip,) = sizes(width=width, blocks=blocks), flags(skip=skip)
         if aux_channels is not None:
             aux_channels = at_least("aux_channels", aux_channels, most=MOST_CHANNELS)
         self.in_channels, self.aux_channels = in_channels, aux_channels
@@ -80,6 +82,7 @@ class HighResGenerator(nn.Module):
             *(ConvNormReLU(upsample2x(i, o, upsampling, kernel_size=4), o) for i, o in itertools.pairwise(up))
         )
         self.to_image = Conv7x7(width, out_channels)
+        self.skip = ImageSkip(in_channels, out_channels) if skip else None
         init_normal(self)
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -111,7 +114,7 @@ class HighResGenerator(nn.Module):
         hidden = self.encoder(image)
         for block in self.blocks:
             hidden = block(hidden) if z is None else block(hidden, z)
-        return torch.tanh(self.to_image(self.decoder(hidden)))
+        return image_of(self.to_image(self.decoder(hidden)), image, self.skip)
 
     def sample_aux(self, n: int) -> Tensor:
         """Sample z from N(0, I), (n, aux_channels), on the device and in the dtype of the weights.

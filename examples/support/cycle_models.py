@@ -30,19 +30,20 @@ def sizes_of(base: Base, **given: int | None) -> Sizes:
 
 
 def cycle_model(
-    base: Base, sizes: Sizes, width: int, upsampling: Upsampling, detach_fake_poor: bool
+    base: Base, sizes: Sizes, detach_fake_poor: bool, *, width: int, upsampling: Upsampling, skip: bool
 ) -> tuple[asyncgan.Translators, asyncgan.Discriminators]:
     """Both generators, with z its encoder, and all discriminators.
 
     Args:
         base: whose networks.
         sizes: of them.
+        detach_fake_poor: see :class:`asymkit.objectives.asymgan.Translators`.
         width: channels of the generators' and the discriminators' first layers.
         upsampling: of the generators.
-        detach_fake_poor: see :class:`asymkit.objectives.asymgan.Translators`.
+        skip: of the generators.
     """
     blocks, layers, aux = sizes
-    options: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": upsampling}
+    options: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": upsampling, "skip": skip}
     highres = base == "highres"
     plain: type[nn.Module] = asymkit.HighResGenerator if highres else asymkit.ResnetGenerator
     with_z: type[nn.Module] = asymkit.HighResGenerator if highres else asymkit.AuxGenerator

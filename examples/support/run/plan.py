@@ -44,11 +44,16 @@ class PlanSettings(UnpairedSettings):
         super().__post_init__()
         self.check_plan("period")
 
+    @property
+    def asynchronous(self) -> bool:
+        """Whether some steps are partial."""
+        return self.schedule == "async"
+
     @contextmanager
     def unwarned(self) -> Iterator[None]:
         """No warning of a plan without partial epochs where none is to be partial."""
         with warnings.catch_warnings():
-            if self.schedule == "sync":
+            if not self.asynchronous:
                 warnings.filterwarnings("ignore", "this plan has no partial epoch")
             yield
 
