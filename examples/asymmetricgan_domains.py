@@ -44,7 +44,6 @@ class Settings(DomainSettings):
     label_embedding: int | None = None  # length of the label's linear embedding; None: one-hot label planes
     discriminators: Literal[1, 2] = 1  # 2 for the paper's double discriminators, the second with a layer less
     upsampling: Upsampling = "transposed"  # transposed convolutions as in the paper; resize leaves no checkerboard
-    skip: bool = False  # generators add the image to what they make of it, for domains that show the same shapes; ours
     lr_g: float = 2e-4  # learning rate of the generators, for the first half of the run; then it falls to zero
     lr_d: float = 2e-4  # learning rate of the discriminators, likewise
     weights: unsupervised.Weights = field(default_factory=unsupervised.Weights)
@@ -62,7 +61,6 @@ DEMO = Settings(
     minutes=4,
     label_embedding=64,
     upsampling="resize",
-    skip=True,
     lr_g=1e-3,
     workers=0,
     report_every=2000,
@@ -93,7 +91,6 @@ def main(settings: Settings) -> None:
         out_channels=settings.channels,
         label_embedding=settings.label_embedding,
         upsampling=settings.upsampling,
-        skip=settings.skip,
     )
     reconstruction = weights.cycle > 0 or weights.structure > 0  # else no loss uses it
     model = unsupervised.Translators(dual, weights.identity > 0, reconstruction, way_back=weights.way_back > 0)

@@ -50,7 +50,6 @@ class Settings(DomainSettings):
     batch: int = 16  # batch size of each process
     n_critic: int = 5  # updates of the discriminator for each of the generator
     upsampling: Upsampling = "transposed"  # transposed convolutions as in the paper; resize leaves no checkerboard
-    skip: bool = False  # generators add the image to what they make of it, for domains that show the same shapes; ours
     lr_g: float = 1e-4  # learning rate of the generator, for the first half of the run; then it falls to zero
     lr_d: float = 1e-4  # learning rate of the discriminator, likewise
     weights: Weights = field(default_factory=Weights)
@@ -61,8 +60,7 @@ class Settings(DomainSettings):
 
 
 SMALL: dict[str, Any] = {"size": 48, "batch": 4, "width": 16, "discriminator_width": 16, "discriminator_layers": 4}
-QUICK: dict[str, Any] = {"minutes": 4, "n_critic": 2, "lr_g": 1e-3, "lr_d": 1e-3, "workers": 0, "report_every": 2000}
-DEMO = Settings(upsampling="resize", skip=True, **(SMALL | QUICK))
+DEMO = Settings(minutes=4, n_critic=2, upsampling="resize", lr_g=1e-3, lr_d=1e-3, workers=0, report_every=2000, **SMALL)
 PRESETS = {"paper": ("The paper's settings.", Settings()), "demo": ("Minutes on a CPU.", DEMO)}
 
 
@@ -70,9 +68,10 @@ def main(settings: Settings) -> None:
     data, held_out, about = settings.images(pairs=False)  # no images of the domains that are translated to
     run = Run(settings, data)  # device, seed, batches, checkpoints, logs: nothing of the method
     domains, channels, weights = len(data.names), settings.channels, settings.weights
-    options: dict[str, Any] = {name: getattr(settings, name) for name in ("width", "upsampling", "skip")}
-    options |= {"in_channels": channels, "out_channels": channels}
-    generator = asymkit.DualGenerator.preset("S3", domains, sharing="full", **options)  # one, for both tasks
+    options: dict[str, Any] = {"in_channels": channels, "out_channels": channels, "upsampling": settings.upsampling}
+    generator = asymkit.DualGenerator.preset(
+        "S3", domains, sharing="full", width=settings.width, **options
+    )  # one, for both tasks
     discriminator = asymkit.DomainDiscriminator(
         domains, channels, settings.discriminator_width, settings.discriminator_layers, image_size=settings.size
     )

@@ -212,7 +212,8 @@ def networks() -> Iterator[tuple[str, Case]]:
         "asymkit.PlainGenerator.forward",
         Case(asymkit.PlainGenerator(3), {"image": any_size} | label),
     )
-    star = domains | shape | embedding | {"blocks": integer(1, 0, 256)}
+    star = domains | {name: kind for name, kind in shape.items() if name != "skip"} | embedding
+    star |= {"blocks": integer(1, 0, 256)}
     yield "asymkit.StarGenerator", Case(asymkit.StarGenerator, star)
     yield (
         "asymkit.StarGenerator.forward",
@@ -254,7 +255,7 @@ def networks() -> Iterator[tuple[str, Case]]:
             Case(call, {"image": tensor(IMAGE, alias="condition"), "condition": tensor(OTHER, alias="image")}),
         )
     preset = domains | channels | {"name": choice("S2", "S1", "S3"), "sharing": choice("none", "partial", "full")}
-    preset |= embedding | {"width": size("width"), "upsampling": UPSAMPLING, "skip": FLAG}
+    preset |= embedding | {"width": size("width"), "upsampling": UPSAMPLING}
     yield "asymkit.DualGenerator.preset", Case(asymkit.DualGenerator.preset, preset)
     both = {name: shape[name] for name in ("width", "blocks", "in_channels", "upsampling")}
     both |= {"in_channels": integer(3, 1, 2048), "skeleton_channels": integer(3, 1, 2048)}

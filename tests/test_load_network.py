@@ -53,7 +53,7 @@ BUILT: list[tuple[Any, dict[str, Any]]] = [
     (StarGenerator, {"domains": 4, "width": 4, "blocks": 0, "upsampling": "resize"}),
     (StarGenerator, {"domains": 4, "label_embedding": 7, "in_channels": 2, **SMALL}),
     (StarGenerator, {"domains": 4, "label_embedding": 7, "in_channels": 2, "width": 4, "blocks": 0}),
-    (StarGenerator, {"domains": 4, "in_channels": 1, "out_channels": 3, "skip": True, **SMALL}),
+    (StarGenerator, {"domains": 4, "in_channels": 1, "out_channels": 3, **SMALL}),
     (PlainGenerator, {"domains": 4, "in_channels": 3, "out_channels": 1}),
     (PlainGenerator, {"domains": 4}),
     (PlainGenerator, {"domains": 4, "label_embedding": 7, "in_channels": 2}),

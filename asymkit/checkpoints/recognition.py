@@ -125,6 +125,7 @@ def _highres(shapes: Shapes) -> dict[str, Any]:
 
 def _star(shapes: Shapes) -> dict[str, Any]:
     found = _resnet(shapes)
+    del found["skip"]
     return found | _plain(shapes, found["blocks"])
 
 

@@ -55,7 +55,6 @@ class DualGenerator(nn.Module):
         out_channels: int = 3,
         label_embedding: int | None = None,
         upsampling: Upsampling = "transposed",
-        skip: bool = False,
     ) -> DualGenerator:
         """One of the paper's three combinations, Gᵗ always architecture III [AsymmetricGAN §3.1].
 
@@ -69,7 +68,6 @@ class DualGenerator(nn.Module):
             out_channels: of the results, at most 4,096; Gʳ has both the other way round.
             label_embedding: of both generators, as in :class:`asymkit.StarGenerator`.
             upsampling: "transposed" or "resize", of architectures II and III; I has no up-sampling.
-            skip: of architectures II and III, as in :class:`asymkit.StarGenerator`.
 
         Returns:
             The pair.
@@ -101,7 +99,7 @@ class DualGenerator(nn.Module):
                 f"out_channels={out_channels}; use sharing='none'"
             )
         labels: dict[str, Any] = {"domains": domains, "label_embedding": label_embedding}
-        star: dict[str, Any] = {"width": width, "upsampling": upsampling, "skip": skip, **labels}
+        star: dict[str, Any] = {"width": width, "upsampling": upsampling, **labels}
         back: dict[str, Any] = {"in_channels": out_channels, "out_channels": in_channels}
         translator = StarGenerator(**star, in_channels=in_channels, out_channels=out_channels)
         if sharing == "full":

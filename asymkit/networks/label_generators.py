@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from asymkit.arguments import MOST_BLOCKS, MOST_CHANNELS, at_least, flags, sizes
-from asymkit.blocks import ImageSkip, ResidualBlock, image_of
+from asymkit.arguments import MOST_BLOCKS, MOST_CHANNELS, at_least, sizes
+from asymkit.blocks import ResidualBlock
 from asymkit.checks import check_input
 from asymkit.labels import concat_planes, label_vectors
 from asymkit.layers import AuxConcat, ConvNormReLU, Upsampling, upsample2x, zero_padded_conv
@@ -93,7 +93,6 @@ class StarGenerator(nn.Module):
         in_channels: of the images, at most 4,096.
         out_channels: of the result, at most 4,096.
         upsampling: "transposed" (StarGAN's) or "resize" (avoids checkerboard artefacts).
-        skip: add the image itself before the tanh, as in :class:`asymkit.ResnetGenerator`.
 
     Raises:
         ValueError: a size is out of bounds, or upsampling is unknown.
@@ -122,12 +121,10 @@ class StarGenerator(nn.Module):
         out_channels: int = 3,
         *,
         upsampling: Upsampling = "transposed",
-        skip: bool = False,
     ) -> None:
         super().__init__()
         domains, in_channels, out_channels = sizes(domains=domains, in_channels=in_channels, out_channels=out_channels)
         (width,), blocks = sizes(width=width), at_least("blocks", blocks, least=0, most=MOST_BLOCKS)
-        (skip,) = flags(skip=skip)
         self.domains, self.in_channels, self.label_embedding = domains, in_channels, label_embedding
         self.embed, length = _embedding(domains, label_embedding)
         self.register_buffer("image_channels", _image_channels(in_channels, out_channels, label_embedding))
@@ -146,7 +143,6 @@ class StarGenerator(nn.Module):
             ConvNormReLU(upsample2x(2 * width, width, upsampling, 4, bias=False), width, affine=True),
         )
         self.to_image = zero_padded_conv(width, out_channels, kernel_size=7)
-        self.skip = ImageSkip(in_channels, out_channels) if skip else None
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
         """Translate a batch.
@@ -169,7 +165,7 @@ class StarGenerator(nn.Module):
             if self.label_at_blocks is None
             else self.label_at_blocks(self.encoder(image), label)
         )
-        return image_of(self.to_image(self.decoder(self.blocks(hidden))), image, self.skip)
+        return torch.tanh(self.to_image(self.decoder(self.blocks(hidden))))
 
     def extra_repr(self) -> str:
         """The arguments it was built with, for ``print``."""

@@ -45,6 +45,7 @@ class Arm:
     noise: float = 0.0  # standard deviation of what is added to G(x) in the rich cycle
     detach: bool = False  # the rich cycle does not train G, which then gains nothing by hiding x in G(x)
     light: bool = False  # G has a quarter of F's width, and so a sixteenth of its weights
+    skip: bool = False  # generators add the image to what they make of it
     munit: bool = False  # MUNIT's auto-encoders and objective, in joint steps; z is its style of rich images
     weights: TermWeights = PLAIN
     schedule: Schedule = "joint"
@@ -55,7 +56,7 @@ class Arm:
         """Fresh ones; drawn from PyTorch's random state."""
         if self.schedule == "none":
             return Translators(nn.Identity(), nn.Identity()), Discriminators(nn.Identity(), nn.Identity())
-        size: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": "resize"}
+        size: dict[str, Any] = {"width": width, "blocks": blocks, "upsampling": "resize", "skip": self.skip}
         rich, poor = (PatchDiscriminator(width=2 * width, layers=2) for _ in range(2))
         if self.munit:
             return MunitTranslators(munit.Munit(width, -(-blocks // 2), aux)), Discriminators(rich, poor)
@@ -170,6 +171,8 @@ ARMS = {
         for name, about, injection in INJECTIONS
     },
     "extended-zcycle1": Arm("AsymGAN, extended objective, CIN, λ of z's cycle 1", "cin", extended=True, weights=Z1),
+    "skip-zcycle1": Arm("AsymGAN, base objective, CIN, λ of z's cycle 1, skips", "cin", skip=True, weights=Z1),
+    "cyclegan-skip": CYCLE("CycleGAN, skips", skip=True),
     "munit": Arm("Compact MUNIT", "cin", munit=True, weights=munit.Weights()),
     "cyclegan-light": CYCLE("CycleGAN, light G", light=True),
     "asymgan-light": Arm("AsymGAN, λ of z's cycle 1, light G", "cin", light=True, weights=Z1),

@@ -136,10 +136,19 @@ NETWORKS = [
     ),
     Mutation("asymkit/networks/highres.py", "return torch.randn(n,", "return torch.rand(n,", "tests/test_highres.py"),
     Mutation(
-        "asymkit/networks/highres.py",
-        "torch.tanh(self.to_image(self.decoder(hidden)))",
-        "self.to_image(self.decoder(hidden))",
+        "asymkit/blocks.py",
+        "return torch.tanh(values if skip is None else values + skip(image))",
+        "return values if skip is None else values + skip(image)",
         "tests/test_highres.py",
+    ),
+    Mutation("asymkit/blocks.py", "values + skip(image)", "values + image", "tests/test_generators.py"),
+    Mutation("asymkit/blocks.py", "[:, :, 3, 3]", "[:, :, 2, 3]", "tests/test_generators.py"),
+    Mutation("asymkit/blocks.py", "else 1 / inputs", "else 1", "tests/test_generators.py"),
+    Mutation(
+        "asymkit/checkpoints/recognition.py",
+        '"skip": "skip.weight" in shapes',
+        '"skip": False',
+        "tests/test_load_network.py",
     ),
     Mutation(
         "asymkit/networks/encoders.py",
