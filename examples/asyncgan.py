@@ -62,7 +62,7 @@ class Settings(PlanSettings):
 
 SMALL: dict[str, Any] = {"size": 48, "picture_size": 96, "width": 16, "blocks": 3, "discriminator_layers": 2}
 COURSE: dict[str, Any] = {"epochs": 12, "period": 2, "batch": 2, "lr_g": 1e-3, "lr_d": 1e-4, "workers": 0}
-DEMO = Settings(base="cyclegan", upsampling="resize", skip=True, **(SMALL | COURSE))
+DEMO = Settings(base="cyclegan", detach_fake_poor=True, upsampling="resize", skip=True, **(SMALL | COURSE))
 PRESETS = {
     "paper": ("Async-GAN: high-resolution networks at 512², or --size 512 1024.", Settings(size=512)),
     "cyclegan": ("Async-CycleGAN at 256².", Settings(base="cyclegan", size=256)),
