@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from itertools import combinations
 
@@ -119,7 +120,7 @@ def entropy_over_z(values: Tensor, bins: int = 12, value_range: tuple[float, flo
     low, high = range_of(value_range)
     bin_of = ((values.double() - low) / (high - low) * bins).floor().clamp(0, bins - 1)
     shares = torch.stack([(bin_of == each).double().mean(0) for each in range(bins)])
-    return torch.special.entr(shares).sum(0) / torch.log(torch.tensor(2.0, dtype=torch.float64))
+    return torch.special.entr(shares).sum(0) / math.log(2)
 
 
 def mean_hue(images: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -146,7 +147,7 @@ def mean_hue(images: Tensor, mask: Tensor | None = None) -> Tensor:
     if mask is not None:
         check_dense("mask", mask, "boolean, (N, 1, H, W) or (N, H, W)", like=images)
         shapes = ((len(images), 1, *images.shape[2:]), (len(images), *images.shape[2:]))
-        if not isinstance(mask, Tensor) or tuple(mask.shape) not in shapes or mask.dtype != torch.bool:
+        if tuple(mask.shape) not in shapes or mask.dtype != torch.bool:
             raise ValueError(f"mask must be boolean, {shapes[0]}, got {described(mask)}")
         weights = mask.reshape(shapes[0]).to(images)
     red, green, blue = ((images * weights).sum((2, 3)) / weights.sum((2, 3)).clamp_min(1)).unbind(1)
