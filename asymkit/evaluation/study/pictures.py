@@ -41,8 +41,8 @@ def chosen(files: Mapping[str, ImageFiles], settings: Settings, methods: int) ->
     found = {}
     for name, each in files.items():
         most = settings.images * (methods if name == REAL and settings.protocol != "mos" else 1)
-        order = sorted(range(len(each)), key=lambda place, names=each.names: _order(settings.seed, names[place]))  # type: ignore[misc]
-        found[name] = order[:most]
+        order = sorted((_order(settings.seed, file), place) for place, file in enumerate(each.names))
+        found[name] = [place for _, place in order[:most]]
     return found
 
 
