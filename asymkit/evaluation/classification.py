@@ -205,6 +205,4 @@ def split_by_class(classes: Tensor, share: float, seed: int) -> tuple[Tensor, Te
 
 
 def _check_classes(name: str, classes: object, count: int) -> None:
-    what = f"integers ({count},), one for each image"
-    if len(check_array(name, classes, what, (1,), integers=True)) != count:
-        raise ValueError(f"{name} must be {what}, got {described(classes)}")
+    check_array(name, classes, f"integers ({count},), one for each image", (1,), integers=True, length=count)

@@ -85,8 +85,7 @@ def diversity_over_z(
     callables(generator=generator, distance=distance)
     check_images(inputs, "inputs")
     have_values(inputs=inputs)
-    if len(check_array("z", z, what := "at least two latent codes (Z, ...), floating point", range(1, 6))) < 2:
-        raise ValueError(f"z must be {what}, got {described(z)}")
+    check_array("z", z, "at least two latent codes (Z, ...), floating point", range(1, 6), least=2)
     found = []
     for image in inputs.split(1):
         translated = torch.cat([generator(image, each) for each in z.split(1)])

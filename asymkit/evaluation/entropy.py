@@ -78,7 +78,8 @@ def color_entropy(pixels: Tensor) -> Tensor:
         (True, True)
     """
     what = "images (N, 3, H, W) of type uint8"
-    if check_array("pixels", pixels, what, (4,), integers=True).dtype != torch.uint8 or pixels.shape[1] != 3:
+    check_array("pixels", pixels, what, (4,), integers=True)
+    if pixels.dtype != torch.uint8 or pixels.shape[1] != 3:
         raise ValueError(f"pixels must be {what}, got {described(pixels)}")
     red, green, blue = (pixels.long() * COLOR_LEVELS // 256).unbind(1)
     colors = ((red * COLOR_LEVELS + green) * COLOR_LEVELS + blue).flatten(1)

@@ -225,9 +225,8 @@ def photo_scores(
     """
     modules(network=network)
     check_images(photos, "photos")
-    check_array("truth", truth, what := f"ids of classes ({len(photos)}, H, W), integers", (3,), integers=True)
-    if len(truth) != len(photos):
-        raise ValueError(f"truth must be {what}, got {described(truth)}")
+    count = len(photos)
+    check_array("truth", truth, f"ids of classes ({count}, H, W), integers", (3,), integers=True, length=count)
     meter, batch = SegmentationMeter(classes, ignored), at_least("batch", batch)
     height, width = truth.shape[1:]
     with frozen(network):

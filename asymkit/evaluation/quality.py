@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asymkit.arguments import MOST_SEED, at_least, described
+from asymkit.arguments import MOST_SEED, at_least
 from asymkit.checks import check_array
 from asymkit.evaluation.features import FeatureNetwork, extract_features
 from asymkit.evaluation.sources import Images
@@ -264,9 +264,7 @@ def image_quality(
 
 
 def _check_rows(name: str, values: object, least: int = 1) -> None:
-    what = f"floating point, (N, F) with N at least {least}"
-    if len(check_array(name, values, what, (2,))) < least:
-        raise ValueError(f"{name} must be {what}, got {described(values)}")
+    check_array(name, values, f"floating point, (N, F) with N at least {least}", (2,), least=least)
 
 
 def _both(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:

@@ -22,9 +22,8 @@ Error = Callable[[Tensor, Tensor], Tensor]
 
 def check_codes(name: str, z: Tensor | None, count: int) -> None:
     """Refuse anything but None or a latent code for each of so many images."""
-    what = f"latent codes ({count}, ...), one for each image, or None"
-    if z is not None and len(check_array(name, z, what, range(1, 6))) != count:
-        raise ValueError(f"{name} must be {what}, got {described(z)}")
+    if z is not None:
+        check_array(name, z, f"latent codes ({count}, ...), one for each image, or None", range(1, 6), length=count)
 
 
 def translated(translate: Translate, image: Tensor, z: Tensor | None) -> Tensor:
