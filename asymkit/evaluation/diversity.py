@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -41,7 +40,7 @@ def pairwise_distance(images: Tensor, distance: Callable[[Tensor, Tensor], Tenso
     batch = at_least("batch", batch)
     if len(images) < 2:
         raise ValueError("images must hold at least two translations of one input, got 1")
-    first, second = torch.tensor(list(combinations(range(len(images)), 2)), device=images.device).T
+    first, second = torch.combinations(torch.arange(len(images), device=images.device)).T
     found = []
     for i, j in zip(first.split(batch), second.split(batch), strict=True):
         each = distance(images[i], images[j])
