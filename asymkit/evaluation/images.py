@@ -66,10 +66,10 @@ class BrokenImageError(ValueError):
         return type(self), (self.path, self.problem)
 
 
-def shortened(problem: object, most: int = 300) -> str:
+def shortened(problem: object) -> str:
     """The message of an error, shortened to one line; some errors quote the whole content of the file."""
     said = str(problem) or type(problem).__name__
-    return textwrap.shorten(said[: 2 * most], most, placeholder=" …") if len(said) > most or "\n" in said else said
+    return textwrap.shorten(said[:600], 300, placeholder=" …") if len(said) > 300 or "\n" in said else said
 
 
 def read_image(
