@@ -115,11 +115,10 @@ def domain_entropy(folder: Path, value_range: tuple[float, float] | None = None)
         raise BrokenImageError(path, problem)
     bits, color_bits, histogram = [], [], torch.zeros(256, dtype=torch.float64)
     for place in range(len(files)):
-        pixels = torch.from_numpy(np.array(files.read(place, least_side=1)))
-        image = pixels.permute(2, 0, 1)[None]
+        image = torch.from_numpy(np.array(files.read(place, least_side=1))).permute(2, 0, 1)[None]
         bits.append(shannon_entropy(image.float(), value_range=(0, 255)))
         color_bits.append(color_entropy(image))
-        histogram += torch.bincount(pixels.flatten().long(), minlength=256) / pixels.numel()
+        histogram += torch.bincount(image.flatten().long(), minlength=256) / image.numel()
     return DomainEntropy(folder.name, torch.cat(bits), histogram / len(files), files.said(), torch.cat(color_bits))
 
 
