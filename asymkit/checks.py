@@ -117,13 +117,22 @@ def check_dense(name: str, x: object, what: str, hint: str = "", like: Tensor | 
         raise ValueError(f"{name} must be {what}, got one on the meta device, which has no values")
 
 
-def check_array(name: str, x: object, what: str, dimensions: Sequence[int], integers: bool = False) -> Tensor:
-    """The tensor itself, refused where it is not dense, not of this kind and so many dimensions, empty or without values."""
+def check_array(
+    name: str,
+    x: object,
+    what: str,
+    dimensions: Sequence[int],
+    *,
+    integers: bool = False,
+    length: int | None = None,
+    least: int = 1,
+) -> None:
+    """Refuse anything but a dense tensor with values, of this kind, so many dimensions and such a length of the first."""
     check_dense(name, x, what, like=torch.zeros(()))
     assert isinstance(x, Tensor)
-    if x.ndim not in dimensions or 0 in x.shape or x.dtype not in (INTEGERS if integers else FLOATING):
+    fits = x.ndim in dimensions and 0 not in x.shape and x.dtype in (INTEGERS if integers else FLOATING)
+    if not fits or len(x) < least or length not in (None, len(x)):
         raise ValueError(f"{name} must be {what}, got {described(x)}")
-    return x
 
 
 def have_values(**tensors: Tensor | None) -> None:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-EVALUATION = '"asymkit[evaluation]"'
-"""What to install for figures."""
 DISTRIBUTIONS = {"PIL": "Pillow", "torch_fidelity": "torch-fidelity", "pytorch_msssim": "pytorch-msssim"}
 """Packages that are not installed by the name they are imported by."""
 
 
 @contextmanager
-def needed_for(what: str, install: str = EVALUATION) -> Iterator[None]:
+def needed_for(what: str, install: str = '"asymkit[evaluation]"') -> Iterator[None]:
     """Imports that fail inside say what needs the package and what to install.
 
     Args:

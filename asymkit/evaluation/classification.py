@@ -12,6 +12,7 @@ from asymkit.arguments import MOST_SEED, at_least, callables, described, modules
 from asymkit.checks import check_array, check_images, have_values
 from asymkit.evaluation.table import Row
 from asymkit.optional import needed_for
+from asymkit.training import frozen
 
 Train = Callable[[Tensor, Tensor], nn.Module]
 """Images (N, C, H, W) and classes (N,) to a classifier, images to logits."""
@@ -86,12 +87,8 @@ def classification_accuracy(
     if not isinstance(ks, list | tuple) or not ks:
         raise ValueError(f"ks must be a list of integers such as (1, 5), got {described(ks)}")
     ks = [at_least("ks", each) for each in ks]
-    training, parts = classifier.training, images.split(at_least("batch", batch))
-    classifier.eval()
-    try:
-        found = [classifier(part) for part in parts]
-    finally:
-        classifier.train(training)
+    with frozen(classifier):
+        found = [classifier(part) for part in images.split(at_least("batch", batch))]
     if not all(isinstance(each, Tensor) and each.ndim == 2 for each in found):
         raise ValueError(f"classifier must turn images into logits (N, K), got {described(found[0])}")
     logits = torch.cat(found)
@@ -208,6 +205,4 @@ def split_by_class(classes: Tensor, share: float, seed: int) -> tuple[Tensor, Te
 
 
 def _check_classes(name: str, classes: object, count: int) -> None:
-    what = f"integers ({count},), one for each image"
-    if len(check_array(name, classes, what, (1,), integers=True)) != count:
-        raise ValueError(f"{name} must be {what}, got {described(classes)}")
+    check_array(name, classes, f"integers ({count},), one for each image", (1,), integers=True, length=count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_format
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -26,8 +26,6 @@ from asymkit.networks.features import state_dict_of
 from asymkit.weight_files import digest
 
 Network = Literal["inception", "squeezenet1_0", "squeezenet1_1", "resnet18", "resnet50", "random", "none"]
-NETWORKS = ("inception", "squeezenet1_0", "squeezenet1_1", "resnet18", "resnet50", "random", "none")
-
 LPIPSNetwork = Literal["alex", "vgg", "squeeze", "none"]
 
 Distances = dict[str, Callable[[Tensor, Tensor], Tensor]]
@@ -80,8 +78,8 @@ def evaluate(
         ImportError: a package is missing; says which extra has it.
     """
     features = ("inception" if labels is None else "none") if features is None else features
-    one_of("features", features, NETWORKS)
-    one_of("lpips", lpips, ("alex", "vgg", "squeeze", "none"))
+    one_of("features", features, get_args(Network))
+    one_of("lpips", lpips, get_args(LPIPSNetwork))
     where = usable_device(("cuda" if torch.cuda.is_available() else "cpu") if device is None else device)
     if json is not None and not Path(json).absolute().parent.is_dir():
         raise ValueError(f"json: no folder {str(Path(json).parent)!r} to write {Path(json).name!r} to; make it first")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -40,7 +40,7 @@ def pairwise_distance(images: Tensor, distance: Callable[[Tensor, Tensor], Tenso
     batch = at_least("batch", batch)
     if len(images) < 2:
         raise ValueError("images must hold at least two translations of one input, got 1")
-    first, second = torch.tensor(list(combinations(range(len(images)), 2)), device=images.device).T
+    first, second = torch.combinations(torch.arange(len(images), device=images.device)).T
     found = []
     for i, j in zip(first.split(batch), second.split(batch), strict=True):
         each = distance(images[i], images[j])
@@ -84,8 +84,7 @@ def diversity_over_z(
     callables(generator=generator, distance=distance)
     check_images(inputs, "inputs")
     have_values(inputs=inputs)
-    if len(check_array("z", z, what := "at least two latent codes (Z, ...), floating point", range(1, 6))) < 2:
-        raise ValueError(f"z must be {what}, got {described(z)}")
+    check_array("z", z, "at least two latent codes (Z, ...), floating point", range(1, 6), least=2)
     found = []
     for image in inputs.split(1):
         translated = torch.cat([generator(image, each) for each in z.split(1)])
@@ -119,7 +118,7 @@ def entropy_over_z(values: Tensor, bins: int = 12, value_range: tuple[float, flo
     low, high = range_of(value_range)
     bin_of = ((values.double() - low) / (high - low) * bins).floor().clamp(0, bins - 1)
     shares = torch.stack([(bin_of == each).double().mean(0) for each in range(bins)])
-    return torch.special.entr(shares).sum(0) / torch.log(torch.tensor(2.0, dtype=torch.float64))
+    return torch.special.entr(shares).sum(0) / math.log(2)
 
 
 def mean_hue(images: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -146,7 +145,7 @@ def mean_hue(images: Tensor, mask: Tensor | None = None) -> Tensor:
     if mask is not None:
         check_dense("mask", mask, "boolean, (N, 1, H, W) or (N, H, W)", like=images)
         shapes = ((len(images), 1, *images.shape[2:]), (len(images), *images.shape[2:]))
-        if not isinstance(mask, Tensor) or tuple(mask.shape) not in shapes or mask.dtype != torch.bool:
+        if tuple(mask.shape) not in shapes or mask.dtype != torch.bool:
             raise ValueError(f"mask must be boolean, {shapes[0]}, got {described(mask)}")
         weights = mask.reshape(shapes[0]).to(images)
     red, green, blue = ((images * weights).sum((2, 3)) / weights.sum((2, 3)).clamp_min(1)).unbind(1)

@@ -78,7 +78,8 @@ def color_entropy(pixels: Tensor) -> Tensor:
         (True, True)
     """
     what = "images (N, 3, H, W) of type uint8"
-    if check_array("pixels", pixels, what, (4,), integers=True).dtype != torch.uint8 or pixels.shape[1] != 3:
+    check_array("pixels", pixels, what, (4,), integers=True)
+    if pixels.dtype != torch.uint8 or pixels.shape[1] != 3:
         raise ValueError(f"pixels must be {what}, got {described(pixels)}")
     red, green, blue = (pixels.long() * COLOR_LEVELS // 256).unbind(1)
     colors = ((red * COLOR_LEVELS + green) * COLOR_LEVELS + blue).flatten(1)
@@ -114,11 +115,10 @@ def domain_entropy(folder: Path, value_range: tuple[float, float] | None = None)
         raise BrokenImageError(path, problem)
     bits, color_bits, histogram = [], [], torch.zeros(256, dtype=torch.float64)
     for place in range(len(files)):
-        pixels = torch.from_numpy(np.array(files.read(place, least_side=1)))
-        image = pixels.permute(2, 0, 1)[None]
+        image = torch.from_numpy(np.array(files.read(place, least_side=1))).permute(2, 0, 1)[None]
         bits.append(shannon_entropy(image.float(), value_range=(0, 255)))
         color_bits.append(color_entropy(image))
-        histogram += torch.bincount(pixels.flatten().long(), minlength=256) / pixels.numel()
+        histogram += torch.bincount(image.flatten().long(), minlength=256) / image.numel()
     return DomainEntropy(folder.name, torch.cat(bits), histogram / len(files), files.said(), torch.cat(color_bits))
 
 

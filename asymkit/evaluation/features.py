@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -170,31 +171,31 @@ def torchvision_features(
         raise ValueError(f"mean and std must hold three numbers each, of std above 0, got {mean!r} and {std!r}")
     state = None if weights is None else state_dict_of(weights, net)
     classifier = _Classifier(net, side, *channels)
-    name = f"{net}, random weights"
-    if state is not None:
+    if state is None:
+        name = f"{net}, random weights"
+    else:
         _load(classifier.whole, state, net)
         published = isinstance(weights, str) and weights == "imagenet"
         name = f"{net} ({'IMAGENET1K_V1' if published else f'weights {digest(state)[:8]}'})"
+        name += "" if side == 224 else f", at {side}²"
+        name += "" if channels == [IMAGENET_MEAN, IMAGENET_STD] else ", own normalisation"
     freeze_into_buffers(classifier)
-    if (side, *channels) != (224, IMAGENET_MEAN, IMAGENET_STD):
-        sizes = [] if side == 224 else [f"at {side}²"]
-        own = [] if channels == [IMAGENET_MEAN, IMAGENET_STD] else ["own normalisation"]
-        name = ", ".join([name, *sizes, *own]) if state is not None else name
     return FeatureNetwork(classifier, name)
 
 
 def _load(network: nn.Module, state: Any, net: str) -> None:
     own = network.state_dict()
     for key, wanted in own.items():
-        found = state.get(key)
-        if key.endswith("num_batches_tracked"):
+        if key.endswith("num_batches_tracked"):  # of no use in eval mode
             continue
+        found = state.get(key)
         if found is None or found.shape != wanted.shape:
             raise ValueError(
                 f"weights are not those of torchvision's {net}: {key} should be floating point, finite, of shape "
                 f"{tuple(wanted.shape)}, got {described(found)}"
             )
-    network.load_state_dict({key: state.get(key, wanted) for key, wanted in own.items()})
+        own[key] = found
+    network.load_state_dict(own)
 
 
 class _Inception(nn.Module):
@@ -286,7 +287,7 @@ def extract_features(network: FeatureNetwork, images: Images, name: str = "image
     """
     if not isinstance(network, FeatureNetwork):
         raise ValueError(f"network must be a FeatureNetwork, which has a name, got {described(network)}")
-    weight = next((each for each in (*network.parameters(), *network.buffers())), torch.zeros(()))
+    weight = next(chain(network.parameters(), network.buffers()), torch.zeros(()))
     found = [network(batch.to(weight.device)) for batch in image_batches(images, name)]
     logits = [each.logits for each in found if each.logits is not None]
     if len({tuple(each.values.shape[1:]) for each in found}) > 1:

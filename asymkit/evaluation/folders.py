@@ -9,21 +9,20 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asymkit.arguments import exact
+from asymkit.arguments import exact, range_of
 from asymkit.evaluation.images import (
     DARK,
     ENDINGS,
     FULL_RANGE,
     LEAST_SIDE,
-    OUTSIDE,
     BrokenImageError,
     Kind,
     PixelInfo,
     ValueRange,
-    checked_range,
     inspect_image,
     read_image,
     takes,
+    unfit,
 )
 
 if TYPE_CHECKING:
@@ -108,35 +107,19 @@ class ImageFiles(Sequence[Path]):
             ValueError: the range must be given, because it cannot be inferred or the images would be nearly black.
         """
         infos, broken = _inspect_some(self, least_side)
-        self.value_range = checked_range(value_range)
-        if self.value_range is None:
-            self.value_range, found = self._found(list(infos.values()))
-            self.note = found
-        elif any(takes(info.kind, self.value_range) for info in infos.values()):
-            low, high = self.value_range
-            self.note = f"{self.folder.name}: value {exact(low)} becomes black and {exact(high)} white, as stated"
+        if value_range is None:
+            self.value_range, self.note = self._found(list(infos.values()))
+        else:
+            self.value_range = low, high = range_of(value_range)
+            if any(takes(info.kind, self.value_range) for info in infos.values()):
+                self.note = f"{self.folder.name}: value {exact(low)} becomes black and {exact(high)} white, as stated"
         if self.note and self.value_range is not None:
             self.applied = " to ".join(map(exact, self.value_range))
         self.warning = self._darkness(list(infos.values()))
         for path, info in infos.items():
-            if problem := self._unfit(info):
+            if problem := unfit(info.kind, info.values, self.value_range):
                 broken[path] = problem
         return broken
-
-    def _unfit(self, info: PixelInfo) -> str | None:
-        """Why an inspected image cannot be read with this range, or None."""
-        stated = self.value_range
-        if info.kind == "float" and stated is None:
-            return "its pixels are floating point numbers; state a value range, or save it with 8 or 16 bits"
-        if info.kind == "deep colour" and stated not in (None, FULL_RANGE):
-            return "it has 16 bits of colour, which no value range can be applied to; save 8 bits"
-        if stated is None or info.values is None or not takes(info.kind, stated):
-            return None
-        low, high = info.values
-        if low < stated[0] or high > stated[1]:
-            found = f"its values go from {exact(low)} to {exact(high)}"
-            return f"{found}, {OUTSIDE} {exact(stated[0])} to {exact(stated[1])}"
-        return None
 
     def _found(self, infos: list[PixelInfo]) -> tuple[ValueRange | None, str]:
         """The value range inferred from measured values, and a note about it."""
@@ -164,7 +147,7 @@ class ImageFiles(Sequence[Path]):
         """A warning if no measured image would have a level above a quarter, as label maps; else ""."""
         levels = list[float]()
         for info in infos:
-            if info.values is not None and self._unfit(info) is None:
+            if info.values is not None and unfit(info.kind, info.values, self.value_range) is None:
                 low, high = self.value_range if takes(info.kind, self.value_range) else (0, 255)  # type: ignore[misc]
                 levels.append(255.0 if info.see_through else (info.values[1] - low) / (high - low) * 255)
         highest = max(levels, default=255.0)

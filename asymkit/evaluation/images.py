@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from asymkit.arguments import exact, range_of
+from asymkit.arguments import exact
 from asymkit.optional import needed_for
 
 with needed_for("reading images"):
@@ -66,10 +66,10 @@ class BrokenImageError(ValueError):
         return type(self), (self.path, self.problem)
 
 
-def shortened(problem: object, most: int = 300) -> str:
+def shortened(problem: object) -> str:
     """The message of an error, shortened to one line; some errors quote the whole content of the file."""
     said = str(problem) or type(problem).__name__
-    return textwrap.shorten(said[: 2 * most], most, placeholder=" …") if len(said) > most or "\n" in said else said
+    return textwrap.shorten(said[:600], 300, placeholder=" …") if len(said) > 300 or "\n" in said else said
 
 
 def read_image(
@@ -133,16 +133,13 @@ def inspect_image(path: Path, measure: Callable[[Kind], bool], least_side: int =
         image.draft(None, (64, 64))
         image.load()
         if image.mode == "LA" and kind == "grey":
-            values, alpha = _grey(image), np.asarray(image.getchannel("A"))
-            seen = values[alpha > 0]
-            return PixelInfo(
-                kind, (float(seen.min()), float(seen.max())) if seen.size else None, bool((alpha == 0).any())
-            )
+            alpha = np.asarray(image.getchannel("A"))
+            return PixelInfo(kind, _ends(_grey(image)[alpha > 0]), bool((alpha == 0).any()))
         if kind == "deep colour":
             pixels = _visible(_coloured(image))
         else:  # what is transparent is not black
             pixels = _finite(path, np.asarray(_as_rgb(path, image, kind, None) if kind == "8 bits" else image))
-        return PixelInfo(kind, (float(pixels.min()), float(pixels.max())))
+        return PixelInfo(kind, _ends(pixels))
 
     return _with_image(path, use, least_side)
 
@@ -167,6 +164,20 @@ def _bits_of_tiff(image: Image.Image) -> int:
 def takes(kind: Kind, value_range: ValueRange | None) -> bool:
     """Whether a given value range applies to such pixels, which must be able to reach its upper end."""
     return value_range is not None and (kind in ("deep", "float") or (kind == "grey" and value_range[1] <= 255))
+
+
+def unfit(kind: Kind, values: tuple[float, float] | None, value_range: ValueRange | None) -> str | None:
+    """Why pixels with such a lowest and highest value cannot be read with a value range, or None."""
+    if kind == "float" and value_range is None:
+        return "its pixels are floating point numbers; state a value range, or save it with 8 or 16 bits"
+    if kind == "deep colour" and value_range not in (None, FULL_RANGE):
+        return "it has 16 bits of colour, which no value range can be applied to; save 8 bits"
+    if values is None or not (kind == "deep" or takes(kind, value_range)):
+        return None
+    low, high = value_range or FULL_RANGE
+    if low <= values[0] and values[1] <= high:
+        return None
+    return f"its values go from {' to '.join(map(exact, values))}, {OUTSIDE} {exact(low)} to {exact(high)}"
 
 
 def _with_image(path: Path, use: Callable[[Image.Image], Result], least_side: int) -> Result:
@@ -236,40 +247,34 @@ def _visible(image: Image.Image) -> Any:
 
 
 def _check_deep_colour(path: Path, image: Image.Image, value_range: ValueRange | None) -> None:
-    if value_range is not None and value_range != FULL_RANGE:
-        raise BrokenImageError(path, "it has 16 bits of colour, which no value range can be applied to; save 8 bits")
+    problem = unfit("deep colour", None, value_range)
     highest = int(_visible(image).max())
     if value_range is None and highest <= DARK:  # also 0, which Pillow makes of all values below 256
         problem = (
             f"its colours of 16 bits are all below {256 * (highest + 1)}, and of them only the upper 8 bits are read; "
             "save 8 bits, also where it is meant to be black"
         )
+    if problem:
         raise BrokenImageError(path, problem)
 
 
 def _mapped(path: Path, image: Image.Image, kind: Kind, value_range: ValueRange | None) -> Image.Image:
     values = _finite(path, _grey(image))
     seen = values[np.asarray(image.getchannel("A")) > 0] if image.mode == "LA" else values
-    lowest, highest = (float(seen.min()), float(seen.max())) if seen.size else (value_range or FULL_RANGE)
-    if value_range is None:
-        if kind == "float":
-            problem = "its pixels are floating point numbers; state a value range, or save it with 8 or 16 bits"
-            raise BrokenImageError(path, problem)
-        if lowest >= 0 and 0 < highest <= DARK * 257:
-            problem = f"its values go up to {exact(highest)} of 65535, which would be nearly black; state a value range"
-            raise BrokenImageError(path, problem)
     low, high = value_range or FULL_RANGE
-    if lowest < low or highest > high:
-        found = f"its values go from {exact(lowest)} to {exact(highest)}"
-        problem = f"{found}, {OUTSIDE} {exact(low)} to {exact(high)}"
+    found = _ends(seen) or (low, high)
+    problem = unfit(kind, found, value_range)
+    if value_range is None and not problem and 0 < found[1] <= DARK * 257:
+        problem = f"its values go up to {exact(found[1])} of 65535, which would be nearly black; state a value range"
+    if problem:
         raise BrokenImageError(path, problem)
     levels = ((values.astype(np.float64) - low) * (255 / (high - low))).round()
     if image.mode == "LA":  # what is fully transparent may be outside of the range
         return Image.merge("LA", (Image.fromarray(levels.clip(0, 255).astype("u1")), image.getchannel("A")))
     transparent = image.info.get("transparency")
-    return Image.fromarray(
-        (levels if transparent is None else np.where(values == transparent, 255, levels)).astype("u1")
-    )
+    if transparent is not None:
+        levels = np.where(values == transparent, 255, levels)
+    return Image.fromarray(levels.astype("u1"))
 
 
 def _grey(image: Image.Image) -> Any:
@@ -277,16 +282,11 @@ def _grey(image: Image.Image) -> Any:
     return np.asarray(image.getchannel("L") if image.mode == "LA" else image)
 
 
+def _ends(values: Any) -> tuple[float, float] | None:
+    return (float(values.min()), float(values.max())) if values.size else None
+
+
 def _finite(path: Path, values: Any) -> Any:
     if not np.isfinite(values).all():
         raise BrokenImageError(path, "it has pixels that are NaN or infinite")
     return values
-
-
-def checked_range(value_range: ValueRange | None) -> ValueRange | None:
-    """A checked value range, or None.
-
-    Raises:
-        ValueError: its ends are not two numbers, the first below the second.
-    """
-    return None if value_range is None else range_of(value_range)

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from asymkit.arguments import MOST_SEED, at_least, callables, described, number, one_of
 from asymkit.checks import check_together, have_values
-from asymkit.evaluation.sensitivity import Error, Translate, check_codes, errors_of, mean_absolute_error
+from asymkit.evaluation.sensitivity import Error, Translate, check_codes, errors_of, mean_absolute_error, translated
 from asymkit.evaluation.table import Row
+from asymkit.ops.ssim import gaussian_window
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,7 @@ def rebuild_leak(
         )
     have_values(x=x)
     check_codes("z", z, len(x))
-    extra = () if z is None else (z,)
-    return RebuildLeak(*(errors_of(error, poor_to_rich(y, *extra), x) for y in (true_y, generated_y)))
+    return RebuildLeak(*(errors_of(error, translated(poor_to_rich, y, z), x) for y in (true_y, generated_y)))
 
 
 @dataclass(frozen=True)
@@ -179,11 +179,11 @@ def rebuild_curve(
     hows = tuple(number("strengths", each, low, high) for each in given)
     if change == "quantisation" and any(how % 1 for how in hows):
         raise ValueError(f"strengths must be numbers of levels, integers, got {given}")
-    generator, extra = torch.Generator().manual_seed(at_least("seed", seed, 0, MOST_SEED)), () if z is None else (z,)
+    generator = torch.Generator().manual_seed(at_least("seed", seed, 0, MOST_SEED))
     noise = torch.randn(generated_y.shape, generator=generator).to(generated_y)
 
     def error_of(y: Tensor) -> float:
-        return errors_of(error, poor_to_rich(y, *extra), x).mean().item()
+        return errors_of(error, translated(poor_to_rich, y, z), x).mean().item()
 
     found = tuple(error_of(_changed(generated_y, change, how, noise)) for how in hows)
     return RebuildCurve(change, hows, found, error_of(generated_y))
@@ -203,7 +203,6 @@ def _changed(y: Tensor, change: str, how: float, noise: Tensor) -> Tensor:
     if how == 0:
         return y
     radius = max(1, round(3 * how))
-    weights = torch.exp(-(torch.arange(-radius, radius + 1, device=y.device, dtype=y.dtype) ** 2) / (2 * how**2))
-    weights = (weights / weights.sum()).view(1, 1, -1, 1).expand(y.shape[1], 1, -1, 1)
+    weights = y.new_tensor(gaussian_window(2 * radius + 1, how)).view(1, 1, -1, 1).expand(y.shape[1], 1, -1, 1)
     padded = F.pad(y, (radius,) * 4, mode="reflect")
     return F.conv2d(F.conv2d(padded, weights, groups=y.shape[1]), weights.mT, groups=y.shape[1])

@@ -181,10 +181,10 @@ def paired_scores(
     if not isinstance(given, dict):
         raise ValueError(f"distances must be a dict of functions by name, got {described(distances)}")
     callables(**{f"distances[{name!r}]": each for name, each in given.items()})
-    plain: dict[str, list[Tensor]] = {name: [] for name in ("psnr", "ssim")}
-    by_scale: dict[int, list[Tensor]] = {}
-    others: dict[str, list[Tensor]] = {name: [] for name in given}
     scales = 5
+    psnrs, ssims = list[Tensor](), list[Tensor]()
+    by_scale: dict[int, list[Tensor]] = {scale: [] for scale in range(1, scales + 1)}
+    others: dict[str, list[Tensor]] = {name: [] for name in given}
     for name, *pair in image_pairs(real, fake, endings):
         x, y = (each.to(device) for each in pair)
         if x.shape != y.shape:
@@ -197,15 +197,15 @@ def paired_scores(
                 f"{name}: {x.shape[3]}×{x.shape[2]} pixels are too few for SSIM, whose window has {WINDOW}"
             )
         scales = min(scales, scales_that_fit(*x.shape[2:]))
-        plain["psnr"].append(psnr(x, y))
-        plain["ssim"].append(ssim(x, y))
+        psnrs.append(psnr(x, y))
+        ssims.append(ssim(x, y))
         for scale in range(1, scales + 1):  # how many fit all images is known at the end
-            by_scale.setdefault(scale, []).append(ms_ssim(x, y, scales=scale))
+            by_scale[scale].append(ms_ssim(x, y, scales=scale))
         for what, distance in given.items():
             try:
                 others[what].append(distance(x, y))
             except ValueError as error:
                 raise ValueError(f"{name}: {what}: {error}") from error
-    figures = [torch.cat(each).cpu() for each in (plain["psnr"], plain["ssim"], by_scale[scales])]
+    figures = [torch.cat(each).cpu() for each in (psnrs, ssims, by_scale[scales])]
     distances_of = {name: torch.cat(each).cpu() for name, each in others.items()}
     return PairedScores(figures[0], figures[1], figures[2], scales, distances_of)

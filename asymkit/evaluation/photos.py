@@ -14,6 +14,7 @@ from asymkit.arguments import MOST_SEED, at_least, described, modules, number, s
 from asymkit.checks import check_array, check_images, have_values, usable_device
 from asymkit.evaluation.palette import MOST_CLASSES
 from asymkit.evaluation.segmentation import SegmentationMeter, SegmentationScores
+from asymkit.training import frozen
 
 
 class SmallUNet(nn.Module):
@@ -39,14 +40,11 @@ class SmallUNet(nn.Module):
 
     def __init__(self, classes: int, in_channels: int = 3, width: int = 32) -> None:
         super().__init__()
-        (in_channels, width), self.classes = (
-            sizes(in_channels=in_channels, width=width),
-            at_least("classes", classes, 2, MOST_CLASSES),
-        )
-        self.in_channels = in_channels
+        self.in_channels, width = sizes(in_channels=in_channels, width=width)
+        self.classes = at_least("classes", classes, 2, MOST_CLASSES)
         widths = [width * 2**level for level in range(4)]
         self.down = nn.ModuleList(
-            _convolutions(before, after) for before, after in zip([in_channels, *widths], widths, strict=False)
+            _convolutions(before, after) for before, after in zip([self.in_channels, *widths], widths, strict=False)
         )
         self.up = nn.ModuleList(_convolutions(coarse + fine, fine) for fine, coarse in itertools.pairwise(widths))
         self.head = nn.Conv2d(width, classes, 1)
@@ -139,8 +137,7 @@ def train_segmentation(
             f"labels: classes are numbered 0 to {classes - 1}, got {int(labels.min())} to {int(labels.max())}"
         )
     device = usable_device(device)
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         network = SmallUNet(classes, photos.shape[1], width).to(device)
         optimizer = torch.optim.Adam(network.parameters(), learning_rate)
@@ -228,15 +225,11 @@ def photo_scores(
     """
     modules(network=network)
     check_images(photos, "photos")
-    check_array("truth", truth, what := f"ids of classes ({len(photos)}, H, W), integers", (3,), integers=True)
-    if len(truth) != len(photos):
-        raise ValueError(f"truth must be {what}, got {described(truth)}")
-    meter, batch, training = SegmentationMeter(classes, ignored), at_least("batch", batch), network.training
-    network.eval()
-    try:
+    count = len(photos)
+    check_array("truth", truth, f"ids of classes ({count}, H, W), integers", (3,), integers=True, length=count)
+    meter, batch = SegmentationMeter(classes, ignored), at_least("batch", batch)
+    height, width = truth.shape[1:]
+    with frozen(network):
         for x, y in zip(photos.split(batch), truth.split(batch), strict=True):
-            height, width = y.shape[1:]
             meter.update(segment(network, x, (height, width)), y)
-    finally:
-        network.train(training)
     return meter.compute()

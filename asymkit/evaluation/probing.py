@@ -105,8 +105,7 @@ def _targets(factors: Tensor, count: int) -> tuple[Tensor, int]:
         raise ValueError(f"images must be at least 8, to be divided into halves, got {count}")
     what = f"({count},) or ({count}, K), one row for each image"
     floating = getattr(factors, "dtype", None) in FLOATING
-    if len(check_array("factors", factors, what, (1, 2), integers=not floating)) != count:
-        raise ValueError(f"factors must be {what}, got {described(factors)}")
+    check_array("factors", factors, what, (1, 2), integers=not floating, length=count)
     if floating:
         numbers = factors.detach().double().reshape(count, -1)
         if not numbers.isfinite().all():

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asymkit.arguments import MOST_SEED, at_least, described
+from asymkit.arguments import MOST_SEED, at_least
 from asymkit.checks import check_array
 from asymkit.evaluation.features import FeatureNetwork, extract_features
 from asymkit.evaluation.sources import Images
@@ -72,7 +72,7 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
         >>> round(frechet_distance(x, x + 3), 4)
         36.0
     """
-    real, fake = _both(real, fake, least=2)
+    real, fake = _both(real, fake)
     with torchmetrics_image() as image:
         metric = image.fid.FrechetInceptionDistance(_Features(real.shape[1]))
         metric.update(real, real=True)
@@ -109,7 +109,7 @@ def kernel_distance(
         >>> kernel_distance(x[:25], x[25:] + 1)[0] > kernel_distance(x[:25], x[25:])[0]
         True
     """
-    real, fake = _both(real, fake, least=2)
+    real, fake = _both(real, fake)
     size, number_of = subsets_of(len(real), len(fake), subset_size, subsets)
     with torchmetrics_image(at_least("seed", seed, 0, MOST_SEED)) as image:
         metric = image.kid.KernelInceptionDistance(_Features(real.shape[1]), subsets=number_of, subset_size=size)
@@ -189,13 +189,11 @@ class ImageQuality:
         """The rows of a table, the kernel distance first where there are fewer than 2,000 images."""
         names = ("KID", "FID", "Inception Score")
         if not self.is_inception:
-            names = tuple(  # type: ignore[assignment]
-                f"{what} ({self.network.split(' ')[0].rstrip(',')} {of})"
-                for what, of in (
-                    ("kernel distance", "features"),
-                    ("Fréchet distance", "features"),
-                    ("inception score", "classes"),
-                )
+            net = self.network.split(" ")[0].rstrip(",")
+            names = (
+                f"kernel distance ({net} features)",
+                f"Fréchet distance ({net} features)",
+                f"inception score ({net} classes)",
             )
         real, fake = self.images
         counts = f"{self.network}; {real:,} real, {fake:,} generated images"
@@ -245,15 +243,14 @@ def image_quality(
         ['kernel distance (squeezenet1_1 features)', 'Fréchet distance (squeezenet1_1 features)']
     """
     splits = at_least("splits", splits)
-    found = extract_features(network, real, "real"), extract_features(network, fake, "fake")
-    (real_values, _), (fake_values, logits) = found
+    real_values, _ = extract_features(network, real, "real")
+    fake_values, logits = extract_features(network, fake, "fake")
     sizes = len(real_values), len(fake_values)
     if min(sizes) < 2:
         raise ValueError(
             f"real and fake must hold at least two images each to be compared as sets, got {sizes[0]} and {sizes[1]}"
         )
-    splits = min(splits, sizes[1])
-    splits = 1 if logits is None else len(logits.chunk(splits))
+    splits = 1 if logits is None else len(logits.chunk(min(splits, len(logits))))
     return ImageQuality(
         network.name,
         network.is_inception,
@@ -267,14 +264,12 @@ def image_quality(
 
 
 def _check_rows(name: str, values: object, least: int = 1) -> None:
-    what = f"floating point, (N, F) with N at least {least}"
-    if len(check_array(name, values, what, (2,))) < least:
-        raise ValueError(f"{name} must be {what}, got {described(values)}")
+    check_array(name, values, f"floating point, (N, F) with N at least {least}", (2,), least=least)
 
 
-def _both(real: Tensor, fake: Tensor, least: int) -> tuple[Tensor, Tensor]:
-    _check_rows("real", real, least)
-    _check_rows("fake", fake, least)
+def _both(real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    _check_rows("real", real, least=2)
+    _check_rows("fake", fake, least=2)
     if real.shape[1] != fake.shape[1]:
         raise ValueError(f"real and fake must have as many features, got {real.shape[1]} and {fake.shape[1]}")
     return real.detach().double().cpu(), fake.detach().double().cpu()

@@ -146,8 +146,7 @@ class SegmentationMeter:
         for ignored in self.ignored:
             counts &= truth != ignored
         if counts.any():
-            options = {"num_classes": self.classes, "validate_args": False}  # done above
-            self.confusion += self.count(prediction[counts], truth[counts], **options)
+            self.confusion += self.count(prediction[counts], truth[counts], self.classes, validate_args=False)
 
     def compute(self) -> SegmentationScores:
         """The scores of all that was counted.

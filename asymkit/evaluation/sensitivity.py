@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,9 +22,13 @@ Error = Callable[[Tensor, Tensor], Tensor]
 
 def check_codes(name: str, z: Tensor | None, count: int) -> None:
     """Refuse anything but None or a latent code for each of so many images."""
-    what = f"latent codes ({count}, ...), one for each image, or None"
-    if z is not None and len(check_array(name, z, what, range(1, 6))) != count:
-        raise ValueError(f"{name} must be {what}, got {described(z)}")
+    if z is not None:
+        check_array(name, z, f"latent codes ({count}, ...), one for each image, or None", range(1, 6), length=count)
+
+
+def translated(translate: Translate, image: Tensor, z: Tensor | None) -> Tensor:
+    """The translation of images, with z where one is given."""
+    return translate(image) if z is None else translate(image, z)
 
 
 def errors_of(error: Error, prediction: Tensor, target: Tensor) -> Tensor:
@@ -118,29 +121,29 @@ def model_sensitivity(
     measure, error = ("mean absolute error", mean_absolute_error) if error is None else ("error as given", error)
     callables(rich_to_poor=rich_to_poor, poor_to_rich=poor_to_rich, error=error)
     crop, enlarge = at_least("crop", crop, 0, 4096), at_least("enlarge", enlarge, 0, 4096)
-    epsilon, generator = (
-        number("epsilon", epsilon, 0, 2),
-        torch.Generator().manual_seed(at_least("seed", seed, 0, MOST_SEED)),
-    )
+    epsilon = number("epsilon", epsilon, 0, 2)
+    generator = torch.Generator().manual_seed(at_least("seed", seed, 0, MOST_SEED))
     check_images(x, "x", least_side=crop + 1)
     check_images(y, "y", least_side=crop + 1)
     have_values(x=x, y=y)
     check_codes("z_x", z_x, len(x))
     check_codes("z_y", z_y, len(y))
-    g, f = (lambda image, _: rich_to_poor(image)), (lambda image, z: _called(poor_to_rich, image, z))
-    changes = crop, enlarge, epsilon, generator
+
+    def errors(image: Tensor, between: Tensor, back: Translate, z: Tensor | None) -> dict[str, Tensor]:
+        pairs = _changed(image, between, crop, enlarge, epsilon, generator)
+        return {kind: errors_of(error, translated(back, made, z), target) for kind, (made, target) in pairs.items()}
+
     return Sensitivity(
-        _loop(g, f, x, z_x, changes, error),
-        _loop(f, g, y, z_y, changes, error),
+        errors(x, rich_to_poor(x), poor_to_rich, z_x),
+        errors(y, translated(poor_to_rich, y, z_y), rich_to_poor, None),
         f"{measure}, crop by {crop}, enlarged by {enlarge} pixels, ε = {epsilon:g}",
     )
 
 
-def _loop(
-    there: Translate, back: Translate, x: Tensor, z: Tensor | None, changes: tuple[Any, ...], error: Error
-) -> dict[str, Tensor]:
-    crop, enlarge, epsilon, generator = changes
-    between = there(x, z)
+def _changed(
+    x: Tensor, between: Tensor, crop: int, enlarge: int, epsilon: float, generator: torch.Generator
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """The translation of an image under each change, and what is to be rebuilt from it."""
     check_together(**{"the image": x, "its translation": between})
     height, width = x.shape[2:]
     corners = torch.randint(crop + 1, (len(x), 2), generator=generator).tolist()
@@ -155,17 +158,12 @@ def _loop(
         return F.interpolate(images, (height + enlarge, width + enlarge), mode="bilinear")
 
     noise = torch.randn(between.shape, generator=generator).to(between) * epsilon
-    pairs = {
+    return {
         "none": (between, x),
         "crop": (cropped(between), cropped(x)),
         "resize": (resized(between), resized(x)),
         "disturbance": (between + noise, x),
     }
-    return {kind: errors_of(error, back(changed, z), target) for kind, (changed, target) in pairs.items()}
-
-
-def _called(translate: Translate, image: Tensor, z: Tensor | None) -> Tensor:
-    return translate(image) if z is None else translate(image, z)
 
 
 @torch.inference_mode()
@@ -205,4 +203,4 @@ def same_z_difference(
     check_together(real=real, generated=generated)
     have_values(real=real)
     check_codes("z", z, len(real))
-    return errors_of(error, _called(poor_to_rich, real, z), _called(poor_to_rich, generated, z))
+    return errors_of(error, translated(poor_to_rich, real, z), translated(poor_to_rich, generated, z))

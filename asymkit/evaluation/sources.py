@@ -165,7 +165,7 @@ def image_pairs(
         raise ValueError(f"endings must be those of the real and of the generated files, got {described(endings)}")
     folders = [isinstance(each, str | os.PathLike | FolderImages) for each in (real, fake)]
     if all(folders):
-        yield from _by_name(*(_opened(*each) for each in zip((real, fake), ("real", "fake"), endings, strict=True)))
+        yield from _by_name(_opened(real, "real", endings[0]), _opened(fake, "fake", endings[1]))
         return
     if any(folders):
         raise ValueError(

@@ -46,8 +46,13 @@ def text_table(rows: Sequence[Row]) -> str:
     """
     if not rows:
         raise ValueError("rows must hold at least one row, got none")
-    widths = [max(map(len, column)) for column in zip(*((row.figure, row.shown) for row in rows), strict=True)]
-    return "\n".join(f"{row.figure:<{widths[0]}}  {row.shown:<{widths[1]}}  {row.by}".rstrip() for row in rows)
+    return "\n".join(aligned([(row.figure, row.shown, row.by) for row in rows]))
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """The cells of each line joined by spaces, below those of the other lines."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
 
 
 def json_rows(rows: Sequence[Row]) -> list[dict[str, Any]]:

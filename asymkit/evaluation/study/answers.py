@@ -90,9 +90,7 @@ def _rows(file: Path) -> list[tuple[str, dict[str, str]]]:
     """Each row of a file, with its place as messages have it."""
     number, found = 0, []
     try:
-        with file.open(
-            encoding="utf-8-sig", newline=""
-        ) as lines:  # with the mark that spreadsheets put first, or without
+        with file.open(encoding="utf-8-sig", newline="") as lines:  # spreadsheets may put a byte order mark first
             for number, cells in enumerate(csv.reader(lines, strict=True), 1):
                 where = f"{file}: row {number}"
                 if number == 1 and tuple(cells) != COLUMNS:

@@ -71,6 +71,7 @@ def write_page(
     questions = [name for name in QUESTIONS[settings.protocol] if name != "correctness" or "inputs" in files]
     if len(questions) < len(QUESTIONS[settings.protocol]):
         notes.append("correctness is not asked, as that needs --inputs to compare with")
+    seconds = 4.0 * len(questions) if mos else settings.seconds + 3
     study: dict[str, Any] = {
         "protocol": settings.protocol,
         "seed": settings.seed,
@@ -81,7 +82,7 @@ def write_page(
         "practice": planned.practice,
         "trials": planned.trials,
         "realTrials": planned.real,
-        "minutes": _minutes(planned, len(questions), settings),
+        "minutes": max(1, round((planned.practice + planned.counted) * seconds / 60)),
         "real": [image.embedded for image in images.get(REAL, [])],
         "fakes": [[image.embedded for image in images[name]] for name in methods],
         "inputs": [image.embedded for image in images.get("inputs", [])],
@@ -153,11 +154,6 @@ def _planned(counts: Mapping[str, int], methods: list[str], settings: Settings, 
             f"a person sees {wanted} generated images and {real} real ones; more images in {REAL!r} balance them"
         )
     return _Planned(practice, trials, real, wanted + real, notes)
-
-
-def _minutes(planned: _Planned, questions: int, settings: Settings) -> int:
-    seconds = 4.0 * questions if settings.protocol == "mos" else settings.seconds + 3
-    return max(1, round((planned.practice + planned.counted) * seconds / 60))
 
 
 def _page(study: Mapping[str, Any], settings: Settings) -> bytes:

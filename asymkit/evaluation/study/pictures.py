@@ -41,8 +41,8 @@ def chosen(files: Mapping[str, ImageFiles], settings: Settings, methods: int) ->
     found = {}
     for name, each in files.items():
         most = settings.images * (methods if name == REAL and settings.protocol != "mos" else 1)
-        order = sorted(range(len(each)), key=lambda place, names=each.names: _order(settings.seed, names[place]))  # type: ignore[misc]
-        found[name] = order[:most]
+        order = sorted((_order(settings.seed, file), place) for place, file in enumerate(each.names))
+        found[name] = [place for _, place in order[:most]]
     return found
 
 
@@ -123,12 +123,12 @@ def unlike(images: Mapping[str, list[Embedded]]) -> list[str]:
                 f"the images of {name!r} have {length:g} pixels on their longer side and the real ones {of_real:g}, so that "
                 f"people may tell them by their sharpness; bring them to one size, such as by --side {min(length, of_real):.0f}"
             )
-        for some, of, others, lack in ((each, repr(name), real, repr(REAL)), (real, repr(REAL), each, repr(name))):
+        for some, of, others, lack in ((each, name, real, REAL), (real, REAL, each, name)):
             if odd := _of_other_shape(some, others):
                 width, height = odd[0]
                 found.append(
-                    f"{len(odd)} of {len(some)} images of {of}, such as one of {width} × {height} pixels, have a width/height "
-                    f"that no image of {lack} has, so that people may tell them by their shape; crop them alike"
+                    f"{len(odd)} of {len(some)} images of {of!r}, such as one of {width} × {height} pixels, have a width/height "
+                    f"that no image of {lack!r} has, so that people may tell them by their shape; crop them alike"
                 )
                 break
     return found

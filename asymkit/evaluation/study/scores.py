@@ -13,6 +13,7 @@ from asymkit.checkpoints.durable import write_whole
 from asymkit.evaluation.study.answers import Answer, Answers
 from asymkit.evaluation.study.intervals import Interval, crossed_interval, wilson
 from asymkit.evaluation.study.protocols import QUESTIONS, REAL
+from asymkit.evaluation.table import aligned
 
 _CROSSED = (
     "over people and images: Student's t with errors clustered by person and by image, because answers of one person and answers "
@@ -85,16 +86,12 @@ def score(answers: Answers, confidence: float = 0.95) -> Scores:
         (0.5, [0.237, 0.763])
     """
     instance_of("answers", answers, Answers, "what read_answers gives")
-    groups: dict[str, dict[str, list[Answer]]] = {}
+    mos = answers.protocol == "mos"
+    methods: dict[str, dict[str, Score]] = {}
     for method in sorted({row.method for row in answers.rows}, key=lambda name: (name == REAL, name)):
         rows = [row for row in answers.rows if row.method == method]
         by_question = {name: [row for row in rows if row.question == name] for name in QUESTIONS[answers.protocol]}
-        groups[method] = {name: found for name, found in by_question.items() if found}
-    mos = answers.protocol == "mos"
-    methods = {
-        method: {name: _score(rows, mos, confidence) for name, rows in questions.items()}
-        for method, questions in groups.items()
-    }
+        methods[method] = {name: _score(found, mos, confidence) for name, found in by_question.items() if found}
     people = len({row.person for row in answers.rows})
     said = [_CROSSED] if mos else [_WILSON, _CROSSED]
     return Scores(answers.study, answers.protocol, confidence, people, methods, said)
@@ -136,20 +133,16 @@ def table(scores: Scores) -> str:
             (each,) = found.values()
             cells = [f"{100 * each.mean:.1f} %", _ends(each.wilson, 100, ".1f"), _ends(each.interval, 100, ".1f")]
         every = found.values()
-        counts = [
-            sum(each.answers for each in every),
-            *(max(getattr(each, n) for each in every) for n in ("people", "images")),
-        ]
-        lines.append([method, *cells, *map(str, counts)])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+        answers = sum(each.answers for each in every)
+        people, images = max(each.people for each in every), max(each.images for each in every)
+        lines.append([method, *cells, str(answers), str(people), str(images)])
     notes = {
         "pair": "50 % would be chance: people cannot tell these images from real ones",
         "single": f"row {REAL!r}: how often real images were taken for real; a method as good would have the same share",
         "mos": "1 bad, 2 poor, 3 fair, 4 good, 5 excellent",
     }
     head = f"study {scores.study}, protocol {scores.protocol}, people: {scores.people}"
-    return "\n".join([head, "", *text, "", notes[scores.protocol], *scores.intervals])
+    return "\n".join([head, "", *aligned(lines), "", notes[scores.protocol], *scores.intervals])
 
 
 def _ends(interval: Interval | None, scale: float, form: str) -> str:

@@ -54,16 +54,14 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse what makes no study."""
         one_of("protocol", self.protocol, get_args(Protocol))
-        for name, least, most in (
-            ("images", 1, 10_000),
-            ("side", 16, 4096),
-            ("quality", 1, 100),
-            ("seed", 0, _MOST_SEED),
-        ):
-            at_least(name, getattr(self, name), least, most)
-        for name, least in (("trials", 1), ("practice", 0)):
-            if getattr(self, name) is not None:
-                at_least(name, getattr(self, name), least, 10_000)
+        at_least("images", self.images, 1, 10_000)
+        at_least("side", self.side, 16, 4096)
+        at_least("quality", self.quality, 1, 100)
+        at_least("seed", self.seed, 0, _MOST_SEED)
+        if self.trials is not None:
+            at_least("trials", self.trials, 1, 10_000)
+        if self.practice is not None:
+            at_least("practice", self.practice, 0, 10_000)
         number("seconds", self.seconds, 0.05, 60)
         number("limit", self.limit, 0.1, 500)
         flags(paired=self.paired, rate_real=self.rate_real)
