@@ -123,6 +123,15 @@ def test_classifiers_are_scored_in_eval_mode_and_put_back() -> None:
     assert classifier.training
 
 
+def test_scoring_a_classifier_leaves_a_layer_that_was_in_eval_mode_in_it() -> None:
+    images, classes = torch.rand(4, 3, 8, 8), torch.arange(4)
+    norm = nn.BatchNorm2d(3)
+    classifier = nn.Sequential(norm, nn.Flatten(), nn.Linear(3 * 64, 4)).train()
+    norm.eval()
+    classification_accuracy(classifier, images, classes, (1,))
+    assert (classifier.training, norm.training, norm.weight.requires_grad) == (True, False, True)
+
+
 def test_augmentation_never_trains_on_test_images_and_keeps_classes_in_both_parts() -> None:
     classes = torch.tensor([0] * 10 + [1] * 20 + [2] * 3)
     images = torch.arange(33.0)[:, None, None, None].expand(33, 3, 8, 8)

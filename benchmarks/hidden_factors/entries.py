@@ -120,4 +120,5 @@ def budget(runs: Sequence[Entry]) -> int | str:
     steps = [run["steps"] for run in runs]
     if not (minutes := minutes_of(runs[0])):
         return max(steps)
-    return f"{min(steps):,} to {max(steps):,} in {minutes:g} min"
+    few, most = min(steps), max(steps)
+    return f"{few:,}{f' to {most:,}' if most > few else ''} in {minutes:g} min"
