@@ -64,7 +64,8 @@ def read_state_dict(path: str | Path, part: str | None = None) -> StateDict:
     if isinstance(held, Mapping) and part is not None and part not in held:
         return _averaged(_part_of(held, part, path))
     held, hint = (held[part], "") if isinstance(held, Mapping) and part is not None else _without_containers(held)
-    if not isinstance(held, Mapping) or not held or not all(_is_entry(*item) for item in held.items()):
+    entries = held.items() if isinstance(held, Mapping) else ()
+    if not entries or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in entries):
         raise ValueError(f"{str(path)!r} is no state dict, tensors by name, it holds {described(held)}{hint}")
     return _averaged(bare_state(held))
 
@@ -96,8 +97,7 @@ def save_weights(module: nn.Module, path: str | Path) -> None:
     if path.suffix != ".safetensors":
         write_whole(path, lambda file: torch.save(state, file))
         return
-    shared = _twins(state)
-    twins = {name: others[0] for name, others in shared.items() if others[0] != name}
+    twins = {name: others[0] for name, others in _twins(state).items() if others[0] != name}
     # the library refuses views of one storage
     dense = {name: value.detach().clone().contiguous() for name, value in state.items() if name not in twins}
     content = safetensors_library().save(dense, metadata=twins | {CHECKSUM: digest(state)})
@@ -135,8 +135,7 @@ def load_weights(module: nn.Module, path: str | Path, part: str | None = None) -
         return state | {name: state[twin] for name, twin in present.items() if name not in state and twin in state}
 
     def fits(node: Tree) -> bool:
-        heads = {name.split(".")[0] for name in own}
-        return node.keys() <= heads and first_difference(shapes, completed(flat_of(node))) is None
+        return first_difference(shapes, completed(flat_of(node))) is None
 
     refused = f"{str(path)!r} holds no weights of this {type(module).__name__}"
     how = "load_weights(module, path, part={!r})"
@@ -172,10 +171,6 @@ def _tensors_of(module: nn.Module) -> StateDict:
     return state
 
 
-def _is_entry(name: Any, value: Any) -> bool:
-    return isinstance(name, str) and isinstance(value, Tensor)
-
-
 def _without_containers(held: Any) -> tuple[Any, str]:
     """The mapping inside ``state_dict`` and similar keys, averages first, and a hint for the message if it is ambiguous."""
     while isinstance(held, Mapping) and not all(isinstance(value, Tensor) for value in held.values()):
@@ -209,10 +204,7 @@ def _averaged(state: StateDict) -> StateDict:
 def _twins(state: StateDict) -> dict[str, list[str]]:
     """For each name all names that share its storage, itself included, in order."""
     groups: dict[Any, list[str]] = {}
-    places = {
-        name: (value.untyped_storage()._cdata, value.storage_offset(), value.shape, value.stride())
-        for name, value in state.items()
-    }
-    for name, place in places.items():
+    for name, value in state.items():
+        place = (value.untyped_storage()._cdata, value.storage_offset(), value.shape, value.stride())
         groups.setdefault(place, []).append(name)
-    return {name: groups[place] for name, place in places.items()}
+    return {name: names for names in groups.values() for name in names}
