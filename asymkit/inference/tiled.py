@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -120,7 +119,7 @@ class Tiled(nn.Module):
             if self.statistics == "exact"
             else self._reduced_moments(run_tile)
         )
-        blend = 0 if overlap >= radius else min([overlap, *(span.length // 2 for tile in tiles for span in tile)])
+        blend = 0 if overlap >= radius else min([overlap, *((s.last - s.first) // 2 for s in rows + columns)])
         result: Tensor | None = None
         for down, across in tiles:
             part = run_tile(down, across, GivenStatistics(known)).to(image.device)
@@ -168,10 +167,6 @@ class _Span(NamedTuple):
     first: int
     last: int
 
-    @property
-    def length(self) -> int:
-        return self.last - self.first
-
     def slice_of(self, side: int, whole: int) -> slice:
         """The range with context in a feature map of this side, for an image of side ``whole``."""
         return slice(self.start * side // whole, self.stop * side // whole)
@@ -192,9 +187,6 @@ class _Span(NamedTuple):
         return rise * ((self.last + blend - positions) / (2 * blend)).clamp(0, 1) if self.last < whole else rise
 
 
-Tile = tuple[_Span, _Span]
-
-
 def _round_up(side: int, multiple: int) -> int:
     """The least multiple that is not less than side."""
     return -(-side // multiple) * multiple
@@ -212,8 +204,8 @@ def _spans(side: int, tile: int, overlap: int, multiple: int) -> list[_Span]:
     return [_Span(max(0, a - overlap), min(side, b + overlap), a, b) for a, b in itertools.pairwise(edges)]
 
 
-def _resize(image: Tensor, size: Sequence[int]) -> Tensor:
-    return F.interpolate(image, list(size), mode="bilinear", antialias=True)
+def _resize(image: Tensor, size: list[int]) -> Tensor:
+    return F.interpolate(image, size, mode="bilinear", antialias=True)
 
 
 class _TileRunner:
@@ -238,7 +230,7 @@ class _TileRunner:
         return x[..., rows.slice_of(size[0], height), columns.slice_of(size[1], width)].to(self.device)
 
 
-def _exact_moments(run_tile: _TileRunner, tiles: list[Tile], norms: int) -> list[Moments]:
+def _exact_moments(run_tile: _TileRunner, tiles: list[tuple[_Span, _Span]], norms: int) -> list[Moments]:
     """The moments of the whole image at every norm, in order, because those at one norm depend on all norms before it."""
     known: list[Moments] = []
     for _ in range(norms):

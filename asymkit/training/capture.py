@@ -135,9 +135,7 @@ class CapturedStep:
         if self.steps == 0:
             self._rates = [pair for optimizer in self.optimizers for pair in _made_capturable(optimizer, self.device)]
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
-        if len(groups) != len(self._rates) or any(
-            g is not kept for g, (kept, _) in zip(groups, self._rates, strict=True)
-        ):
+        if [id(group) for group in groups] != [id(kept) for kept, _ in self._rates]:
             raise RuntimeError(
                 "the parameter groups of an optimizer are not those of the first call: load its state, and add groups, before it"
             )

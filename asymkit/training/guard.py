@@ -217,7 +217,8 @@ def _all_finite(
             # checked in its own dtype, which may be wider than float32
             checked.append(torch.where(norm.isfinite(), 0.0, math.inf).float())
         fine = torch.stack(checked).isfinite().all() if checked else torch.ones((), dtype=torch.bool, device=device)
-        if _is_distributed():  # also without losses and gradients, as the other processes wait
+        # also without losses and gradients, as the other processes wait
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
             everywhere = fine.float()
             torch.distributed.all_reduce(everywhere, torch.distributed.ReduceOp.MIN)
             fine = everywhere > 0
@@ -244,10 +245,6 @@ def _on_device(term: Tensor | float, device: torch.device) -> Tensor:
         return torch.full((), number, device=device)
     term = term.detach().float().to(device)
     return term.sum() if term.ndim else term
-
-
-def _is_distributed() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def _capturing(device: torch.device) -> bool:
