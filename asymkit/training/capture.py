@@ -205,13 +205,10 @@ def _made_capturable(optimizer: torch.optim.Optimizer, device: torch.device) -> 
     given: set[int] = set()
     for group in optimizer.param_groups:
         group["capturable"] = True
-        rate = group["lr"]
-        rate = rate if isinstance(rate, Tensor) else torch.full((), rate)
-        shared = id(rate) in given
+        rate = torch.as_tensor(group["lr"])
+        # one tensor given to all groups would follow the last
+        group["lr"] = rate.to(device, torch.float32, copy=id(rate) in given)
         given.add(id(rate))
-        group["lr"] = rate.to(
-            device, torch.float32, copy=shared
-        )  # one tensor given to all groups would follow the last
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.ndim == 0:  # the step counter

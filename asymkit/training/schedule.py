@@ -17,7 +17,6 @@ Phase = Literal["joint", "partial"]
 Rule = Literal["text", "algorithm1"]
 
 MOST_EPOCHS = 10**8
-MOST_PROGRESS = math.nextafter(2, 0)
 
 
 @contextmanager
@@ -245,7 +244,7 @@ def linear_decay(progress: float, constant: float = 0.5) -> float:
         True
     """
     why = ": the part of the training that is done, epoch / epochs"
-    progress = min(1.0, number("progress", progress, 0, MOST_PROGRESS, why))
+    progress = min(1.0, number("progress", progress, 0, math.nextafter(2, 0), why))
     constant = number("constant", constant, 0, 1, ": a part of the training")
     if progress <= constant:
         return 1.0
