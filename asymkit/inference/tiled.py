@@ -146,10 +146,11 @@ class Tiled(nn.Module):
         height, width = run_tile.image.shape[2:]
         share = min(1.0, self.tile / max(height, width))
         size = [max(_round_up(max(1, int(side * share)), self.multiple), self.least_side) for side in (height, width)]
-        small = _TileRunner(run_tile.generator, _resize(run_tile.image, size), run_tile.condition)
-        if small.condition is not None and small.condition.ndim == 4:
-            ratio = small.condition.shape[2] / height
-            small.condition = _resize(small.condition, [round(side * ratio) for side in size])
+        condition = run_tile.condition
+        if condition is not None and condition.ndim == 4:
+            ratio = condition.shape[2] / height
+            condition = _resize(condition, [round(side * ratio) for side in size])
+        small = _TileRunner(run_tile.generator, _resize(run_tile.image, size), condition)
         known: list[Moments] = []
         small(_full_span(size[0]), _full_span(size[1]), GivenStatistics(known, Moments.of))
         return known
