@@ -46,7 +46,10 @@ LAYOUTS: dict[type[nn.Module], Callable[[StateDict], Layout]] = {
     ResnetGenerator: lambda state: cyclegan_generator(
         max(len(numbers(state, r"model\.(\d+)\.conv_block\.")), 1), any(".conv_block.6." in key for key in state)
     ),
-    PatchDiscriminator: lambda state: cyclegan_discriminator(max(numbers(state, r"model\.(\d+)\."), default=3) // 3),
+    # at most three digits: a layout is built for the largest number, whatever the file says
+    PatchDiscriminator: lambda state: cyclegan_discriminator(
+        max(numbers(state, r"model\.(\d{1,3})\."), default=3) // 3
+    ),
     StarGenerator: lambda state: stargan_generator(len(numbers(state, r"main\.(\d+)\.main\."))),
     DomainDiscriminator: lambda state: stargan_discriminator(max(len(numbers(state, r"main\.(\d+)\.weight")), 1)),
     PlainGenerator: lambda _: plain_generator(),
