@@ -17,15 +17,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-MOST_CHANNELS, MOST_WIDTH, MOST_BLOCKS, MOST_DOMAINS = 4096, 1024, 256, 10_000
+MOST_CHANNELS, MOST_BLOCKS = 4096, 256
 
 MOST_SEED = 2**63 - 1
 """The largest seed of PyTorch's generators."""
 
 LIMITS = {
     **dict.fromkeys(("in_channels", "out_channels", "aux_channels", "skeleton_channels"), MOST_CHANNELS),
-    **dict.fromkeys(("width", "reconstructor_width"), MOST_WIDTH),
-    **{"blocks": MOST_BLOCKS, "domains": MOST_DOMAINS, "layers": 8, "scales": 8, "window_size": 255},
+    **{"width": 1024, "reconstructor_width": 1024, "blocks": MOST_BLOCKS, "domains": 10_000},
+    **{"layers": 8, "scales": 8, "window_size": 255},
 }
 """Upper bound of each size argument; the papers use at most a tenth of it."""
 

@@ -64,18 +64,12 @@ class _HubMixin(PyTorchModelHubMixin):
 
     @classmethod
     def _load_as_safetensor(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:
-        return cls._load(model, model_file, map_location, strict)
-
-    @classmethod
-    def _load_as_pickle(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:
-        return cls._load(model, model_file, map_location, strict)
-
-    @classmethod
-    def _load(cls, model: Any, model_file: str, map_location: str, strict: bool) -> Any:
         state = asymkit.read_state_dict(model_file)
         check_weights(state, repr(model_file))
         model.load_state_dict(state, strict=strict)
         return model.to(map_location).eval()
+
+    _load_as_pickle = _load_as_safetensor
 
 
 class HubResnetGenerator(asymkit.ResnetGenerator, _HubMixin, **CARD):

@@ -73,9 +73,8 @@ def unwrapped(module: nn.Module) -> nn.Module:
 
 def tree_of(held: Mapping[Any, Any]) -> Tree:
     """All tensors of nested mappings as a tree, without the components of wrappers."""
-    flat = bare_state(dict(_tensors(held, "")))
     root: Tree = {}
-    for name, value in flat.items():
+    for name, value in bare_state(flat_of(held)).items():
         *path, last = name.split(".")
         node = root
         for component in path:
@@ -88,9 +87,15 @@ def tree_of(held: Mapping[Any, Any]) -> Tree:
     return root
 
 
-def flat_of(tree: Tree, before: str = "") -> StateDict:
-    """The tensors of a tree as a flat state dict."""
-    return dict(_tensors(tree, before))
+def flat_of(held: Mapping[Any, Any]) -> StateDict:
+    """All tensors of nested mappings by their dotted names."""
+    flat: StateDict = {}
+    for key, value in held.items():
+        if isinstance(key, str) and isinstance(value, Tensor):
+            flat[key] = value
+        elif isinstance(key, str) and isinstance(value, Mapping):
+            flat |= {f"{key}.{name}": tensor for name, tensor in flat_of(value).items()}
+    return flat
 
 
 def nodes_of(tree: Tree, path: str = "") -> Iterator[tuple[str, Tree]]:
@@ -221,18 +226,8 @@ def _kind(dtype: torch.dtype) -> str | torch.dtype:
 
 
 def _is_finite(value: Tensor) -> bool:
-    value = value.detach()
-    return bool(
-        (value if value.element_size() > 1 else value.float()).isfinite().all()
-    )  # float8 does not support isfinite
-
-
-def _tensors(held: Mapping[Any, Any], before: str) -> Iterator[tuple[str, Tensor]]:
-    for key, value in held.items():
-        if isinstance(key, str) and isinstance(value, Tensor):
-            yield f"{before}{key}", value
-        elif isinstance(key, str) and isinstance(value, Mapping):
-            yield from _tensors(value, f"{before}{key}.")
+    # float8 does not support isfinite
+    return bool((value if value.element_size() > 1 else value.float()).isfinite().all())
 
 
 def _ends(path: str, part: str) -> bool:

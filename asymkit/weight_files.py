@@ -78,9 +78,8 @@ def _from_safetensors(path: Path) -> dict[str, Tensor]:
     except Exception as error:
         raise ValueError(f"{str(path)!r} is no safetensors file, or damaged: {error}") from error
     wanted = metadata.pop(CHECKSUM, None)
-    state |= {
-        name: state[twin] for name, twin in metadata.items() if name not in state and twin in state
-    }  # shared weights
+    # shared weights
+    state |= {name: state[twin] for name, twin in metadata.items() if name not in state and twin in state}
     if wanted is not None and wanted != digest(state):
         raise ValueError(f"{str(path)!r} is damaged: its tensors are not those that were written, by their SHA-256")
     return state

@@ -237,6 +237,11 @@ UNET = {"model.model.0.weight": torch.zeros(64, 3, 4, 4), "model.model.1.model.1
             lambda: {f"netD.{key}": value for key, value in published.PatchGAN(width=4).state_dict().items()},
             "but holds other networks: 'netD' is CycleGAN's PatchGAN with 3 stride-2 layers; use asymkit.load_cyclegan_disc",
         ),
+        (
+            load_cyclegan_discriminator,
+            lambda: {"model.0.weight": torch.ones(4, 3, 4, 4), "model.3000000.weight": torch.ones(1)},
+            "PatchGAN with 0 stride-2 layers comes nearest, with 1 of its 4 keys; .*'model.3000000.weight', which does not bel",
+        ),
         (load_stargan_discriminator, dict, r"no StarGAN discriminator: it has no tensors, it holds nothing"),
     ],
 )

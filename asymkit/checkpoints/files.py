@@ -64,7 +64,8 @@ def read_state_dict(path: str | Path, part: str | None = None) -> StateDict:
     if isinstance(held, Mapping) and part is not None and part not in held:
         return _averaged(_part_of(held, part, path))
     held, hint = (held[part], "") if isinstance(held, Mapping) and part is not None else _without_containers(held)
-    if not isinstance(held, Mapping) or not held or not all(_is_entry(*item) for item in held.items()):
+    entries = held.items() if isinstance(held, Mapping) else ()
+    if not entries or not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in entries):
         raise ValueError(f"{str(path)!r} is no state dict, tensors by name, it holds {described(held)}{hint}")
     return _averaged(bare_state(held))
 
@@ -96,8 +97,7 @@ def save_weights(module: nn.Module, path: str | Path) -> None:
     if path.suffix != ".safetensors":
         write_whole(path, lambda file: torch.save(state, file))
         return
-    shared = _twins(state)
-    twins = {name: others[0] for name, others in shared.items() if others[0] != name}
+    twins = {name: first for first, *others in _shared(state) for name in others}
     # the library refuses views of one storage
     dense = {name: value.detach().clone().contiguous() for name, value in state.items() if name not in twins}
     content = safetensors_library().save(dense, metadata=twins | {CHECKSUM: digest(state)})
@@ -127,16 +127,17 @@ def load_weights(module: nn.Module, path: str | Path, part: str | None = None) -
     full = _tensors_of(module)
     held, names, own = read_file(path), bare_names(full), bare_state(full)
     shapes = {name: value.shape for name, value in own.items()}
-    twins = _twins(own)
+    shared = _shared(own)
 
     def completed(state: StateDict) -> StateDict:
         """The state dict with shared weights under all of their names."""
-        present = {name: next((twin for twin in others if twin in state), name) for name, others in twins.items()}
-        return state | {name: state[twin] for name, twin in present.items() if name not in state and twin in state}
+        for names in shared:
+            if present := [state[name] for name in names if name in state]:
+                state = state | {name: present[0] for name in names if name not in state}
+        return state
 
     def fits(node: Tree) -> bool:
-        heads = {name.split(".")[0] for name in own}
-        return node.keys() <= heads and first_difference(shapes, completed(flat_of(node))) is None
+        return first_difference(shapes, completed(flat_of(node))) is None
 
     refused = f"{str(path)!r} holds no weights of this {type(module).__name__}"
     how = "load_weights(module, path, part={!r})"
@@ -146,9 +147,9 @@ def load_weights(module: nn.Module, path: str | Path, part: str | None = None) -
         raise ValueError(f"{refused}: {difference}; build it as the one that was saved was, replaced layers included")
     learned = {names.get(name, name) for name, _ in module.named_parameters(remove_duplicate=False)}
     check_weights(state, refused, own, finite=learned)
-    for name, others in twins.items():
+    for name, *others in shared:
         for twin in others:
-            if twin != name and not torch.equal(state[name], state[twin]):
+            if not torch.equal(state[name], state[twin]):
                 raise ValueError(
                     f"{refused}: it shares {name!r} and {twin!r}, which differ in the file; build it without sharing"
                 )
@@ -170,10 +171,6 @@ def _tensors_of(module: nn.Module) -> StateDict:
                 "fill or load it"
             )
     return state
-
-
-def _is_entry(name: Any, value: Any) -> bool:
-    return isinstance(name, str) and isinstance(value, Tensor)
 
 
 def _without_containers(held: Any) -> tuple[Any, str]:
@@ -206,13 +203,10 @@ def _averaged(state: StateDict) -> StateDict:
     return kept or state
 
 
-def _twins(state: StateDict) -> dict[str, list[str]]:
-    """For each name all names that share its storage, itself included, in order."""
+def _shared(state: StateDict) -> list[list[str]]:
+    """The names of each weight that has several."""
     groups: dict[Any, list[str]] = {}
-    places = {
-        name: (value.untyped_storage()._cdata, value.storage_offset(), value.shape, value.stride())
-        for name, value in state.items()
-    }
-    for name, place in places.items():
+    for name, value in state.items():
+        place = (value.untyped_storage()._cdata, value.storage_offset(), value.shape, value.stride())
         groups.setdefault(place, []).append(name)
-    return {name: groups[place] for name, place in places.items()}
+    return [names for names in groups.values() if len(names) > 1]

@@ -23,9 +23,8 @@ def cyclegan_generator(blocks: int, dropout: bool) -> Layout:
     """Zhu et al. 2017 and the supervised AsymmetricGAN, whose indices count padding, convolution, norm and ReLU layers."""
     second = 6 if dropout else 5
     after = 10 + blocks
-    convs = {"model.1": "encoder.0", "model.4": "encoder.1", "model.7": "encoder.2"}
-    norms = {f"model.{place}": f"encoder.{i}.norm" for i, place in enumerate((2, 5, 8))}
-    names = {theirs: f"{ours}.conv" for theirs, ours in convs.items()}
+    names = {f"model.{3 * i + 1}": f"encoder.{i}.conv" for i in range(3)}
+    norms = {f"model.{3 * i + 2}": f"encoder.{i}.norm" for i in range(3)}
     for i in range(blocks):
         block = f"model.{10 + i}.conv_block"
         names |= {f"{block}.1": f"blocks.{i}.conv1", f"{block}.{second}": f"blocks.{i}.conv2"}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from torch import Tensor, nn
 
@@ -31,20 +32,24 @@ from asymkit.state_dicts import (
     nodes_of,
     tree_of,
 )
+from asymkit.weight_files import file_of, read_file
 
-HEADS = frozenset({"model", "main", "conv1", "conv2"})
-"""First components of names in published weights files."""
+Source = Mapping[str, Any] | str | Path
+Network = TypeVar("Network", bound=nn.Module)
 
 REPLACED = (
     "where layers were replaced, build the network as it was and fill it with asymkit.load_weights(network, path)"
 )
 """For messages: how to load a modified network of asymkit."""
 
-LAYOUTS: dict[Callable[..., nn.Module], Callable[[StateDict], Layout]] = {
+LAYOUTS: dict[type[nn.Module], Callable[[StateDict], Layout]] = {
     ResnetGenerator: lambda state: cyclegan_generator(
         max(len(numbers(state, r"model\.(\d+)\.conv_block\.")), 1), any(".conv_block.6." in key for key in state)
     ),
-    PatchDiscriminator: lambda state: cyclegan_discriminator(max(numbers(state, r"model\.(\d+)\."), default=3) // 3),
+    # at most three digits: a layout is built for the largest number, whatever the file says
+    PatchDiscriminator: lambda state: cyclegan_discriminator(
+        max(numbers(state, r"model\.(\d{1,3})\."), default=3) // 3
+    ),
     StarGenerator: lambda state: stargan_generator(len(numbers(state, r"main\.(\d+)\.main\."))),
     DomainDiscriminator: lambda state: stargan_discriminator(max(len(numbers(state, r"main\.(\d+)\.weight")), 1)),
     PlainGenerator: lambda _: plain_generator(),
@@ -52,21 +57,25 @@ LAYOUTS: dict[Callable[..., nn.Module], Callable[[StateDict], Layout]] = {
 """For each class the published layout, with the number of layers read off the keys."""
 
 
-def load(held: Mapping[Any, Any], wanted: str, kinds: Sequence[Callable[..., nn.Module]]) -> nn.Module:
-    """The network in ``held`` of one of these classes, with the names of published code or of asymkit.
+def load(source: Source, wanted: str, kinds: Sequence[type[Network]]) -> Network:
+    """The network in ``source`` of one of these classes, with the names of published code or of asymkit.
 
     Args:
-        held: a state dict, or nested mappings with one.
+        source: a state dict, nested mappings with one, or the path of a file or folder with one.
         wanted: name of the network, for messages.
         kinds: accepted classes.
 
     Raises:
         ValueError: there is no such network, or several; a weight is not a finite floating point number.
     """
-    tree = tree_with_networks(held, wanted)
+    tree = tree_with_networks(source, wanted)
 
     def fits(node: Tree) -> bool:
-        return _published(flat_of(node), kinds) is not None or _asymkit_spec(node, kinds) is not None
+        state = flat_of(node)
+        if _published(state, kinds) is not None:
+            return True
+        spec = recognise(state)
+        return spec is not None and spec.kind in kinds
 
     state = find(tree, fits, None, f"state_dict: which {wanted}")
     if state is None:
@@ -75,7 +84,7 @@ def load(held: Mapping[Any, Any], wanted: str, kinds: Sequence[Callable[..., nn.
         own = recognise(state)
         assert own is not None
         check_weights(state)
-        return own.build(state)
+        return cast(Network, own.build(state))
     layout = LAYOUTS[kind](state)
     renamed = {ours: state[theirs] for theirs, ours in layout.keys.items()}
     try:
@@ -90,24 +99,29 @@ def load(held: Mapping[Any, Any], wanted: str, kinds: Sequence[Callable[..., nn.
     if difference := first_difference({theirs: shapes[ours] for theirs, ours in layout.keys.items()}, state):
         raise ValueError(f"state_dict is no {wanted}: keys are those of {layout.name}, but {difference}")
     check_weights(state)
-    return spec.build(renamed)
+    return cast(Network, spec.build(renamed))
 
 
-def tree_with_networks(held: Mapping[Any, Any], wanted: str) -> Tree:
-    """Nested mappings as a tree of tensors, without running statistics.
+def tree_with_networks(source: Source, wanted: str) -> Tree:
+    """The tree of tensors in nested mappings, or in the file of a path, without running statistics.
 
     Raises:
-        ValueError: a mapping has tensors and other entries, or there are no tensors.
+        ValueError: source is no mapping or path, the file cannot be read, a mapping has tensors and other entries, or there
+            are no tensors.
     """
+    held = read_file(file_of(source)) if isinstance(source, str | Path) else source
+    if not isinstance(held, Mapping):
+        hint = "; give its state_dict()" if isinstance(held, nn.Module) else ""
+        raise ValueError(
+            f"state_dict must be tensors by name or the path of a file with them, got a {type(held).__name__}{hint}"
+        )
     tensors = any(isinstance(value, Tensor) for value in held.values())
     for key, value in held.items():
         if tensors and not (isinstance(key, str) and isinstance(value, Tensor | Mapping)):
-            what = (
-                f"the key {key!r} is a {type(key).__name__}"
-                if not isinstance(key, str)
-                else f"{key!r} is a {type(value).__name__}"
+            what, wrong = (repr(key), value) if isinstance(key, str) else (f"the key {key!r}", key)
+            raise ValueError(
+                f"state_dict is no {wanted}: expected tensors by name, but {what} is a {type(wrong).__name__}"
             )
-            raise ValueError(f"state_dict is no {wanted}: expected tensors by name, but {what}")
     tree = tree_of(held)
     for _, node in nodes_of(tree):
         for name in STATISTICS & node.keys():
@@ -137,7 +151,7 @@ def describe_contents(tree: Tree) -> str:
         return f", but holds other networks: {listed}"
     if own := candidates(flat):
         spec, difference = max(own, key=lambda found: len(found[0].shapes().keys() & flat.keys()))
-        return f"; its names are those of asymkit's {_name(spec)}, but {difference}; {REPLACED}"
+        return f"; its names are those of asymkit's {spec.kind.__name__}, but {difference}; {REPLACED}"
     near = nearest(flat, [layout(flat) for layout in LAYOUTS.values()])
     if near is None:
         return f", nor another network that is known here; its keys are {described(flat)}; {REPLACED}"
@@ -158,20 +172,9 @@ def _identify(node: Tree) -> str | None:
         layout = LAYOUTS[kind](state)
         return f"{layout.name}; use asymkit.{layout.loader}"
     spec = recognise(state)
-    return None if spec is None else f"asymkit's {_name(spec)}; use asymkit.load_network"
+    return None if spec is None else f"asymkit's {spec.kind.__name__}; use asymkit.load_network"
 
 
-def _published(state: StateDict, kinds: Sequence[Callable[..., nn.Module]]) -> Callable[..., nn.Module] | None:
+def _published(state: StateDict, kinds: Sequence[type[nn.Module]]) -> type[nn.Module] | None:
     """The class for weights that have the names of published code, or None."""
-    if not {name.split(".")[0] for name in state} <= HEADS:
-        return None
     return next((kind for kind in kinds if LAYOUTS[kind](state).keys.keys() == state.keys()), None)
-
-
-def _asymkit_spec(node: Tree, kinds: Sequence[Callable[..., nn.Module]]) -> NetworkSpec | None:
-    spec = recognise(flat_of(node))
-    return spec if spec is not None and spec.kind in kinds else None
-
-
-def _name(spec: NetworkSpec) -> str:
-    return str(getattr(spec.kind, "__name__", spec.kind))

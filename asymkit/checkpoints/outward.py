@@ -55,20 +55,16 @@ def to_published(module: nn.Module, dropout: bool = False, running_statistics: b
     if running_statistics is None:
         running_statistics = isinstance(module, StarGenerator)
     if running_statistics:
-        norms = {
-            name: layer.num_features for name, layer in _layers(module).items() if isinstance(layer, InstanceNorm2d)
-        }
+        layers = _layers(module)
         for theirs, ours in layout.norms.items():
-            if ours not in norms:
+            norm = layers[ours]
+            if not isinstance(norm, InstanceNorm2d):
                 raise ValueError(
-                    f"module: {ours!r} was replaced by a {type(_layers(module)[ours]).__name__}, whose running statistics are "
-                    "not known; expected asymkit.InstanceNorm2d, or give running_statistics=False"
+                    f"module: {ours!r} was replaced by a {type(norm).__name__}, whose running statistics are not known; "
+                    "expected asymkit.InstanceNorm2d, or give running_statistics=False"
                 )
-            channels = norms[ours]
-            published |= {
-                f"{theirs}.running_mean": torch.zeros(channels),
-                f"{theirs}.running_var": torch.ones(channels),
-            }
+            published[f"{theirs}.running_mean"] = torch.zeros(norm.num_features)
+            published[f"{theirs}.running_var"] = torch.ones(norm.num_features)
             published[f"{theirs}.num_batches_tracked"] = torch.tensor(0)
     return published
 

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, cast
 
 from torch import nn
 
-from asymkit.checkpoints.loading import describe_contents, load, tree_with_networks
-from asymkit.checkpoints.recognition import contents_of, recognise
+from asymkit.checkpoints.loading import Source, describe_contents, load, tree_with_networks
+from asymkit.checkpoints.recognition import recognise
 from asymkit.networks import (
     AuxGenerator,
     DomainDiscriminator,
@@ -21,8 +18,6 @@ from asymkit.networks import (
     StarGenerator,
 )
 from asymkit.state_dicts import Tree, check_weights, find, fitting, flat_of, short_of
-
-Source = Mapping[str, Any] | str | Path
 
 
 def load_cyclegan_generator(state_dict: Source) -> ResnetGenerator:
@@ -54,7 +49,7 @@ def load_cyclegan_generator(state_dict: Source) -> ResnetGenerator:
         Traceback (most recent call last):
         ValueError: state_dict is no CycleGAN generator; of the known layouts CycleGAN's PatchGAN with ... comes nearest, ...
     """
-    return cast(ResnetGenerator, load(contents_of(state_dict), "CycleGAN generator", [ResnetGenerator]))
+    return load(state_dict, "CycleGAN generator", [ResnetGenerator])
 
 
 def load_cyclegan_discriminator(state_dict: Source) -> PatchDiscriminator:
@@ -78,7 +73,7 @@ def load_cyclegan_discriminator(state_dict: Source) -> PatchDiscriminator:
         >>> discriminator(torch.zeros(1, 3, 64, 64)).shape
         torch.Size([1, 1, 6, 6])
     """
-    return cast(PatchDiscriminator, load(contents_of(state_dict), "CycleGAN discriminator", [PatchDiscriminator]))
+    return load(state_dict, "CycleGAN discriminator", [PatchDiscriminator])
 
 
 def load_stargan_generator(state_dict: Source) -> StarGenerator:
@@ -101,7 +96,7 @@ def load_stargan_generator(state_dict: Source) -> StarGenerator:
         >>> load_stargan_generator(to_published(StarGenerator(domains=5, width=8))).domains
         5
     """
-    return cast(StarGenerator, load(contents_of(state_dict), "StarGAN generator", [StarGenerator]))
+    return load(state_dict, "StarGAN generator", [StarGenerator])
 
 
 def load_stargan_discriminator(state_dict: Source) -> DomainDiscriminator:
@@ -121,7 +116,7 @@ def load_stargan_discriminator(state_dict: Source) -> DomainDiscriminator:
         >>> load_stargan_discriminator(to_published(DomainDiscriminator(domains=5, width=4))).image_size
         128
     """
-    return cast(DomainDiscriminator, load(contents_of(state_dict), "StarGAN discriminator", [DomainDiscriminator]))
+    return load(state_dict, "StarGAN discriminator", [DomainDiscriminator])
 
 
 def load_asymmetricgan_generators(translator: Source, reconstructor: Source) -> DualGenerator:
@@ -148,9 +143,7 @@ def load_asymmetricgan_generators(translator: Source, reconstructor: Source) -> 
         'PlainGenerator'
     """
     kinds = [ResnetGenerator, PlainGenerator, StarGenerator]
-    return DualGenerator(
-        *(load(contents_of(source), "AsymmetricGAN generator", kinds) for source in (translator, reconstructor))
-    )
+    return DualGenerator(*(load(source, "AsymmetricGAN generator", kinds) for source in (translator, reconstructor)))
 
 
 def load_network(source: Source, part: str | None = None, *, spatial: bool = False) -> nn.Module:
@@ -183,7 +176,7 @@ def load_network(source: Source, part: str | None = None, *, spatial: bool = Fal
         >>> load_network(file).aux_channels
         4
     """
-    tree = tree_with_networks(contents_of(source), "network of asymkit")
+    tree = tree_with_networks(source, "network of asymkit")
 
     def fits(node: Tree) -> bool:
         return recognise(flat_of(node)) is not None
@@ -207,12 +200,10 @@ def load_network(source: Source, part: str | None = None, *, spatial: bool = Fal
 
 def _names(found: list[str], part: str) -> str:
     """Valid values of ``part``, as the end of an error message; "" if there are none."""
+    if not found:
+        return ""
     if found == [""]:
         return "; it holds one network only, without a name: leave part out"
     names = [short_of(path) or path for path in found]
     near = [*difflib.get_close_matches(part, names, n=1), *names]
-    return (
-        f", but holds other networks: {', '.join(map(repr, names))}; give load_network(source, {near[0]!r})"
-        if near
-        else ""
-    )
+    return f", but holds other networks: {', '.join(map(repr, names))}; give load_network(source, {near[0]!r})"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -24,7 +23,6 @@ from asymkit.networks import (
     StarGenerator,
 )
 from asymkit.state_dicts import StateDict, first_difference
-from asymkit.weight_files import file_of, read_file
 
 Shapes = Mapping[str, torch.Size]
 
@@ -44,7 +42,7 @@ class _SkipInitialisation(TorchFunctionMode):
 class NetworkSpec(NamedTuple):
     """Class and constructor arguments of a network."""
 
-    kind: Callable[..., nn.Module]
+    kind: type[nn.Module]
     arguments: dict[str, Any]
 
     def shapes(self) -> dict[str, torch.Size]:
@@ -79,23 +77,6 @@ def candidates(state: Mapping[str, Tensor]) -> list[tuple[NetworkSpec, str | Non
     return found
 
 
-def contents_of(source: str | Path | Mapping[str, Any]) -> Mapping[Any, Any]:
-    """The mapping that a loader was given, or the contents of the file, or of that in a folder.
-
-    Raises:
-        ValueError: source is no mapping or path, or the file cannot be read.
-    """
-    held: Any = source
-    if isinstance(source, str | Path):
-        held = read_file(file_of(source))
-    if not isinstance(held, Mapping):
-        hint = "; give its state_dict()" if isinstance(held, nn.Module) else ""
-        raise ValueError(
-            f"state_dict must be tensors by name or the path of a file with them, got a {type(held).__name__}{hint}"
-        )
-    return held
-
-
 def _resnet(shapes: Shapes) -> dict[str, Any]:
     width, inputs = shapes["encoder.0.conv.weight"][:2]
     return {
@@ -110,11 +91,11 @@ def _resnet(shapes: Shapes) -> dict[str, Any]:
 
 def _aux(shapes: Shapes) -> dict[str, Any]:
     vectors = [shape for name, shape in shapes.items() if name.endswith("norm1.gamma.weight")]
-    in_all_norms = "encoder.0.norm.gamma.weight" in shapes
     mixed = [shape for name, shape in shapes.items() if name.startswith("concats.") and name.endswith("mix.weight")]
-    length = vectors[0][1] if vectors else mixed[0][1] - mixed[0][0]
-    by_norms, by_channels = "cin_all" if in_all_norms else "cin", "concat" if len(mixed) == 1 else "concat_all"
-    injection = by_norms if vectors else by_channels
+    if vectors:
+        length, injection = vectors[0][1], "cin_all" if "encoder.0.norm.gamma.weight" in shapes else "cin"
+    else:
+        length, injection = mixed[0][1] - mixed[0][0], "concat" if len(mixed) == 1 else "concat_all"
     return _resnet(shapes) | {"aux_channels": length, "injection": injection}
 
 
@@ -175,7 +156,7 @@ def _upsampling(shapes: Shapes) -> str:
     return "resize" if last[0] < last[1] else "transposed"
 
 
-KINDS: dict[Callable[..., nn.Module], Callable[[Shapes], dict[str, Any]]] = {
+KINDS: dict[type[nn.Module], Callable[[Shapes], dict[str, Any]]] = {
     ResnetGenerator: _resnet,
     AuxGenerator: _aux,
     HighResGenerator: _highres,

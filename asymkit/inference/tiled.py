@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -120,7 +119,7 @@ class Tiled(nn.Module):
             if self.statistics == "exact"
             else self._reduced_moments(run_tile)
         )
-        blend = 0 if overlap >= radius else min([overlap, *(span.length // 2 for tile in tiles for span in tile)])
+        blend = 0 if overlap >= radius else min([overlap, *((s.last - s.first) // 2 for s in rows + columns)])
         result: Tensor | None = None
         for down, across in tiles:
             part = run_tile(down, across, GivenStatistics(known)).to(image.device)
@@ -147,10 +146,11 @@ class Tiled(nn.Module):
         height, width = run_tile.image.shape[2:]
         share = min(1.0, self.tile / max(height, width))
         size = [max(_round_up(max(1, int(side * share)), self.multiple), self.least_side) for side in (height, width)]
-        small = _TileRunner(run_tile.generator, _resize(run_tile.image, size), run_tile.condition)
-        if small.condition is not None and small.condition.ndim == 4:
-            ratio = small.condition.shape[2] / height
-            small.condition = _resize(small.condition, [round(side * ratio) for side in size])
+        condition = run_tile.condition
+        if condition is not None and condition.ndim == 4:
+            ratio = condition.shape[2] / height
+            condition = _resize(condition, [round(side * ratio) for side in size])
+        small = _TileRunner(run_tile.generator, _resize(run_tile.image, size), condition)
         known: list[Moments] = []
         small(_full_span(size[0]), _full_span(size[1]), GivenStatistics(known, Moments.of))
         return known
@@ -167,10 +167,6 @@ class _Span(NamedTuple):
     stop: int
     first: int
     last: int
-
-    @property
-    def length(self) -> int:
-        return self.last - self.first
 
     def slice_of(self, side: int, whole: int) -> slice:
         """The range with context in a feature map of this side, for an image of side ``whole``."""
@@ -192,9 +188,6 @@ class _Span(NamedTuple):
         return rise * ((self.last + blend - positions) / (2 * blend)).clamp(0, 1) if self.last < whole else rise
 
 
-Tile = tuple[_Span, _Span]
-
-
 def _round_up(side: int, multiple: int) -> int:
     """The least multiple that is not less than side."""
     return -(-side // multiple) * multiple
@@ -212,8 +205,8 @@ def _spans(side: int, tile: int, overlap: int, multiple: int) -> list[_Span]:
     return [_Span(max(0, a - overlap), min(side, b + overlap), a, b) for a, b in itertools.pairwise(edges)]
 
 
-def _resize(image: Tensor, size: Sequence[int]) -> Tensor:
-    return F.interpolate(image, list(size), mode="bilinear", antialias=True)
+def _resize(image: Tensor, size: list[int]) -> Tensor:
+    return F.interpolate(image, size, mode="bilinear", antialias=True)
 
 
 class _TileRunner:
@@ -238,7 +231,7 @@ class _TileRunner:
         return x[..., rows.slice_of(size[0], height), columns.slice_of(size[1], width)].to(self.device)
 
 
-def _exact_moments(run_tile: _TileRunner, tiles: list[Tile], norms: int) -> list[Moments]:
+def _exact_moments(run_tile: _TileRunner, tiles: list[tuple[_Span, _Span]], norms: int) -> list[Moments]:
     """The moments of the whole image at every norm, in order, because those at one norm depend on all norms before it."""
     known: list[Moments] = []
     for _ in range(norms):

@@ -17,7 +17,6 @@ from torch.overrides import TorchFunctionMode
 from asymkit.ops.norm import normalized
 from asymkit.precision import widen
 
-ASYMKIT_CONV = "asymkit.conv3x3.default"
 NORM_ARGUMENTS = ("input", "running_mean", "running_var", "weight", "bias", "use_input_stats", "momentum", "eps")
 CONV_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation")
 TRANSPOSED_ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation")
@@ -125,7 +124,7 @@ class ReceptiveField(TorchFunctionMode):
         result, name = func(*args, **kwargs), getattr(func, "__name__", "")
         if func is normalized or func is F.instance_norm:
             self.norms += func is normalized or kwargs.get("use_input_stats", True)
-        elif str(func) == ASYMKIT_CONV:
+        elif str(func) == "asymkit.conv3x3.default":
             self._grow(args[0], 1)
         elif name == "conv2d":
             given = dict(zip(CONV_ARGUMENTS, args, strict=False)) | kwargs

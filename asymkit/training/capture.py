@@ -135,9 +135,7 @@ class CapturedStep:
         if self.steps == 0:
             self._rates = [pair for optimizer in self.optimizers for pair in _made_capturable(optimizer, self.device)]
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
-        if len(groups) != len(self._rates) or any(
-            g is not kept for g, (kept, _) in zip(groups, self._rates, strict=True)
-        ):
+        if [id(group) for group in groups] != [id(kept) for kept, _ in self._rates]:
             raise RuntimeError(
                 "the parameter groups of an optimizer are not those of the first call: load its state, and add groups, before it"
             )
@@ -207,13 +205,10 @@ def _made_capturable(optimizer: torch.optim.Optimizer, device: torch.device) -> 
     given: set[int] = set()
     for group in optimizer.param_groups:
         group["capturable"] = True
-        rate = group["lr"]
-        rate = rate if isinstance(rate, Tensor) else torch.full((), rate)
-        shared = id(rate) in given
+        rate = torch.as_tensor(group["lr"])
+        # one tensor given to all groups would follow the last
+        group["lr"] = rate.to(device, torch.float32, copy=id(rate) in given)
         given.add(id(rate))
-        group["lr"] = rate.to(
-            device, torch.float32, copy=shared
-        )  # one tensor given to all groups would follow the last
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             if isinstance(value, Tensor) and value.ndim == 0:  # the step counter

@@ -152,9 +152,9 @@ class StepGuard:
             found = zip(names, kept.tolist(), strict=True)
             values |= {name: value for name, value in found if not math.isfinite(value)}
             kept.zero_()
-        last, which = self.steps, f"step {self.steps} was"
+        which = f"step {self.steps} was"
         if unread > 1:
-            which = f"{skipped} of steps {last - unread + 1} to {last} {'was' if skipped == 1 else 'were'}"
+            which = f"{skipped} of steps {self.steps - unread + 1} to {self.steps} {'was' if skipped == 1 else 'were'}"
         self._warn_or_raise(f"{which} not taken: {_non_finite_terms(values)}", longest)
 
     def _step_on_device(
@@ -217,7 +217,8 @@ def _all_finite(
             # checked in its own dtype, which may be wider than float32
             checked.append(torch.where(norm.isfinite(), 0.0, math.inf).float())
         fine = torch.stack(checked).isfinite().all() if checked else torch.ones((), dtype=torch.bool, device=device)
-        if _is_distributed():  # also without losses and gradients, as the other processes wait
+        # also without losses and gradients, as the other processes wait
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
             everywhere = fine.float()
             torch.distributed.all_reduce(everywhere, torch.distributed.ReduceOp.MIN)
             fine = everywhere > 0
@@ -246,10 +247,6 @@ def _on_device(term: Tensor | float, device: torch.device) -> Tensor:
     return term.sum() if term.ndim else term
 
 
-def _is_distributed() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()
-
-
 def _capturing(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_current_stream_capturing()
 
@@ -267,11 +264,7 @@ def _named(terms: Mapping[str, Tensor | float] | Tensor) -> dict[str, Tensor | f
         raise ValueError(f"terms must be the loss, a tensor, or a dict of its terms by name, got {described(terms)}")
     found: dict[str, Tensor | float] = {}
     for name, term in named.items():
-        if (
-            isinstance(term, bool)
-            or not isinstance(term, (Tensor, Real))
-            or (isinstance(term, Tensor) and term.is_meta)
-        ):
+        if isinstance(term, bool) or not isinstance(term, (Tensor, Real)) or getattr(term, "is_meta", False):
             raise ValueError(f"terms[{name!r}] must be a tensor or a number, got {described(term)}")
         try:
             found[name] = term if isinstance(term, Tensor) else float(term)

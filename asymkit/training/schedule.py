@@ -17,7 +17,6 @@ Phase = Literal["joint", "partial"]
 Rule = Literal["text", "algorithm1"]
 
 MOST_EPOCHS = 10**8
-MOST_PROGRESS = math.nextafter(2, 0)
 
 
 @contextmanager
@@ -50,15 +49,14 @@ def frozen(*modules: nn.Module) -> Iterator[None]:
             raise ValueError(
                 f"frozen takes modules, got {described(module)}; for several write frozen(a, b) or frozen(*modules)"
             )
-    parameters = {id(p): p for module in modules for p in module.parameters()}.values()
-    layers = {id(layer): layer for module in modules for layer in module.modules()}.values()
-    before = [(p, p.requires_grad, p.grad) for p in parameters]
-    modes = [(layer, layer.training) for layer in layers]
+    together = nn.ModuleList(modules)
+    before = [(p, p.requires_grad, p.grad) for p in together.parameters()]
+    modes = [(layer, layer.training) for layer in together.modules()]
     try:
-        for parameter in parameters:
+        for parameter, *_ in before:
             parameter.requires_grad_(False)
             parameter.grad = None
-        for layer in layers:
+        for layer, _ in modes:
             layer.training = False
         yield
     finally:
@@ -123,8 +121,10 @@ class AsyncScheduler:
                 raise ValueError(f"{name} must be a training step, something to call, got {type(step).__name__}")
         held = tuple(frozen) if isinstance(frozen, Iterable) and not isinstance(frozen, nn.Module | Tensor) else ()
         if not held or not all(isinstance(module, nn.Module) for module in held):
+            names = ", ".join(type(module).__name__ for module in held)
+            got = type(frozen).__name__ if isinstance(frozen, nn.Module) else f"[{names}]"
             raise ValueError(
-                f"frozen must be a list of modules to hold still in partial steps, got {_kind(frozen, held)}; "
+                f"frozen must be a list of modules to hold still in partial steps, got {got}; "
                 "e.g. [rich_to_poor, poor_discriminator]"
             )
         total_epochs = at_least("total_epochs", total_epochs, most=MOST_EPOCHS)
@@ -188,9 +188,7 @@ class AsyncScheduler:
         return "\n".join([*lines, f"{counts}; period {self.period}, rule {self.rule!r}"])
 
     def __repr__(self) -> str:
-        steps = ", ".join(
-            f"{name}={_step_name(step)}" for name, step in (("joint", self.joint), ("partial", self.partial))
-        )
+        steps = f"joint={_step_name(self.joint)}, partial={_step_name(self.partial)}"
         held = ", ".join(type(module).__name__ for module in self.frozen)
         plan = f"total_epochs={self.total_epochs}, period={self.period}, rule={self.rule!r}"
         now = "no epoch set" if self._epoch is None else f"epoch {self._epoch}: {self.phase(self._epoch)}"
@@ -246,15 +244,11 @@ def linear_decay(progress: float, constant: float = 0.5) -> float:
         True
     """
     why = ": the part of the training that is done, epoch / epochs"
-    progress = min(1.0, number("progress", progress, 0, MOST_PROGRESS, why))
+    progress = min(1.0, number("progress", progress, 0, math.nextafter(2, 0), why))
     constant = number("constant", constant, 0, 1, ": a part of the training")
     if progress <= constant:
         return 1.0
     return (1 - progress) / (1 - constant)
-
-
-def _kind(given: object, items: tuple[object, ...]) -> str:
-    return type(given).__name__ if isinstance(given, nn.Module) else f"[{', '.join(type(i).__name__ for i in items)}]"
 
 
 def _step_name(step: Callable[..., Any]) -> str:
