@@ -147,7 +147,6 @@ class LPIPSLoss(nn.Module):
     """
 
     TORCHVISION_NAMES: ClassVar = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
-    LEAST_SIDE = 32
 
     def __init__(self, net: Literal["alex", "vgg", "squeeze"] = "alex", weights: WeightSource = "imagenet") -> None:
         super().__init__()
@@ -165,11 +164,8 @@ class LPIPSLoss(nn.Module):
             model = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
         if state is not None:
             _load_backbone(model.net, state, name)
-        self.net, self.scaling, self.heads = (
-            model.net,
-            model.scaling_layer,
-            nn.ModuleList(lin.model[-1] for lin in model.lins),
-        )
+        self.net, self.scaling = model.net, model.scaling_layer
+        self.heads = nn.ModuleList(lin.model[-1] for lin in model.lins)
         freeze_into_buffers(self)
         self.eval()
 
@@ -179,7 +175,7 @@ class LPIPSLoss(nn.Module):
 
     def distances(self, prediction: Tensor, target: Tensor) -> Tensor:
         """As ``forward``, but one distance per pair, (N,)."""
-        prediction, target = as_image_pair(prediction, target, ("prediction", "target"), least_side=self.LEAST_SIDE)
+        prediction, target = as_image_pair(prediction, target, ("prediction", "target"), least_side=32)
         if prediction.shape[1] != 3:
             raise ValueError(f"target and prediction must have 3 channels, got {prediction.shape[1]}")
         weight = next(self.buffers())

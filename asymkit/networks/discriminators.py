@@ -231,8 +231,6 @@ class AuxDiscriminator(nn.Module):
         torch.Size([2, 1, 2, 2])
     """
 
-    LEAST_SIDE = 8
-
     def __init__(self, aux_channels: int, width: int = 64, spatial: bool = False) -> None:
         super().__init__()
         aux_channels, width = sizes(aux_channels=aux_channels, width=width)
@@ -269,7 +267,7 @@ class AuxDiscriminator(nn.Module):
         """
         like = next(self.parameters())
         if self.spatial:
-            check_images(z, "z", channels=self.aux_channels, least_side=self.LEAST_SIDE, like=like)
+            check_images(z, "z", channels=self.aux_channels, least_side=8, like=like)
         else:
             check_vector(z, "z", self.aux_channels, like=like)
         for layer in self.layers[:-1]:
