@@ -102,15 +102,14 @@ class HighResGenerator(nn.Module):
                 raise ValueError(
                     "condition given, but this generator takes no z; build HighResGenerator(aux_channels=...)"
                 )
-            z = None
         elif condition is None:
-            z = self._sampled(image.shape[0], self.aux_channels)
+            condition = self._sampled(image.shape[0], self.aux_channels)
         else:
             check_vector(condition, "condition (z)", self.aux_channels, image.shape[0], like=weight_of(self.to_image))
-            z = condition
+        z = () if condition is None else (condition,)
         hidden = self.encoder(image)
         for block in self.blocks:
-            hidden = block(hidden) if z is None else block(hidden, z)
+            hidden = block(hidden, *z)
         return torch.tanh(self.to_image(self.decoder(hidden)))
 
     def sample_aux(self, n: int) -> Tensor:
