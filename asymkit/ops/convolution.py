@@ -23,7 +23,6 @@ LEAST_SIDES = {"none": 3, "zeros": 1, "reflect": 2}
 LEAST_CHANNELS, LEAST_PIXELS = 128, 1024
 """Below these sizes, Winograd's transforms cost as much as the products that they save (benchmarks/conv_paths.py)."""
 
-
 FASTER_ON = ("AVX2", "AVX512")
 """What ``torch.backends.cpu.get_cpu_capability()`` calls the CPUs on which it was measured."""
 
@@ -71,13 +70,12 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: Padd
     if bias is not None:
         check_tensor("bias", bias, weight.shape[:1], x.device, "hold one value per channel of the result")
         check_like("bias", bias, weight)
-    plain = needs_plain_formula(x, weight, bias, compiled=False)
-    if plain or _backend(x, weight).name != "winograd":
-        x = reflect_pad(x, 1) if padding == "reflect" else x
+    plain = needs_plain_formula(x, weight, bias, compiled=False) or _backend(x, weight).name != "winograd"
+    if padding == "reflect":
+        x = reflect_pad(x, 1)
+    if plain:
         return F.conv2d(x, weight, bias, padding=1 if padding == "zeros" else 0)
-    if padding != "none":
-        x = reflect_pad(x, 1) if padding == "reflect" else F.pad(x, (1, 1, 1, 1))
-    return _conv3x3(x, weight, bias)
+    return _conv3x3(F.pad(x, (1, 1, 1, 1)) if padding == "zeros" else x, weight, bias)
 
 
 def conv3x3_backend(x: Tensor, weight: Tensor) -> Backend:
@@ -159,8 +157,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, weight = ctx.saved_tensors
     want_x, want_weight, want_bias = ctx.needs_input_grad
-    grad_x: Tensor | None = None
-    grad_weight: Tensor | None = None
+    grad_x = grad_weight = None
     if torch.is_grad_enabled():  # create_graph=True: PyTorch's functions are differentiable again
         grad_x = F.conv_transpose2d(grad, weight) if want_x else None
         grad_weight = conv2d_weight(x, list(weight.shape), grad) if want_weight else None
