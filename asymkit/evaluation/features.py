@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from asymkit.arguments import at_least, described, flags, modules, numbers, one_of
 from asymkit.checks import FLOATING, check_device, check_images
 from asymkit.evaluation.sources import Images, image_batches
-from asymkit.networks.features import IMAGENET_MEAN, IMAGENET_STD, WeightSource, freeze_into_buffers, state_dict_of
+from asymkit.networks.features import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    WeightSource,
+    freeze_into_buffers,
+    load_torchvision,
+    state_dict_of,
+)
 from asymkit.optional import needed_for
 from asymkit.weight_files import digest, read_file
 
@@ -172,7 +179,8 @@ def torchvision_features(
     classifier = _Classifier(net, side, *channels)
     name = f"{net}, random weights"
     if state is not None:
-        _load(classifier.whole, state, net)
+        names = {key: key for key in classifier.whole.state_dict() if not key.endswith("num_batches_tracked")}
+        load_torchvision(classifier.whole, state, net, names)
         published = isinstance(weights, str) and weights == "imagenet"
         name = f"{net} ({'IMAGENET1K_V1' if published else f'weights {digest(state)[:8]}'})"
     freeze_into_buffers(classifier)
@@ -181,20 +189,6 @@ def torchvision_features(
         own = [] if channels == [IMAGENET_MEAN, IMAGENET_STD] else ["own normalisation"]
         name = ", ".join([name, *sizes, *own]) if state is not None else name
     return FeatureNetwork(classifier, name)
-
-
-def _load(network: nn.Module, state: Any, net: str) -> None:
-    own = network.state_dict()
-    for key, wanted in own.items():
-        found = state.get(key)
-        if key.endswith("num_batches_tracked"):
-            continue
-        if found is None or found.shape != wanted.shape:
-            raise ValueError(
-                f"weights are not those of torchvision's {net}: {key} should be floating point, finite, of shape "
-                f"{tuple(wanted.shape)}, got {described(found)}"
-            )
-    network.load_state_dict({key: state.get(key, wanted) for key, wanted in own.items()})
 
 
 class _Inception(nn.Module):

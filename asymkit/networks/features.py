@@ -164,6 +164,19 @@ def imagenet_state_dict(net: str) -> Mapping[str, Tensor]:
         ) from error
 
 
+def load_torchvision(network: nn.Module, state: Mapping[str, Tensor], net: str, names: Mapping[str, str]) -> None:
+    """Load weights of torchvision's ``net``; ``names`` has torchvision's name of each tensor of the network to load."""
+    own = network.state_dict()
+    for key, source in names.items():
+        found = state.get(source)
+        if found is None or found.shape != own[key].shape:
+            raise ValueError(
+                f"weights are not those of torchvision's {net}: {source} should be floating point, finite, of shape "
+                f"{tuple(own[key].shape)}, got {described(found)}"
+            )
+    network.load_state_dict(own | {key: state[source] for key, source in names.items()})
+
+
 def _convolutions(net: str, names: Sequence[str], weights: WeightSource) -> dict[str, tuple[Tensor, Tensor]]:
     """Weight and bias of each convolution, by the name of the ReLU that follows it."""
     if weights is None:
