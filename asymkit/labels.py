@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from asymkit.checks import FLOATING, check_dense
+from asymkit.checks import FLOATING, INTEGERS, check_dense
 from asymkit.ops.eager.norm import layout_of
 
 
@@ -42,8 +42,7 @@ def label_vectors(
     assert isinstance(labels, Tensor)
     if labels.dtype in FLOATING and tuple(labels.shape) == (batch, domains):
         return labels
-    integer = labels.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
-    if not integer or tuple(labels.shape) != (batch,):
+    if labels.dtype not in INTEGERS or tuple(labels.shape) != (batch,):
         raise ValueError(f"{name} must be {form}, got {labels.dtype} of shape {tuple(labels.shape)}")
     if labels.device.type == "cpu" and not torch.compiler.is_compiling() and batch > 0:
         low, high = int(labels.min()), int(labels.max())
