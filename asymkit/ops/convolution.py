@@ -103,18 +103,17 @@ def _check(x: Tensor, weight: Tensor, least_side: int = 1) -> None:
 
 
 def _backend(x: Tensor, weight: Tensor) -> Backend:
-    obstacle = (
-        MACHINE_OBSTACLE
-        if x.device.type == "cpu"
-        else f"on {x.device.type} the device's library chooses its own algorithm"
-    )
-    if obstacle is None and (x.dtype != torch.float32 or torch.is_autocast_enabled("cpu")):
+    if x.device.type != "cpu":
+        obstacle = f"on {x.device.type} the device's library chooses its own algorithm"
+    elif MACHINE_OBSTACLE is not None:
+        obstacle = MACHINE_OBSTACLE
+    elif x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
         obstacle = f"{x.dtype} or autocast: Winograd's algorithm is for float32"
-    if obstacle is None and (min(weight.shape[:2]) < LEAST_CHANNELS or x[:, 0].numel() < LEAST_PIXELS):
+    elif min(weight.shape[:2]) < LEAST_CHANNELS or x[:, 0].numel() < LEAST_PIXELS:
         obstacle = f"fewer than {LEAST_CHANNELS} channels or {LEAST_PIXELS} pixels: direct convolution is as fast"
-    if obstacle is not None:
-        return Backend("eager", obstacle)
-    return Backend("winograd", "Winograd's algorithm, float32 with AVX2 or AVX-512")
+    else:
+        return Backend("winograd", "Winograd's algorithm, float32 with AVX2 or AVX-512")
+    return Backend("eager", obstacle)
 
 
 @torch.library.custom_op(
