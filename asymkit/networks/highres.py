@@ -7,7 +7,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from asymkit.arguments import MOST_CHANNELS, at_least, sizes
+from asymkit.arguments import at_least, sizes
 from asymkit.blocks import ConditionalResidualBlock, ResidualBlock
 from asymkit.checks import check_input, check_vector, weight_of
 from asymkit.initialisation import init_normal
@@ -61,7 +61,7 @@ class HighResGenerator(nn.Module):
         in_channels, out_channels = sizes(in_channels=in_channels, out_channels=out_channels)
         width, blocks = sizes(width=width, blocks=blocks)
         if aux_channels is not None:
-            aux_channels = at_least("aux_channels", aux_channels, most=MOST_CHANNELS)
+            (aux_channels,) = sizes(aux_channels=aux_channels)
         self.in_channels, self.aux_channels = in_channels, aux_channels
         down = [width, 2 * width, 4 * width, 4 * width]
         up = [4 * width, 4 * width, 2 * width, width]
