@@ -133,14 +133,8 @@ def similarity_and_gradients(
 ) -> tuple[Tensor, list[Tensor | None]]:
     """Structural similarity of each image and its gradients, computed together.
 
-    Args:
-        x: images, (N, C, H, W), float32 or float64.
-        y: images of the same shape and type.
-        low: the value of black.
-        span: white minus black.
-        window: weights of the blur, summing to one.
-        exponents: of each scale, finest first; none at all for the plain mean of one scale.
-        wanted: whether the gradient of x is needed, and whether that of y is.
+    The arguments are those of :func:`similarity`; ``wanted`` says whether the gradient of x is needed, and whether that of
+    y is.
 
     Returns:
         Similarities, (N,), and for x and y the gradient of each image's similarity, (N, C, H, W), or None.
@@ -182,10 +176,12 @@ def _product(similarities: list[Tensor], exponents: Sequence[float]) -> tuple[Te
 
 def _sums_and_differences(x: Tensor, y: Tensor, low: float, span: float) -> list[Tensor]:
     """For each chunk (u, v, –, –), (4, channels, H, W), with memory for u² and v²; u is 0 in the middle of the range."""
-    stacks = [_empty(4, chunk) for chunk in _chunks(x)]
-    for stack, a, b in zip(stacks, _chunks(x), _chunks(y), strict=True):
+    stacks = []
+    for a, b in zip(_chunks(x), _chunks(y), strict=True):
+        stack = _empty(4, a)
         torch.add(a, b, out=stack[:1]).sub_(2 * low + span)  # u = a + b - (2 * low + span)
         torch.sub(a, b, out=stack[1:2])  # v = a - b
+        stacks.append(stack)
     return stacks
 
 
@@ -256,10 +252,7 @@ def _sum_of_scales(levels: list[list[Level]], slopes: list[Tensor], which: int, 
             share = coarse[0] * (slopes[scale + 1] / slopes[scale] / 4)[:, None, None]
             for part, added in zip(parts, share.split([part.shape[1] for part in parts], dim=1), strict=True):
                 part.add_(_halved_adjoint(added, part.shape[2:]))
-    gradient = torch.empty(shape, dtype=parts[0].dtype, device=parts[0].device)
-    for target, part in zip(gradient.flatten(0, 1).split([part.shape[1] for part in parts]), parts, strict=True):
-        target.copy_(part[0])
-    return gradient
+    return torch.cat([part[0] for part in parts]).view(shape)
 
 
 def _empty(maps: int, like: Tensor) -> Tensor:
@@ -270,10 +263,9 @@ def _empty(maps: int, like: Tensor) -> Tensor:
 
 def _halved(stacks: list[Tensor]) -> Tensor:
     """2×2 means of u and v of all chunks, as one (u, v, –, –)."""
-    halves = [F.avg_pool2d(stack[:2], 2, ceil_mode=True) for stack in stacks]
-    whole = _empty(4, halves[0].new_empty(0, sum(half.shape[1] for half in halves), *halves[0].shape[2:]))
-    for target, half in zip(whole[:2].split([half.shape[1] for half in halves], dim=1), halves, strict=True):
-        target.copy_(half)
+    halves = torch.cat([halved(stack[:2]) for stack in stacks], dim=1)
+    whole = _empty(4, halves)
+    whole[:2] = halves
     return whole
 
 
