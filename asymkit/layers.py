@@ -165,11 +165,10 @@ class Conv3x3(nn.Conv2d):
         padding_mode: Literal["zeros", "reflect"] = "zeros",
     ) -> None:
         super().__init__(in_channels, out_channels, kernel_size=3, padding=1, bias=bias, padding_mode=padding_mode)
-        self.padding_kind: Literal["zeros", "reflect"] = padding_mode
 
     def forward(self, x: Tensor) -> Tensor:
         """Maps (N, in_channels, H, W) in, (N, out_channels, H, W) out."""
-        return ops.conv3x3(x, self.weight, self.bias, self.padding_kind)
+        return ops.conv3x3(x, self.weight, self.bias, self.padding_mode)  # type: ignore[arg-type]  # one of two
 
 
 class HeKernel3x3(HeInitialised, Conv3x3):

@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,14 @@ from torch import Tensor, nn
 from asymkit.arguments import at_least, described, flags, modules, numbers, one_of
 from asymkit.checks import FLOATING, check_device, check_images
 from asymkit.evaluation.sources import Images, image_batches
-from asymkit.networks.features import IMAGENET_MEAN, IMAGENET_STD, WeightSource, freeze_into_buffers, state_dict_of
+from asymkit.networks.features import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    WeightSource,
+    freeze_into_buffers,
+    load_torchvision,
+    state_dict_of,
+)
 from asymkit.optional import needed_for
 from asymkit.weight_files import digest, read_file
 
@@ -174,28 +181,14 @@ def torchvision_features(
     if state is None:
         name = f"{net}, random weights"
     else:
-        _load(classifier.whole, state, net)
+        names = {key: key for key in classifier.whole.state_dict() if not key.endswith("num_batches_tracked")}
+        load_torchvision(classifier.whole, state, net, names)
         published = isinstance(weights, str) and weights == "imagenet"
         name = f"{net} ({'IMAGENET1K_V1' if published else f'weights {digest(state)[:8]}'})"
         name += "" if side == 224 else f", at {side}²"
         name += "" if channels == [IMAGENET_MEAN, IMAGENET_STD] else ", own normalisation"
     freeze_into_buffers(classifier)
     return FeatureNetwork(classifier, name)
-
-
-def _load(network: nn.Module, state: Any, net: str) -> None:
-    own = network.state_dict()
-    for key, wanted in own.items():
-        if key.endswith("num_batches_tracked"):  # of no use in eval mode
-            continue
-        found = state.get(key)
-        if found is None or found.shape != wanted.shape:
-            raise ValueError(
-                f"weights are not those of torchvision's {net}: {key} should be floating point, finite, of shape "
-                f"{tuple(wanted.shape)}, got {described(found)}"
-            )
-        own[key] = found
-    network.load_state_dict(own)
 
 
 class _Inception(nn.Module):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from asymkit.arguments import described, modules, number, numbers, one_of
 from asymkit.checks import as_image_pair, check_device, check_image_pair, check_images, check_tensor
-from asymkit.networks.features import WeightSource, freeze_into_buffers, state_dict_of
+from asymkit.networks.features import WeightSource, freeze_into_buffers, load_torchvision, state_dict_of
 from asymkit.ops import gram_matrix
 from asymkit.optional import needed_for
 from asymkit.precision import widen
@@ -147,7 +147,6 @@ class LPIPSLoss(nn.Module):
     """
 
     TORCHVISION_NAMES: ClassVar = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet1_1"}
-    LEAST_SIDE = 32
 
     def __init__(self, net: Literal["alex", "vgg", "squeeze"] = "alex", weights: WeightSource = "imagenet") -> None:
         super().__init__()
@@ -164,12 +163,11 @@ class LPIPSLoss(nn.Module):
             warnings.simplefilter("ignore")  # lpips uses deprecated arguments of torchvision
             model = lpips.LPIPS(net=net, pnet_rand=True, verbose=False)
         if state is not None:
-            _load_backbone(model.net, state, name)
-        self.net, self.scaling, self.heads = (
-            model.net,
-            model.scaling_layer,
-            nn.ModuleList(lin.model[-1] for lin in model.lins),
-        )
+            # lpips' slice2.3 is torchvision's features.3
+            names = {key: "features." + key.split(".", 1)[1] for key in model.net.state_dict()}
+            load_torchvision(model.net, state, name, names)
+        self.net, self.scaling = model.net, model.scaling_layer
+        self.heads = nn.ModuleList(lin.model[-1] for lin in model.lins)
         freeze_into_buffers(self)
         self.eval()
 
@@ -179,7 +177,7 @@ class LPIPSLoss(nn.Module):
 
     def distances(self, prediction: Tensor, target: Tensor) -> Tensor:
         """As ``forward``, but one distance per pair, (N,)."""
-        prediction, target = as_image_pair(prediction, target, ("prediction", "target"), least_side=self.LEAST_SIDE)
+        prediction, target = as_image_pair(prediction, target, ("prediction", "target"), least_side=32)
         if prediction.shape[1] != 3:
             raise ValueError(f"target and prediction must have 3 channels, got {prediction.shape[1]}")
         weight = next(self.buffers())
@@ -201,20 +199,6 @@ class LPIPSLoss(nn.Module):
 def _unit_length(features: Tensor) -> Tensor:
     wide = widen(features)
     return wide * (wide.square().sum(1, keepdim=True) + 1e-10).rsqrt()
-
-
-def _load_backbone(net: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
-    """Load torchvision's weights into lpips' network, whose ``slice2.3`` is torchvision's ``features.3``."""
-    expected = net.state_dict()
-    wanted = {key: "features." + key.split(".", 1)[1] for key in expected}
-    for key, source in wanted.items():
-        found = state.get(source)
-        if found is None or found.shape != expected[key].shape:
-            raise ValueError(
-                f"weights are not those of torchvision's {name}: {source} should be floating point, finite, of shape "
-                f"{tuple(expected[key].shape)}, got {described(found)}"
-            )
-    net.load_state_dict({key: state[source] for key, source in wanted.items()})
 
 
 def _features_of_both(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -40,13 +42,12 @@ class PatchDiscriminator(nn.Module):
         self.in_channels = in_channels
         # the last norm gets a map of side / 2^layers − 1 pixels, and needs more than one
         self.least_side = 3 * 2**layers
-        widths = [width * min(2**i, 8) for i in range(layers + 1)]
-        strides = [2] * layers + [1]
-        inputs = [in_channels, *widths]
+        widths = [in_channels, *(width * min(2**i, 8) for i in range(layers + 1))]
         self.convs = nn.ModuleList(
-            nn.Conv2d(inputs[i], widths[i], kernel_size=4, stride=strides[i], padding=1) for i in range(layers + 1)
+            nn.Conv2d(widths[i], widths[i + 1], kernel_size=4, stride=2 if i < layers else 1, padding=1)
+            for i in range(layers + 1)
         )
-        self.norms = nn.ModuleList(InstanceNorm2d(channels) for channels in widths[1:])
+        self.norms = nn.ModuleList(InstanceNorm2d(channels) for channels in widths[2:])
         self.to_score = nn.Conv2d(widths[-1], 1, kernel_size=4, padding=1)
         init_normal(self)
 
@@ -170,10 +171,9 @@ class DomainDiscriminator(nn.Module):
                 )
         self.domains, self.in_channels = domains, in_channels
         self.image_size: int | tuple[int, int] = high if high == wide else (high, wide)
-        widths = [width * 2**i for i in range(layers)]
+        widths = [in_channels, *(width * 2**i for i in range(layers))]
         self.convs = nn.ModuleList(
-            nn.Conv2d(i, o, kernel_size=4, stride=2, padding=1)
-            for i, o in zip([in_channels, *widths], widths, strict=False)
+            nn.Conv2d(i, o, kernel_size=4, stride=2, padding=1) for i, o in itertools.pairwise(widths)
         )
         self.to_score = nn.Conv2d(widths[-1], 1, kernel_size=3, padding=1, bias=False)
         self.to_domain = nn.Conv2d(widths[-1], domains, kernel_size=(high // 2**layers, wide // 2**layers), bias=False)
@@ -231,8 +231,6 @@ class AuxDiscriminator(nn.Module):
         torch.Size([2, 1, 2, 2])
     """
 
-    LEAST_SIDE = 8
-
     def __init__(self, aux_channels: int, width: int = 64, spatial: bool = False) -> None:
         super().__init__()
         aux_channels, width = sizes(aux_channels=aux_channels, width=width)
@@ -269,7 +267,7 @@ class AuxDiscriminator(nn.Module):
         """
         like = next(self.parameters())
         if self.spatial:
-            check_images(z, "z", channels=self.aux_channels, least_side=self.LEAST_SIDE, like=like)
+            check_images(z, "z", channels=self.aux_channels, least_side=8, like=like)
         else:
             check_vector(z, "z", self.aux_channels, like=like)
         for layer in self.layers[:-1]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from torch import Tensor, nn
 
@@ -154,14 +154,12 @@ class DualGenerator(nn.Module):
     @property
     def multiple(self) -> int:
         """Height and width must be divisible by this; the translator's ``multiple``."""
-        multiple: Any = self.translator.multiple
-        return int(multiple)
+        return cast(int, self.translator.multiple)
 
     @property
     def least_side(self) -> int:
         """Height and width must be at least this; the translator's ``least_side``."""
-        least_side: Any = self.translator.least_side
-        return int(least_side)
+        return cast(int, self.translator.least_side)
 
     def forward(self, image: Tensor, condition: Tensor | None = None) -> Tensor:
         """Translate: the same as :meth:`translate`."""

@@ -45,24 +45,20 @@ class AuxEncoder(nn.Module):
         (pooled,) = flags(pooled=pooled)
         self.in_channels, self.aux_channels, self.pooled = in_channels, aux_channels, pooled
         widths = [width, 2 * width, 4 * width, 4 * width]
-        down: list[nn.Module]
-        blocks: list[nn.Module]
         if pooled:
             # the layers of the other form without norms, with He initialisation instead
             convs = [
                 HeKernel7x7(in_channels, width),
                 *(HeKernel2d(i, o, 3, stride=2, padding=1) for i, o in itertools.pairwise(widths)),
             ]
-            down = [nn.Sequential(conv, nn.ReLU()) for conv in convs]
-            blocks = [PlainResidualBlock(4 * width) for _ in range(3)]
+            self.down = nn.Sequential(*(nn.Sequential(conv, nn.ReLU()) for conv in convs))
+            self.blocks = nn.Sequential(*(PlainResidualBlock(4 * width) for _ in range(3)))
         else:
-            down = [
+            self.down = nn.Sequential(
                 ConvNormReLU(Conv7x7(in_channels, width), width),
                 *(ConvNormReLU(reflect_padded_conv(i, o, stride=2), o) for i, o in itertools.pairwise(widths)),
-            ]
-            blocks = [ResidualBlock(4 * width) for _ in range(3)]
-        self.down = nn.Sequential(*down)
-        self.blocks = nn.Sequential(*blocks)
+            )
+            self.blocks = nn.Sequential(*(ResidualBlock(4 * width) for _ in range(3)))
         self.to_aux = HeKernel2d(4 * width, aux_channels, kernel_size=1, nonlinearity="linear")
         init_normal(self)
 

@@ -114,17 +114,20 @@ def freeze_into_buffers(module: nn.Module) -> None:
             layer.register_buffer(name, buffer, persistent=False)
 
 
-def torchvision_state_dict(weights: str | os.PathLike[str] | Mapping[str, Tensor], what: str) -> Mapping[str, Tensor]:
-    """The state dict of a feature network, from a state dict or a file, without the prefixes of wrappers.
+def state_dict_of(weights: str | os.PathLike[str] | Mapping[str, Tensor], net: str) -> Mapping[str, Tensor]:
+    """The state dict of a torchvision network, without the prefixes of wrappers.
 
     Args:
-        weights: tensors by name, or the path of a file.
-        what: name of the network, for messages.
+        weights: "imagenet", tensors by name, or the path of a file with them.
+        net: torchvision's name of the network.
 
     Raises:
         ValueError: the file is missing, damaged or not a state dict, or a tensor cannot be a weight.
+        RuntimeError: as :func:`imagenet_state_dict`.
     """
-    expected = f"expected a state dict of {what}, the path of a file with one, 'imagenet', or None for random weights"
+    if isinstance(weights, str) and weights == "imagenet":
+        return imagenet_state_dict(net)
+    expected = f"expected a state dict of torchvision's {net}, the path of a file with one, 'imagenet', or None for random weights"
     if not isinstance(weights, (Mapping, str, os.PathLike)):
         raise ValueError(f"weights: got {described(weights)}, {expected}")
     try:
@@ -139,17 +142,6 @@ def torchvision_state_dict(weights: str | os.PathLike[str] | Mapping[str, Tensor
     state = bare_state(content)
     check_weights({name: value for name, value in state.items() if name.endswith((".weight", ".bias"))}, "weights")
     return state
-
-
-def state_dict_of(weights: str | os.PathLike[str] | Mapping[str, Tensor], net: str) -> Mapping[str, Tensor]:
-    """The state dict of a torchvision network from "imagenet", a path or a state dict.
-
-    Raises:
-        ValueError: as :func:`torchvision_state_dict`.
-    """
-    if isinstance(weights, str) and weights == "imagenet":
-        return imagenet_state_dict(net)
-    return torchvision_state_dict(weights, f"torchvision's {net}")
 
 
 def imagenet_state_dict(net: str) -> Mapping[str, Tensor]:
@@ -170,6 +162,19 @@ def imagenet_state_dict(net: str) -> Mapping[str, Tensor]:
             f"weights='imagenet': {net} could not be downloaded ({error}). Fetch {published.url} on a connected machine and "
             f"place it at {file}, or pass its path as weights=..., or weights=None for random weights"
         ) from error
+
+
+def load_torchvision(network: nn.Module, state: Mapping[str, Tensor], net: str, names: Mapping[str, str]) -> None:
+    """Load weights of torchvision's ``net``; ``names`` has torchvision's name of each tensor of the network to load."""
+    own = network.state_dict()
+    for key, source in names.items():
+        found = state.get(source)
+        if found is None or found.shape != own[key].shape:
+            raise ValueError(
+                f"weights are not those of torchvision's {net}: {source} should be floating point, finite, of shape "
+                f"{tuple(own[key].shape)}, got {described(found)}"
+            )
+    network.load_state_dict(own | {key: state[source] for key, source in names.items()})
 
 
 def _convolutions(net: str, names: Sequence[str], weights: WeightSource) -> dict[str, tuple[Tensor, Tensor]]:

@@ -7,7 +7,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from asymkit.arguments import MOST_CHANNELS, at_least, flags, sizes
+from asymkit.arguments import at_least, flags, sizes
 from asymkit.blocks import ConditionalResidualBlock, ImageSkip, ResidualBlock, image_of
 from asymkit.checks import check_input, check_vector, weight_of
 from asymkit.initialisation import init_normal
@@ -63,7 +63,7 @@ class HighResGenerator(nn.Module):
         in_channels, out_channels = sizes(in_channels=in_channels, out_channels=out_channels)
         (width, blocks), (skip,) = sizes(width=width, blocks=blocks), flags(skip=skip)
         if aux_channels is not None:
-            aux_channels = at_least("aux_channels", aux_channels, most=MOST_CHANNELS)
+            (aux_channels,) = sizes(aux_channels=aux_channels)
         self.in_channels, self.aux_channels = in_channels, aux_channels
         down = [width, 2 * width, 4 * width, 4 * width]
         up = [4 * width, 4 * width, 2 * width, width]
@@ -105,15 +105,14 @@ class HighResGenerator(nn.Module):
                 raise ValueError(
                     "condition given, but this generator takes no z; build HighResGenerator(aux_channels=...)"
                 )
-            z = None
         elif condition is None:
-            z = self._sampled(image.shape[0], self.aux_channels)
+            condition = self._sampled(image.shape[0], self.aux_channels)
         else:
             check_vector(condition, "condition (z)", self.aux_channels, image.shape[0], like=weight_of(self.to_image))
-            z = condition
+        z = () if condition is None else (condition,)
         hidden = self.encoder(image)
         for block in self.blocks:
-            hidden = block(hidden) if z is None else block(hidden, z)
+            hidden = block(hidden, *z)
         return image_of(self.to_image(self.decoder(hidden)), image, self.skip)
 
     def sample_aux(self, n: int) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from asymkit.arguments import described, instance_of, number, one_of, optional_modules
-from asymkit.checks import FLOATING, as_image_pair, check_dense, check_tensor, check_together
+from asymkit.checks import FLOATING, as_image_pair, check_dense, check_tensor
 from asymkit.precision import widen
 
 
@@ -126,13 +126,6 @@ def _split(made: Any, sizes: list[int]) -> list[Any]:
         raise ValueError(f"network must give a tensor, or tuples and lists of them, got {described(made)}")
     build = getattr(made, "_make", type(made))  # a NamedTuple's constructor takes its fields one by one
     return [build(parts) for parts in zip(*(_split(each, sizes) for each in made), strict=True)]
-
-
-def check_pair(x: Tensor, y: Tensor) -> None:
-    """Refuse two batches of images of different shapes."""
-    check_together(x=x, y=y)
-    if x.shape[1] != y.shape[1]:
-        raise ValueError(f"x and y must have the same shape, got {tuple(x.shape)} and {tuple(y.shape)}")
 
 
 def checked_aux(z: Tensor, code: Tensor) -> Tensor:

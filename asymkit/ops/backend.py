@@ -79,16 +79,10 @@ def takes_kernels(device: torch.device, dtype: torch.dtype) -> bool:
 @functools.lru_cache(maxsize=64)
 def triton_or_eager(device: torch.device, dtype: torch.dtype) -> Backend:
     """The backend of every op in :data:`TRITON` for tensors of this device and dtype."""
-    obstacle = _why_not_triton(device, dtype)
-    return Backend("triton", f"Triton kernels for {dtype}") if obstacle is None else Backend("eager", obstacle)
-
-
-def _why_not_triton(device: torch.device, dtype: torch.dtype) -> str | None:
-    """Why the kernels cannot be used for a tensor, or None if they can."""
+    if device.type != "cuda":
+        return Backend("eager", f"the tensor is on {device.type}, the kernels are for CUDA")
     switch = os.environ.get(SWITCH, "")
     too_old = "the GPU has compute capability {}.{}, the kernels need {}.{}"
-    if device.type != "cuda":
-        return f"the tensor is on {device.type}, the kernels are for CUDA"
     capability = torch.cuda.get_device_capability(device) if torch.version.hip is None else LEAST_CAPABILITY
     obstacles = {
         f"{SWITCH}={switch} turns the kernels off": switch.lower() in OFF,
@@ -97,7 +91,8 @@ def _why_not_triton(device: torch.device, dtype: torch.dtype) -> str | None:
         f"the kernels compute in float32, which would lose digits of {dtype}": dtype not in TYPES,
         too_old.format(*capability, *LEAST_CAPABILITY): capability < LEAST_CAPABILITY,
     }
-    return next((reason for reason, holds in obstacles.items() if holds), None)
+    obstacle = next((reason for reason, holds in obstacles.items() if holds), None)
+    return Backend("triton", f"Triton kernels for {dtype}") if obstacle is None else Backend("eager", obstacle)
 
 
 def tracing() -> bool:

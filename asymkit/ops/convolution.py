@@ -23,7 +23,6 @@ LEAST_SIDES = {"none": 3, "zeros": 1, "reflect": 2}
 LEAST_CHANNELS, LEAST_PIXELS = 128, 1024
 """Below these sizes, Winograd's transforms cost as much as the products that they save (benchmarks/conv_paths.py)."""
 
-
 FASTER_ON = ("AVX2", "AVX512")
 """What ``torch.backends.cpu.get_cpu_capability()`` calls the CPUs on which it was measured."""
 
@@ -71,13 +70,12 @@ def conv3x3(x: Tensor, weight: Tensor, bias: Tensor | None = None, padding: Padd
     if bias is not None:
         check_tensor("bias", bias, weight.shape[:1], x.device, "hold one value per channel of the result")
         check_like("bias", bias, weight)
-    plain = needs_plain_formula(x, weight, bias, compiled=False)
-    if plain or _backend(x, weight).name != "winograd":
-        x = reflect_pad(x, 1) if padding == "reflect" else x
+    plain = needs_plain_formula(x, weight, bias, compiled=False) or _backend(x, weight).name != "winograd"
+    if padding == "reflect":
+        x = reflect_pad(x, 1)
+    if plain:
         return F.conv2d(x, weight, bias, padding=1 if padding == "zeros" else 0)
-    if padding != "none":
-        x = reflect_pad(x, 1) if padding == "reflect" else F.pad(x, (1, 1, 1, 1))
-    return _conv3x3(x, weight, bias)
+    return _conv3x3(F.pad(x, (1, 1, 1, 1)) if padding == "zeros" else x, weight, bias)
 
 
 def conv3x3_backend(x: Tensor, weight: Tensor) -> Backend:
@@ -105,18 +103,17 @@ def _check(x: Tensor, weight: Tensor, least_side: int = 1) -> None:
 
 
 def _backend(x: Tensor, weight: Tensor) -> Backend:
-    obstacle = (
-        MACHINE_OBSTACLE
-        if x.device.type == "cpu"
-        else f"on {x.device.type} the device's library chooses its own algorithm"
-    )
-    if obstacle is None and (x.dtype != torch.float32 or torch.is_autocast_enabled("cpu")):
+    if x.device.type != "cpu":
+        obstacle = f"on {x.device.type} the device's library chooses its own algorithm"
+    elif MACHINE_OBSTACLE is not None:
+        obstacle = MACHINE_OBSTACLE
+    elif x.dtype != torch.float32 or torch.is_autocast_enabled("cpu"):
         obstacle = f"{x.dtype} or autocast: Winograd's algorithm is for float32"
-    if obstacle is None and (min(weight.shape[:2]) < LEAST_CHANNELS or x[:, 0].numel() < LEAST_PIXELS):
+    elif min(weight.shape[:2]) < LEAST_CHANNELS or x[:, 0].numel() < LEAST_PIXELS:
         obstacle = f"fewer than {LEAST_CHANNELS} channels or {LEAST_PIXELS} pixels: direct convolution is as fast"
-    if obstacle is not None:
-        return Backend("eager", obstacle)
-    return Backend("winograd", "Winograd's algorithm, float32 with AVX2 or AVX-512")
+    else:
+        return Backend("winograd", "Winograd's algorithm, float32 with AVX2 or AVX-512")
+    return Backend("eager", obstacle)
 
 
 @torch.library.custom_op(
@@ -159,8 +156,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     x, weight = ctx.saved_tensors
     want_x, want_weight, want_bias = ctx.needs_input_grad
-    grad_x: Tensor | None = None
-    grad_weight: Tensor | None = None
+    grad_x = grad_weight = None
     if torch.is_grad_enabled():  # create_graph=True: PyTorch's functions are differentiable again
         grad_x = F.conv_transpose2d(grad, weight) if want_x else None
         grad_weight = conv2d_weight(x, list(weight.shape), grad) if want_weight else None

@@ -7,6 +7,7 @@ saves its input.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -88,10 +89,7 @@ class _Pad(torch.autograd.Function):
             return None, None, None
         if needs_plain_backward(grad):  # padding is linear: its gradient does not depend on x
             maps = torch.zeros(ctx.shape, dtype=grad.dtype, device=grad.device, requires_grad=True)
-
-            def formula(x: Tensor) -> Tensor:
-                return _plain(x, ctx.margin, ctx.edge)
-
+            formula = partial(_plain, margin=ctx.margin, edge=ctx.edge)
             return *differentiable_backward(formula, [maps], [True], grad), None, None
         with torch.cuda.device_of(grad):
             return padding.pad_backward(grad, ctx.layout, ctx.margin, ctx.edge), None, None

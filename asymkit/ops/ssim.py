@@ -151,24 +151,6 @@ def gaussian_window(size: int, sigma: float) -> list[float]:
     return [height / sum(heights) for height in heights]
 
 
-def _scale_weights(height: int, width: int, scales: int | None, window_size: int) -> list[float]:
-    fit = _fitting(height, width, window_size)
-    if scales is None:
-        scales = fit
-        if fit < len(SCALE_WEIGHTS) and not torch.compiler.is_compiling():
-            warnings.warn(
-                f"MS-SSIM: images of {height}×{width} hold {fit} of the 5 scales, their weights are renormalised; "
-                f"pass scales={fit} to say that this is wanted",
-                stacklevel=4,
-            )
-    if scales > fit:
-        raise ValueError(
-            f"scales={scales} needs sides of more than {(window_size - 1) * 2 ** (scales - 1)} pixels, "
-            f"got {height}×{width}; use scales={fit} or larger images"
-        )
-    return scale_weights(scales)
-
-
 def compare(
     x: Tensor,
     y: Tensor,
@@ -195,8 +177,22 @@ def compare_scales(
     x: Tensor, y: Tensor, value_range: tuple[float, float], scales: int | None, window_size: int, sigma: float
 ) -> Tensor:
     """:func:`ms_ssim` of checked arguments, except that the number of scales that fit is checked here."""
-    exponents = _scale_weights(x.shape[2], x.shape[3], scales, window_size)
-    return compare(x, y, value_range, window_size, sigma, exponents)
+    height, width = x.shape[2:]
+    fit = _fitting(height, width, window_size)
+    if scales is None:
+        scales = fit
+        if fit < len(SCALE_WEIGHTS) and not torch.compiler.is_compiling():
+            warnings.warn(
+                f"MS-SSIM: images of {height}×{width} hold {fit} of the 5 scales, their weights are renormalised; "
+                f"pass scales={fit} to say that this is wanted",
+                stacklevel=3,
+            )
+    if scales > fit:
+        raise ValueError(
+            f"scales={scales} needs sides of more than {(window_size - 1) * 2 ** (scales - 1)} pixels, "
+            f"got {height}×{width}; use scales={fit} or larger images"
+        )
+    return compare(x, y, value_range, window_size, sigma, scale_weights(scales))
 
 
 class _Similarity(torch.autograd.Function):

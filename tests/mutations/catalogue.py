@@ -158,8 +158,8 @@ NETWORKS = [
     ),
     Mutation(
         "asymkit/networks/encoders.py",
-        "(4 * width) for _ in range(3)]\n        else",
-        "(4 * width) for _ in range(2)]\n        else",
+        "(4 * width) for _ in range(3)))\n        else",
+        "(4 * width) for _ in range(2)))\n        else",
         "tests/test_discriminators_encoders.py::test_an_encoder_is_its_layers_one_after_the_other",
     ),
     Mutation(

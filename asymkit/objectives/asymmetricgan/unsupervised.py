@@ -18,10 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from asymkit.arguments import described, flags, instance_of
+from asymkit.checks import check_together
 from asymkit.losses import ColorCycleLoss, DomainClassificationLoss, LeastSquaresLoss, MSSSIMLoss, gradient_penalty
 from asymkit.losses.adversarial import AdversarialLoss
 from asymkit.networks import DualGenerator
-from asymkit.objectives.terms import TermWeights, check_losses, check_pair, in_one_batch, l1, refuse_graph
+from asymkit.objectives.terms import TermWeights, check_losses, in_one_batch, l1, refuse_graph
 
 
 class Cycle(NamedTuple):
@@ -88,7 +89,9 @@ class Translators(nn.Module):
         Raises:
             ValueError: shapes differ, or labels have another form.
         """
-        check_pair(x, y)
+        check_together(x=x, y=y)
+        if x.shape[1] != y.shape[1]:
+            raise ValueError(f"x and y must have the same shape, got {tuple(x.shape)} and {tuple(y.shape)}")
         forms = [(t.shape, t.dtype, t.device) if isinstance(t, Tensor) else None for t in (source, target)]
         if None in forms or forms[0] != forms[1]:
             raise ValueError(

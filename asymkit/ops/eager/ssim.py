@@ -77,13 +77,15 @@ def _channels_of_one(x: Tensor) -> Tensor:
     return x.reshape(1, -1, *x.shape[2:]).contiguous(memory_format=torch.channels_last)
 
 
-def blur(x: Tensor, window: Sequence[float]) -> Tensor:
-    """Separable blur of (N, C, H, W) by a window along height and width, without padding."""
+def blur(x: Tensor, window: Sequence[float], adjoint: bool = False) -> Tensor:
+    """Separable blur of (N, C, H, W) along height and width without padding, or its adjoint, which pads with zeros."""
+    margin = len(window) - 1 if adjoint else 0
     if not _convolution_blurs(x):
+        x = F.pad(x, (margin,) * 4) if adjoint else x
         return _weighted_slices(_weighted_slices(x, window, 2), window, 3)
     channels, weights = x.shape[1], torch.tensor(window, dtype=x.dtype, device=x.device)
-    for shape in ((1, 1, -1, 1), (1, 1, 1, -1)):
-        x = F.conv2d(x, weights.view(shape).expand(channels, 1, -1, -1), groups=channels)
+    for shape, padding in (((1, 1, -1, 1), (margin, 0)), ((1, 1, 1, -1), (0, margin))):
+        x = F.conv2d(x, weights.view(shape).expand(channels, 1, -1, -1), padding=padding, groups=channels)
     return x
 
 
@@ -131,14 +133,8 @@ def similarity_and_gradients(
 ) -> tuple[Tensor, list[Tensor | None]]:
     """Structural similarity of each image and its gradients, computed together.
 
-    Args:
-        x: images, (N, C, H, W), float32 or float64.
-        y: images of the same shape and type.
-        low: the value of black.
-        span: white minus black.
-        window: weights of the blur, summing to one.
-        exponents: of each scale, finest first; none at all for the plain mean of one scale.
-        wanted: whether the gradient of x is needed, and whether that of y is.
+    The arguments are those of :func:`similarity`; ``wanted`` says whether the gradient of x is needed, and whether that of
+    y is.
 
     Returns:
         Similarities, (N,), and for x and y the gradient of each image's similarity, (N, C, H, W), or None.
@@ -180,10 +176,12 @@ def _product(similarities: list[Tensor], exponents: Sequence[float]) -> tuple[Te
 
 def _sums_and_differences(x: Tensor, y: Tensor, low: float, span: float) -> list[Tensor]:
     """For each chunk (u, v, –, –), (4, channels, H, W), with memory for u² and v²; u is 0 in the middle of the range."""
-    stacks = [_empty(4, chunk) for chunk in _chunks(x)]
-    for stack, a, b in zip(stacks, _chunks(x), _chunks(y), strict=True):
+    stacks = []
+    for a, b in zip(_chunks(x), _chunks(y), strict=True):
+        stack = _empty(4, a)
         torch.add(a, b, out=stack[:1]).sub_(2 * low + span)  # u = a + b - (2 * low + span)
         torch.sub(a, b, out=stack[1:2])  # v = a - b
+        stacks.append(stack)
     return stacks
 
 
@@ -199,7 +197,7 @@ def _level(stack: Tensor, span: float, window: Sequence[float], last: bool, want
     """One scale from (u, v, –, –), (4, channels, H, W). Behind each in-place line stands the line that it replaces."""
     c1, c2 = (K1 * span) ** 2, (K2 * span) ** 2
     torch.mul(stack[:2], stack[:2], out=stack[2:])  # u², v²
-    mean_u, mean_v, var_u, var_v = _blur(stack, window).split(1)
+    mean_u, mean_v, var_u, var_v = blur(stack, window).split(1)
     var_u.addcmul_(mean_u, mean_u, value=-1)  # var_u = blur(u²) - mean_u²
     var_v.addcmul_(mean_v, mean_v, value=-1)  # var_v = blur(v²) - mean_v²
     inverse = var_u.add_(var_v).add_(2 * c2).reciprocal_()  # inverse = 1 / (var_u + var_v + 2 * c2)
@@ -231,13 +229,13 @@ def _level(stack: Tensor, span: float, window: Sequence[float], last: bool, want
     u, v = stack[:2].split(1)
     if all(wanted):
         maps[2:3], maps[3:] = d_mean_u, d_mean_v
-        d_var_u, d_var_v, d_mean_u, d_mean_v = _blur(maps, window, adjoint=True).split(1)
+        d_var_u, d_var_v, d_mean_u, d_mean_v = blur(maps, window, adjoint=True).split(1)
         # grad_u = d_var_u * u - d_mean_u, grad_v = d_var_v * v - d_mean_v
         grad_u, grad_v = d_var_u.mul_(u).sub_(d_mean_u), d_var_v.mul_(v).sub_(d_mean_v)
         return Level(similarity, windows, (grad_u + grad_v, grad_u.sub_(grad_v)))
     sign = 1 if wanted[0] else -1
     torch.add(d_mean_u, d_mean_v, alpha=sign, out=maps[2:])  # d_mean = d_mean_u + sign * d_mean_v
-    d_var_u, d_var_v, d_mean = _blur(maps, window, adjoint=True).split(1)
+    d_var_u, d_var_v, d_mean = blur(maps, window, adjoint=True).split(1)
     # gradient = d_var_u * u + sign * d_var_v * v - d_mean
     gradient = d_var_u.mul_(u).addcmul_(d_var_v, v, value=sign).sub_(d_mean)
     return Level(similarity, windows, (gradient, None) if wanted[0] else (None, gradient))
@@ -254,10 +252,7 @@ def _sum_of_scales(levels: list[list[Level]], slopes: list[Tensor], which: int, 
             share = coarse[0] * (slopes[scale + 1] / slopes[scale] / 4)[:, None, None]
             for part, added in zip(parts, share.split([part.shape[1] for part in parts], dim=1), strict=True):
                 part.add_(_halved_adjoint(added, part.shape[2:]))
-    gradient = torch.empty(shape, dtype=parts[0].dtype, device=parts[0].device)
-    for target, part in zip(gradient.flatten(0, 1).split([part.shape[1] for part in parts]), parts, strict=True):
-        target.copy_(part[0])
-    return gradient
+    return torch.cat([part[0] for part in parts]).view(shape)
 
 
 def _empty(maps: int, like: Tensor) -> Tensor:
@@ -268,10 +263,9 @@ def _empty(maps: int, like: Tensor) -> Tensor:
 
 def _halved(stacks: list[Tensor]) -> Tensor:
     """2×2 means of u and v of all chunks, as one (u, v, –, –)."""
-    halves = [F.avg_pool2d(stack[:2], 2, ceil_mode=True) for stack in stacks]
-    whole = _empty(4, halves[0].new_empty(0, sum(half.shape[1] for half in halves), *halves[0].shape[2:]))
-    for target, half in zip(whole[:2].split([half.shape[1] for half in halves], dim=1), halves, strict=True):
-        target.copy_(half)
+    halves = torch.cat([halved(stack[:2]) for stack in stacks], dim=1)
+    whole = _empty(4, halves)
+    whole[:2] = halves
     return whole
 
 
@@ -282,16 +276,3 @@ def _halved_adjoint(shares: Tensor, sides: Sequence[int]) -> Tensor:
             shares.select(dim, -1).mul_(2)
     whole = F.interpolate(shares.contiguous(memory_format=torch.channels_last), scale_factor=2)
     return whole[..., : sides[0], : sides[1]]
-
-
-def _blur(x: Tensor, window: Sequence[float], adjoint: bool = False) -> Tensor:
-    """Separable blur of (maps, channels, H, W) without padding, or its adjoint, which pads with zeros."""
-    margin = len(window) - 1 if adjoint else 0
-    if not _convolution_blurs(x):
-        x = F.pad(x, (margin,) * 4)
-        return _weighted_slices(_weighted_slices(x, window, 2), window, 3)
-    channels, weights = x.shape[1], x.new_tensor(window)
-    for shape, padding in (((1, 1, -1, 1), (margin, 0)), ((1, 1, 1, -1), (0, margin))):
-        kernel = weights.view(shape).expand(channels, 1, -1, -1).contiguous(memory_format=torch.channels_last)
-        x = F.conv2d(x, kernel, padding=padding, groups=channels)
-    return x
