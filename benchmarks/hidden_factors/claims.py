@@ -93,6 +93,20 @@ CLAIMS = (
         for arm in ("asymgan", "asymgan-zcycle1")
         for rival in RIVALS
     ),
+    *(
+        Claim("skip-zcycle1", "asymgan-zcycle1", score, "skips help where z carries the rest")
+        for score in (*WITH_Z, "leak", "noise", "x→y IoU", "y→x IoU")
+    ),
+    *(
+        Claim("cyclegan-skip", "cyclegan", score, "skips help without z")
+        for score in (*ERRORS, "leak", "noise", "x→y IoU", "y→x IoU")
+    ),
+    *(Claim("skip-zcycle1", "cyclegan-skip", score, f"{about}, with skips") for score, about in OF_Z.items()),
+    *(
+        Claim(f"{arm}-stop{z}", f"{arm}{z}", score, "G hides less where the cycle of x trains F alone")
+        for arm, z in (("skip", "-zcycle1"), ("cyclegan-skip", ""))
+        for score in (*ERRORS, "leak", "factors from y", "noise")
+    ),
     Claim("asymgan-zcycle1", "munit", "style", "a z that is encoded brings the factors of its image along"),
     *(
         Claim("asymgan-zcycle1", f"{way}-zcycle1", score, "z enters best by CIN in the middle blocks")
