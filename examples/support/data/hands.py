@@ -70,7 +70,7 @@ def draw_skeleton(points: Points, size: tuple[int, int]) -> Image.Image:
     radius = width * 0.8
     for x, y, confidence in points:
         if confidence > SEEN:
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(255, 255, 255))
+            draw.circle((x, y), radius, fill=(255, 255, 255))
     return image
 
 
@@ -143,4 +143,4 @@ def _fill_hand(draw: ImageDraw.ImageDraw, points: NDArray[np.float64], thickness
         joints = [tuple(points[i]) for i in finger[1:]]
         draw.line(joints, fill=255, width=round(thickness), joint="curve")
         for x, y in joints:
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+            draw.circle((x, y), radius, fill=255)
