@@ -179,7 +179,8 @@ def gesture_pairs(
         raise ValueError(f"{', '.join(missing)}: photos in {str(data)!r} need {to_add(missing)} as well")
     parts = {"photos": image_files(data, "data", "a folder of photos")}
     photos = {path.stem: path for path in parts["photos"]}
-    found = _json_files(skeletons)
+    # without the hidden files that macOS leaves beside them
+    found = [path for path in sorted(skeletons.glob("[!.]*")) if path.suffix.lower() == ".json"]
     drawn = {path.stem.removesuffix("_keypoints"): path for path in found if _has_hand(path)}
     if not found:
         expected = "a folder with an image or an OpenPose JSON file for every photo"
@@ -239,11 +240,6 @@ def _usable(
 def _listed(pairs: list[Names]) -> str:
     """How many, and what stands for their names."""
     return f"{len(pairs)} ({hashlib.sha256(repr(sorted(pairs)).encode(errors='replace')).hexdigest()[:8]})"
-
-
-def _json_files(folder: Path) -> list[Path]:
-    """Those directly in a folder, without the hidden files that macOS leaves beside them."""
-    return [path for path in sorted(folder.glob("[!.]*")) if path.suffix.lower() == ".json"]
 
 
 def _has_hand(path: Path) -> bool:
