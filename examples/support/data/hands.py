@@ -106,7 +106,7 @@ class DrawnHands:
         rng = np.random.default_rng((self.seed, number))
         first, second = (self.photos[i] for i in rng.permutation(len(self.photos))[:2])
         background = random_crop(first, self.size, 3.0, rng)
-        skin = Image.fromarray(np.ascontiguousarray(random_crop(second, self.size, 6.0, rng)))
+        skin = Image.fromarray(random_crop(second, self.size, 6.0, rng))
         tint = Image.new("RGB", skin.size, tuple(int(v) for v in rng.integers((190, 130, 100), (240, 180, 150))))
         skin = Image.blend(skin, tint, 0.7)
         one, other = self.image(background, skin, rng), self.image(background, skin, rng)
@@ -130,7 +130,7 @@ class DrawnHands:
         offset = centre * size - back @ (shift * size)
         affine = *back[0], offset[0], *back[1], offset[1]
         worn = skin.transform((wide, high), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
-        result = Image.composite(worn, Image.fromarray(np.ascontiguousarray(background)), mask)
+        result = Image.composite(worn, Image.fromarray(background), mask)
         return np.asarray(result), np.asarray(draw_skeleton(points, (wide, high)))
 
 
