@@ -67,10 +67,9 @@ def draw_skeleton(points: Points, size: tuple[int, int]) -> Image.Image:
         for a, b in itertools.pairwise(finger):
             if min(points[a, 2], points[b, 2]) > SEEN:
                 draw.line([tuple(points[a, :2]), tuple(points[b, :2])], fill=colour, width=width)
-    radius = width * 0.8
     for x, y, confidence in points:
         if confidence > SEEN:
-            draw.circle((x, y), radius, fill=(255, 255, 255))
+            draw.circle((x, y), 0.8 * width, fill=(255, 255, 255))
     return image
 
 
@@ -138,9 +137,8 @@ def _fill_hand(draw: ImageDraw.ImageDraw, points: NDArray[np.float64], thickness
     palm = [tuple(points[i]) for i in (0, 1, 5, 9, 13, 17)]
     draw.polygon(palm, fill=255)
     draw.line([*palm, palm[0]], fill=255, width=round(1.3 * thickness), joint="curve")
-    radius = thickness / 2
     for finger in FINGERS:
         joints = [tuple(points[i]) for i in finger[1:]]
         draw.line(joints, fill=255, width=round(thickness), joint="curve")
         for x, y in joints:
-            draw.circle((x, y), radius, fill=255)
+            draw.circle((x, y), thickness / 2, fill=255)

@@ -275,5 +275,4 @@ def _derived(
     source = f"rich: random crops of {name}; poor: {poor}, derived from other crops of them; {size_text(size)} pixels in training"
     meaning = meaning | {"poor domain": f"{poor}, derived from photos"}
     samples = max(400, len(rich.images))
-    data = Unpaired(rich, replace(rich, derive=DERIVE[poor]), size, (samples, samples), seed, meaning)
-    return data, source + NO_TEST
+    return Unpaired(rich, replace(rich, derive=DERIVE[poor]), size, (samples, samples), seed, meaning), source + NO_TEST
