@@ -83,7 +83,7 @@ def test_gesture_figures_are_psnr_of_the_right_pairs() -> None:
         made = model.dual.translate(x, skeleton_y)
         rebuilt = model.dual.reconstruct(made, skeleton_x)
     for batches, batch in (([pairs], 2), ([pairs], 8), (of_two_sizes, 8)):
-        assert gesture_figures(model, batches, batch) == {  # type: ignore[arg-type]
+        assert gesture_figures(model, batches, batch) == {
             "psnr_translated_db": near(psnr(made, y).mean()),
             "psnr_rebuilt_db": near(psnr(rebuilt, x).mean()),
             "psnr_of_copying_x_db": near(psnr(x, y).mean()),

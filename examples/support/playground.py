@@ -16,7 +16,6 @@ from support.data.tree import as_image, as_input
 from support.run.settings import sides
 from support.trained import Trained, load_trained, translator
 
-BOTH = "poor_to_rich", "rich_to_poor"
 DIALS = 8
 """Numbers of z that can be dialled, at most."""
 
@@ -54,7 +53,7 @@ class Playground:
         self.first = load_trained(run, direction)
         self.directions: dict[str, Trained] = {self.first.direction or "generator": self.first}
         if self.first.to_rich and direction is None:
-            self.directions |= {name: load_trained(run, name) for name in BOTH[1:]}
+            self.directions["rich_to_poor"] = load_trained(run, "rich_to_poor")
         self._translators = {name: translator(each.generator, device) for name, each in self.directions.items()}
         self.size = size or min(sides(self.first.settings.get("picture_size") or self.first.crops or 256))
         self._encoder = encoder

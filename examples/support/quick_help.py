@@ -13,7 +13,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-LARGE = {"accelerate", "cattrs", "matplotlib", "numpy", "PIL", "skimage", "sklearn", "torch", "torchvision"}
+LARGE = {"accelerate", "cattrs", "jinja2", "matplotlib", "numpy", "PIL", "skimage", "sklearn", "torch", "torchvision"}
 
 
 class _Kind(type):

@@ -204,7 +204,7 @@ def translator(generator: nn.Module, device: str | None, tile: int | None = None
     """
     if tile is not None:
         generator = asymkit.Tiled(generator, tile=tile)
-    chosen = device or (torch.accelerator.current_accelerator() if torch.accelerator.is_available() else "cpu")
+    chosen = device or torch.accelerator.current_accelerator(check_available=True) or "cpu"
     try:
         network = asymkit.AnySize(generator, value_range=(0, 255)).to(chosen)
     except (RuntimeError, AssertionError) as error:  # PyTorch's for names it does not know, or was built without
@@ -253,15 +253,12 @@ def _network(held: Mapping[Any, Any], file: Path, direction: str | None, spatial
         for pattern, load in PUBLISHED.items():
             if any(map(pattern.search, names)):
                 return load(held if direction is None else asymkit.read_state_dict(file, direction)).eval()
-        return asymkit.load_network(held, direction, spatial=spatial or _spatial(file))
+        if config := _beside(file, "config.json"):  # of a folder for the hub, which says it too
+            spatial = spatial or config.get("spatial") is True
+        return asymkit.load_network(held, direction, spatial=spatial)
     except ValueError as error:
         said = CHOICE.sub(r"give --direction \1", str(error)).replace("leave part out", "leave --direction out")
         raise ValueError(f"run: {str(file)!r}: {said}") from error
-
-
-def _spatial(file: Path) -> bool:
-    """Whether a folder for the hub says that its generator takes a spatial z, which weights do not show."""
-    return (_beside(file, "config.json") or {}).get("spatial") is True
 
 
 def _beside(file: Path, name: str) -> dict[str, Any] | None:

@@ -181,7 +181,7 @@ def _held_out(name: str, images: NDArray[np.uint8], digits: NDArray[Any], settin
 def _mnist(settings: DigitSettings) -> DigitSet:
     folder = settings.mnist
     if not any(folder.rglob("train-images-idx3-ubyte*")):
-        _downloaded("MNIST", folder, train=[True])
+        _downloaded("MNIST", folder, "train", True)
 
     def read(name: str, header: int) -> NDArray[np.uint8]:
         path = min(folder.rglob(f"{name}-ubyte*"), default=None, key=lambda found: len(found.name))
@@ -212,7 +212,7 @@ def _usps(path: Path, settings: DigitSettings) -> DigitSet:
         digits = digits - 1 if digits.size and digits.max() == 10 else digits
         _check("other", path, images, digits)
         return _held_out("usps", images, digits, settings)
-    train, test = ((half.data, np.array(half.targets)) for half in _downloaded("USPS", path, train=[True, False]))
+    train, test = ((half.data, np.array(half.targets)) for half in _downloaded("USPS", path, "train", True, False))
     return _split("usps", train, test, settings)
 
 
@@ -230,16 +230,15 @@ def _check(option: str, path: Path, images: NDArray[Any], digits: NDArray[Any]) 
 
 
 def _svhn(folder: Path, settings: DigitSettings) -> DigitSet:
-    halves = _downloaded("SVHN", folder, split=["train", "test"])
+    halves = _downloaded("SVHN", folder, "split", "train", "test")
     train, test = ((half.data.transpose(0, 2, 3, 1), half.labels) for half in halves)
     return _split("svhn", train, test, settings)
 
 
-def _downloaded(name: str, folder: Path, **halves: list[Any]) -> list[Any]:
+def _downloaded(name: str, folder: Path, option: str, *values: object) -> list[Any]:
     """One of torchvision's data sets for each value of the option that chooses its half."""
     from torchvision import datasets
 
-    [(option, values)] = halves.items()
     try:
         return [getattr(datasets, name)(str(folder), **{option: value}, download=True) for value in values]
     except (OSError, RuntimeError) as error:

@@ -96,8 +96,7 @@ class Domains(Dataset[Sample]):
         self.names, self.domains = tuple(domains), tuple(domains.values())
         self.size, self.seed, self.epoch, self.broken = size, seed, epoch, self.domains[0].broken
         self.whole, self.pairs = whole, True
-        channels = str(self.domains[0].channels)
-        self.meaning = {"domains by number": ", ".join(domains), "channels": channels, **meaning}
+        self.meaning = {"domains by number": ", ".join(domains), "channels": str(self.domains[0].channels), **meaning}
 
     def __getitem__(self, index: int) -> Sample:
         source, target = np.random.default_rng((self.seed, index)).permutation(len(self.names))[:2]

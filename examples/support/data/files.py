@@ -163,8 +163,7 @@ def listed(found: dict[str, str], most: int = 20) -> str:
 def in_turn(count: int, index: int, *key: int) -> list[int]:
     """The images to try for sample ``index``, by their numbers; each comes first once before any does a second time."""
     turn, place = divmod(index, count)
-    tries = range(place, place + min(TRIES, count))
-    return list(map(int, _shuffled(count, *key, turn).take(tries, mode="wrap")))
+    return _shuffled(count, *key, turn).take(range(place, place + min(TRIES, count)), mode="wrap").tolist()
 
 
 @functools.lru_cache(maxsize=32)

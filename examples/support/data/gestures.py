@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -26,7 +25,7 @@ from support.data.pairs import Names, split_pairs
 from support.data.unpaired import FRESH, values_of
 from support.run.settings import RunSettings, Size, sides, to_add
 
-Pair = tuple[Tensor, Tensor, Tensor, Tensor]
+Pair = tuple[Tensor, ...]
 """x, its skeleton, y, its skeleton, each (3, H, W) in [-1, 1], or batches of them."""
 
 HELD_OUT = 20
@@ -73,11 +72,8 @@ class GesturePairs(Dataset[Pair]):
     def head(self, most: int, device: torch.device | None = None) -> list[Pair]:
         """The first pairs, or as many as there are, in batches of one size."""
         pairs = [self[i] for i in range(min(most, self.epoch))]
-        alike = [list(group) for _, group in groupby(pairs, lambda pair: pair[0].shape)]
-        return [
-            (x.to(device), skeleton_x.to(device), y.to(device), skeleton_y.to(device))
-            for x, skeleton_x, y, skeleton_y in map(default_collate, alike)
-        ]
+        alike = (default_collate(list(group)) for _, group in groupby(pairs, lambda pair: pair[0].shape))
+        return [tuple(images.to(device) for images in batch) for batch in alike]
 
 
 class DrawnPairs(GesturePairs):
@@ -88,8 +84,7 @@ class DrawnPairs(GesturePairs):
         self.meaning = {"pairs": "drawn hands"}
 
     def __getitem__(self, index: int) -> Pair:
-        x, skeleton_x, y, skeleton_y = map(as_tensor, self.hands.pair(self.first + index))
-        return x, skeleton_x, y, skeleton_y
+        return tuple(map(as_tensor, self.hands.pair(self.first + index)))
 
 
 @dataclass(eq=False)
@@ -136,8 +131,7 @@ class FilePairs(GesturePairs):
         size = own_size(x, min(sides(self.size))) if self.shown == "whole" else self.size
         of_x, of_y = (largest_part(photo, size, place) for photo in (x, y))
         parts = (x, of_x), (skeleton_x, of_x), (y, of_y), (skeleton_y, of_y)
-        a, b, c, d = (as_tensor(cut_out(image, part, size)) for image, part in parts)
-        return a, b, c, d
+        return tuple(as_tensor(cut_out(image, part, size)) for image, part in parts)
 
     def _load(self, name: str) -> tuple[Image.Image, Image.Image]:
         photo, path = read_image(self.photos[name], value_range=self.ranges["photos"]), self.skeletons[name]
@@ -185,7 +179,8 @@ def gesture_pairs(
         raise ValueError(f"{', '.join(missing)}: photos in {str(data)!r} need {to_add(missing)} as well")
     parts = {"photos": image_files(data, "data", "a folder of photos")}
     photos = {path.stem: path for path in parts["photos"]}
-    found = _json_files(skeletons)
+    # without the hidden files that macOS leaves beside them
+    found = [path for path in sorted(skeletons.glob("[!.]*")) if path.suffix.lower() == ".json"]
     drawn = {path.stem.removesuffix("_keypoints"): path for path in found if _has_hand(path)}
     if not found:
         expected = "a folder with an image or an OpenPose JSON file for every photo"
@@ -245,12 +240,6 @@ def _usable(
 def _listed(pairs: list[Names]) -> str:
     """How many, and what stands for their names."""
     return f"{len(pairs)} ({hashlib.sha256(repr(sorted(pairs)).encode(errors='replace')).hexdigest()[:8]})"
-
-
-def _json_files(folder: Path) -> list[Path]:
-    """Those directly in a folder, without the hidden files that macOS leaves beside them."""
-    names = sorted(os.listdir(folder)) if folder.is_dir() else []
-    return [folder / name for name in names if name.lower().endswith(".json") and not name.startswith(".")]
 
 
 def _has_hand(path: Path) -> bool:

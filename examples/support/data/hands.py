@@ -67,10 +67,9 @@ def draw_skeleton(points: Points, size: tuple[int, int]) -> Image.Image:
         for a, b in itertools.pairwise(finger):
             if min(points[a, 2], points[b, 2]) > SEEN:
                 draw.line([tuple(points[a, :2]), tuple(points[b, :2])], fill=colour, width=width)
-    radius = width * 0.8
     for x, y, confidence in points:
         if confidence > SEEN:
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(255, 255, 255))
+            draw.circle((x, y), 0.8 * width, fill=(255, 255, 255))
     return image
 
 
@@ -106,7 +105,7 @@ class DrawnHands:
         rng = np.random.default_rng((self.seed, number))
         first, second = (self.photos[i] for i in rng.permutation(len(self.photos))[:2])
         background = random_crop(first, self.size, 3.0, rng)
-        skin = Image.fromarray(np.ascontiguousarray(random_crop(second, self.size, 6.0, rng)))
+        skin = Image.fromarray(random_crop(second, self.size, 6.0, rng))
         tint = Image.new("RGB", skin.size, tuple(int(v) for v in rng.integers((190, 130, 100), (240, 180, 150))))
         skin = Image.blend(skin, tint, 0.7)
         one, other = self.image(background, skin, rng), self.image(background, skin, rng)
@@ -130,7 +129,7 @@ class DrawnHands:
         offset = centre * size - back @ (shift * size)
         affine = *back[0], offset[0], *back[1], offset[1]
         worn = skin.transform((wide, high), Image.Transform.AFFINE, affine, Image.Resampling.BILINEAR)
-        result = Image.composite(worn, Image.fromarray(np.ascontiguousarray(background)), mask)
+        result = Image.composite(worn, Image.fromarray(background), mask)
         return np.asarray(result), np.asarray(draw_skeleton(points, (wide, high)))
 
 
@@ -138,9 +137,8 @@ def _fill_hand(draw: ImageDraw.ImageDraw, points: NDArray[np.float64], thickness
     palm = [tuple(points[i]) for i in (0, 1, 5, 9, 13, 17)]
     draw.polygon(palm, fill=255)
     draw.line([*palm, palm[0]], fill=255, width=round(1.3 * thickness), joint="curve")
-    radius = thickness / 2
     for finger in FINGERS:
         joints = [tuple(points[i]) for i in finger[1:]]
         draw.line(joints, fill=255, width=round(thickness), joint="curve")
         for x, y in joints:
-            draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+            draw.circle((x, y), thickness / 2, fill=255)

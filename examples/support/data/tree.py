@@ -117,8 +117,7 @@ def planned(files: ImageFiles, out: Path, endings: Sequence[str], overwrite: boo
     bases = [name if often[stem.casefold()] > 1 else stem for name, stem in zip(files.names, stems, strict=True)]
     plan = [[out / f"{base}{ending}.png" for ending in endings] for base in bases]
     paths = [path for row in plan for path in row]
-    doubled = [path for path, count in Counter(paths).items() if count > 1]
-    if doubled:
+    if doubled := [path for path, count in Counter(paths).items() if count > 1]:
         raise ValueError(f"folder: two images would give {str(doubled[0])!r}; rename one of them")
     sources = {path.resolve() for path in files}
     if own := [path for path in paths if path.resolve() in sources]:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 
 from asymkit.evaluation.folders import ImageFiles, has_images, image_files
 from asymkit.evaluation.images import ValueRange
@@ -135,8 +134,7 @@ class Unpaired(Dataset[tuple[Tensor, Tensor]]):
 
     def fresh(self, count: int, size: Size | None = None) -> tuple[Tensor, Tensor]:
         """Crops of both domains that training never draws, of the same photos, (count, 3, H, W) each."""
-        pairs = [self._pair(index, size or self.size) for index in range(FRESH, FRESH + count)]
-        x, y = (torch.stack(images) for images in zip(*pairs, strict=True))
+        x, y = default_collate([self._pair(FRESH + number, size or self.size) for number in range(count)])
         return x, y
 
     def held_out(self, count: int, size: Size | None = None) -> HeldOut:
@@ -277,5 +275,4 @@ def _derived(
     source = f"rich: random crops of {name}; poor: {poor}, derived from other crops of them; {size_text(size)} pixels in training"
     meaning = meaning | {"poor domain": f"{poor}, derived from photos"}
     samples = max(400, len(rich.images))
-    data = Unpaired(rich, replace(rich, derive=DERIVE[poor]), size, (samples, samples), seed, meaning)
-    return data, source + NO_TEST
+    return Unpaired(rich, replace(rich, derive=DERIVE[poor]), size, (samples, samples), seed, meaning), source + NO_TEST

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asymkit import AnySize
+from asymkit.evaluation import classification_accuracy
 from asymkit.objectives.asymmetricgan.unsupervised import Translators
 from support.data.domains import Images
 from support.data.held_out import in_batches
@@ -45,11 +46,9 @@ def train_classifier(
     return classifier.eval()
 
 
-@seeded_inference()
-def accuracy(classifier: nn.Module, images: Tensor, labels: Tensor, batch: int = 256) -> float:
+def accuracy(classifier: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Share of images, on the classifier's device, that it takes for what their labels say."""
-    guesses = torch.cat([classifier(part).argmax(1) for part in images.split(batch)])
-    return (guesses == labels.to(guesses)).float().mean().item()
+    return classification_accuracy(classifier, images, labels, ks=(1,), batch=256)[1]
 
 
 def each_image(network: nn.Module, images: Sequence[Tensor], labels: Sequence[int]) -> list[Tensor]:

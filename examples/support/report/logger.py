@@ -109,11 +109,11 @@ class RunLogger:
             partial: first and last steps of partial phases.
         """
         step, folder, page = position.step, self.settings.folder, self.page
-        with self._warn_of(f"the report of step {step}", Exception):
+        with _warn_of(f"the report of step {step}", Exception):
             snapshot = page.snapshot(self.model)
             self.warn(self.health.figures(step, snapshot.figures))
             self.warn(self.health.output(output_errors()))
-            with self._warn_of(f"best.pt of step {step}"):
+            with _warn_of(f"best.pt of step {step}"):
                 self.best.update(snapshot.figures, step, checkpoint)
             found, settings = list(self.health.warnings.values()), as_plain(self.settings)
             metrics, curves = dict(figures) | self._latest, self.history.state_dict()
@@ -135,22 +135,22 @@ class RunLogger:
 
     def _track(self, step: int | None, write: Callable[[], None]) -> None:
         at = "" if step is None else f" at step {step}"
-        with self._warn_of(f"the log of {self.tracker.name}{at}", Exception):
+        with _warn_of(f"the log of {self.tracker.name}{at}", Exception):
             try:
                 write()
             except Exception:
                 self.tracker.drop()  # a writer whose thread has failed does not come back, a server is waited for each time
                 raise
 
-    @staticmethod
-    @contextmanager
-    def _warn_of(what: str, problem: type[Exception] = OSError) -> Iterator[None]:
-        """Neither a full disk nor a picture that cannot be drawn must end a training."""
-        try:
-            yield
-        except problem as error:
-            why = str(error) if isinstance(error, OSError) else repr(error)
-            warnings.warn(f"{what} could not be written: {why}; training goes on", stacklevel=3)
+
+@contextmanager
+def _warn_of(what: str, problem: type[Exception] = OSError) -> Iterator[None]:
+    """Neither a full disk nor a picture that cannot be drawn must end a training."""
+    try:
+        yield
+    except problem as error:
+        why = str(error) if isinstance(error, OSError) else repr(error)
+        warnings.warn(f"{what} could not be written: {why}; training goes on", stacklevel=3)
 
 
 def _grouped(group: str, values: Mapping[str, float]) -> dict[str, float]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 import platform
 import re
@@ -11,21 +9,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from string import Template
 from typing import Any
 
 import matplotlib as mpl
 import torch
 import torch.nn.functional as F
 from matplotlib.figure import Figure
-from PIL import Image
 from torch import Tensor
 
 import asymkit
+from support.data.tree import as_image
 from support.report.meanings import letters, meaning
+from support.report.template import encoded, filled_in, source
 from support.run.atomic_write import write_atomic, write_json
-
-PAGE = Path(__file__).with_name("report.html")
 
 FRAMES = 12
 """Earlier states of every grid on a page, at most."""
@@ -102,37 +98,41 @@ def write_report(
     Returns:
         The path of report.html.
     """
-    figures = []
+    pictures = []  # caption, width, labels and sources of frames, place of the frame that is shown first
     for number, (caption, picture) in enumerate(snapshot.pictures.items(), 1):
-        path = folder / f"pictures-{number}.png"
-        write_atomic(path, _encoded(picture, "PNG"))
+        write_atomic(folder / f"pictures-{number}.png", _encoded(picture, "PNG"))
         shown = _for_page(picture)
-        frames = [*_earlier(folder, number, position), (str(position), _encoded(shown, "PNG"), "png")]
+        frames = [*_earlier(folder, number, position), (str(position), source(_encoded(shown, "PNG"), "PNG"))]
         _keep(folder, number, position, shown)
-        figures.append(_figure(caption, frames, len(frames) - 1, picture.shape[2]))
+        pictures.append((caption, picture.shape[2], frames, len(frames) - 1))
     for caption, grids in snapshot.slides.items():
         last = max(1, len(grids) - 1)
-        places = [(f"{i / last:.0%}", _encoded(_for_page(grid), "WEBP"), "webp") for i, grid in enumerate(grids)]
-        figures.append(_figure(caption, places, 0, grids[0].shape[2]))
+        frames = [
+            (f"{i / last:.0%}", source(_encoded(_for_page(grid), "WEBP"), "WEBP")) for i, grid in enumerate(grids)
+        ]
+        pictures.append((caption, grids[0].shape[2], frames, 0))
     metrics = dict(snapshot.figures) | dict(metrics)
     write_json(folder / "metrics.json", metrics)
     plot = _loss_curves(curves or {}, partial)
     write_atomic(folder / "losses.png", plot)
-    page = Template(PAGE.read_text(encoding="utf-8")).substitute(
-        title=html.escape(title),
+    page = filled_in(
+        "report.html",
+        title=title,
         date=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        versions=html.escape(_versions()),
-        warnings=_paragraphs(warnings, "warnings"),
-        notes=_paragraphs(notes, "notes"),
-        letters=html.escape(letters([*snapshot.pictures, *snapshot.slides])),
-        pictures="".join(figures),
-        shaded="<p>Shaded: partial phases, in which the easy direction is frozen.</p>" if partial else "",
-        curves=_img("loss curves", plot, "png"),
-        metrics=_table(metrics, meaning),
-        settings=_table(settings),
+        versions=_versions(),
+        warnings=warnings,
+        notes=notes,
+        letters=letters([*snapshot.pictures, *snapshot.slides]),
+        pictures=pictures,
+        widest=WIDEST,
+        partial=partial,
+        curves=source(plot, "PNG"),
+        metrics=metrics,
+        meaning=meaning,
+        settings=settings,
     )
     report = folder / "report.html"
-    write_atomic(report, page.encode(errors="backslashreplace"))
+    write_atomic(report, page)
     return report
 
 
@@ -144,10 +144,7 @@ def _for_page(grid: Tensor) -> Tensor:
 
 
 def _encoded(grid: Tensor, form: str) -> bytes:
-    pixels = grid.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, form, quality=85)
-    return buffer.getvalue()
+    return encoded(as_image(255 * grid[None]), form)
 
 
 def _keep(folder: Path, number: int, position: Position, grid: Tensor) -> None:
@@ -170,7 +167,7 @@ def _states(folder: Path, number: int) -> list[tuple[Position, Path]]:
     return sorted(found, key=lambda state: (state[0].step, state[1]))
 
 
-def _earlier(folder: Path, number: int, position: Position) -> list[tuple[str, bytes, str]]:
+def _earlier(folder: Path, number: int, position: Position) -> list[tuple[str, str]]:
     """The same grid in earlier reports; of many, some spread over the run. Those a resumed run does again are dropped."""
     found = []
     for then, path in _states(folder, number):
@@ -179,21 +176,7 @@ def _earlier(folder: Path, number: int, position: Position) -> list[tuple[str, b
         else:
             path.unlink()
     places = torch.linspace(0, len(found) - 1, min(len(found), FRAMES)).round().int().unique().tolist()
-    return [(found[place][0], found[place][1].read_bytes(), "webp") for place in places]
-
-
-def _figure(caption: str, frames: Sequence[tuple[str, bytes, str]], shown: int, width: int) -> str:
-    """One picture, or several and a slider; of a width in pixels, which the browser enlarges or makes smaller."""
-    style = "pixels" if 2 * width < WIDEST else ""
-    images = "".join(
-        _img(name if len(frames) > 1 else caption, data, kind, style, hidden=place != shown)
-        for place, (name, data, kind) in enumerate(frames)
-    )
-    slider = ""
-    if len(frames) > 1:
-        slider = f'<label class="slider"><input type="range" min="0" max="{len(frames) - 1}" value="{shown}" '
-        slider += f'aria-label="{html.escape(caption)}"><output>{html.escape(frames[shown][0])}</output></label>'
-    return f"<figure><figcaption>{html.escape(caption)}</figcaption>{slider}{images}</figure>"
+    return [(label, source(path.read_bytes(), "WEBP")) for label, path in (found[place] for place in places)]
 
 
 def _versions() -> str:
@@ -201,11 +184,6 @@ def _versions() -> str:
     cpu = f"CPU, {count} thread{'s' if count > 1 else ''}"
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else cpu
     return f"asymkit {asymkit.__version__}, torch {torch.__version__}, Python {platform.python_version()}, {device}"
-
-
-def _paragraphs(texts: Sequence[str], kind: str) -> str:
-    lines = "".join(f"<p>{html.escape(text)}</p>" for text in texts)
-    return f'<div class="{kind}">{lines}</div>' if lines else ""
 
 
 def _loss_curves(curves: Mapping[str, Tensor], partial: Sequence[tuple[int, int]]) -> bytes:
@@ -226,17 +204,3 @@ def _loss_curves(curves: Mapping[str, Tensor], partial: Sequence[tuple[int, int]
         buffer = io.BytesIO()
         figure.savefig(buffer, dpi=110)
     return buffer.getvalue()
-
-
-def _img(alt: str, data: bytes, kind: str, style: str = "", hidden: bool = False) -> str:
-    source = f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
-    return f'<img class="{style}" alt="{html.escape(alt)}"{" hidden" if hidden else ""} src="{source}">'
-
-
-def _table(values: Mapping[str, object], explain: Callable[[str], str] | None = None) -> str:
-    rows = []
-    for name, value in values.items():
-        shown = f"{value:.4g}" if isinstance(value, float) else html.escape(str(value))
-        about = f"<td>{html.escape(explain(name))}</td>" if explain else ""
-        rows.append(f'<tr><td>{html.escape(name)}</td><td class="value">{shown}</td>{about}</tr>')
-    return "".join(rows)

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from asymkit.evaluation import psnr
 from asymkit.objectives.asymmetricgan import supervised
+from support.data.gestures import Pair
 from support.report.grids import grid
 from support.report.page import Snapshot
 from support.run.rng import seeded_inference
 
-Pairs = Sequence[tuple[Tensor, Tensor, Tensor, Tensor]]
-"""x, its skeleton, y, its skeleton, held out, in batches of one size."""
+Pairs = Sequence[Pair]
+"""Held out, in batches of one size."""
 
 
 def gesture_snapshot(model: supervised.Translators, pairs: Pairs) -> Snapshot:

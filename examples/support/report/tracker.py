@@ -60,7 +60,8 @@ class RunTracker:
             return
         file = settings.folder / "tracker.json"
         try:
-            log = self._log_of(file) if settings.resume else None
+            before = json.loads(file.read_text(encoding="utf-8")) if settings.resume and file.exists() else {}
+            log = before.get("log") if before.get("tracker") == self.name else None  # that a resumed run goes on with
             config = None if log or self.name == "tensorboard" else _flat(as_plain(settings))
             project = self.name if self.name == "tensorboard" else PROJECT  # TensorBoard takes the name of a folder
             accelerator.init_trackers(project, config, {self.name: self._options(settings, step, log)})
@@ -106,11 +107,6 @@ class RunTracker:
             "mlflow": {"run_name": name, "run_id": log},
         }
         return options.get(self.name, {})
-
-    def _log_of(self, file: Path) -> str | None:
-        """The log that the run began with this tracker."""
-        before = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        return before.get("log") if before.get("tracker") == self.name else None
 
     def _remember(self, file: Path, log: str | None) -> None:
         """Note the log of the run, so that a resumed one finds it, and what it has already."""

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from string import Template
 
 from PIL import Image
 
-from asymkit.checkpoints.durable import write_whole
-
-PAGE = Path(__file__).with_name("translations.html")
+from support.report.template import encoded, filled_in, source
+from support.run.atomic_write import write_atomic
 
 SIDE = 512
 """Longer side of an image on the page, at most, in pixels."""
@@ -39,7 +33,8 @@ class Gallery:
     notes: Sequence[str]
     labels: Sequence[str]
     slides: str
-    figures: list[str] = field(default_factory=list)
+    figures: list[tuple[str, str, list[tuple[str, str]]]] = field(default_factory=list)
+    """Name and source of each image, labels and sources of its results."""
 
     @property
     def full(self) -> bool:
@@ -48,12 +43,8 @@ class Gallery:
 
     def add(self, name: str, image: Image.Image, results: Sequence[Image.Image]) -> None:
         """Show an image beside its results, one for every label."""
-        shown = "".join(
-            _img(f"{name}, {label}", result, "frame", hidden=place > 0)
-            for place, (label, result) in enumerate(zip(self.labels, results, strict=True))
-        )
-        figure = f"<figcaption>{html.escape(name)}</figcaption><div>{_img(name, image)}<span>{shown}</span></div>"
-        self.figures.append(f"<figure>{figure}</figure>")
+        frames = list(zip(self.labels, map(_source, results), strict=True))
+        self.figures.append((name, _source(image), frames))
 
     def write(self, path: Path) -> None:
         """Write the page, whole or not at all.
@@ -61,24 +52,11 @@ class Gallery:
         Raises:
             OSError: no room, no permission.
         """
-        slider, last = "", len(self.labels) - 1
         notes = [*self.notes, *([f"Shown are the first {MOST} images."] if self.full else [])]
-        if last:
-            slider = f'<label class="slider">{self.slides} <input type="range" min="0" max="{last}" value="0">'
-            slider += f"<output>{html.escape(self.labels[0])}</output></label>"
-        text = Template(PAGE.read_text(encoding="utf-8")).substitute(
-            title=html.escape(self.title),
-            notes="".join(f"<p>{html.escape(note)}</p>" for note in notes),
-            slider=slider,
-            figures="".join(self.figures),
-            labels=json.dumps(list(self.labels)).replace("<", "\\u003c"),  # no tag may end the script
-        )
-        write_whole(path, lambda file: file.write(text.encode(errors="backslashreplace")))
+        write_atomic(path, filled_in("translations.html", **vars(self) | {"notes": notes}))
 
 
-def _img(alt: str, image: Image.Image, kind: str = "input", hidden: bool = False) -> str:
-    small, buffer = image.convert("RGB"), io.BytesIO()
+def _source(image: Image.Image) -> str:
+    small = image.convert("RGB")
     small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    small.save(buffer, "WEBP", quality=85)
-    source = f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return f'<img class="{kind}" alt="{html.escape(alt)}"{" hidden" if hidden else ""} src="{source}">'
+    return source(encoded(small, "WEBP"), "WEBP")

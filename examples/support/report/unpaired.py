@@ -132,12 +132,8 @@ def asymgan_figures(model: Translators, images: HeldOut) -> dict[str, float]:
 @seeded_inference()
 def cycle_figures(model: Translators, images: HeldOut) -> dict[str, float]:
     """How well both cycles close, and how much z changes where there is one: means over the images given."""
-
-    def of_rich(x: Tensor) -> dict[str, Tensor]:
-        return {"rich_cycle_l1": (_rich_cycle(model, x)[2] - x).abs().mean()}
-
-    poor = _means(model, images.poor, lambda y: _poor_values(model, _poor_cycle(model, y)))
-    return _means(model, images.rich, of_rich) | poor
+    rich = _means(model, images.rich, lambda x: {"rich_cycle_l1": (_rich_cycle(model, x)[2] - x).abs().mean()})
+    return rich | _means(model, images.poor, lambda y: _poor_values(model, _poor_cycle(model, y)))
 
 
 @seeded_inference()
@@ -150,17 +146,13 @@ def munit_figures(model: Any, images: HeldOut) -> dict[str, float]:
             "z_diversity": _difference(model.to_rich(y), model.to_rich(y)),
         }
 
-    def of_rich(x: Tensor) -> dict[str, Tensor]:
-        return {"rich_decoded_l1": (_decoded(model.rich, x) - x).abs().mean()}
-
-    return _means(model, images.rich, of_rich) | _means(model, images.poor, of_poor)
+    rich = _means(model, images.rich, lambda x: {"rich_decoded_l1": (_decoded(model.rich, x) - x).abs().mean()})
+    return rich | _means(model, images.poor, of_poor)
 
 
 def checkerboard(images: Tensor) -> Tensor:
     """How strongly neighbouring pixels alternate: mean |a − b − c + d| over 2×2 squares, per unit of contrast."""
-    a, b = images[..., :-1, :-1], images[..., :-1, 1:]
-    c, d = images[..., 1:, :-1], images[..., 1:, 1:]
-    return (a - b - c + d).abs().mean() / images.std((2, 3)).mean()
+    return images.diff(dim=2).diff(dim=3).abs().mean() / images.std((2, 3)).mean()
 
 
 def _device(model: nn.Module) -> torch.device:
@@ -169,12 +161,11 @@ def _device(model: nn.Module) -> torch.device:
 
 def _rows(
     model: nn.Module, batches: Sequence[Tensor], columns: Callable[[Tensor], Sequence[Tensor]]
-) -> list[list[Tensor]]:
+) -> list[tuple[Tensor, ...]]:
     """A row for every image, from the columns of its batch."""
-    rows: list[list[Tensor]] = []
+    rows: list[tuple[Tensor, ...]] = []
     for batch in batches:
-        made = [column.cpu() for column in columns(batch.to(_device(model)))]
-        rows += [list(row) for row in zip(*made, strict=True)]
+        rows += zip(*(column.cpu() for column in columns(batch.to(_device(model)))), strict=True)
     return rows
 
 

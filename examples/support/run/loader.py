@@ -214,7 +214,5 @@ class _WithBroken:
 
 
 def _collate(samples: list[tuple[Any, dict[str, str]]]) -> tuple[Any, dict[str, str]]:
-    found: dict[str, str] = {}
-    for _, more in samples:
-        found |= more
+    found = {name: problem for _, more in samples for name, problem in more.items()}
     return default_collate([sample for sample, _ in samples]), found

@@ -115,9 +115,8 @@ class Plan:
 
     def ends_phase(self, step: int) -> bool:
         """Is this the last step before the phase changes, or the last of all?"""
-        return step + 1 == self.steps or self.scheduler.phase(self.epoch(step)) != self.scheduler.phase(
-            self.epoch(step + 1)
-        )
+        now, then = (self.scheduler.phase(self.epoch(place)) for place in (step, step + 1))
+        return now != then or step + 1 == self.steps
 
     def keep_intermediate(self, step: int, model: Any) -> None:
         """If the step is the last one of its phase, keep what a model, by ``to_poor`` and ``to_rich``, makes of images."""

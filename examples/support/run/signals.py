@@ -13,11 +13,8 @@ from time import monotonic
 SECOND_CTRL_C = 2.0
 """Seconds within which Ctrl-C is taken for the same one."""
 
-SIGNALS = tuple(
-    getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
-    if hasattr(signal, name)  # Windows has two of them
-)
+ENDING = {"SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU"}
+SIGNALS = tuple(number for number in signal.Signals if number.name in ENDING)  # Windows has two of them
 """What asks a run to end. All would end the process at once, as every signal does that schedulers send in time."""
 
 
