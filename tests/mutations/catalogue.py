@@ -169,7 +169,7 @@ NETWORKS = [
         "tests/test_discriminators_encoders.py::test_an_encoder_is_its_layers_one_after_the_other",
     ),
     Mutation(
-        "asymkit/networks/generators.py",
+        "asymkit/blocks.py",
         "max(blocks - 3, 0) // 2",
         "max(blocks - 3, 0)",
         "tests/test_generators.py::test_cin_is_in_the_middle_three_blocks",
