@@ -17,6 +17,8 @@ NAMES = {
     "asymgan-light": "AsymGAN, light G",
     "concat-zcycle1": "AsymGAN, concatenated z",
     "all-three": "all three",
+    "skip-zcycle1": "AsymGAN, skips",
+    "cyclegan-skip": "CycleGAN, skips",
     "munit": "compact MUNIT",
     "cyclegan": "CycleGAN",
     "cyclegan-light": "CycleGAN, light G",
@@ -67,6 +69,16 @@ HEADLINES = (
     ),
     Headline(
         "CIN is better than concatenation", "strokes", 2, "asymgan-zcycle1", "concat-zcycle1", ("x→y error", "style")
+    ),
+    Headline(
+        "generators that keep details (skips) are better",
+        *("strokes", 2, "skip-zcycle1", "asymgan-zcycle1"),
+        ("x→y error", "y→x error", "style"),
+    ),
+    Headline(
+        "z is of more use with skips",
+        *("strokes", 2, "skip-zcycle1", "cyclegan-skip"),
+        ("factors from y", "leak", "x→y error", "y→x error"),
     ),
     Headline(SCHEDULE, "determined", 1, "async", "cyclegan", ("right",)),
     Headline(SCHEDULE, "streets", 0, "async", "cyclegan", ("y→x IoU", "x→y IoU")),
