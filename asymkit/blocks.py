@@ -142,7 +142,7 @@ class ImageSkip(nn.Module):
         >>> import torch
         >>> from asymkit.blocks import ImageSkip
         >>> image = torch.linspace(-0.8, 0.8, 48).view(1, 3, 4, 4)
-        >>> (ImageSkip(3, 3)(image).tanh() - image).abs().max().item() < 0.06
+        >>> (ImageSkip(3, 3)(image).tanh() - image).abs().max().item() < 0.1
         True
     """
 

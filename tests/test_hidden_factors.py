@@ -252,7 +252,9 @@ def test_every_arm_trains(arm: str) -> None:
 
 def test_arms_are_what_their_names_say() -> None:
     stopped = {name for name, arm in ARMS.items() if name != "nothing" and arm.networks(4, 1, 4)[0].detach_fake_poor}
-    assert stopped == {"cyclegan-stop", "async-stop"}
+    assert stopped == {"cyclegan-stop", "async-stop", "skip-stop-zcycle1", "cyclegan-skip-stop"}
+    skipping = {name for name, arm in ARMS.items() if "skip.weight" in str(list(arm.networks(4, 1, 4)[0].state_dict()))}
+    assert skipping == {"skip-zcycle1", "skip-stop-zcycle1", "cyclegan-skip", "cyclegan-skip-stop"}
     of_each: dict[str, Any] = {name: ARMS[name].weights for name in ("asymgan", "asymgan-zcycle0.1", "asymgan-zcycle1")}
     weights = {name: each.cycle_aux for name, each in of_each.items()}
     assert weights == {"asymgan": 10, "asymgan-zcycle0.1": 0.1, "asymgan-zcycle1": 1}
