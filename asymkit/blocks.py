@@ -126,17 +126,18 @@ class PlainResidualBlock(_Block):
 
 
 class ImageSkip(nn.Module):
-    """A 7×7 convolution from the image to the values before a generator's tanh, which begins as the image itself.
+    """An input-to-output skip connection: a 7×7 convolution from the image to the values before a generator's tanh.
 
-    A generator of the papers gives its image through a bottleneck of a quarter of the size, and needs long to learn details
-    that were in its input. With this connection it has them from the first step, and learns what to change. The size of the
-    kernel is that of the last convolution: a 1×1 kernel, whose weights Adam moves as fast, is 49 times slower to mix the
-    channels of the image otherwise. CycleGAN's ``init_net`` leaves it unchanged, as :class:`asymkit.initialisation.HeInitialised`.
+    The generators of the papers pass the image through a bottleneck at a quarter of the resolution, and take long to learn
+    details that were in their input. With this connection, which begins near the identity, they have them from the first
+    step, and learn what to change. The kernel is as large as that of the last convolution: Adam moves each weight as fast,
+    so that a 1×1 kernel would mix the channels of the image 49 times more slowly. CycleGAN's ``init_net`` leaves it
+    unchanged, as :class:`asymkit.initialisation.HeInitialised`.
 
     Args:
-        in_channels: of the image.
-        out_channels: of the result. Each begins as the channel of its number, or, where there are not as many in as out, as
-            the mean of the image's channels.
+        in_channels: of the image, or of image and condition together, the image first.
+        out_channels: of the result. Each begins as the channel of its number; one channel of several, and more channels than
+            the image has, as the mean of the image's channels.
 
     Example:
         >>> import torch
@@ -147,7 +148,7 @@ class ImageSkip(nn.Module):
     """
 
     GAIN = 1.3
-    """tanh(1.3 v) is near v for values v in [-1, 1]."""
+    """tanh(1.3 v) is off by at most 0.14 for v in [-1, 1], at the ends, and by less than 0.1 up to 0.8."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -155,15 +156,23 @@ class ImageSkip(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """The image itself, e.g. after ``to_empty`` of a network that was built on the meta device."""
+        """Near the identity, e.g. after ``to_empty`` of a network that was built on the meta device."""
         outputs, inputs = self.weight.shape[:2]
         with torch.no_grad():
             self.weight.zero_()
-            self.weight[:, :, 3, 3] = self.GAIN * (torch.eye(inputs) if inputs == outputs else 1 / inputs)
+            if inputs >= outputs > 1:
+                self.weight[:, :, 3, 3].fill_diagonal_(self.GAIN)
+            else:
+                self.weight[:, :, 3, 3] = self.GAIN / inputs
 
     def forward(self, image: Tensor) -> Tensor:
         """Images (N, in_channels, H, W) in, (N, out_channels, H, W) out."""
         return F.conv2d(reflect_pad(image, 3), self.weight)
+
+    def extra_repr(self) -> str:
+        """The arguments it was built with, for ``print``."""
+        outputs, inputs = self.weight.shape[:2]
+        return f"in_channels={inputs}, out_channels={outputs}"
 
 
 def image_of(values: Tensor, image: Tensor, skip: nn.Module | None) -> Tensor:

@@ -46,7 +46,7 @@ class Settings(UnpairedSettings):
     aux_channels: int = 8  # length of z
     discriminator_layers: int = 3  # how often a discriminator halves its image
     upsampling: Upsampling = "transposed"  # transposed convolutions as in the paper; resize leaves no checkerboard
-    skip: bool = False  # generators add the image to what they make of it, for domains that show the same shapes; ours
+    skip: bool = False  # generators add their image to what they make, for domains that are aligned; not in the paper
     lr_g: float = 2e-4  # learning rate of generators and encoder, for the first half of the run; then it falls to zero
     lr_d: float = 1e-4  # learning rate of the discriminators, likewise
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again

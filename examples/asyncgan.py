@@ -39,7 +39,7 @@ class Settings(PlanSettings):
     discriminator_layers: int | None = None  # how often a discriminator halves its image. None: 3, and 4 for highres
     detach_fake_poor: bool = False  # the cycle of x does not train rich_to_poor, which then hides nothing for it; ours
     upsampling: Upsampling = "transposed"  # as in the papers; or resize, which leaves no checkerboard
-    skip: bool = False  # generators add the image to what they make of it, for domains that show the same shapes; ours
+    skip: bool = False  # generators add their image to what they make, for domains that are aligned; not in the paper
     joint: Literal["both", "easy"] = "both"  # what joint steps of the second half train; easy: G alone, Fig. 9
     pool: int = 50  # size of the image pools: earlier fakes that the discriminators are shown again in joint steps
     weights: asyncgan.Weights = field(default_factory=asyncgan.Weights)

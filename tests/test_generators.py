@@ -138,6 +138,8 @@ def test_a_skip_between_other_channels_begins_as_their_mean() -> None:
     torch.testing.assert_close(to_grey(image), 1.3 * image.mean(1, keepdim=True))
     torch.testing.assert_close(to_colour(image[:, :1]), 1.3 * image[:, :1].expand(-1, 3, -1, -1))
     torch.testing.assert_close(ImageSkip(3, 3)(image), 1.3 * image)
+    with_condition = torch.cat([image, torch.rand(2, 3, 4, 4)], dim=1)
+    torch.testing.assert_close(ImageSkip(6, 3)(with_condition), 1.3 * image)
 
 
 @pytest.mark.parametrize("kind", SKIPPING)

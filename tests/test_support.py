@@ -301,7 +301,7 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
 
 
 FREE = {"out", "resume", "epochs", "minutes", "report_every", "workers", "precision", "picture_size", "best", "best_is"}
-FREE |= {"threads", "value_range", "skips", "tracker", "dry_run", "batch", "accumulate", "graph"}
+FREE |= {"threads", "value_range", "max_skipped", "tracker", "dry_run", "batch", "accumulate", "graph"}
 """Options that a resumed run may have otherwise; every other one changes what it computes."""
 
 
@@ -319,6 +319,16 @@ def test_no_other_option_may_change(tmp_path: Path, settings: Any) -> None:
     for name in free - {"dry_run"}:
         save_checkpoint(tmp_path / "checkpoint.pt", 1, 0.0, {}, settings=before | {name: "another"})
         open_run(replace(settings, resume=True))
+
+
+def test_what_an_earlier_version_could_not_set_was_as_its_default_says(tmp_path: Path) -> None:
+    settings = held(tmp_path, ASYMGAN_DEMO)
+    before = {name: value for name, value in as_plain(settings).items() if name != "skip"}
+    save_checkpoint(tmp_path / "checkpoint.pt", 1, 0.0, {}, settings=before)
+    assert settings.skip
+    with pytest.raises(ValueError, match="had other settings; add --no-skip; or take all of them"):
+        open_run(replace(settings, resume=True))
+    open_run(replace(settings, resume=True, skip=False))
 
 
 def test_data_may_move_but_not_come_or_go(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

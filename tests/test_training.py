@@ -227,7 +227,7 @@ def test_a_run_that_stays_broken_ends_with_its_last_good_weights(
         pytest.warns(UserWarning, match="step [34] was not taken: cycle_poor is inf"),
         pytest.raises(FloatingPointError, match=r"step 5 was not taken: cycle_poor is inf; that makes 3 in a row"),
     ):
-        asyncgan.main(tiny(tmp_path, data, skips=3, report_every=1))
+        asyncgan.main(tiny(tmp_path, data, max_skipped=3, report_every=1))
     state = saved(tmp_path)
     assert state["step"] == 4
     assert all(value.isfinite().all() for value in state["parts"]["model"].values())

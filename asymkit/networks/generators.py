@@ -29,8 +29,8 @@ class ResnetGenerator(nn.Module):
         blocks: number of residual blocks, 9 for 256² and 6 for 128² in CycleGAN, at most 256.
         dropout: its probability after the first ReLU of each block in training; 0.5 in CycleGAN's and pix2pix's code.
         upsampling: "transposed" (CycleGAN's) or "resize" (avoids checkerboard artefacts).
-        skip: add the image itself before the tanh, see :class:`asymkit.blocks.ImageSkip`: keeps its details, for domains that show
-            the same shapes at the same places, such as grey and colour, or day and night. None of the papers has it.
+        skip: add the image itself before the tanh, see :class:`asymkit.blocks.ImageSkip`: keeps its details where the images of
+            both domains are aligned, such as grey and colour, or day and night. None of the papers has it.
 
     Raises:
         ValueError: a size or the dropout is out of bounds, or upsampling is unknown.
@@ -123,8 +123,8 @@ class AuxGenerator(nn.Module):
         blocks: number of residual blocks, at most 256.
         spatial: z is a spatial map of an eighth of the image's size instead of a vector; only with "concat".
         upsampling: "transposed" (CycleGAN's) or "resize" (avoids checkerboard artefacts).
-        skip: add the image itself before the tanh, see :class:`asymkit.blocks.ImageSkip`: keeps its details, for domains that show
-            the same shapes at the same places, such as grey and colour, or day and night. None of the papers has it.
+        skip: add the image itself before the tanh, see :class:`asymkit.blocks.ImageSkip`: keeps its details where the images of
+            both domains are aligned, such as grey and colour, or day and night. None of the papers has it.
 
     Raises:
         ValueError: injection or upsampling is unknown, spatial without "concat", or a size is out of bounds.

@@ -142,8 +142,14 @@ NETWORKS = [
         "tests/test_highres.py",
     ),
     Mutation("asymkit/blocks.py", "values + skip(image)", "values + image", "tests/test_generators.py"),
-    Mutation("asymkit/blocks.py", "[:, :, 3, 3]", "[:, :, 2, 3]", "tests/test_generators.py"),
-    Mutation("asymkit/blocks.py", "else 1 / inputs", "else 1", "tests/test_generators.py"),
+    Mutation(
+        "asymkit/blocks.py",
+        "[:, :, 3, 3].fill_diagonal_(",
+        "[:, :, 2, 3].fill_diagonal_(",
+        "tests/test_generators.py",
+    ),
+    Mutation("asymkit/blocks.py", "inputs >= outputs > 1", "inputs == outputs", "tests/test_generators.py"),
+    Mutation("asymkit/blocks.py", "self.GAIN / inputs", "self.GAIN", "tests/test_generators.py"),
     Mutation(
         "asymkit/checkpoints/recognition.py",
         '"skip": "skip.weight" in shapes',
@@ -810,8 +816,8 @@ EXAMPLES = [
     ),
     Mutation(
         "examples/support/run/command.py",
-        '"best", "best_is", "skips"',
-        '"best", "best_is", "skips", "lr_g", "lr_d"',
+        '"best", "best_is", "max_skipped"',
+        '"best", "best_is", "max_skipped", "lr_g", "lr_d"',
         "tests/test_support.py",
     ),
     Mutation(

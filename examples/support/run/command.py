@@ -27,7 +27,7 @@ Settings = TypeVar("Settings")
 
 MAY_CHANGE = frozenset(
     {"out", "resume", "epochs", "minutes", "report_every", "workers", "threads", "precision", "picture_size", "seeds"}
-    | {"best", "best_is", "skips", "tracker", "dry_run", "graph"}
+    | {"best", "best_is", "max_skipped", "tracker", "dry_run", "graph"}
     | {"batch", "accumulate"}  # a checkpoint knows how many samples a step takes in all
     | {"value_range"}  # and how values are read
 )
@@ -151,7 +151,9 @@ def open_run(settings: RunSettings) -> None:
             lock_folder(folder)  # a run that has no checkpoint yet may be in it
         if not held:
             raise ValueError(f"resume: no checkpoint {str(checkpoint)!r}; start without --resume first")
-        _compare(saved_entry(checkpoint, "settings") or {}, plain, settings.FIXED, folder)
+        if before := saved_entry(checkpoint, "settings"):
+            # what an earlier version did not have was as it is now where nothing is said
+            _compare(as_plain(type(settings)()) | before, plain, settings.FIXED, folder)
     if PartialState().is_main_process:
         folder.mkdir(parents=True, exist_ok=True)
         lock_folder(folder)

@@ -87,7 +87,7 @@ class Run:
 
     def guard(self) -> StepGuard:
         """A guard for one optimizer, whose skipped steps since this start the report counts."""
-        self._guards.append(StepGuard(self.settings.skips))
+        self._guards.append(StepGuard(self.settings.max_skipped))
         return self._guards[-1]
 
     def register_states(self, **states: Stateful) -> None:

@@ -80,7 +80,7 @@ class RunSettings:
     """Name of a figure of the report, such as rich_cycle_l1; the checkpoint in which it is best is kept as best.pt."""
     best_is: Literal["lowest", "highest"] = "lowest"
     """Which value of that figure is the best."""
-    skips: int = 20
+    max_skipped: int = 20
     """Steps in a row that may be skipped because a loss or a gradient is not finite, before the run stops."""
     tracker: str = "tensorboard"
     """Where losses, figures and pictures are logged beside the report: tensorboard (in the folder tensorboard of the run),
@@ -100,7 +100,7 @@ class RunSettings:
         return self.batch * self.width * math.prod(sides(self.size))
 
     def __post_init__(self) -> None:
-        self.check_integers("epochs", "batch", "width", "report_every", "accumulate", "skips", "threads")
+        self.check_integers("epochs", "batch", "width", "report_every", "accumulate", "max_skipped", "threads")
         if self.graph and self.accumulate > 1:
             raise ValueError(f"graph: a CUDA graph holds a step of one batch, got accumulate={self.accumulate}")
         if self.dry_run and self.resume:
