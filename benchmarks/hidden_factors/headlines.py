@@ -63,6 +63,11 @@ HEADLINES = (
         *("strokes", 2, "asymgan-zcycle1", "cyclegan"),
         ("factors from y", "leak", "x→y error", "y→x error"),
     ),
+    Headline(
+        "z carries what the poor domain lacks, and G leaks less",
+        *("streets", 0, "asymgan-zcycle1", "cyclegan"),
+        ("leak", "x→y IoU", "y→x IoU"),
+    ),
     Headline("z makes many images of one", "strokes", 2, "asymgan-zcycle1", "cyclegan", ("bits",)),
     Headline(
         "z is better than MUNIT's style", "strokes", 2, "asymgan-zcycle1", "munit", ("x→y error", "factors from y")
@@ -76,7 +81,7 @@ HEADLINES = (
         ("x→y error", "y→x error", "style"),
     ),
     Headline(
-        "z is of more use with skips",
+        "with skips, z ends the leak",
         *("strokes", 2, "skip-zcycle1", "cyclegan-skip"),
         ("factors from y", "leak", "x→y error", "y→x error"),
     ),
