@@ -61,7 +61,8 @@ def test_diagrams_follow_the_theme(site: Path, tmp_path: Path) -> None:
             shown = page.value(
                 "[...document.querySelectorAll('article img')].filter(i => i.offsetWidth > 0).map(i => i.getAttribute('src'))"
             )
-            assert [re.sub(r".*/", "", source) for source in shown] == [f"rich-and-poor-{scheme}.svg", "small-model-encoded.jpg"]
+            files = [re.sub(r".*/", "", source) for source in shown]
+            assert files == [f"rich-and-poor-{scheme}.svg", "small-model-encoded.jpg"]
 
 
 def test_plots_on_white_are_inverted_in_the_dark(site: Path, tmp_path: Path) -> None:
